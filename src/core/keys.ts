@@ -1,0 +1,90 @@
+/**
+ * Keys: who a record is. Message ids repeat across sessions and agents, so every key carries its whole path.
+ *
+ * The encoding joins the path with U+0001, which no id may hold and which sorts below every character of an id.
+ * So encoded keys sort as their paths do, a parent sorts right before its children,
+ * and the children of a parent are one contiguous range.
+ */
+import { StorageError } from './errors.js'
+import { type MessageId, type PartId, parseMessageId, parsePartId, parseSessionId, type SessionId } from './ids.js'
+
+export const AGENTS = ['opencode', 'pi', 'claude', 'codex', 'jcode'] as const
+export type Agent = (typeof AGENTS)[number]
+
+export interface SessionKey {
+  readonly kind: 'session'
+  readonly agent: Agent
+  readonly session: SessionId
+}
+
+export interface MessageKey {
+  readonly kind: 'message'
+  readonly agent: Agent
+  readonly session: SessionId
+  readonly message: MessageId
+}
+
+export interface PartKey {
+  readonly kind: 'part'
+  readonly agent: Agent
+  readonly session: SessionId
+  readonly message: MessageId
+  readonly part: PartId
+}
+
+export type EntityKey = SessionKey | MessageKey | PartKey
+
+export function sessionKey(agent: Agent, session: SessionId): SessionKey {
+  return { kind: 'session', agent, session }
+}
+
+export function messageKey(parent: SessionKey, message: MessageId): MessageKey {
+  return { kind: 'message', agent: parent.agent, session: parent.session, message }
+}
+
+export function partKey(parent: MessageKey, part: PartId): PartKey {
+  return { kind: 'part', agent: parent.agent, session: parent.session, message: parent.message, part }
+}
+
+/** The session that a key lies in. */
+export function sessionOf(key: EntityKey): SessionKey {
+  return key.kind === 'session' ? key : sessionKey(key.agent, key.session)
+}
+
+const JOINT = '\u0001'
+const PAST_CHILDREN = '\u0002'
+
+/** One text per key; equal keys have equal texts, and texts sort as keys do. */
+export function encodeKey(key: EntityKey): string {
+  const session = key.agent + JOINT + key.session
+  switch (key.kind) {
+    case 'session':
+      return session
+    case 'message':
+      return session + JOINT + key.message
+    case 'part':
+      return session + JOINT + key.message + JOINT + key.part
+  }
+}
+
+/** @throws StorageError INVALID_KEY, INVALID_ID */
+export function decodeKey(text: string): EntityKey {
+  const [agent, session, message, part, ...rest] = text.split(JOINT)
+  if (session === undefined || rest.length > 0 || !isAgent(agent)) {
+    throw new StorageError('INVALID_KEY', { reason: `${JSON.stringify(text)} is no encoded key` })
+  }
+  const parent = sessionKey(agent, parseSessionId(session))
+  if (message === undefined) return parent
+  const owner = messageKey(parent, parseMessageId(message))
+  return part === undefined ? owner : partKey(owner, parsePartId(part))
+}
+
+export function isAgent(text: unknown): text is Agent {
+  return (AGENTS as readonly unknown[]).includes(text)
+}
+
+/** The half-open range of encoded keys that holds every descendant of `parent` and nothing else. */
+export function childRange(parent: SessionKey | MessageKey): { readonly start: string; readonly end: string } {
+  const text = encodeKey(parent)
+  return { start: text + JOINT, end: text + PAST_CHILDREN }
+}

@@ -1,0 +1,164 @@
+/** Sessions, messages, projects, todos and file diffs, in OpenCode's V1 shape; what only some versions write is optional. */
+import { type Document, isDocument, missingField, type Reading } from './documents.js'
+import type { MessageId, PartId, ProjectId, SessionId } from './ids.js'
+import type { MessageKey, SessionKey } from './keys.js'
+import type { Tokens } from './parts.js'
+
+export interface SessionRecord {
+  readonly id: SessionId
+  /** Since 1.1. */
+  readonly slug?: string
+  /** 'global' for folders outside git. */
+  readonly projectID: ProjectId
+  readonly workspaceID?: string
+  /** The folder the session ran in, as that process saw it; may be ''. */
+  readonly directory: string
+  /** The folder relative to the worktree, since 1.14. */
+  readonly path?: string
+  readonly parentID?: SessionId
+  readonly title: string
+  /** The OpenCode version that created the session. */
+  readonly version: string
+  readonly summary?: { readonly additions: number; readonly deletions: number; readonly files: number; readonly diffs?: readonly FileDiff[] }
+  readonly share?: { readonly url: string }
+  /** USD, a running sum; 0 or missing in imported sessions and before 1.15. */
+  readonly cost?: number
+  readonly tokens?: Tokens
+  readonly agent?: string
+  readonly model?: { readonly id: string; readonly providerID: string; readonly variant?: string }
+  readonly metadata?: Document
+  readonly permission?: readonly Document[]
+  /** While set, messages from `messageID` on are hidden in OpenCode, yet still present. */
+  readonly revert?: { readonly messageID: MessageId; readonly partID?: PartId; readonly snapshot?: string; readonly diff?: string }
+  /** Epoch milliseconds. */
+  readonly time: { readonly created: number; readonly updated: number; readonly compacting?: number; readonly archived?: number }
+}
+
+export interface UserMessage {
+  readonly role: 'user'
+  readonly id: MessageId
+  readonly sessionID: SessionId
+  readonly time: { readonly created: number }
+  /** Missing up to 1.0.65. */
+  readonly agent?: string
+  readonly model?: { readonly providerID: string; readonly modelID: string; readonly variant?: string }
+  readonly summary?: { readonly title?: string; readonly body?: string; readonly diffs?: readonly FileDiff[] }
+  readonly format?: unknown
+  readonly system?: string
+  readonly tools?: Readonly<Record<string, boolean>>
+}
+
+/** One step of the model; a turn that calls tools yields several, which share one `parentID`. */
+export interface AssistantMessage {
+  readonly role: 'assistant'
+  readonly id: MessageId
+  readonly sessionID: SessionId
+  /** The user message that is answered; missing up to 1.0.65. */
+  readonly parentID?: MessageId
+  readonly modelID?: string
+  readonly providerID?: string
+  /** The older name of `agent`. */
+  readonly mode?: string
+  readonly agent?: string
+  readonly path?: { readonly cwd: string; readonly root: string }
+  readonly cost?: number
+  readonly tokens?: Tokens
+  /** True on the summary that a compaction writes. */
+  readonly summary?: boolean
+  readonly finish?: string
+  readonly error?: { readonly name: string; readonly data?: Document }
+  readonly structured?: unknown
+  readonly variant?: string
+  readonly system?: readonly string[]
+  /** Epoch milliseconds; without `completed` and `error` the message is still written, or its writer was killed. */
+  readonly time: { readonly created: number; readonly completed?: number }
+}
+
+export interface UnknownMessage {
+  readonly role: 'unknown'
+  readonly id: MessageId
+  readonly sessionID: SessionId
+  readonly raw: Document
+}
+
+export type Message = UserMessage | AssistantMessage | UnknownMessage
+
+export interface ProjectRecord {
+  readonly id: ProjectId
+  readonly worktree: string
+  readonly vcs?: string
+  readonly name?: string
+  readonly icon?: Document
+  readonly commands?: Document
+  readonly sandboxes?: readonly string[]
+  readonly time: { readonly created: number; readonly updated?: number; readonly initialized?: number }
+}
+
+export interface TodoItem {
+  readonly id?: string
+  readonly content: string
+  readonly status: string
+  readonly priority: string
+}
+
+/** Up to 1.3 with the whole file before and after, later with a patch. */
+export interface FileDiff {
+  readonly file?: string
+  readonly path?: string
+  readonly before?: string
+  readonly after?: string
+  readonly patch?: string
+  readonly additions: number
+  readonly deletions: number
+  readonly status?: string
+}
+
+const MESSAGE_SHAPE = { role: 'string', time: 'object' } as const
+
+/** Types a parsed document as a message; ids are set from the key. */
+export function toMessage(document: unknown, key: MessageKey): Reading<Message> {
+  if (!isDocument(document)) return { damage: 'the document is no object' }
+  if (typeof document.role !== 'string') return { damage: 'the message has no role' }
+  document.id = key.message
+  document.sessionID = key.session
+  const known = document.role === 'user' || document.role === 'assistant'
+  const missing = missingField(document, MESSAGE_SHAPE) ?? (typeof (document.time as Document).created === 'number' ? undefined : 'time.created')
+  if (known && missing === undefined) return { record: document as unknown as UserMessage | AssistantMessage }
+  const record: UnknownMessage = { role: 'unknown', id: key.message, sessionID: key.session, raw: document }
+  return known ? { record, odd: `a ${document.role} message without its ${missing}` } : { record }
+}
+
+/**
+ * Types a parsed document as a session. The path names the session and its project, not the content:
+ * files copied from era A carry neither `projectID` nor `directory`, and files move when a project is identified anew.
+ */
+export function toSession(document: unknown, key: SessionKey, project: string): Reading<SessionRecord> {
+  if (!isDocument(document)) return { damage: 'the document is no object' }
+  const time = isDocument(document.time) ? document.time : {}
+  document.id = key.session
+  document.projectID ??= project
+  document.directory ??= ''
+  document.title ??= ''
+  document.version ??= ''
+  const record = document as unknown as SessionRecord
+  if (typeof time.created === 'number' && typeof time.updated === 'number') return { record }
+  const created = typeof time.created === 'number' ? time.created : 0
+  document.time = { ...time, created, updated: typeof time.updated === 'number' ? time.updated : created }
+  return { record, odd: 'a session without its times' }
+}
+
+/** Types a parsed document as a list of todos; a document that is no list is damage. */
+export function toTodos(document: unknown): Reading<readonly TodoItem[]> {
+  return Array.isArray(document) ? { record: document as TodoItem[] } : { damage: 'the todo list is no list' }
+}
+
+/** Types a parsed document as the file diffs of a session. */
+export function toDiffs(document: unknown): Reading<readonly FileDiff[]> {
+  return Array.isArray(document) ? { record: document as FileDiff[] } : { damage: 'the diff list is no list' }
+}
+
+export function toProject(document: unknown, id: ProjectId): Reading<ProjectRecord> {
+  if (!isDocument(document)) return { damage: 'the document is no object' }
+  document.id = id
+  return { record: document as unknown as ProjectRecord }
+}

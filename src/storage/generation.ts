@@ -1,0 +1,23 @@
+/** Generations: names of versions. Equal generation, equal bytes. */
+import type { Stats } from 'node:fs'
+import type { Id } from '../core/ids.js'
+
+export type Generation = Id<'generation'>
+
+/**
+ * A file's generation. Times are in milliseconds with their fraction: coarser clocks than the writer's pace could
+ * hide a rewrite of equal length, which inode, ctime and size together make unlikely, and `deep` reading finds.
+ */
+export function fileGeneration(stat: Stats): Generation {
+  return `${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}` as Generation
+}
+
+/** A row's generation: OpenCode sets `time_updated` (epoch ms) on every write of a row. */
+export function rowGeneration(timeUpdated: number, bytes: number): Generation {
+  return `${timeUpdated}:${bytes}` as Generation
+}
+
+/** For versions that only an in-memory store numbers. */
+export function numberedGeneration(version: number): Generation {
+  return `v${version}` as Generation
+}

@@ -1,0 +1,129 @@
+/**
+ * The Store port: one place on disk that holds sessions.
+ *
+ * Invariants, held by the contract suite (`test/contracts/store.ts`):
+ * - listing methods open no message and no part; `openParts` and `open` parse nothing;
+ * - `open` gives one leaf per read, in the order asked; a leaf whose generation moved is STALE_SPAN, never other bytes;
+ * - damage is a leaf or an issue, never a throw; a store that as a whole cannot be read throws StorageError;
+ * - nothing is ever written to `path`, and no read transaction lives across an await.
+ */
+import type { MessageId, PartId } from '../core/ids.js'
+import type { Agent, EntityKey, MessageKey, PartKey, SessionKey } from '../core/keys.js'
+import type { SessionRecord } from '../core/records.js'
+import type { StageIssue } from '../core/stage.js'
+import type { Generation } from './generation.js'
+import type { Slab } from './slab.js'
+import type { Span } from './span.js'
+
+export type StoreKind = 'memory' | 'opencode-json' | 'opencode-sqlite'
+
+/** What a store cannot do it says here, and the contract suite then leaves out. */
+export interface StoreSupports {
+  /** New messages of a session are found by time, without listing the old ones. */
+  readonly timeSeek: boolean
+  /** Leaves may be mapped: their files are never truncated or rewritten in place. */
+  readonly map: boolean
+}
+
+/** What was listed, and whether that was all. An incomplete listing says nothing about what is absent from it. */
+export interface Listing<T> {
+  readonly entries: readonly T[]
+  readonly issues: readonly StageIssue[]
+  readonly complete: boolean
+}
+
+export interface SessionEntry {
+  readonly key: SessionKey
+  readonly project: string
+  /** The light fields of the session; missing when its record is damaged, which `damage` then names. */
+  readonly record: SessionRecord | undefined
+  readonly damage?: StageIssue
+  /** The file or database that holds the session's own record. */
+  readonly path: string
+  /** Version of the session's own record. */
+  readonly generation: Generation
+}
+
+/** A version and its size; listed where they come free, or asked for with `price`. */
+export interface Price {
+  readonly generation: Generation
+  readonly bytes: number
+  /** When it was last written, epoch milliseconds. */
+  readonly changed: number
+}
+
+export interface MessageEntry {
+  readonly id: MessageId
+  /** Epoch milliseconds: the row's time, or the time in the id, or the file's. */
+  readonly created: number
+  readonly price?: Price
+}
+
+export interface PartEntry {
+  readonly id: PartId
+  readonly price?: Price
+}
+
+export type LeafKind = 'session' | 'message' | 'part' | 'todo' | 'diff'
+
+/** One leaf to be opened. Todo lists and diffs go by the key of their session. */
+export interface Read {
+  readonly kind: LeafKind
+  readonly key: EntityKey
+  /** Undefined in a plan without prices: whatever version is there is taken. */
+  readonly price?: Price
+}
+
+/** A span, or the issue that stands in its place. */
+export type Leaf = { readonly span: Span; readonly issue?: undefined } | { readonly span?: undefined; readonly issue: StageIssue }
+
+export interface PartLeaf {
+  readonly key: PartKey
+  readonly leaf: Leaf
+}
+
+/** Files opened and rows stepped since the store was opened. Tests and reports read the difference. */
+export interface StoreWork {
+  files: number
+  rows: number
+  /** Bytes of content read. */
+  bytes: number
+  /** Files and folders asked for metadata only. */
+  stats: number
+}
+
+/** One record met while everything on disk is counted. */
+export type CensusEntry =
+  | { readonly what: 'record'; readonly kind: LeafKind | 'project'; readonly key: EntityKey | string; readonly path: string; readonly leaf: Leaf; readonly orphan: boolean }
+  | { readonly what: 'ignored'; readonly reason: string; readonly count: number }
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Store extends AsyncDisposable {
+  readonly agent: Agent
+  readonly kind: StoreKind
+  /** Absolute. */
+  readonly path: string
+  readonly supports: StoreSupports
+  readonly work: StoreWork
+  /** Every session, each with its light record. */
+  sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
+  /** How many messages each session has, without opening one. */
+  messageCount(session: SessionKey): Promise<number>
+  /** The messages of a session by (created, id). `since` (epoch ms): only those created then or later, where `timeSeek` is supported. */
+  messages(session: SessionKey, options?: ReadOptions & { readonly since?: number }): Promise<Listing<MessageEntry>>
+  /** The parts of the given messages by id, each list in the place of its message; `price` asks for generation and size. */
+  parts(session: SessionKey, messages: readonly MessageId[], options?: ReadOptions & { readonly price?: boolean }): Promise<Listing<readonly PartEntry[]>>
+  /** Versions and sizes, in order; undefined for what is gone. */
+  price(reads: readonly Read[]): Promise<readonly (Price | undefined)[]>
+  /** Opens exactly these leaves. */
+  open(reads: readonly Read[], slab: Slab, options?: ReadOptions): Promise<readonly Leaf[]>
+  /** Opens every part of the given messages, unpriced, by id; each list in the place of its message. */
+  openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<readonly (readonly PartLeaf[])[]>
+  /** A token that moves when anything of the session that counts as its tail, or its number of messages, changes. */
+  revision(session: SessionKey): Promise<string>
+  /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */
+  census(slab: () => Slab, options?: ReadOptions): AsyncIterable<CensusEntry>
+}

@@ -1,0 +1,195 @@
+/** The shapes that pass between the stages: request -> plan -> spans -> records. */
+import type { StorageError } from '../core/errors.js'
+import type { MessageId, SessionId } from '../core/ids.js'
+import type { MessageKey, SessionKey } from '../core/keys.js'
+import type { Part, PartKind, Tokens } from '../core/parts.js'
+import type { Message, SessionRecord } from '../core/records.js'
+import type { StageIssue, StageName, StageReport } from '../core/stage.js'
+import type { Leaf, PartLeaf, Read, StoreKind } from '../storage/store.js'
+
+/** The store a session is read from. */
+export interface SessionSource {
+  readonly kind: StoreKind
+  /** Absolute path of the store: the JSON tree or the database. */
+  readonly path: string
+}
+
+/** Light metadata of a session, from its own record alone. */
+export interface SessionMeta {
+  readonly key: SessionKey
+  readonly id: SessionId
+  readonly title: string
+  readonly directory: string
+  readonly project: string
+  readonly parent: SessionId | undefined
+  /** Epoch milliseconds; 0 when the record is damaged and the id tells nothing. */
+  readonly created: number
+  readonly updated: number
+  readonly archived: number | undefined
+  /** Messages from this one on are hidden in OpenCode, yet present. */
+  readonly revert: MessageId | undefined
+  readonly version: string
+  readonly model: { readonly id: string; readonly providerID: string } | undefined
+  /** Running sums of the record. Undefined when it holds none or only zeros: `usage()` then adds up the messages. */
+  readonly usage: Usage | undefined
+  readonly damaged: boolean
+  readonly source: SessionSource
+}
+
+/** What a session used. */
+export interface Usage {
+  /** USD. */
+  readonly cost: number
+  readonly tokens: Tokens
+}
+
+/** Light metadata of a message, without its content. */
+export interface MessageMeta {
+  readonly key: MessageKey
+  readonly id: MessageId
+  /** Epoch milliseconds. */
+  readonly created: number
+}
+
+/** A part that exists, without its content. */
+export interface PartRef {
+  readonly key: PartLeaf['key']
+  readonly bytes: number
+}
+
+export interface ReadLimit {
+  readonly bytes?: number
+  readonly files?: number
+  readonly rows?: number
+}
+
+export interface TreeRequest {
+  readonly session: SessionKey | SessionId
+  /** A window on the messages: the last n, those before one, those after one. Combined, `last` counts within the rest. */
+  readonly messages?: { readonly last?: number; readonly before?: MessageId; readonly after?: MessageId }
+  /** Keep only parts of these kinds. The kind stands inside the part, so all are read and the others dropped at hydrate. */
+  readonly parts?: { readonly kinds?: readonly PartKind[] }
+  /**
+   * Signatures that the caller holds from an earlier tree. Messages whose signature is unchanged are left out.
+   * Settled messages before the last eight, older than ten minutes, are trusted unless `deep` asks to check them all.
+   */
+  readonly known?: (key: MessageKey) => string | undefined
+  /** Over it the plan fails with PLAN_TOO_LARGE, before any content is read. */
+  readonly limit?: ReadLimit
+  readonly deep?: boolean
+  readonly signal?: AbortSignal
+}
+
+export interface PlannedMessage {
+  readonly key: MessageKey
+  /** Epoch milliseconds, as far as the plan can see. */
+  readonly created: number
+  readonly read: Read
+  /** Undefined in a plan without prices: resolve takes whatever parts it finds. */
+  readonly parts: readonly Read[] | undefined
+  /** Names the versions of the message and of all its parts. Opaque: compare, never parse. */
+  readonly signature: string | undefined
+  /** The last write to the message or a part of it, epoch milliseconds. */
+  readonly changed: number | undefined
+}
+
+/** What a request will read, in order, with its price. Plain data. */
+export interface SessionTreePlan {
+  readonly key: SessionKey
+  readonly source: SessionSource
+  readonly session: Read
+  readonly messages: readonly PlannedMessage[]
+  /** Messages left out because the caller holds their current version. */
+  readonly unchanged: number
+  readonly kinds: readonly PartKind[] | undefined
+  /** Files to be opened. */
+  readonly files: number
+  /** Rows to be read. */
+  readonly rows: number
+  /** Bytes of content to be read; 0 in a plan without prices. */
+  readonly bytes: number
+}
+
+export interface SessionRefNode {
+  readonly key: SessionKey
+  readonly leaf: Leaf
+}
+
+export interface MessageRefNode {
+  readonly key: MessageKey
+  readonly created: number
+  readonly signature: string | undefined
+  readonly changed: number | undefined
+  readonly leaf: Leaf
+  readonly parts: readonly PartRefNode[]
+}
+
+export type PartRefNode = PartLeaf
+
+/** A session as spans: nothing parsed yet. Disposing it ends every span in it. */
+export interface SessionRefTree extends Disposable {
+  readonly key: SessionKey
+  readonly source: SessionSource
+  readonly session: SessionRefNode
+  readonly messages: readonly MessageRefNode[]
+  readonly kinds: readonly PartKind[] | undefined
+}
+
+export interface MessageNode {
+  readonly key: MessageKey
+  /** Undefined when the message's own record is damaged; its parts are still here. */
+  readonly message: Message | undefined
+  /** By id time; a part that is damaged is an issue and not in this list. */
+  readonly parts: readonly Part[]
+  /** How many parts are damaged or unreadable. */
+  readonly damagedParts: number
+  /** To be handed back through `known`. Undefined when the tree was read without prices. */
+  readonly signature: string | undefined
+  readonly changed: number | undefined
+}
+
+export interface SessionHydratedTree {
+  readonly key: SessionKey
+  readonly source: SessionSource
+  /** Undefined when the session's own record is damaged; its messages are still here. */
+  readonly session: SessionRecord | undefined
+  /** By (time created, id). */
+  readonly messages: readonly MessageNode[]
+}
+
+/** The result of all three stages. */
+export type FlowResult<T> =
+  | { readonly status: 'ok'; readonly value: T; readonly reports: readonly StageReport[] }
+  | { readonly status: 'partial'; readonly value: T; readonly issues: readonly [StageIssue, ...StageIssue[]]; readonly reports: readonly StageReport[] }
+  | { readonly status: 'failed'; readonly stage: StageName; readonly error: StorageError; readonly reports: readonly StageReport[] }
+
+/** The lookups of an open set of stores: light metadata, no content. */
+export interface SessionIndex {
+  session(key: SessionKey): SessionMeta | undefined
+  message(key: MessageKey): Promise<MessageMeta | undefined>
+  part(key: PartLeaf['key']): Promise<PartRef | undefined>
+  /** Sessions started by this one, oldest first. */
+  children(key: SessionKey): readonly SessionMeta[]
+  /** @throws StorageError AMBIGUOUS_ID when several agents have it */
+  findById(id: SessionId): SessionMeta | undefined
+  sessionsForProject(project: string): readonly SessionMeta[]
+  /** Every session, the last updated first. */
+  sessionsByTime(): readonly SessionMeta[]
+  sessionsUpdatedSince(time: number): readonly SessionMeta[]
+  /** By (created, id). Listed when first asked for. */
+  messages(key: SessionKey): Promise<readonly MessageMeta[]>
+  parts(key: MessageKey): Promise<readonly PartRef[]>
+  messageCount(key: SessionKey): Promise<number>
+  /** Cost and tokens: of the record, or added up from the messages where the record has none (opens them). */
+  usage(key: SessionKey): Promise<Usage>
+  /** A token that moves when the session's tail or its number of messages changes. */
+  revision(key: SessionKey): Promise<string>
+  stats(): IndexStats
+}
+
+export interface IndexStats {
+  readonly sessions: number
+  /** Messages whose metadata is held at the moment. */
+  readonly messages: number
+  readonly cache: { readonly spans: number; readonly bytes: number; readonly budget: number }
+}
