@@ -2,9 +2,10 @@
  * Parts: the twelve kinds of OpenCode's V1 shape (1.0 to 1.18), all with `id`, `sessionID` and `messageID`.
  * A kind from next year, or a known kind whose essential fields are missing, becomes `unknown` with the document kept whole.
  */
+
+import { type Document, isDocument, missingField, type Reading, type Shape } from './documents.js'
 import type { MessageId, PartId, SessionId } from './ids.js'
 import type { PartKey } from './keys.js'
-import { type Document, missingField, isDocument, type Reading, type Shape } from './documents.js'
 
 interface PartIds {
   readonly id: PartId

@@ -94,7 +94,14 @@ export interface StoreWork {
 
 /** One record met while everything on disk is counted. */
 export type CensusEntry =
-  | { readonly what: 'record'; readonly kind: LeafKind | 'project'; readonly key: EntityKey | string; readonly path: string; readonly leaf: Leaf; readonly orphan: boolean }
+  | {
+      readonly what: 'record'
+      readonly kind: LeafKind | 'project'
+      readonly key: EntityKey | string
+      readonly path: string
+      readonly leaf: Leaf
+      readonly orphan: boolean
+    }
   | { readonly what: 'ignored'; readonly reason: string; readonly count: number }
 
 export interface ReadOptions {
@@ -115,7 +122,11 @@ export interface Store extends AsyncDisposable {
   /** The messages of a session by (created, id). `since` (epoch ms): only those created then or later, where `timeSeek` is supported. */
   messages(session: SessionKey, options?: ReadOptions & { readonly since?: number }): Promise<Listing<MessageEntry>>
   /** The parts of the given messages by id, each list in the place of its message; `price` asks for generation and size. */
-  parts(session: SessionKey, messages: readonly MessageId[], options?: ReadOptions & { readonly price?: boolean }): Promise<Listing<readonly PartEntry[]>>
+  parts(
+    session: SessionKey,
+    messages: readonly MessageId[],
+    options?: ReadOptions & { readonly price?: boolean },
+  ): Promise<Listing<readonly PartEntry[]>>
   /** Versions and sizes, in order; undefined for what is gone. */
   price(reads: readonly Read[]): Promise<readonly (Price | undefined)[]>
   /** Opens exactly these leaves. */

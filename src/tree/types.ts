@@ -160,7 +160,12 @@ export interface SessionHydratedTree {
 /** The result of all three stages. */
 export type FlowResult<T> =
   | { readonly status: 'ok'; readonly value: T; readonly reports: readonly StageReport[] }
-  | { readonly status: 'partial'; readonly value: T; readonly issues: readonly [StageIssue, ...StageIssue[]]; readonly reports: readonly StageReport[] }
+  | {
+      readonly status: 'partial'
+      readonly value: T
+      readonly issues: readonly [StageIssue, ...StageIssue[]]
+      readonly reports: readonly StageReport[]
+    }
   | { readonly status: 'failed'; readonly stage: StageName; readonly error: StorageError; readonly reports: readonly StageReport[] }
 
 /** The lookups of an open set of stores: light metadata, no content. */
