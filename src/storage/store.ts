@@ -19,8 +19,10 @@ export type StoreKind = 'memory' | 'opencode-json' | 'opencode-sqlite'
 
 /** What a store cannot do it says here, and the contract suite then leaves out. */
 export interface StoreSupports {
-  /** New messages of a session are found by time, without listing the old ones. */
-  readonly timeSeek: boolean
+  /** Messages are ordered by their recorded time without being opened. */
+  readonly recordedTime: boolean
+  /** Leaves are rows of a database, not files. */
+  readonly rows: boolean
   /** Leaves may be mapped: their files are never truncated or rewritten in place. */
   readonly map: boolean
 }
@@ -54,9 +56,8 @@ export interface Price {
 
 export interface MessageEntry {
   readonly id: MessageId
-  /** Epoch milliseconds: the row's time, or the time in the id, or the file's. */
+  /** Epoch milliseconds: the row's time, or the time in the id, or else the file's. */
   readonly created: number
-  readonly price?: Price
 }
 
 export interface PartEntry {
@@ -75,7 +76,14 @@ export interface Read {
 }
 
 /** A span, or the issue that stands in its place. */
-export type Leaf = { readonly span: Span; readonly issue?: undefined } | { readonly span?: undefined; readonly issue: StageIssue }
+export type Leaf =
+  | {
+      readonly span: Span
+      readonly issue?: undefined
+      /** The file was written moments ago and looked half-written at every try. */
+      readonly torn?: boolean
+    }
+  | { readonly span?: undefined; readonly issue: StageIssue }
 
 export interface PartLeaf {
   readonly key: PartKey
@@ -103,6 +111,7 @@ export type CensusEntry =
       readonly orphan: boolean
     }
   | { readonly what: 'ignored'; readonly reason: string; readonly count: number }
+  | { readonly what: 'unreadable'; readonly path: string; readonly reason: string }
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
@@ -117,10 +126,10 @@ export interface Store extends AsyncDisposable {
   readonly work: StoreWork
   /** Every session, each with its light record. */
   sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
-  /** How many messages each session has, without opening one. */
-  messageCount(session: SessionKey): Promise<number>
-  /** The messages of a session by (created, id). `since` (epoch ms): only those created then or later, where `timeSeek` is supported. */
-  messages(session: SessionKey, options?: ReadOptions & { readonly since?: number }): Promise<Listing<MessageEntry>>
+  /** How many messages each of the sessions has, in their order, without opening one. */
+  messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
+  /** The messages of a session by (created, id). With the `previous` entries at hand only what is new is looked at closely. */
+  messages(session: SessionKey, options?: ReadOptions & { readonly previous?: readonly MessageEntry[] | undefined }): Promise<Listing<MessageEntry>>
   /** The parts of the given messages by id, each list in the place of its message; `price` asks for generation and size. */
   parts(
     session: SessionKey,
@@ -132,7 +141,7 @@ export interface Store extends AsyncDisposable {
   /** Opens exactly these leaves. */
   open(reads: readonly Read[], slab: Slab, options?: ReadOptions): Promise<readonly Leaf[]>
   /** Opens every part of the given messages, unpriced, by id; each list in the place of its message. */
-  openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<readonly (readonly PartLeaf[])[]>
+  openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<Listing<readonly PartLeaf[]>>
   /** A token that moves when anything of the session that counts as its tail, or its number of messages, changes. */
   revision(session: SessionKey): Promise<string>
   /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */

@@ -1,0 +1,74 @@
+/** Ports: what the indexer needs from the outside. */
+import type { Agent } from '../core/keys.js'
+
+/** Turns texts into vectors of one space. */
+export interface Embedder {
+  readonly name: string
+  /** Names the vector space: provider, model, version, dimensions. Vectors of two spaces are never compared. */
+  readonly space: string
+  readonly dimensions: number
+  /** Gives texts.length * dimensions numbers, row-major, in the order of the texts. */
+  embed(texts: readonly string[], options: { readonly kind: 'document' | 'query'; readonly signal?: AbortSignal | undefined }): Promise<Float32Array>
+}
+
+/** What a sink knows of a document beside its text. The full set stands on every document, never null. */
+export interface DocumentMetadata {
+  readonly agent: Agent
+  readonly session_id: string
+  readonly message_id: string
+  readonly chunk: number
+  readonly role: string
+  /** Epoch milliseconds. */
+  readonly created_at: number
+  readonly text_hash: string
+  readonly project_id: string
+  readonly directory: string
+  readonly title: string
+  /** The kind of store the message was read from. */
+  readonly source: string
+}
+
+export interface SinkRow {
+  readonly id: string
+  readonly text: string
+  readonly vector: Float32Array
+  readonly metadata: DocumentMetadata
+}
+
+/** All given fields must match. */
+export interface SinkFilter {
+  readonly project?: string
+  readonly directory?: string
+  readonly role?: string
+  readonly agent?: string
+  readonly session?: string
+  /** Epoch milliseconds, inclusive. */
+  readonly since?: number
+  readonly until?: number
+}
+
+export interface SinkHit {
+  readonly id: string
+  readonly score: number
+  readonly text: string
+  readonly metadata: DocumentMetadata
+}
+
+/** Where vectors go. Both writes are idempotent by id and are done when their promise resolves. */
+export interface Sink extends AsyncDisposable {
+  readonly name: string
+  upsert(rows: readonly SinkRow[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  delete(ids: readonly string[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  count(): Promise<number>
+  ids(filter?: SinkFilter): AsyncIterable<{ readonly id: string; readonly text_hash: string }>
+  nearest(vector: Float32Array, limit: number, filter?: SinkFilter): Promise<readonly SinkHit[]>
+  matching(query: string, limit: number, filter?: SinkFilter): Promise<readonly SinkHit[]>
+}
+
+/** A message as text to embed. */
+export interface ProjectedMessage {
+  readonly chunks: readonly string[]
+  /** Bytes beyond the budget of one message, left out. */
+  readonly truncatedBytes: number
+  readonly textHash: string
+}

@@ -1,0 +1,298 @@
+/**
+ * OpenCode era C (1.2 to 1.18): sessions, messages and parts as rows of one SQLite database, JSON in their `data` columns.
+ * Most of a live database stands in its -wal; SQLite itself reads it. Every query is short and complete: no read
+ * transaction lives across an await, so the writer's checkpoints are never held up.
+ */
+import { dirname, join } from 'node:path'
+import { StorageError } from '../core/errors.js'
+import { byIdTime, isSafeId, type MessageId, type PartId, type SessionId } from '../core/ids.js'
+import { type EntityKey, type MessageKey, partKey, type SessionKey, sessionKey } from '../core/keys.js'
+import { toSession } from '../core/records.js'
+import type { StageIssue } from '../core/stage.js'
+import { openDiffFile, priceDiffFile } from './diff-files.js'
+import { fingerprint } from './fingerprint.js'
+import { type Generation, rowGeneration } from './generation.js'
+import { Slab } from './slab.js'
+import { parseSpan, SlabSpan } from './span.js'
+import { databaseCensus } from './sqlite-census.js'
+import { type SqliteDatabase, type SqliteStatement, type SqlRow, sqliteFailure } from './sqlite-driver.js'
+import { openForeignDatabase, storeError } from './sqlite-open.js'
+import { probeSchema, type Schema } from './sqlite-rows.js'
+import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
+
+const TABLES = ['session', 'message', 'part'] as const
+
+/** Opens a database read-only. @throws StorageError as `openForeignDatabase` does, and STORE_UNSUPPORTED */
+export async function openSqliteStore(path: string): Promise<Store> {
+  return new SqliteStore(path, await openForeignDatabase(path))
+}
+
+class SqliteStore implements Store {
+  readonly agent = 'opencode'
+  readonly kind = 'opencode-sqlite'
+  readonly supports = { recordedTime: true, rows: true, map: false }
+  readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
+  readonly path: string
+  readonly #database: SqliteDatabase
+  readonly #statements = new Map<string, SqliteStatement>()
+  #schema: Schema
+
+  constructor(path: string, database: SqliteDatabase) {
+    this.path = path
+    this.#database = database
+    this.#schema = probeSchema(database)
+    refuseForeign(this.#schema, path)
+  }
+
+  async sessions(): Promise<Listing<SessionEntry>> {
+    const issues: StageIssue[] = []
+    using slab = new Slab()
+    const { columns, text } = this.#schema.lightSession
+    const entries = this.#all(`SELECT id, ${columns} FROM session`).flatMap(([id, ...row]): SessionEntry[] => {
+      if (!this.#isSafe(id, 'session', issues)) return []
+      slab.used = 0
+      return [this.#entry(sessionKey('opencode', id as SessionId), text(row), slab)]
+    })
+    return listing(entries, issues)
+  }
+
+  async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
+    const rows =
+      sessions.length === 1
+        ? this.#all('SELECT session_id, count(*) FROM message WHERE session_id = ?', sessions[0]?.session ?? '')
+        : this.#all('SELECT session_id, count(*) FROM message GROUP BY session_id')
+    const counts = new Map(rows.map(([id, count]) => [id, Number(count)]))
+    return sessions.map(({ session }) => counts.get(session) ?? 0)
+  }
+
+  async messages({ session }: SessionKey, options: { readonly previous?: readonly MessageEntry[] | undefined } = {}): Promise<Listing<MessageEntry>> {
+    const previous = options.previous ?? []
+    const last = previous.at(-1)
+    if (last !== undefined) {
+      const since = this.#all(
+        'SELECT id, time_created FROM message WHERE session_id = ? AND time_created >= ? ORDER BY time_created, id',
+        session,
+        last.created,
+      )
+      const held = new Set(previous.slice(-since.length - 1).map((entry) => entry.id as string))
+      const fresh = since.filter(([id]) => !held.has(String(id)))
+      const [[count] = []] = this.#all('SELECT count(*) FROM message WHERE session_id = ?', session)
+      const isTail = fresh.every(([id, created]) => Number(created) > last.created || String(id) > last.id)
+      if (isTail && Number(count) === previous.length + fresh.length) {
+        return fresh.length === 0 ? listing(previous, []) : this.#messageListing(fresh, previous)
+      }
+    }
+    return this.#messageListing(this.#all('SELECT id, time_created FROM message WHERE session_id = ? ORDER BY time_created, id', session), [])
+  }
+
+  async parts(
+    session: SessionKey,
+    messages: readonly MessageId[],
+    options: { readonly price?: boolean } = {},
+  ): Promise<Listing<readonly PartEntry[]>> {
+    const price = options.price === true ? ', p.time_updated, octet_length(p.data)' : ''
+    const issues: StageIssue[] = []
+    const lists = new Map<string, PartEntry[]>(messages.map((id) => [id, []]))
+    const sql = `SELECT p.message_id, p.id${price} FROM json_each(?) w CROSS JOIN part p ON p.message_id = w.value`
+    for (const [message, id, updated, bytes] of this.#iterate(sql, JSON.stringify(messages))) {
+      if (!this.#isSafe(id, 'part', issues)) continue
+      const entry = { id: id as PartId }
+      lists.get(String(message))?.push(price === '' ? entry : { ...entry, price: rowPrice(updated, bytes) })
+    }
+    const near = this.#timeOf(session)
+    return listing(
+      messages.map((id) => byIdTime(lists.get(id) ?? [], (entry) => entry.id, near)),
+      issues,
+    )
+  }
+
+  async price(reads: readonly Read[]): Promise<readonly (Price | undefined)[]> {
+    const rows = new Map<string, Price>()
+    for (const table of ['message', 'part'] as const) {
+      const ids = reads.flatMap(({ kind, key }) => (kind === table ? [idOf(key)] : []))
+      if (ids.length === 0) continue
+      const sql = `SELECT r.id, r.time_updated, octet_length(r.data) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
+      for (const [id, updated, bytes] of this.#iterate(sql, JSON.stringify(ids))) rows.set(`${table}/${id}`, rowPrice(updated, bytes))
+    }
+    return reads.map(({ kind, key }) => {
+      if (kind === 'message' || kind === 'part') return rows.get(`${kind}/${idOf(key)}`)
+      if (kind === 'diff') return priceDiffFile(this.#diffPath(key.session), this.work)
+      const text = this.#columnsText(kind, key.session)
+      return text === undefined ? undefined : { generation: textGeneration(text), bytes: Buffer.byteLength(text), changed: this.#timeOf(key) }
+    })
+  }
+
+  async open(reads: readonly Read[], slab: Slab): Promise<readonly Leaf[]> {
+    const leaves = new Map<Read, Leaf>()
+    for (const table of ['message', 'part'] as const) {
+      const wanted = new Map(reads.flatMap((read) => (read.kind === table ? [[idOf(read.key), read]] : [])))
+      if (wanted.size === 0) continue
+      const sql = `SELECT r.id, r.time_updated, CAST(r.data AS BLOB) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
+      for (const [id, updated, data] of this.#iterate(sql, JSON.stringify([...wanted.keys()]))) {
+        const read = wanted.get(String(id))
+        if (read !== undefined) leaves.set(read, this.#rowLeaf(read, table, Number(updated), data as Uint8Array, slab))
+      }
+    }
+    return reads.map((read) => leaves.get(read) ?? this.#openOther(read, slab))
+  }
+
+  async openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab): Promise<Listing<readonly PartLeaf[]>> {
+    const lists = new Map<string, { owner: MessageKey; parts: PartLeaf[] }>(messages.map((owner) => [owner.message, { owner, parts: [] }]))
+    const issues: StageIssue[] = []
+    const source = { path: this.path, table: 'part' }
+    const sql = 'SELECT p.message_id, p.id, CAST(p.data AS BLOB) FROM json_each(?) w CROSS JOIN part p ON p.message_id = w.value'
+    for (const [message, id, data] of this.#iterate(sql, JSON.stringify(messages.map(({ message }) => message)))) {
+      const list = lists.get(message as string)
+      if (list === undefined || !this.#isSafe(id, 'part', issues)) continue
+      const bytes = data as Uint8Array
+      const key = partKey(list.owner, id as PartId)
+      const start = slab.append(bytes)
+      list.parts.push({ key, leaf: { span: new SlabSpan(key, source, undefined, slab, start, bytes.length) } })
+      this.work.bytes += bytes.length
+    }
+    const near = this.#timeOf(session)
+    return listing(
+      [...lists.values()].map(({ parts }) => byIdTime(parts, ({ key }) => key.part, near)),
+      issues,
+    )
+  }
+
+  /** `time_updated` of the session moves neither with its messages nor with its parts, so all three are asked. */
+  async revision({ session }: SessionKey): Promise<string> {
+    const own = this.#all('SELECT time_updated, title, time_archived FROM session WHERE id = ?', session)
+    const messages = this.#all('SELECT count(*), max(time_updated), max(id) FROM message WHERE session_id = ?', session)
+    const parts = this.#all('SELECT count(*), max(time_updated) FROM part WHERE session_id = ?', session)
+    return fingerprint(JSON.stringify([own, messages, parts]))
+  }
+
+  census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
+    return databaseCensus(this.path, this.#schema, (sql, ...parameters) => this.#iterate(sql, ...parameters), slab, options)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#statements.clear()
+    this.#database[Symbol.dispose]()
+  }
+
+  #entry(key: SessionKey, text: string, slab: Slab): SessionEntry {
+    const generation = textGeneration(text)
+    const bytes = Buffer.from(text)
+    const span = new SlabSpan(key, { path: this.path, table: 'session' }, generation, slab, slab.append(bytes), bytes.length)
+    const base = { key, path: this.path, generation }
+    try {
+      const reading = toSession(parseSpan(span), key, '')
+      if ('record' in reading) return { ...base, project: reading.record.projectID, record: reading.record }
+      return { ...base, project: '', record: undefined, damage: { code: 'CORRUPT_RECORD', key, path: this.path, reason: reading.damage } }
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      return { ...base, project: '', record: undefined, damage: { code: error.code, key, path: this.path, reason: error.reason } }
+    }
+  }
+
+  #messageListing(rows: readonly SqlRow[], previous: readonly MessageEntry[]): Listing<MessageEntry> {
+    const issues: StageIssue[] = []
+    const entries = rows.flatMap(([id, created]) => (this.#isSafe(id, 'message', issues) ? [{ id: id as MessageId, created: Number(created) }] : []))
+    return listing(previous.length === 0 ? entries : [...previous, ...entries], issues)
+  }
+
+  #isSafe(id: unknown, table: string, issues: StageIssue[]): boolean {
+    if (isSafeId(id)) return true
+    issues.push({ code: 'INVALID_ID', path: this.path, reason: `a row of ${table} has the unsafe id ${JSON.stringify(id)}` })
+    return false
+  }
+
+  #rowLeaf(read: Read, table: string, updated: number, data: Uint8Array, slab: Slab): Leaf {
+    const generation = rowGeneration(updated, data.length)
+    if (read.price !== undefined && read.price.generation !== generation) return { issue: this.#stale(read.key, 'rewritten') }
+    this.work.bytes += data.length
+    const start = slab.append(data)
+    return { span: new SlabSpan(read.key, { path: this.path, table }, generation, slab, start, data.length) }
+  }
+
+  /** Session rows, todo lists and diff files; and rows that were there when they were planned. */
+  #openOther(read: Read, slab: Slab): Leaf {
+    const { kind, key, price } = read
+    if (kind === 'diff') return openDiffFile(this.#diffPath(key.session), key, price, slab, this.work)
+    const text = kind === 'session' || kind === 'todo' ? this.#columnsText(kind, key.session) : undefined
+    if (text === undefined) return { issue: this.#stale(key, 'removed') }
+    const generation = textGeneration(text)
+    if (price !== undefined && price.generation !== generation) return { issue: this.#stale(key, 'rewritten') }
+    const bytes = Buffer.from(text)
+    const start = slab.append(bytes)
+    this.work.bytes += bytes.length
+    return { span: new SlabSpan(key, { path: this.path, table: kind }, generation, slab, start, bytes.length) }
+  }
+
+  #columnsText(kind: 'session' | 'todo', session: SessionId): string | undefined {
+    const { columns, text } = this.#schema[kind]
+    if (kind === 'session') {
+      const [row] = this.#all(`SELECT ${columns} FROM session WHERE id = ?`, session)
+      return row && text(row)
+    }
+    const rows = this.#all(`SELECT ${columns} FROM todo WHERE session_id = ? ORDER BY position`, session)
+    return rows.length === 0 ? undefined : `[${rows.map(text).join(',')}]`
+  }
+
+  #timeOf({ session }: { readonly session: SessionId }): number {
+    const [[updated] = []] = this.#all('SELECT time_updated FROM session WHERE id = ?', session)
+    return Number(updated ?? 0)
+  }
+
+  #diffPath(session: SessionId): string {
+    return join(dirname(this.path), 'storage', 'session_diff', `${session}.json`)
+  }
+
+  #stale(key: EntityKey, what: string): StageIssue {
+    return { code: 'STALE_SPAN', key, path: this.path, reason: `the row was ${what} after it was planned`, transient: true }
+  }
+
+  #all(sql: string, ...parameters: (string | number)[]): SqlRow[] {
+    return [...this.#iterate(sql, ...parameters)]
+  }
+
+  /** Runs a query to its end. A table that is not there yet is empty: OpenCode makes its tables a moment after the file. */
+  *#iterate(sql: string, ...parameters: (string | number)[]): Generator<SqlRow> {
+    try {
+      for (const row of this.#statement(sql).iterate(...parameters)) {
+        this.work.rows++
+        yield row
+      }
+    } catch (error) {
+      if (error instanceof StorageError) throw error
+      if (sqliteFailure(error) !== 'no-table') throw storeError(error, this.path)
+      this.#statements.clear()
+      this.#schema = probeSchema(this.#database)
+    }
+  }
+
+  #statement(sql: string): SqliteStatement {
+    const held = this.#statements.get(sql)
+    if (held !== undefined) return held
+    const statement = this.#database.prepare(sql)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+}
+
+/** A database without tables is new; one with others is not ours to read. */
+function refuseForeign({ tables }: Schema, path: string): void {
+  if (tables.size === 0 || TABLES.some((name) => tables.has(name))) return
+  const what = tables.has('session_v2') ? 'a database of OpenCode 2, which this version does not read' : 'a database of another program'
+  throw new StorageError('STORE_UNSUPPORTED', { reason: `this is ${what}`, path })
+}
+
+function idOf(key: EntityKey): string {
+  return key.kind === 'part' ? key.part : key.kind === 'message' ? key.message : key.session
+}
+
+function rowPrice(updated: SqlRow[number] | undefined, bytes: SqlRow[number] | undefined): Price {
+  return { generation: rowGeneration(Number(updated), Number(bytes)), bytes: Number(bytes), changed: Number(updated) }
+}
+
+function textGeneration(text: string): Generation {
+  return fingerprint(text) as string as Generation
+}
+
+function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {
+  return { entries, issues, complete: issues.length === 0 }
+}

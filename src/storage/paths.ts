@@ -1,0 +1,107 @@
+/** Where OpenCode keeps its data, and which stores stand there. The environment and the home folder are arguments. */
+import { readdirSync, statSync } from 'node:fs'
+import { basename, isAbsolute, join, resolve } from 'node:path'
+import { StorageError, systemCode } from '../core/errors.js'
+import type { StageIssue } from '../core/stage.js'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** A store that was found, not yet opened. */
+export interface StorePlace {
+  readonly kind: 'opencode-json' | 'opencode-sqlite'
+  /** Absolute: the `storage` folder, or the database. */
+  readonly path: string
+}
+
+export interface Discovery {
+  /** In order of precedence: databases before the JSON trees beside them. */
+  readonly places: readonly StorePlace[]
+  readonly issues: readonly StageIssue[]
+}
+
+/** OpenCode's data folder: the same rule on every system, macOS and Windows included. */
+export function opencodeDataDir(env: Environment, home: string): string {
+  return join(env.XDG_DATA_HOME || join(home, '.local', 'share'), 'opencode')
+}
+
+/** Spanleaf's own folder: $SPANLEAF_HOME, else $XDG_STATE_HOME/spanleaf, else ~/.local/state/spanleaf. */
+export function spanleafHome(env: Environment, home: string): string {
+  return resolve(env.SPANLEAF_HOME || join(env.XDG_STATE_HOME || join(home, '.local', 'state'), 'spanleaf'))
+}
+
+/** The stores of this machine: $OPENCODE_DB, opencode.db, every opencode-<channel>.db, and the JSON tree. */
+export function discoverStores(env: Environment, home: string): Discovery {
+  const dataDir = opencodeDataDir(env, home)
+  const named = env.OPENCODE_DB
+  const first = named === undefined || named === '' || named === ':memory:' ? [] : [isAbsolute(named) ? named : join(dataDir, named)]
+  return examine(() => {
+    const places = first.filter(isFile).map((path): StorePlace => ({ kind: 'opencode-sqlite', path }))
+    for (const place of isFolder(dataDir) ? storesIn(dataDir) : []) if (!first.includes(place.path)) places.push(place)
+    return places
+  }, dataDir)
+}
+
+/**
+ * The stores that the given paths name: data folders, `storage` folders, or databases. Nothing else is looked at.
+ * @throws StorageError STORE_MISSING for a path that is none of these
+ */
+export function storesAt(paths: readonly string[]): Discovery {
+  const places: StorePlace[] = []
+  const issues: StageIssue[] = []
+  for (const given of paths) {
+    const path = resolve(given)
+    const found = examine(() => placesOf(path), path)
+    places.push(...found.places.filter((place) => places.every((other) => other.path !== place.path)))
+    issues.push(...found.issues)
+  }
+  return { places, issues }
+}
+
+function placesOf(path: string): StorePlace[] {
+  if (isFile(path)) return [{ kind: 'opencode-sqlite', path }]
+  if (!isFolder(path)) throw new StorageError('STORE_MISSING', { reason: 'there is nothing here', path })
+  for (const folder of [path, join(path, 'opencode')]) {
+    const places = isFolder(folder) ? storesIn(folder) : []
+    if (places.length > 0) return places
+  }
+  if (isJsonTree(path)) return [{ kind: 'opencode-json', path }]
+  throw new StorageError('STORE_MISSING', { reason: 'this folder holds no OpenCode store', path })
+}
+
+/** The stores of one data folder; database files that end otherwise (-wal, -shm) belong to theirs. */
+function storesIn(dataDir: string): StorePlace[] {
+  const names = readdirSync(dataDir).filter((name) => /^opencode(-.+)?\.db$/.test(name))
+  const databases = names.sort((a, b) => Number(b === 'opencode.db') - Number(a === 'opencode.db') || (a < b ? -1 : 1))
+  const places = databases.map((name): StorePlace => ({ kind: 'opencode-sqlite', path: join(dataDir, name) }))
+  const tree = join(dataDir, 'storage')
+  if (basename(dataDir) !== 'storage' && isJsonTree(tree)) places.push({ kind: 'opencode-json', path: tree })
+  return places
+}
+
+/** An era B tree has sessions, messages or parts; what databases leave in `storage` (diffs, a marker) makes none. */
+export function isJsonTree(path: string): boolean {
+  return ['session', 'message', 'part'].some((name) => isFolder(join(path, name)))
+}
+
+function examine(find: () => StorePlace[], path: string): Discovery {
+  try {
+    return { places: find(), issues: [] }
+  } catch (error) {
+    if (error instanceof StorageError) throw error
+    return { places: [], issues: [{ code: 'STORE_UNREADABLE', path, reason: `it cannot be read (${systemCode(error) ?? 'unknown'})` }] }
+  }
+}
+
+function isFile(path: string): boolean {
+  return typeOf(path) === 'file'
+}
+
+function isFolder(path: string): boolean {
+  return typeOf(path) === 'folder'
+}
+
+/** @throws the system's error when the path may exist and cannot be looked at */
+function typeOf(path: string): 'file' | 'folder' | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  return stat?.isFile() ? 'file' : stat?.isDirectory() ? 'folder' : undefined
+}

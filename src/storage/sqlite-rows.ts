@@ -1,0 +1,132 @@
+/**
+ * Rows of OpenCode's V1 tables as documents in the V1 shape. Messages and parts carry theirs in `data`;
+ * sessions and todos are columns, whose document is put together here as JSON text: nothing is parsed.
+ * Every version has other columns (1.2.1 has 18 in `session`, 1.18 has 33, upgraded ones in another order), so all are named and probed.
+ */
+import type { SqliteDatabase, SqlRow, SqlValue } from './sqlite-driver.js'
+
+/** A column and the path of its field in the document. A JSON column is put in as it is. */
+interface ColumnField {
+  readonly column: string
+  readonly field: readonly string[]
+  readonly json?: boolean
+  /** Left out of listings: its size has no bound. */
+  readonly heavy?: boolean
+}
+
+const SESSION_FIELDS: readonly ColumnField[] = [
+  { column: 'id', field: ['id'] },
+  { column: 'slug', field: ['slug'] },
+  { column: 'project_id', field: ['projectID'] },
+  { column: 'workspace_id', field: ['workspaceID'] },
+  { column: 'directory', field: ['directory'] },
+  { column: 'path', field: ['path'] },
+  { column: 'parent_id', field: ['parentID'] },
+  { column: 'title', field: ['title'] },
+  { column: 'agent', field: ['agent'] },
+  { column: 'model', field: ['model'], json: true },
+  { column: 'version', field: ['version'] },
+  { column: 'summary_additions', field: ['summary', 'additions'] },
+  { column: 'summary_deletions', field: ['summary', 'deletions'] },
+  { column: 'summary_files', field: ['summary', 'files'] },
+  { column: 'summary_diffs', field: ['summary', 'diffs'], json: true, heavy: true },
+  { column: 'cost', field: ['cost'] },
+  { column: 'tokens_input', field: ['tokens', 'input'] },
+  { column: 'tokens_output', field: ['tokens', 'output'] },
+  { column: 'tokens_reasoning', field: ['tokens', 'reasoning'] },
+  { column: 'tokens_cache_read', field: ['tokens', 'cache', 'read'] },
+  { column: 'tokens_cache_write', field: ['tokens', 'cache', 'write'] },
+  { column: 'share_url', field: ['share', 'url'] },
+  { column: 'metadata', field: ['metadata'], json: true, heavy: true },
+  { column: 'revert', field: ['revert'], json: true },
+  { column: 'permission', field: ['permission'], json: true, heavy: true },
+  { column: 'time_created', field: ['time', 'created'] },
+  { column: 'time_updated', field: ['time', 'updated'] },
+  { column: 'time_compacting', field: ['time', 'compacting'] },
+  { column: 'time_archived', field: ['time', 'archived'] },
+]
+
+const TODO_FIELDS: readonly ColumnField[] = ['content', 'status', 'priority'].map((column) => ({ column, field: [column] }))
+
+const PROJECT_FIELDS: readonly ColumnField[] = [
+  { column: 'id', field: ['id'] },
+  { column: 'worktree', field: ['worktree'] },
+  { column: 'vcs', field: ['vcs'] },
+  { column: 'name', field: ['name'] },
+  { column: 'commands', field: ['commands'], json: true },
+  { column: 'sandboxes', field: ['sandboxes'], json: true },
+  { column: 'time_created', field: ['time', 'created'] },
+  { column: 'time_updated', field: ['time', 'updated'] },
+  { column: 'time_initialized', field: ['time', 'initialized'] },
+]
+
+/** Which tables a database has, and how to turn its rows into documents. */
+export interface Schema {
+  readonly tables: ReadonlySet<string>
+  /** SQL lists of the columns that the database has, in the order that the texts below expect. */
+  readonly lightSession: RowText
+  readonly session: RowText
+  readonly todo: RowText
+  readonly project: RowText
+}
+
+/** A list of columns for SELECT, and the document of a row of them. */
+export interface RowText {
+  readonly columns: string
+  text(row: SqlRow): string
+}
+
+export function probeSchema(database: SqliteDatabase): Schema {
+  const tables = new Set(
+    database
+      .prepare("SELECT name FROM sqlite_master WHERE type = 'table'")
+      .all()
+      .map(([name]) => String(name)),
+  )
+  const columnsOf = (table: string): ReadonlySet<string> =>
+    new Set(
+      database
+        .prepare(`SELECT name FROM pragma_table_info('${table}')`)
+        .all()
+        .map(([name]) => String(name)),
+    )
+  const presentIn = (table: string, fields: readonly ColumnField[]): readonly ColumnField[] => {
+    const columns = columnsOf(table)
+    return fields.filter(({ column }) => columns.has(column))
+  }
+  const session = presentIn('session', SESSION_FIELDS)
+  return {
+    tables,
+    session: rowText(session),
+    lightSession: rowText(session.filter(({ heavy }) => heavy !== true)),
+    todo: rowText(presentIn('todo', TODO_FIELDS)),
+    project: rowText(presentIn('project', PROJECT_FIELDS)),
+  }
+}
+
+function rowText(fields: readonly ColumnField[]): RowText {
+  // A JSON column that is no JSON would damage the whole document, so it goes in as a string.
+  const select = ({ column, json }: ColumnField): string =>
+    json === true ? `CASE WHEN json_valid("${column}") THEN "${column}" ELSE json_quote("${column}") END` : `"${column}"`
+  return { columns: fields.map(select).join(', ') || 'NULL', text: (row) => objectText(fields, row, 0) }
+}
+
+/** The fields of one object, nested ones grouped as they stand together; NULL leaves its field out, as OpenCode does. */
+function objectText(fields: readonly ColumnField[], row: SqlRow, depth: number, from = 0): string {
+  const members: string[] = []
+  for (let at = 0; at < fields.length; ) {
+    const name = fields[at]?.field[depth] ?? ''
+    let end = at + 1
+    while (fields[end]?.field[depth] === name) end++
+    const nested = fields[at]?.field.length !== depth + 1
+    const text = nested ? objectText(fields.slice(at, end), row, depth + 1, from + at) : valueText(row[from + at], fields[at]?.json === true)
+    if (text !== undefined && text !== '{}') members.push(`${JSON.stringify(name)}:${text}`)
+    at = end
+  }
+  return `{${members.join(',')}}`
+}
+
+function valueText(value: SqlValue | undefined, json: boolean): string | undefined {
+  if (value === null || value === undefined) return undefined
+  return json ? String(value) : JSON.stringify(typeof value === 'bigint' ? Number(value) : value)
+}
