@@ -32,3 +32,13 @@ function base32(bytes: Uint8Array): string {
   }
   return text
 }
+
+/** Part of every text hash: raised when the projection or the chunker would give other chunks for the same message. */
+export const PROJECTION_VERSION = 1
+
+/** 16 bytes in hex. Covers the version and every chunk with its length, so moved boundaries count as a change. */
+export function textHashOf(chunks: readonly string[]): string {
+  const hash = createHash('sha256').update(`${PROJECTION_VERSION}:${chunks.length}`)
+  for (const chunk of chunks) hash.update(`|${Buffer.byteLength(chunk)}:`).update(chunk)
+  return hash.digest('hex').slice(0, 32)
+}

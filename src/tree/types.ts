@@ -96,6 +96,8 @@ export interface PlannedMessage {
 /** What a request will read, in order, with its price. Plain data. */
 export interface SessionTreePlan {
   readonly key: SessionKey
+  /** The project whose folder holds the session, for records that do not name one. */
+  readonly project: string
   readonly source: SessionSource
   readonly session: Read
   readonly messages: readonly PlannedMessage[]
@@ -129,6 +131,7 @@ export type PartRefNode = PartLeaf
 /** A session as spans: nothing parsed yet. Disposing it ends every span in it. */
 export interface SessionRefTree extends Disposable {
   readonly key: SessionKey
+  readonly project: string
   readonly source: SessionSource
   readonly session: SessionRefNode
   readonly messages: readonly MessageRefNode[]

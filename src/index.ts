@@ -1,0 +1,85 @@
+/** spanleaf: read coding-agent sessions in stages. The index of sessions for search is in 'spanleaf/indexer'. */
+
+export { type Clock, systemClock } from './core/clock.js'
+export { type ErrorCode, type ErrorRow, errorTable, StorageError } from './core/errors.js'
+// ids, keys, records
+export {
+  idTime,
+  type MessageId,
+  type PartId,
+  type ProjectId,
+  parseMessageId,
+  parsePartId,
+  parseProjectId,
+  parseSessionId,
+  type SessionId,
+} from './core/ids.js'
+export {
+  type Agent,
+  childRange,
+  decodeKey,
+  type EntityKey,
+  encodeKey,
+  type MessageKey,
+  messageKey,
+  type PartKey,
+  partKey,
+  type SessionKey,
+  sessionKey,
+} from './core/keys.js'
+export type { Part, PartKind, Tokens, ToolState, UnknownPart } from './core/parts.js'
+export type { AssistantMessage, FileDiff, Message, ProjectRecord, SessionRecord, TodoItem, UnknownMessage, UserMessage } from './core/records.js'
+// results, errors, time
+export { issuesOf, type StageIssue, type StageName, type StageReport, type StageResult, unwrap } from './core/stage.js'
+// open
+export { type OpenOptions, openSessions } from './open.js'
+export type { Generation } from './storage/generation.js'
+export { type MemoryPlace, MemoryStore } from './storage/memory-store.js'
+export { parseSpan, SlabSpan, type Span, type SpanSource } from './storage/span.js'
+export { SpanCache } from './storage/span-cache.js'
+export type { Leaf, LeafKind, Price, Read, Store, StoreKind, StoreSupports, StoreWork } from './storage/store.js'
+export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
+export { hydrateSessionTree } from './tree/hydrate.js'
+// just the data
+export {
+  type LoadedSession,
+  listMessages,
+  listSessions,
+  loadDiffs,
+  loadMessages,
+  loadMessageWithParts,
+  loadParts,
+  loadSession,
+  loadSessionTree,
+  loadTodos,
+  type MessageWithParts,
+  type SessionTree,
+} from './tree/loader.js'
+// stages
+export { planReads, planSessionTree } from './tree/plan.js'
+// spans and stores
+export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from './tree/read-span.js'
+export { resolveSessionTree } from './tree/resolve.js'
+export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
+export type { Sessions } from './tree/sessions.js'
+export type {
+  FlowResult,
+  IndexStats,
+  MessageMeta,
+  MessageNode,
+  MessageRefNode,
+  PartRef,
+  PartRefNode,
+  PlannedMessage,
+  ReadLimit,
+  SessionHydratedTree,
+  SessionIndex,
+  SessionMeta,
+  SessionRefNode,
+  SessionRefTree,
+  SessionSource,
+  SessionTreePlan,
+  TreeRequest,
+  Usage,
+} from './tree/types.js'
+export { type DamagedRecord, type LedgerTotal, type StoreLedger, type Verification, verifyStores } from './tree/verify.js'

@@ -1,0 +1,93 @@
+/** The three stages in one call: for one session, or streaming over many. */
+import { StorageError } from '../core/errors.js'
+import type { SessionId } from '../core/ids.js'
+import type { SessionKey } from '../core/keys.js'
+import { refuseUnknown } from '../core/options.js'
+import type { PartKind } from '../core/parts.js'
+import { issuesOf, type StageIssue, type StageReport, type StageResult } from '../core/stage.js'
+import { hydrateSessionTree } from './hydrate.js'
+import { planSessionTree, planTree } from './plan.js'
+import { resolveSessionTree } from './resolve.js'
+import type { Sessions } from './sessions.js'
+import type { FlowResult, SessionHydratedTree, SessionTreePlan, TreeRequest } from './types.js'
+
+/** Which sessions to stream: one, those of a project, or all; the last updated first. */
+export type FlowScope = { readonly session: SessionKey | SessionId } | { readonly project: string } | { readonly all: true }
+
+export interface FlowOptions {
+  /** 'sessions': a tree per session. 'messages': a session in several trees of up to 64 messages each, for sessions of any size. @default 'sessions' */
+  readonly output?: 'sessions' | 'messages'
+  readonly parts?: { readonly kinds?: readonly PartKind[] }
+  readonly signal?: AbortSignal
+}
+
+/** Messages per tree with `output: 'messages'`. */
+const PAGE = 64
+
+/**
+ * Plan, resolve and hydrate a session.
+ * @throws StorageError as `planSessionTree` does; the world's damage is in the result
+ */
+export async function runSessionTreeFlow(sessions: Sessions, request: TreeRequest): Promise<FlowResult<SessionHydratedTree>> {
+  return finish(sessions, await planSessionTree(sessions, request), request.signal)
+}
+
+/**
+ * Reads sessions straight through, without looking up prices first: one session in memory at a time.
+ * A session that cannot be read is a failed result, and the stream goes on.
+ * @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID
+ */
+export async function* runSessionFlow(
+  sessions: Sessions,
+  scope: FlowScope,
+  options: FlowOptions = {},
+): AsyncGenerator<FlowResult<SessionHydratedTree>> {
+  refuseUnknown(options, ['output', 'parts', 'signal'])
+  const { output = 'sessions', parts, signal } = options
+  if (output !== 'sessions' && output !== 'messages') {
+    throw new StorageError('INVALID_OPTION', { reason: `output must be "sessions" or "messages", not ${JSON.stringify(output)}` })
+  }
+  for (const session of await sessionsIn(sessions, scope)) {
+    signal?.throwIfAborted()
+    const planned = await planTree(sessions, { session, ...(parts && { parts }), ...(signal && { signal }) }, false)
+    if (output === 'sessions') yield await finish(sessions, planned, signal)
+    else for (const page of pagesOf(planned)) yield await finish(sessions, page, signal)
+  }
+}
+
+async function sessionsIn(sessions: Sessions, scope: FlowScope): Promise<readonly SessionKey[]> {
+  if ('session' in scope) return [(await sessions.locate(scope.session)).entry.key]
+  const metas = 'project' in scope ? sessions.index.sessionsForProject(scope.project) : sessions.index.sessionsByTime()
+  return metas.map((meta) => meta.key)
+}
+
+/** The plan in pages; its issues stand with the first. A session without messages is one page. */
+function* pagesOf(planned: StageResult<SessionTreePlan>): Generator<StageResult<SessionTreePlan>> {
+  if (planned.status === 'failed' || planned.value.messages.length <= PAGE) {
+    yield planned
+    return
+  }
+  const plan = planned.value
+  for (let at = 0; at < plan.messages.length; at += PAGE) {
+    const value = { ...plan, messages: plan.messages.slice(at, at + PAGE) }
+    yield at === 0 ? { ...planned, value } : { status: 'ok', value, report: { ...planned.report, durationMs: 0, records: value.messages.length } }
+  }
+}
+
+async function finish(
+  sessions: Sessions,
+  planned: StageResult<SessionTreePlan>,
+  signal: AbortSignal | undefined,
+): Promise<FlowResult<SessionHydratedTree>> {
+  if (planned.status === 'failed') return { status: 'failed', stage: 'plan', error: planned.error, reports: [planned.report] }
+  const resolved = await resolveSessionTree(sessions, planned.value, { signal })
+  const reports: StageReport[] = [planned.report, resolved.report]
+  if (resolved.status === 'failed') return { status: 'failed', stage: 'resolve', error: resolved.error, reports }
+  using refs = resolved.value
+  const hydrated = hydrateSessionTree(refs)
+  reports.push(hydrated.report)
+  if (hydrated.status === 'failed') return { status: 'failed', stage: 'hydrate', error: hydrated.error, reports }
+  const [first, ...rest]: readonly StageIssue[] = [...issuesOf(planned), ...issuesOf(resolved), ...issuesOf(hydrated)]
+  if (first === undefined) return { status: 'ok', value: hydrated.value, reports }
+  return { status: 'partial', value: hydrated.value, issues: [first, ...rest], reports }
+}

@@ -1,0 +1,90 @@
+/** Hydrate: spans to typed records. Uses the CPU alone; opens nothing. */
+
+import type { Reading } from '../core/documents.js'
+import { StorageError } from '../core/errors.js'
+import { compareText } from '../core/ids.js'
+import type { EntityKey } from '../core/keys.js'
+import type { Part, PartKind } from '../core/parts.js'
+import { toPart } from '../core/parts.js'
+import { type Message, type SessionRecord, toMessage, toSession } from '../core/records.js'
+import { type StageIssue, type StageResult, settle } from '../core/stage.js'
+import { parseSpan, type Span } from '../storage/span.js'
+import type { Leaf } from '../storage/store.js'
+import { unsettledSignature } from './plan.js'
+import { isFinished } from './settled.js'
+import type { MessageNode, MessageRefNode, SessionHydratedTree, SessionRefTree } from './types.js'
+
+/**
+ * Damaged records are issues, and everything else is in the tree: a damaged part is missing from its message,
+ * a damaged message stands without its record but with its parts, and likewise the session.
+ * @throws StorageError SPAN_DISPOSED when the tree was disposed
+ */
+export function hydrateSessionTree(refs: SessionRefTree): StageResult<SessionHydratedTree> {
+  const started = performance.now()
+  const hydration = new Hydration(refs.kinds)
+  const session = hydration.record(refs.session.leaf, (document) => toSession(document, refs.key, refs.project))
+  const messages = refs.messages.map((node) => hydration.message(node))
+  messages.sort((a, b) => a.created - b.created || compareText(a.node.key.message, b.node.key.message))
+  const value: SessionHydratedTree = { key: refs.key, source: refs.source, session, messages: messages.map(({ node }) => node) }
+  const { bytes, records, issues } = hydration
+  return settle(value, issues, { stage: 'hydrate', durationMs: performance.now() - started, files: 0, rows: 0, bytes, records })
+}
+
+class Hydration {
+  readonly issues: StageIssue[] = []
+  bytes = 0
+  records = 0
+  readonly #kinds: readonly PartKind[] | undefined
+
+  constructor(kinds: readonly PartKind[] | undefined) {
+    this.#kinds = kinds
+  }
+
+  message(ref: MessageRefNode): { readonly node: MessageNode; readonly created: number } {
+    const message: Message | undefined = this.record(ref.leaf, (document) => toMessage(document, ref.key))
+    const parts: Part[] = []
+    let damagedParts = 0
+    for (const { key, leaf } of ref.parts) {
+      const part = this.record(leaf, (document) => toPart(document, key))
+      if (part === undefined) damagedParts++
+      else parts.push(part)
+    }
+    const created = message === undefined || message.role === 'unknown' ? ref.created : message.time.created
+    const settled = message === undefined || isFinished(message, parts)
+    const signature = ref.signature === undefined || settled ? ref.signature : unsettledSignature(ref.signature)
+    const kept = this.#kinds === undefined ? parts : parts.filter((part) => this.#kinds?.includes(part.type))
+    return { created, node: { key: ref.key, message, parts: kept, damagedParts, signature, changed: ref.changed } }
+  }
+
+  /** The record of a leaf; undefined when it is damaged (an issue), or could not be read (an issue of resolve). */
+  record<T extends Message | Part | SessionRecord>(leaf: Leaf, type: (document: unknown) => Reading<T>): T | undefined {
+    if (leaf.span === undefined) return undefined
+    const { span } = leaf
+    this.bytes += span.length
+    const reading = read(span, type)
+    if ('damage' in reading) {
+      this.issues.push(issue(reading.code, span, reading.damage, leaf.torn))
+      return undefined
+    }
+    if (reading.odd !== undefined) this.issues.push(issue('UNEXPECTED_SHAPE', span, reading.odd))
+    this.records++
+    return reading.record
+  }
+}
+
+type Outcome<T> = { readonly record: T; readonly odd?: string } | { readonly damage: string; readonly code: StorageError['code'] }
+
+function read<T>(span: Span, type: (document: unknown) => Reading<T>): Outcome<T> {
+  try {
+    const reading = type(parseSpan(span))
+    return 'damage' in reading ? { ...reading, code: 'CORRUPT_RECORD' } : reading
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code === 'SPAN_DISPOSED') throw error
+    return { damage: error.reason, code: error.code }
+  }
+}
+
+function issue(code: StorageError['code'], span: Span, reason: string, torn?: boolean): StageIssue {
+  const key: EntityKey = span.key
+  return { code, key, path: span.source.path, reason, ...(torn === true && { transient: true }) }
+}

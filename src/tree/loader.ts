@@ -1,0 +1,143 @@
+/** For people who just want data: whole records, no spans, no stages. Damage is in `issues`, never thrown. */
+
+import type { Reading } from '../core/documents.js'
+import type { ErrorCode } from '../core/errors.js'
+import { StorageError } from '../core/errors.js'
+import type { MessageId, SessionId } from '../core/ids.js'
+import { type MessageKey, messageKey, type SessionKey } from '../core/keys.js'
+import type { Part } from '../core/parts.js'
+import { type FileDiff, type Message, type SessionRecord, type TodoItem, toDiffs, toTodos } from '../core/records.js'
+import type { StageIssue } from '../core/stage.js'
+import { parseSpan, type Span } from '../storage/span.js'
+import { runSessionTreeFlow } from './flow.js'
+import { readDiffSpan, readTodoSpan } from './read-span.js'
+import type { Sessions } from './sessions.js'
+import type { FlowResult, MessageMeta, SessionHydratedTree, SessionMeta, TreeRequest } from './types.js'
+
+type SessionRef = SessionKey | SessionId
+
+export interface LoadedSession {
+  readonly meta: SessionMeta
+  /** Undefined when the session's own record is damaged. */
+  readonly session: SessionRecord | undefined
+  readonly issues: readonly StageIssue[]
+}
+
+export interface MessageWithParts {
+  readonly key: MessageKey
+  /** Undefined when the message's own record is damaged. */
+  readonly message: Message | undefined
+  readonly parts: readonly Part[]
+}
+
+/** A session with its messages, and the sessions it started. */
+export interface SessionTree {
+  readonly meta: SessionMeta
+  readonly session: SessionRecord | undefined
+  readonly messages: readonly MessageWithParts[]
+  readonly children: readonly SessionTree[]
+  readonly issues: readonly StageIssue[]
+}
+
+/** Every session, the last updated first. */
+export function listSessions(sessions: Sessions): readonly SessionMeta[] {
+  return sessions.index.sessionsByTime()
+}
+
+export async function listMessages(sessions: Sessions, session: SessionRef): Promise<readonly MessageMeta[]> {
+  return sessions.index.messages((await sessions.locate(session)).entry.key)
+}
+
+/** The session's own record; opens none of its messages. */
+export async function loadSession(sessions: Sessions, session: SessionRef): Promise<LoadedSession> {
+  const { tree, issues } = await load(sessions, { session, messages: { last: 0 } })
+  return { meta: await metaOf(sessions, tree.key), session: tree.session, issues }
+}
+
+/** Messages with their parts, by (time created, id). */
+export async function loadMessages(sessions: Sessions, session: SessionRef, window?: TreeRequest['messages']): Promise<readonly MessageWithParts[]> {
+  const { tree } = await load(sessions, { session, ...(window && { messages: window }) })
+  return tree.messages
+}
+
+/** @throws StorageError NOT_FOUND */
+export async function loadMessageWithParts(sessions: Sessions, session: SessionRef, message: MessageId): Promise<MessageWithParts> {
+  const { entry } = await sessions.locate(session)
+  const before = await sessions.index.message(messageKey(entry.key, message))
+  if (before === undefined) throw new StorageError('NOT_FOUND', { reason: `the session has no message ${JSON.stringify(message)}`, key: message })
+  const { tree } = await load(sessions, { session: entry.key, messages: await windowOf(sessions, entry.key, message) })
+  const [found] = tree.messages
+  if (found === undefined) throw new StorageError('STALE_SPAN', { reason: 'the message was removed while it was read', key: message })
+  return found
+}
+
+export async function loadParts(sessions: Sessions, session: SessionRef, message: MessageId): Promise<readonly Part[]> {
+  return (await loadMessageWithParts(sessions, session, message)).parts
+}
+
+/** The session, its messages, and its child sessions, all the way down. */
+export async function loadSessionTree(sessions: Sessions, session: SessionRef): Promise<SessionTree> {
+  return loadTree(sessions, session, new Set())
+}
+
+/** Parent links are data and may run in circles: a session above itself is not entered again. */
+async function loadTree(sessions: Sessions, session: SessionRef, above: ReadonlySet<string>): Promise<SessionTree> {
+  const { tree, issues } = await load(sessions, { session })
+  const inside = new Set([...above, tree.key.session])
+  const children: SessionTree[] = []
+  for (const child of sessions.index.children(tree.key)) {
+    if (!inside.has(child.id)) children.push(await loadTree(sessions, child.key, inside))
+  }
+  return { meta: await metaOf(sessions, tree.key), session: tree.session, messages: tree.messages, children, issues }
+}
+
+/** The todo list of a session, empty when it has none. @throws StorageError CORRUPT_RECORD */
+export async function loadTodos(sessions: Sessions, session: SessionRef): Promise<readonly TodoItem[]> {
+  return loadList(sessions, session, readTodoSpan, toTodos)
+}
+
+/** The file diffs of a session, empty when its version kept none as a file. @throws StorageError CORRUPT_RECORD */
+export async function loadDiffs(sessions: Sessions, session: SessionRef): Promise<readonly FileDiff[]> {
+  return loadList(sessions, session, readDiffSpan, toDiffs)
+}
+
+async function loadList<T>(
+  sessions: Sessions,
+  session: SessionRef,
+  open: (sessions: Sessions, key: SessionKey) => Promise<Span>,
+  type: (document: unknown) => Reading<readonly T[]>,
+): Promise<readonly T[]> {
+  const { entry } = await sessions.locate(session)
+  try {
+    using span = await open(sessions, entry.key)
+    const reading = type(parseSpan(span))
+    if ('record' in reading) return reading.record
+    throw new StorageError('CORRUPT_RECORD', { reason: reading.damage, path: span.source.path, key: entry.key.session })
+  } catch (error) {
+    if (error instanceof StorageError && error.code === ('NOT_FOUND' satisfies ErrorCode)) return []
+    throw error
+  }
+}
+
+/** A window of the one message: everything after the message before it, up to it. */
+async function windowOf(sessions: Sessions, key: SessionKey, message: MessageId): Promise<NonNullable<TreeRequest['messages']>> {
+  const all = await sessions.index.messages(key)
+  const at = all.findIndex(({ id }) => id === message)
+  const [previous, next] = [all[at - 1], all[at + 1]]
+  return { ...(previous && { after: previous.id }), ...(next && { before: next.id }) }
+}
+
+async function load(
+  sessions: Sessions,
+  request: TreeRequest,
+): Promise<{ readonly tree: SessionHydratedTree; readonly issues: readonly StageIssue[] }> {
+  const result: FlowResult<SessionHydratedTree> = await runSessionTreeFlow(sessions, request)
+  if (result.status === 'failed') throw result.error
+  return { tree: result.value, issues: result.status === 'partial' ? result.issues : [] }
+}
+
+async function metaOf(sessions: Sessions, key: SessionKey): Promise<SessionMeta> {
+  const meta = sessions.index.session(key)
+  if (meta === undefined) throw new StorageError('NOT_FOUND', { reason: 'the session was removed while it was read', key: key.session })
+  return meta
+}

@@ -1,0 +1,187 @@
+/**
+ * Plan: which leaves a request needs, in order, and what reading them will cost. Opens no content.
+ *
+ * The tail: of messages that the caller holds, the *hot* ones (unsettled, among the last eight, young, or all with `deep`)
+ * are checked by stat or `time_updated`; *cold* ones are trusted. So work follows the tail, and an old edit in a cold
+ * message is seen with `deep` only.
+ */
+import { StorageError } from '../core/errors.js'
+import { encodeKey, type MessageKey, messageKey, partKey } from '../core/keys.js'
+import { checkNumber, refuseUnknown } from '../core/options.js'
+import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
+import { fingerprint } from '../storage/fingerprint.js'
+import type { MergedSession } from '../storage/merged.js'
+import type { MessageEntry, Price, Read } from '../storage/store.js'
+import type { Sessions } from './sessions.js'
+import type { PlannedMessage, ReadLimit, SessionTreePlan, TreeRequest } from './types.js'
+
+/** The last messages of a session are always hot, and so are those younger than this, in milliseconds. */
+const HOT_COUNT = 8
+const HOT_WINDOW_MS = 10 * 60 * 1000
+/** Marks the signature of a message that was still being written. */
+const UNSETTLED = '~'
+
+/**
+ * @throws StorageError INVALID_OPTION, NOT_FOUND (the session, or the message that bounds a window), AMBIGUOUS_ID
+ * A plan above the limit, or a store that cannot be read, is a failed result.
+ */
+export async function planSessionTree(sessions: Sessions, request: TreeRequest): Promise<StageResult<SessionTreePlan>> {
+  return planTree(sessions, request, true)
+}
+
+/** Without `price` neither sizes nor parts are looked up: for reading everything straight through. */
+export async function planTree(sessions: Sessions, request: TreeRequest, price: boolean): Promise<StageResult<SessionTreePlan>> {
+  checkRequest(request)
+  request.signal?.throwIfAborted()
+  const started = sessions.clock.monotonic()
+  const report = (records: number, plan?: SessionTreePlan): StageReport => ({
+    stage: 'plan',
+    durationMs: sessions.clock.monotonic() - started,
+    files: plan?.files ?? 0,
+    rows: plan?.rows ?? 0,
+    bytes: plan?.bytes ?? 0,
+    records,
+  })
+  const session = await sessions.locate(request.session)
+  try {
+    const { entries, issues } = await sessions.listMessages(session)
+    const chosen = selectWindow(entries, request, session)
+    const draft = price
+      ? await priced(sessions, session, chosen, entries, request)
+      : { messages: unpriced(session, chosen), unchanged: 0, issues: [] }
+    const plan = await complete(session, draft, request, price)
+    refuseAbove(request.limit, plan)
+    return settle(plan, [...issues, ...draft.issues], report(plan.messages.length, plan))
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'NOT_FOUND') throw error
+    return fail(error, report(0))
+  }
+}
+
+/** Every read of a plan, flat and in order: the session, then each message with its parts. */
+export function planReads(plan: SessionTreePlan): readonly Read[] {
+  return [plan.session, ...plan.messages.flatMap((message) => [message.read, ...(message.parts ?? [])])]
+}
+
+/** The signature of a message that was hydrated before it settled. */
+export function unsettledSignature(signature: string): string {
+  return UNSETTLED + signature
+}
+
+function checkRequest(request: TreeRequest): void {
+  refuseUnknown(request, ['session', 'messages', 'parts', 'known', 'limit', 'deep', 'signal'])
+  refuseUnknown(request.messages ?? {}, ['last', 'before', 'after'])
+  refuseUnknown(request.parts ?? {}, ['kinds'])
+  refuseUnknown(request.limit ?? {}, ['bytes', 'files', 'rows'])
+  checkNumber('messages.last', request.messages?.last, 0)
+  for (const name of ['bytes', 'files', 'rows'] as const) checkNumber(`limit.${name}`, request.limit?.[name], 0)
+}
+
+function selectWindow(entries: readonly MessageEntry[], { messages = {} }: TreeRequest, { entry }: MergedSession): readonly MessageEntry[] {
+  const place = (id: string): number => {
+    const at = entries.findIndex((other) => other.id === id)
+    if (at >= 0) return at
+    throw new StorageError('NOT_FOUND', { reason: `the session has no message ${JSON.stringify(id)}`, key: encodeKey(entry.key) })
+  }
+  const from = messages.after === undefined ? 0 : place(messages.after) + 1
+  const to = messages.before === undefined ? entries.length : place(messages.before)
+  const within = from === 0 && to === entries.length ? entries : entries.slice(from, to)
+  return messages.last === undefined ? within : within.slice(Math.max(0, within.length - messages.last))
+}
+
+interface Draft {
+  readonly messages: readonly PlannedMessage[]
+  readonly unchanged: number
+  readonly issues: readonly StageIssue[]
+}
+
+function unpriced({ entry }: MergedSession, chosen: readonly MessageEntry[]): readonly PlannedMessage[] {
+  return chosen.map(({ id, created }) => {
+    const key = messageKey(entry.key, id)
+    return { key, created, read: { kind: 'message', key }, parts: undefined, signature: undefined, changed: undefined }
+  })
+}
+
+async function priced(
+  sessions: Sessions,
+  session: MergedSession,
+  chosen: readonly MessageEntry[],
+  all: readonly MessageEntry[],
+  request: TreeRequest,
+): Promise<Draft> {
+  const { entry, store } = session
+  const hotFrom = all.at(-HOT_COUNT)?.created ?? 0
+  const young = sessions.clock.now() - HOT_WINDOW_MS
+  const held = new Map<string, string>()
+  const looked: { key: MessageKey; created: number }[] = []
+  for (const { id, created } of chosen) {
+    const key = messageKey(entry.key, id)
+    const known = request.known?.(key)
+    if (known !== undefined) {
+      const cold = created < hotFrom && created < young && !known.startsWith(UNSETTLED) && request.deep !== true
+      if (cold) continue
+      held.set(id, known.startsWith(UNSETTLED) ? known.slice(UNSETTLED.length) : known)
+    }
+    looked.push({ key, created })
+  }
+  const reads = looked.map(({ key }): Read => ({ kind: 'message', key }))
+  const prices = await store.price(reads)
+  const parts = await store.parts(
+    entry.key,
+    looked.map(({ key }) => key.message),
+    { price: true },
+  )
+  const issues = [...parts.issues]
+  const messages: PlannedMessage[] = []
+  for (const [at, { key, created }] of looked.entries()) {
+    const price = prices[at]
+    if (price === undefined) {
+      issues.push({ code: 'STALE_SPAN', key, path: store.path, reason: 'the message was removed while it was planned', transient: true })
+      continue
+    }
+    const partReads = (parts.entries[at] ?? []).map(({ id, price }): Read => ({ kind: 'part', key: partKey(key, id), ...(price && { price }) }))
+    const planned = plannedMessage(key, created, price, partReads)
+    if (held.get(key.message) !== planned.signature) messages.push(planned)
+  }
+  return { messages, unchanged: chosen.length - messages.length, issues }
+}
+
+function plannedMessage(key: MessageKey, created: number, price: Price, parts: readonly Read[]): PlannedMessage {
+  const versions = parts.map((part) => `${(part.key as { part?: string }).part}=${part.price?.generation}`)
+  const changed = parts.reduce((latest, part) => Math.max(latest, part.price?.changed ?? 0), price.changed)
+  return { key, created, read: { kind: 'message', key, price }, parts, signature: fingerprint(`${price.generation} ${versions.join(' ')}`), changed }
+}
+
+async function complete({ entry, store }: MergedSession, draft: Draft, request: TreeRequest, price: boolean): Promise<SessionTreePlan> {
+  const read: Read = { kind: 'session', key: entry.key }
+  const [own] = price ? await store.price([read]) : []
+  let leaves = 1
+  let bytes = own?.bytes ?? 0
+  for (const message of draft.messages) {
+    leaves += 1 + (message.parts?.length ?? 0)
+    bytes += message.read.price?.bytes ?? 0
+    for (const part of message.parts ?? []) bytes += part.price?.bytes ?? 0
+  }
+  return {
+    key: entry.key,
+    project: entry.project,
+    source: { kind: store.kind, path: store.path },
+    session: own === undefined ? read : { ...read, price: own },
+    messages: draft.messages,
+    unchanged: draft.unchanged,
+    kinds: request.parts?.kinds,
+    files: store.supports.rows ? 0 : leaves,
+    rows: store.supports.rows ? leaves : 0,
+    bytes,
+  }
+}
+
+/** @throws StorageError PLAN_TOO_LARGE */
+function refuseAbove(limit: ReadLimit | undefined, plan: SessionTreePlan): void {
+  for (const name of ['bytes', 'files', 'rows'] as const) {
+    const most = limit?.[name]
+    if (most === undefined || plan[name] <= most) continue
+    const reason = `the plan needs ${plan[name]} ${name}, the limit is ${most}`
+    throw new StorageError('PLAN_TOO_LARGE', { reason, path: plan.source.path, key: encodeKey(plan.key) })
+  }
+}

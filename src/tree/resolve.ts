@@ -1,0 +1,126 @@
+/** Resolve: the bytes of a plan as spans. Does I/O, parses nothing. A leaf that changed since the plan is planned anew, once. */
+import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
+import type { MergedSession } from '../storage/merged.js'
+import { Slab } from '../storage/slab.js'
+import type { Leaf, PartLeaf, Read, Store } from '../storage/store.js'
+import type { Sessions } from './sessions.js'
+import type { MessageRefNode, PlannedMessage, SessionRefTree, SessionTreePlan } from './types.js'
+
+/** Messages per call of the store; between calls other work of the caller gets its turn. */
+const BATCH = 256
+
+/**
+ * The caller owns the tree and disposes it; its spans end with it.
+ * A store that cannot be read is a failed result; a leaf that cannot be read is a leaf with an issue.
+ */
+export async function resolveSessionTree(
+  sessions: Sessions,
+  plan: SessionTreePlan,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<StageResult<SessionRefTree>> {
+  options.signal?.throwIfAborted()
+  const started = sessions.clock.monotonic()
+  const count = { files: 0, rows: 0, bytes: 0, records: 0 }
+  const report = (): StageReport => ({ stage: 'resolve', durationMs: sessions.clock.monotonic() - started, ...count })
+  const slab = new Slab(sessions.slabs)
+  try {
+    const session = await sessions.locate(plan.key)
+    const issues: StageIssue[] = []
+    const reader = new Reader(session, slab, issues, options.signal)
+    const [own] = await reader.open([plan.session])
+    const messages: MessageRefNode[] = []
+    for (let at = 0; at < plan.messages.length; at += BATCH) messages.push(...(await reader.messages(plan.messages.slice(at, at + BATCH))))
+    Object.assign(count, reader.count)
+    const tree: SessionRefTree = {
+      key: plan.key,
+      project: plan.project,
+      source: plan.source,
+      session: { key: plan.key, leaf: own ?? { issue: { code: 'STALE_SPAN', key: plan.key, reason: 'it was not read' } } },
+      messages,
+      kinds: plan.kinds,
+      [Symbol.dispose]: () => slab[Symbol.dispose](),
+    }
+    return settle(tree, issues, report())
+  } catch (error) {
+    slab[Symbol.dispose]()
+    return fail(error, report())
+  }
+}
+
+class Reader {
+  readonly count = { files: 0, rows: 0, bytes: 0, records: 0 }
+  readonly #session: MergedSession
+  readonly #store: Store
+  readonly #slab: Slab
+  readonly #issues: StageIssue[]
+  readonly #signal: AbortSignal | undefined
+
+  constructor(session: MergedSession, slab: Slab, issues: StageIssue[], signal: AbortSignal | undefined) {
+    this.#session = session
+    this.#store = session.store
+    this.#slab = slab
+    this.#issues = issues
+    this.#signal = signal
+  }
+
+  async messages(planned: readonly PlannedMessage[]): Promise<readonly MessageRefNode[]> {
+    this.#signal?.throwIfAborted()
+    const listed = planned[0]?.parts !== undefined
+    return listed ? this.#listed(planned) : this.#unlisted(planned)
+  }
+
+  /** One leaf per read; a stale one after a second plan of it alone. Issues are collected beside. */
+  async open(reads: readonly Read[]): Promise<readonly Leaf[]> {
+    const leaves = [...(await this.#store.open(reads, this.#slab, { signal: this.#signal }))]
+    for (const [at, leaf] of leaves.entries()) {
+      const read = reads[at]
+      if (leaf.issue?.code === 'STALE_SPAN' && read !== undefined) leaves[at] = await this.#openAgain(read, leaf)
+    }
+    for (const leaf of leaves) this.#note(leaf)
+    return leaves
+  }
+
+  async #openAgain(read: Read, leaf: Leaf): Promise<Leaf> {
+    const [price] = await this.#store.price([read])
+    if (price === undefined) return leaf
+    const [again] = await this.#store.open([{ ...read, price }], this.#slab, { signal: this.#signal })
+    return again ?? leaf
+  }
+
+  async #listed(planned: readonly PlannedMessage[]): Promise<readonly MessageRefNode[]> {
+    const leaves = await this.open(planned.flatMap(({ read, parts }) => [read, ...(parts ?? [])]))
+    let next = 0
+    const take = (): Leaf => leaves[next++] as Leaf
+    return planned.map(({ key, created, signature, changed, parts }) => {
+      const leaf = take()
+      return { key, created, signature, changed, leaf, parts: (parts ?? []).map((read) => ({ key: read.key as PartLeaf['key'], leaf: take() })) }
+    })
+  }
+
+  async #unlisted(planned: readonly PlannedMessage[]): Promise<readonly MessageRefNode[]> {
+    const leaves = await this.open(planned.map(({ read }) => read))
+    const keys = planned.map(({ key }) => key)
+    const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, { signal: this.#signal })
+    this.#issues.push(...parts.issues)
+    for (const list of parts.entries) for (const { leaf } of list) this.#note(leaf)
+    return planned.map(({ key, created }, at) => ({
+      key,
+      created,
+      signature: undefined,
+      changed: undefined,
+      leaf: leaves[at] as Leaf,
+      parts: parts.entries[at] ?? [],
+    }))
+  }
+
+  #note(leaf: Leaf): void {
+    if (leaf.issue !== undefined) {
+      this.#issues.push(leaf.issue)
+      return
+    }
+    this.count.records++
+    this.count.bytes += leaf.span.length
+    if (leaf.span.source.table === undefined) this.count.files++
+    else this.count.rows++
+  }
+}

@@ -1,0 +1,104 @@
+/** The open stores as one set of sessions; lists them, keeps what was listed, and closes them. */
+import { type Clock, systemClock } from '../core/clock.js'
+import { StorageError } from '../core/errors.js'
+import type { SessionId } from '../core/ids.js'
+import { encodeKey, type SessionKey } from '../core/keys.js'
+import type { StageIssue } from '../core/stage.js'
+import { type MergedSession, mergeSessions, type StoreListing } from '../storage/merged.js'
+import { SlabPool } from '../storage/slab.js'
+import { SpanCache } from '../storage/span-cache.js'
+import type { MessageEntry, Store } from '../storage/store.js'
+import { MergedIndex } from './session-index.js'
+import { notFound, type Sessions } from './sessions.js'
+
+export interface SessionSetOptions {
+  readonly clock?: Clock
+  /** Bytes of single records kept in memory. @default 16 MiB */
+  readonly cacheBytes?: number
+  /** What was found wrong before the stores were opened. */
+  readonly issues?: readonly StageIssue[]
+}
+
+/** Lists the stores and takes them over: they are closed with the set. `stores` stand in order of precedence. */
+export async function createSessionSet(stores: readonly Store[], options: SessionSetOptions = {}): Promise<Sessions> {
+  const set = new SessionSet(stores, options)
+  try {
+    await set.refresh()
+    return set
+  } catch (error) {
+    await set[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+class SessionSet implements Sessions {
+  readonly stores: readonly Store[]
+  readonly clock: Clock
+  readonly cache: SpanCache
+  readonly slabs = new SlabPool()
+  readonly index: MergedIndex
+  readonly #early: readonly StageIssue[]
+  #issues: readonly StageIssue[] = []
+
+  constructor(stores: readonly Store[], { clock = systemClock, cacheBytes = 16 * 2 ** 20, issues = [] }: SessionSetOptions) {
+    this.stores = stores
+    this.clock = clock
+    this.cache = new SpanCache(cacheBytes)
+    this.index = new MergedIndex(this)
+    this.#early = issues
+  }
+
+  get issues(): readonly StageIssue[] {
+    return this.#issues
+  }
+
+  async refresh(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const issues = [...this.#early]
+    const listings: StoreListing[] = []
+    for (const store of this.stores) {
+      try {
+        const listing = await store.sessions(options)
+        listings.push({ store, listing })
+        issues.push(...listing.issues, ...listing.entries.flatMap(({ damage }) => (damage === undefined ? [] : [damage])))
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error
+        // A listing that failed says nothing about what is there: the last good one of this store stays.
+        listings.push({ store, listing: { entries: this.index.entriesOf(store), issues: [], complete: false } })
+        issues.push({ code: error.code, path: error.path ?? store.path, reason: error.reason, transient: error.retryable })
+      }
+    }
+    this.#issues = issues
+    this.index.replace(mergeSessions(listings))
+  }
+
+  async locate(session: SessionKey | SessionId): Promise<MergedSession> {
+    const find = (): MergedSession | undefined => (typeof session === 'string' ? this.index.findMerged(session) : this.index.merged(session))
+    const found = find()
+    if (found !== undefined) return found
+    await this.refresh()
+    const fresh = find()
+    if (fresh === undefined) throw notFound(session)
+    return fresh
+  }
+
+  async listMessages({
+    entry,
+    store,
+  }: MergedSession): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }> {
+    const name = encodeKey(entry.key)
+    const listing = await store.messages(entry.key, { previous: this.index.held(name) })
+    if (listing.complete) this.index.hold(name, listing.entries)
+    return listing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async close(): Promise<void> {
+    this.cache.clear()
+    const closed = await Promise.allSettled(this.stores.map((store) => store[Symbol.asyncDispose]()))
+    const failures = closed.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    if (failures.length > 0) throw new AggregateError(failures, 'Not every store could be closed.')
+  }
+}
