@@ -1,6 +1,20 @@
 /** Transitions T1, T2, T3, T6 and T7: a session is idle, queued or leased, and no wake-up is lost on the way. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
-import { count, enqueue, keyAt, LANES, type LeaseRow, lost, NEW_SESSION, needsRun, nextNumber, putSession, readSession, type SessionRow, type StateTables } from './lmdb-rows.js'
+import {
+  count,
+  enqueue,
+  keyAt,
+  LANES,
+  type LeaseRow,
+  lost,
+  NEW_SESSION,
+  needsRun,
+  nextNumber,
+  putSession,
+  readSession,
+  type SessionRow,
+  type StateTables,
+} from './lmdb-rows.js'
 import type { Owner } from './owner.js'
 import type { Claim, Observation, Outcome } from './state.js'
 
@@ -57,7 +71,13 @@ export function claimSession(t: StateTables, request: ClaimRequest): Claim | und
   const row = key && readSession(t, key)
   if (key === undefined || row === undefined || row.lease !== null) return undefined
   const token = nextNumber(t, 'token')
-  const lease: LeaseRow = { token, owner: request.owner, until: request.monotonic + request.ttl, ttl: request.ttl, since: row.q?.since ?? request.now }
+  const lease: LeaseRow = {
+    token,
+    owner: request.owner,
+    until: request.monotonic + request.ttl,
+    ttl: request.ttl,
+    since: row.q?.since ?? request.now,
+  }
   putSession(t, key, row, { ...row, q: null, lease, crashes: row.crashes + 1 })
   return {
     key,
@@ -108,32 +128,41 @@ export function renewLease(t: StateTables, claim: Claim, ttl: number, { monotoni
 /** T6. Compares what was observed with what was processed in the transaction that ends the lease. */
 export function releaseSession(t: StateTables, claim: Claim, outcome: Outcome, maxDelayMs: number, { now }: Moment): void {
   const before = ownRow(t, claim)
+  const since = before.lease?.since ?? now
   const free: SessionRow = { ...before, lease: null, crashes: 0 }
-  const put = (row: SessionRow): void => putSession(t, claim.key, before, row)
+  const later = (ms: number): number => now + Math.max(1, Math.ceil(Math.min(ms, maxDelayMs)))
+  let after: SessionRow
   switch (outcome.kind) {
     case 'stopped':
-      return put(enqueue(t, free, free.wal === null ? LANES.fresh : LANES.replay, 0, before.lease?.since ?? now))
+      after = enqueue(t, free, free.wal === null ? LANES.fresh : LANES.replay, 0, since)
+      break
     case 'failed': {
       count(t, 'n:failures', 1)
       t.meta.putSync('lastError', { ...outcome.failure, at: now, key: encodeKey(claim.key) })
-      const runAt = now + Math.ceil(Math.min(outcome.delayMs, maxDelayMs))
-      return put(enqueue(t, { ...free, fail: { n: (free.fail?.n ?? 0) + 1, code: outcome.failure.code, at: now } }, LANES.retry, runAt, before.lease?.since ?? now))
+      const fail = { n: (free.fail?.n ?? 0) + 1, code: outcome.failure.code, at: now }
+      after = enqueue(t, { ...free, fail }, LANES.retry, later(outcome.delayMs), since)
+      break
     }
-    case 'done': {
-      const row: SessionRow = {
-        ...free,
-        processedRev: outcome.more ? free.processedRev : claim.revision,
-        verifyDone: outcome.verified ?? free.verifyDone,
-        fail: null,
-        incomplete: outcome.incomplete ?? false,
-        checkedAt: outcome.more ? free.checkedAt : now,
-      }
-      if (row.wal !== null || row.gone) return put(enqueue(t, row, LANES.replay, 0, now))
-      if (outcome.more || needsRun(row)) return put(enqueue(t, row, LANES.fresh, 0, now))
-      if (outcome.recheckMs === undefined) return put(row)
-      return put(enqueue(t, row, LANES.retry, now + Math.ceil(Math.min(outcome.recheckMs, maxDelayMs)), now))
-    }
+    case 'done':
+      after = afterSuccess(t, free, claim, outcome, now, later)
   }
+  putSession(t, claim.key, before, after)
+}
+
+function afterSuccess(
+  t: StateTables,
+  free: SessionRow,
+  claim: Claim,
+  outcome: Extract<Outcome, { kind: 'done' }>,
+  now: number,
+  later: (ms: number) => number,
+): SessionRow {
+  const { more = false, incomplete = false, verified = free.verifyDone, recheckMs } = outcome
+  const progress = more ? {} : { processedRev: claim.revision, checkedAt: now }
+  const row: SessionRow = { ...free, ...progress, verifyDone: verified, incomplete, fail: null }
+  if (row.wal !== null || row.gone) return enqueue(t, row, LANES.replay, 0, now)
+  if (more || needsRun(row)) return enqueue(t, row, LANES.fresh, 0, now)
+  return recheckMs === undefined ? row : enqueue(t, row, LANES.retry, later(recheckMs), now)
 }
 
 export interface EndedLease {

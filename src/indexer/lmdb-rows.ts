@@ -99,7 +99,8 @@ export function readSession(t: StateTables, key: SessionKey): SessionRow | undef
 }
 
 export function toSessionRow(value: unknown): SessionRow {
-  if (!isDocument(value) || typeof value.observedRev !== 'string') throw new StorageError('STATE_DAMAGED', { reason: 'a session row has lost its fields' })
+  if (!isDocument(value) || typeof value.observedRev !== 'string')
+    throw new StorageError('STATE_DAMAGED', { reason: 'a session row has lost its fields' })
   return { ...NEW_SESSION, ...(value as unknown as SessionRow) }
 }
 
@@ -130,9 +131,9 @@ export function needsRun(row: SessionRow): boolean {
 }
 
 /** Queues an idle session; one that is queued moves forward only and keeps its place in line; a leased one is left to its release. */
-export function enqueue(t: StateTables, row: SessionRow, lane: number, runAt: number, now: number): SessionRow {
+export function enqueue(t: StateTables, row: SessionRow, lane: number, runAt: number, since: number): SessionRow {
   if (row.lease !== null) return row
-  const q = row.q ?? { lane, runAt, seq: nextNumber(t, 'seq'), since: now }
+  const q = row.q ?? { lane, runAt, seq: nextNumber(t, 'seq'), since }
   return { ...row, q: { ...q, lane: Math.min(q.lane, lane), runAt: Math.min(q.runAt, runAt) } }
 }
 
@@ -156,7 +157,7 @@ export function readNumber(t: StateTables, name: string): number {
   return typeof value === 'number' ? value : 0
 }
 
-type Gauge = 'walBytes' | 'messages' | 'documents'
+type Gauge = 'walBytes' | 'messages' | 'documents' | 'truncatedBytes'
 
 export function count(t: StateTables, name: `n:${CounterName}` | Gauge, by: number): void {
   if (by !== 0) t.meta.putSync(name, readNumber(t, name) + by)
@@ -170,7 +171,11 @@ export function keyAt(parts: unknown, from: number): SessionKey {
 }
 
 /** Calls back for each entry whose key starts with `prefix`, until it answers false. Synchronous: no snapshot outlives it. */
-export function eachUnder(table: Table, prefix: readonly (string | number)[], visit: (key: readonly unknown[], value: unknown) => boolean | undefined): void {
+export function eachUnder(
+  table: Table,
+  prefix: readonly (string | number)[],
+  visit: (key: readonly unknown[], value: unknown) => boolean | undefined,
+): void {
   for (const { key, value } of table.getRange({ start: [...prefix] })) {
     if (!Array.isArray(key) || prefix.some((part, i) => key[i] !== part)) return
     if (visit(key, value) === false) return
@@ -194,6 +199,7 @@ export function putLedger(t: StateTables, gen: string, key: SessionKey, message:
   const before = old === undefined ? undefined : ledgerRow(old)
   count(t, 'messages', (row === undefined ? 0 : 1) - (before === undefined ? 0 : 1))
   count(t, 'documents', (row?.chunks.length ?? 0) - (before?.chunks.length ?? 0))
+  count(t, 'truncatedBytes', (row?.truncatedBytes ?? 0) - (before?.truncatedBytes ?? 0))
   if (row !== undefined) t.msg.putSync(path, row)
   else if (before !== undefined) t.msg.removeSync(path)
 }

@@ -26,7 +26,11 @@ export function preparePrivateFolder(path: string, options: { readonly force?: b
     mkdirSync(path, { recursive: true, mode: 0o700 })
     chmodSync(path, 0o700)
   } catch (error) {
-    throw new StorageError('STATE_UNAVAILABLE', { reason: `the folder cannot be made private: ${systemCode(error) ?? messageOf(error)}`, path }, { cause: error })
+    throw new StorageError(
+      'STATE_UNAVAILABLE',
+      { reason: `the folder cannot be made private: ${systemCode(error) ?? messageOf(error)}`, path },
+      { cause: error },
+    )
   }
   // Other systems number their file systems by other rules.
   if (options.force || (options.filesystem === undefined && process.platform !== 'linux')) return

@@ -24,6 +24,8 @@ export interface LedgerRow {
   readonly at: number
   /** The writer died before it finished the message. */
   readonly partial?: true
+  /** Bytes of text beyond the budget of one message, which the sink does not hold. */
+  readonly truncatedBytes?: number
 }
 
 export interface LedgerEntry {
@@ -148,7 +150,7 @@ export type Counters = Readonly<Record<CounterName, number>>
 export interface IndexStatus {
   readonly queue: { readonly ready: number; readonly leased: number; readonly backoff: number }
   readonly wal: { readonly records: number; readonly bytes: number }
-  readonly ledger: { readonly sessions: number; readonly messages: number; readonly documents: number }
+  readonly ledger: { readonly sessions: number; readonly messages: number; readonly documents: number; readonly truncatedBytes: number }
   /** Of the session that waits or runs longest. */
   readonly oldestPendingAgeMs: number | null
   readonly lastError: LastError | null
@@ -162,6 +164,9 @@ export interface Commit {
   readonly ledger?: readonly LedgerEntry[]
   readonly drop?: readonly MessageId[]
 }
+
+/** Ids longer than this many bytes do not fit the keys of an index; what bears them is left out, with KEY_TOO_LONG. */
+export const MAX_ID_BYTES = 800
 
 export interface IndexStore extends AsyncDisposable {
   /** Fixes what the index is built with at first use. @throws StorageError SINK_MISMATCH, INVALID_OPTION */

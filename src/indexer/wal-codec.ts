@@ -105,7 +105,8 @@ function decodeHead(bytes: Buffer): Head {
 function checkHeader(bytes: Buffer, magic: number, size: number, name: string): void {
   if (bytes.length < size || bytes.readUInt32LE(0) !== magic) throw damaged(`the ${name} has no header`)
   const version = bytes.readUInt16LE(4)
-  if (version > WAL_VERSION) throw new StorageError('STATE_TOO_NEW', { reason: `a WAL record is of version ${version}, this is version ${WAL_VERSION}` })
+  if (version > WAL_VERSION)
+    throw new StorageError('STATE_TOO_NEW', { reason: `a WAL record is of version ${version}, this is version ${WAL_VERSION}` })
   if (version === 0) throw damaged(`the ${name} has no version`)
 }
 

@@ -13,10 +13,11 @@ import { openDiffFile, priceDiffFile } from './diff-files.js'
 import { fingerprint } from './fingerprint.js'
 import { type Generation, rowGeneration } from './generation.js'
 import { Slab } from './slab.js'
-import { parseSpan, SlabSpan } from './span.js'
+import { parseSpan, SlabSpan, type SpanSource } from './span.js'
 import { databaseCensus } from './sqlite-census.js'
 import { type SqliteDatabase, type SqliteStatement, type SqlRow, sqliteFailure } from './sqlite-driver.js'
 import { openForeignDatabase, storeError } from './sqlite-open.js'
+import { type PackedRows, type PackSource, packRows } from './sqlite-pack.js'
 import { probeSchema, type Schema } from './sqlite-rows.js'
 import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
 
@@ -94,7 +95,7 @@ class SqliteStore implements Store {
     const issues: StageIssue[] = []
     const lists = new Map<string, PartEntry[]>(messages.map((id) => [id, []]))
     const sql = `SELECT p.message_id, p.id${price} FROM json_each(?) w CROSS JOIN part p ON p.message_id = w.value`
-    for (const [message, id, updated, bytes] of this.#iterate(sql, JSON.stringify(messages))) {
+    for (const [message, id, updated, bytes] of this.#all(sql, JSON.stringify(messages))) {
       if (!this.#isSafe(id, 'part', issues)) continue
       const entry = { id: id as PartId }
       lists.get(String(message))?.push(price === '' ? entry : { ...entry, price: rowPrice(updated, bytes) })
@@ -112,7 +113,7 @@ class SqliteStore implements Store {
       const ids = reads.flatMap(({ kind, key }) => (kind === table ? [idOf(key)] : []))
       if (ids.length === 0) continue
       const sql = `SELECT r.id, r.time_updated, octet_length(r.data) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
-      for (const [id, updated, bytes] of this.#iterate(sql, JSON.stringify(ids))) rows.set(`${table}/${id}`, rowPrice(updated, bytes))
+      for (const [id, updated, bytes] of this.#all(sql, JSON.stringify(ids))) rows.set(`${table}/${id}`, rowPrice(updated, bytes))
     }
     return reads.map(({ kind, key }) => {
       if (kind === 'message' || kind === 'part') return rows.get(`${kind}/${idOf(key)}`)
@@ -125,34 +126,48 @@ class SqliteStore implements Store {
   async open(reads: readonly Read[], slab: Slab): Promise<readonly Leaf[]> {
     const leaves = new Map<Read, Leaf>()
     for (const table of ['message', 'part'] as const) {
-      const wanted = new Map(reads.flatMap((read) => (read.kind === table ? [[idOf(read.key), read]] : [])))
-      if (wanted.size === 0) continue
-      const sql = `SELECT r.id, r.time_updated, CAST(r.data AS BLOB) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
-      for (const [id, updated, data] of this.#iterate(sql, JSON.stringify([...wanted.keys()]))) {
-        const read = wanted.get(String(id))
-        if (read !== undefined) leaves.set(read, this.#rowLeaf(read, table, Number(updated), data as Uint8Array, slab))
+      const wanted = reads.filter(({ kind }) => kind === table)
+      const source = { path: this.path, table }
+      for (const { rows, bytes } of this.#pack(
+        table === 'message' ? 'messages' : 'parts',
+        wanted.map(({ key }) => idOf(key)),
+      )) {
+        slab.adopt(bytes)
+        let start = 0
+        for (const [at, , length, updated] of rows) {
+          const size = length ?? 0
+          const read = wanted[at]
+          if (read !== undefined) leaves.set(read, this.#rowLeaf(read, source, rowGeneration(updated, size), slab, start, size))
+          start += size
+        }
       }
     }
     return reads.map((read) => leaves.get(read) ?? this.#openOther(read, slab))
   }
 
   async openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab): Promise<Listing<readonly PartLeaf[]>> {
-    const lists = new Map<string, { owner: MessageKey; parts: PartLeaf[] }>(messages.map((owner) => [owner.message, { owner, parts: [] }]))
     const issues: StageIssue[] = []
+    const lists = messages.map((): PartLeaf[] => [])
     const source = { path: this.path, table: 'part' }
-    const sql = 'SELECT p.message_id, p.id, CAST(p.data AS BLOB) FROM json_each(?) w CROSS JOIN part p ON p.message_id = w.value'
-    for (const [message, id, data] of this.#iterate(sql, JSON.stringify(messages.map(({ message }) => message)))) {
-      const list = lists.get(message as string)
-      if (list === undefined || !this.#isSafe(id, 'part', issues)) continue
-      const bytes = data as Uint8Array
-      const key = partKey(list.owner, id as PartId)
-      const start = slab.append(bytes)
-      list.parts.push({ key, leaf: { span: new SlabSpan(key, source, undefined, slab, start, bytes.length) } })
-      this.work.bytes += bytes.length
+    for (const { rows, bytes } of this.#pack(
+      'parts-of-messages',
+      messages.map(({ message }) => message),
+    )) {
+      slab.adopt(bytes)
+      let start = 0
+      for (const [at, id, length] of rows) {
+        const size = length ?? 0
+        const owner = messages[at]
+        if (owner !== undefined && this.#isSafe(id, 'part', issues)) {
+          const key = partKey(owner, id as PartId)
+          lists[at]?.push({ key, leaf: { span: new SlabSpan(key, source, undefined, slab, start, size) } })
+        }
+        start += size
+      }
     }
     const near = this.#timeOf(session)
     return listing(
-      [...lists.values()].map(({ parts }) => byIdTime(parts, ({ key }) => key.part, near)),
+      lists.map((parts) => byIdTime(parts, ({ key }) => key.part, near)),
       issues,
     )
   }
@@ -166,7 +181,7 @@ class SqliteStore implements Store {
   }
 
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
-    return databaseCensus(this.path, this.#schema, (sql, ...parameters) => this.#iterate(sql, ...parameters), slab, options)
+    return databaseCensus(this.path, this.#schema, (sql, ...parameters) => this.#all(sql, ...parameters), slab, options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -201,12 +216,9 @@ class SqliteStore implements Store {
     return false
   }
 
-  #rowLeaf(read: Read, table: string, updated: number, data: Uint8Array, slab: Slab): Leaf {
-    const generation = rowGeneration(updated, data.length)
+  #rowLeaf(read: Read, source: SpanSource, generation: Generation, slab: Slab, start: number, length: number): Leaf {
     if (read.price !== undefined && read.price.generation !== generation) return { issue: this.#stale(read.key, 'rewritten') }
-    this.work.bytes += data.length
-    const start = slab.append(data)
-    return { span: new SlabSpan(read.key, { path: this.path, table }, generation, slab, start, data.length) }
+    return { span: new SlabSpan(read.key, source, generation, slab, start, length) }
   }
 
   /** Session rows, todo lists and diff files; and rows that were there when they were planned. */
@@ -246,22 +258,32 @@ class SqliteStore implements Store {
     return { code: 'STALE_SPAN', key, path: this.path, reason: `the row was ${what} after it was planned`, transient: true }
   }
 
-  #all(sql: string, ...parameters: (string | number)[]): SqlRow[] {
-    return [...this.#iterate(sql, ...parameters)]
+  #pack(source: PackSource, ids: readonly string[]): readonly PackedRows[] {
+    const packs = packRows((sql, ...parameters) => this.#run(sql, parameters), source, ids)
+    for (const { rows, bytes } of packs) {
+      this.work.rows += rows.length
+      this.work.bytes += bytes.length
+    }
+    return packs
+  }
+
+  #all(sql: string, ...parameters: (string | number)[]): readonly SqlRow[] {
+    const rows = this.#run(sql, parameters)
+    this.work.rows += rows.length
+    return rows
   }
 
   /** Runs a query to its end. A table that is not there yet is empty: OpenCode makes its tables a moment after the file. */
-  *#iterate(sql: string, ...parameters: (string | number)[]): Generator<SqlRow> {
+  #run(sql: string, parameters: readonly (string | number)[]): readonly SqlRow[] {
     try {
-      for (const row of this.#statement(sql).iterate(...parameters)) {
-        this.work.rows++
-        yield row
-      }
+      return this.#statement(sql).all(...parameters)
     } catch (error) {
-      if (error instanceof StorageError) throw error
-      if (sqliteFailure(error) !== 'no-table') throw storeError(error, this.path)
+      const failure = sqliteFailure(error)
+      if (failure === 'too-big') throw error
+      if (failure !== 'no-table') throw storeError(error, this.path)
       this.#statements.clear()
       this.#schema = probeSchema(this.#database)
+      return []
     }
   }
 

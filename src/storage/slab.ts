@@ -42,6 +42,12 @@ export class Slab implements Disposable {
     this.used = 0
   }
 
+  /** Takes a buffer over as the current chunk, full: its spans end with the slab, and it never goes to the pool. */
+  adopt(bytes: Buffer): void {
+    this.chunk = bytes
+    this.used = bytes.length
+  }
+
   /** Copies `bytes` in and returns where they start in `chunk`. */
   append(bytes: Uint8Array): number {
     this.reserve(bytes.length)

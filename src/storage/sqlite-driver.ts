@@ -31,7 +31,7 @@ export interface SqliteOptions {
 }
 
 /** What a SQLite error means to a reader. */
-export type SqliteFailure = 'busy' | 'cannot-open' | 'damaged' | 'no-table' | 'other'
+export type SqliteFailure = 'busy' | 'cannot-open' | 'damaged' | 'no-table' | 'too-big' | 'other'
 
 type Open = (path: string, options: SqliteOptions) => SqliteDatabase
 interface Driver {
@@ -70,6 +70,8 @@ export function sqliteFailure(error: unknown): SqliteFailure {
     case 11: // SQLITE_CORRUPT
     case 26: // SQLITE_NOTADB
       return 'damaged'
+    case 18: // SQLITE_TOOBIG
+      return 'too-big'
     default:
       return 'other'
   }
@@ -81,6 +83,7 @@ const RESULT_CODES: Readonly<Record<string, number>> = {
   SQLITE_READONLY: 8,
   SQLITE_CORRUPT: 11,
   SQLITE_CANTOPEN: 14,
+  SQLITE_TOOBIG: 18,
   SQLITE_NOTADB: 26,
 }
 

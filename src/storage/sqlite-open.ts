@@ -10,6 +10,8 @@ import { basename, join } from 'node:path'
 import { messageOf, StorageError, systemCode } from '../core/errors.js'
 import { openSqlite, type SqliteDatabase, sqliteFailure, supportsImmutable } from './sqlite-driver.js'
 
+/** Sessions are read once and in order, so a large page cache only holds memory. */
+const PAGE_CACHE_KIB = 2048
 /** The largest database that is copied, in bytes. */
 const COPY_LIMIT = 256 * 2 ** 20
 
@@ -51,6 +53,7 @@ async function openAndTouch(path: string, immutable: boolean): Promise<SqliteDat
   const database = await openSqlite(path, { readOnly: true, immutable })
   try {
     database.prepare('SELECT count(*) FROM sqlite_master').get()
+    database.exec(`PRAGMA cache_size = -${PAGE_CACHE_KIB}`)
     return database
   } catch (error) {
     database[Symbol.dispose]()

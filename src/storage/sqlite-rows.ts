@@ -107,7 +107,7 @@ export function probeSchema(database: SqliteDatabase): Schema {
 function rowText(fields: readonly ColumnField[]): RowText {
   // A JSON column that is no JSON would damage the whole document, so it goes in as a string.
   const select = ({ column, json }: ColumnField): string =>
-    json === true ? `CASE WHEN json_valid("${column}") THEN "${column}" ELSE json_quote("${column}") END` : `"${column}"`
+    json === true ? `CASE WHEN "${column}" IS NULL OR json_valid("${column}") THEN "${column}" ELSE json_quote("${column}") END` : `"${column}"`
   return { columns: fields.map(select).join(', ') || 'NULL', text: (row) => objectText(fields, row, 0) }
 }
 

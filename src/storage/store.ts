@@ -105,7 +105,7 @@ export type CensusEntry =
   | {
       readonly what: 'record'
       readonly kind: LeafKind | 'project'
-      readonly key: EntityKey | string
+      readonly key: EntityKey
       readonly path: string
       readonly leaf: Leaf
       readonly orphan: boolean

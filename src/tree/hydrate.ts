@@ -22,7 +22,7 @@ import type { MessageNode, MessageRefNode, SessionHydratedTree, SessionRefTree }
 export function hydrateSessionTree(refs: SessionRefTree): StageResult<SessionHydratedTree> {
   const started = performance.now()
   const hydration = new Hydration(refs.kinds)
-  const session = hydration.record(refs.session.leaf, (document) => toSession(document, refs.key, refs.project))
+  const session = hydration.record(refs.session.leaf, refs.key, (document, key) => toSession(document, key, refs.project))
   const messages = refs.messages.map((node) => hydration.message(node))
   messages.sort((a, b) => a.created - b.created || compareText(a.node.key.message, b.node.key.message))
   const value: SessionHydratedTree = { key: refs.key, source: refs.source, session, messages: messages.map(({ node }) => node) }
@@ -41,11 +41,11 @@ class Hydration {
   }
 
   message(ref: MessageRefNode): { readonly node: MessageNode; readonly created: number } {
-    const message: Message | undefined = this.record(ref.leaf, (document) => toMessage(document, ref.key))
+    const message: Message | undefined = this.record(ref.leaf, ref.key, toMessage)
     const parts: Part[] = []
     let damagedParts = 0
     for (const { key, leaf } of ref.parts) {
-      const part = this.record(leaf, (document) => toPart(document, key))
+      const part = this.record(leaf, key, toPart)
       if (part === undefined) damagedParts++
       else parts.push(part)
     }
@@ -57,34 +57,30 @@ class Hydration {
   }
 
   /** The record of a leaf; undefined when it is damaged (an issue), or could not be read (an issue of resolve). */
-  record<T extends Message | Part | SessionRecord>(leaf: Leaf, type: (document: unknown) => Reading<T>): T | undefined {
+  record<K extends EntityKey, T extends Message | Part | SessionRecord>(
+    leaf: Leaf,
+    key: K,
+    type: (document: unknown, key: K) => Reading<T>,
+  ): T | undefined {
     if (leaf.span === undefined) return undefined
-    const { span } = leaf
+    const { span, torn } = leaf
     this.bytes += span.length
-    const reading = read(span, type)
-    if ('damage' in reading) {
-      this.issues.push(issue(reading.code, span, reading.damage, leaf.torn))
-      return undefined
+    try {
+      const reading = type(parseSpan(span), key)
+      if ('record' in reading) {
+        if (reading.odd !== undefined) this.issues.push(issue('UNEXPECTED_SHAPE', span, reading.odd))
+        this.records++
+        return reading.record
+      }
+      this.issues.push(issue('CORRUPT_RECORD', span, reading.damage, torn))
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code === 'SPAN_DISPOSED') throw error
+      this.issues.push(issue(error.code, span, error.reason, torn))
     }
-    if (reading.odd !== undefined) this.issues.push(issue('UNEXPECTED_SHAPE', span, reading.odd))
-    this.records++
-    return reading.record
-  }
-}
-
-type Outcome<T> = { readonly record: T; readonly odd?: string } | { readonly damage: string; readonly code: StorageError['code'] }
-
-function read<T>(span: Span, type: (document: unknown) => Reading<T>): Outcome<T> {
-  try {
-    const reading = type(parseSpan(span))
-    return 'damage' in reading ? { ...reading, code: 'CORRUPT_RECORD' } : reading
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.code === 'SPAN_DISPOSED') throw error
-    return { damage: error.reason, code: error.code }
+    return undefined
   }
 }
 
 function issue(code: StorageError['code'], span: Span, reason: string, torn?: boolean): StageIssue {
-  const key: EntityKey = span.key
-  return { code, key, path: span.source.path, reason, ...(torn === true && { transient: true }) }
+  return { code, key: span.key, path: span.source.path, reason, ...(torn === true && { transient: true }) }
 }

@@ -3,7 +3,7 @@
  * neighbouring words or spelling. It is lexical, not semantic: it does not know that "car" and "automobile" are related.
  *
  * Words, pieces, pairs of neighbouring words and character trigrams are hashed into a fixed number of signed dimensions,
- * weighted by the square root of their count, and the vector is scaled to length 1. There is no weighting by rarity,
+ * weighted by the fourth root of their count, and the vector is scaled to length 1. There is no weighting by rarity,
  * since a vector depends on its text alone. Only additions, products and square roots of doubles are used,
  * so one text has one vector on every platform.
  */
@@ -50,7 +50,7 @@ export function hashEmbedder(options: HashEmbedderOptions = {}): Embedder {
 /** Adds each feature to its dimension, with its sign, and scales the sum to length 1. */
 function project(counts: FeatureCounts, sums: Float64Array): void {
   sums.fill(0)
-  counts.visit((hash, weight, count) => add(sums, hash, weight * Math.sqrt(count)))
+  counts.visit((hash, weight, count) => add(sums, hash, weight * Math.sqrt(Math.sqrt(count))))
   // nothing to count, or features that cancelled each other: every text has a direction
   if (sums.every((sum) => sum === 0)) add(sums, mix(textSeed), 1)
   let square = 0

@@ -1,0 +1,128 @@
+/** What a session needs: the difference between what it holds now and what the ledger says the sink holds. Pure. */
+import type { MessageId } from '../core/ids.js'
+import type { MessageNode, SessionMeta } from '../tree/types.js'
+import type { ProjectedMessage } from './ports.js'
+import { projectMessage } from './projection.js'
+import { type SettleOptions, settlement } from './settled.js'
+import type { SessionTail } from './source.js'
+import { type LedgerEntry, type LedgerRow, MAX_ID_BYTES } from './state.js'
+
+/** A message whose documents are to be written; without chunks, those that exist are to be deleted. */
+export interface Upsert {
+  readonly node: MessageNode
+  readonly projected: ProjectedMessage
+  /** Chunks that the sink may hold now. */
+  readonly oldChunks: number
+  readonly partial: boolean
+}
+
+export interface Work {
+  readonly upserts: readonly Upsert[]
+  /** Rows that change without a word to the sink. */
+  readonly notes: readonly LedgerEntry[]
+  readonly removed: readonly LedgerEntry[]
+  /** Messages that are still being written. */
+  readonly volatile: number
+  /** Messages whose ids do not fit the keys of the index. */
+  readonly leftOut: number
+  /** The quantum ended before the messages did. */
+  readonly more: boolean
+}
+
+export interface DiffInput {
+  readonly ledger: ReadonlyMap<MessageId, LedgerRow>
+  readonly tail: SessionTail
+  readonly excluded: boolean
+  /** Names what each document carries of its session. */
+  readonly meta: string
+  /** Messages that the sink was found to have lost. */
+  readonly repair: ReadonlySet<MessageId>
+  readonly now: number
+  readonly quantum: number
+}
+
+export function diffSession(input: DiffInput, options: SettleOptions): Work {
+  const { ledger, tail } = input
+  const visible = input.excluded ? new Set<MessageId>() : visibleMessages(tail)
+  const present = new Set(tail.present)
+  const removed: LedgerEntry[] = []
+  for (const [message, row] of ledger) {
+    // Absence proves something in a complete reading only; what is present and hidden was read.
+    if (!visible.has(message) && (tail.complete || input.excluded || present.has(message))) removed.push({ message, row })
+  }
+  const found = { upserts: [] as Upsert[], notes: [] as LedgerEntry[], volatile: 0, leftOut: 0 }
+  let more = false
+  for (const node of tail.messages) {
+    const message = node.key.message
+    if (!visible.has(message)) continue
+    if (Buffer.byteLength(message) > MAX_ID_BYTES) found.leftOut++
+    else if (found.upserts.length >= input.quantum) more = true
+    else place(node, input, options, found)
+  }
+  return { ...found, removed, more }
+}
+
+/** While `revert` is set, the messages from that one on are hidden. */
+function visibleMessages({ meta, present }: SessionTail): Set<MessageId> {
+  const from = revertIndex(meta, present)
+  return new Set(from === -1 ? present : present.slice(0, from))
+}
+
+function revertIndex({ revert }: SessionMeta, present: readonly MessageId[]): number {
+  if (revert === undefined) return -1
+  const index = present.indexOf(revert)
+  return index === -1 ? present.findIndex((id) => id >= revert) : index
+}
+
+function place(
+  node: MessageNode,
+  input: DiffInput,
+  options: SettleOptions,
+  found: { upserts: Upsert[]; notes: LedgerEntry[]; volatile: number },
+): void {
+  const { ledger, tail, meta, now } = input
+  const message = node.key.message
+  const old = ledger.get(message)
+  const signature = node.signature ?? ''
+  const seen = old?.signature === signature ? old.at : now
+  const around = { later: message !== tail.present.at(-1), now, seen, sessionUpdated: tail.meta.updated }
+  const verdict = settlement(node, around, options)
+  if (verdict === 'volatile') {
+    found.volatile++
+    const held = { textHash: old?.textHash ?? '', chunks: old?.chunks ?? [], meta: old?.meta ?? '' }
+    note(found.notes, message, old, { signature, ...held, state: 'volatile', at: seen, ...truncation(old?.truncatedBytes) })
+    return
+  }
+  const projected = projectMessage(node)
+  const partial = verdict === 'partial'
+  const same = old?.textHash === projected.textHash && old.meta === meta && old.chunks.length > 0 && !input.repair.has(message)
+  if (projected.chunks.length > 0 && !same) found.upserts.push({ node, projected, oldChunks: old?.chunks.length ?? 0, partial })
+  else if (projected.chunks.length === 0 && old !== undefined && old.chunks.length > 0)
+    found.upserts.push({ node, projected, oldChunks: old.chunks.length, partial })
+  else note(found.notes, message, old, rowOf({ node, projected, partial }, old?.chunks ?? [], meta, seen))
+}
+
+/** The ledger row of a message whose documents the sink holds. */
+export function rowOf({ node, projected, partial }: Omit<Upsert, 'oldChunks'>, chunks: readonly string[], meta: string, at: number): LedgerRow {
+  const empty = projected.chunks.length === 0
+  return {
+    signature: node.signature ?? '',
+    textHash: empty ? '' : projected.textHash,
+    chunks,
+    state: empty ? 'empty' : 'settled',
+    meta,
+    at,
+    ...(partial ? { partial } : {}),
+    ...truncation(projected.truncatedBytes),
+  }
+}
+
+function truncation(bytes: number | undefined): { readonly truncatedBytes?: number } {
+  return bytes === undefined || bytes === 0 ? {} : { truncatedBytes: bytes }
+}
+
+function note(notes: LedgerEntry[], message: MessageId, old: LedgerRow | undefined, row: LedgerRow): void {
+  const equal =
+    old !== undefined && old.signature === row.signature && old.state === row.state && old.meta === row.meta && old.partial === row.partial
+  if (!equal) notes.push({ message, row })
+}

@@ -1,0 +1,123 @@
+/** What every step of the indexer works with, and how its failures are named. */
+import { createHash } from 'node:crypto'
+import type { Clock } from '../core/clock.js'
+import { StorageError, systemCode } from '../core/errors.js'
+import type { SessionKey } from '../core/keys.js'
+import type { SessionMeta } from '../tree/types.js'
+import { PROJECTION_VERSION } from './document.js'
+import type { EmbedCache } from './embed-cache.js'
+import type { Embedder, Sink } from './ports.js'
+import type { SessionSource } from './source.js'
+import type { Failure, IndexStore } from './state.js'
+
+export interface Exclusion {
+  /** Folders; what ran in one or below it is left out. */
+  readonly directories?: readonly string[] | undefined
+  readonly projects?: readonly string[] | undefined
+  readonly sessions?: readonly string[] | undefined
+}
+
+export interface Limits {
+  /** Chunks per WAL record and texts per embed call; a message is never split between records. @default 32 */
+  readonly batchSize: number
+  /** Documents per call of the sink. @default 256 */
+  readonly sinkBatchSize: number
+  /** Messages written per claim; what is left goes to the tail of the queue. @default 500 */
+  readonly quantum: number
+  /** A last message without a sign of its end is final after so many quiet milliseconds. @default 10_000 */
+  readonly settleMs: number
+  /** A message whose writer died is taken as it is after so many quiet milliseconds. @default 900_000 */
+  readonly abandonMs: number
+  /** Milliseconds until a session with a message that is still written is looked at again. @default 10_000 */
+  readonly settleRecheckMs: number
+  /** Milliseconds until a session that could not be read as a whole may be read again. @default 120_000 */
+  readonly incompleteRecheckMs: number
+  /** Full jitter: uniform in [0, cap), the cap doubling from base to max. Milliseconds. @default 2000, 120_000 */
+  readonly backoffBaseMs: number
+  readonly backoffMaxMs: number
+  /** Milliseconds between two looks at other owners' leases. @default 1000 */
+  readonly sweepMs: number
+  /** How long `forget` waits for another owner, in milliseconds. @default 120_000 */
+  readonly forgetWaitMs: number
+}
+
+export type IndexProgress =
+  | { readonly kind: 'claimed' | 'released' | 'removed' | 'lost'; readonly key: SessionKey }
+  | {
+      readonly kind: 'committed'
+      readonly key: SessionKey
+      readonly messages: number
+      readonly documents: number
+      readonly deleted: number
+      readonly embedded: number
+      readonly cached: number
+      /** The record was written by an earlier run. */
+      readonly replayed: boolean
+    }
+  | { readonly kind: 'failed'; readonly key: SessionKey; readonly failure: Failure; readonly error: unknown }
+  | { readonly kind: 'quarantined'; readonly key: SessionKey }
+  | { readonly kind: 'left-out'; readonly key: SessionKey; readonly code: 'KEY_TOO_LONG' }
+
+export interface Engine {
+  readonly sessions: SessionSource
+  readonly state: IndexStore
+  readonly embedder: Embedder
+  readonly sink: Sink
+  readonly cache: EmbedCache | undefined
+  readonly namespace: string
+  readonly exclude: Exclusion
+  readonly clock: Clock
+  readonly random: () => number
+  readonly limits: Limits
+  readonly failpoint: (name: string) => void
+  /** Never throws. */
+  readonly progress: (event: IndexProgress) => void
+}
+
+export function isExcluded({ directories = [], projects = [], sessions = [] }: Exclusion, meta: SessionMeta): boolean {
+  if (sessions.includes(meta.id) || projects.includes(meta.project)) return true
+  const folder = withSlash(meta.directory)
+  return directories.some((directory) => folder.startsWith(withSlash(directory)))
+}
+
+function withSlash(path: string): string {
+  return path.endsWith('/') ? path : `${path}/`
+}
+
+/** Names what a session puts on each of its documents, and the rules by which text is made. */
+export function metaHashOf(meta: SessionMeta): string {
+  return shortHash([String(PROJECTION_VERSION), meta.title, meta.directory, meta.project, meta.source.kind])
+}
+
+/** A session is looked at again when any of this differs. */
+export function observedRevision(revision: string, meta: SessionMeta): string {
+  return shortHash([revision, metaHashOf(meta), meta.revert ?? ''])
+}
+
+function shortHash(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)
+}
+
+/** Runs a call of the embedder or the sink; what it throws becomes a failure that repeats none of its words. */
+export async function outside<T>(code: 'EMBEDDER_FAILED' | 'SINK_FAILED', call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    const who = code === 'SINK_FAILED' ? 'the sink' : 'the embedder'
+    throw new StorageError(code, { reason: `${who} failed (${nameOf(error)})` }, { cause: error })
+  }
+}
+
+function nameOf(error: unknown): string {
+  return systemCode(error) ?? (error instanceof Error ? (systemCode(error.cause) ?? error.name) : typeof error)
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof StorageError) return { code: error.code, reason: error.reason }
+  return { code: 'UNEXPECTED', reason: `the session could not be indexed (${nameOf(error)})` }
+}
+
+/** Milliseconds, for the n-th failure in a row after `failures` others. */
+export function backoffMs(failures: number, random: () => number, { backoffBaseMs, backoffMaxMs }: Limits): number {
+  return random() * Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(failures, 30))
+}

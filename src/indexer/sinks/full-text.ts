@@ -1,0 +1,46 @@
+/** Full text in SQLite's FTS5: what is indexed of a text, and what a person's words ask for. */
+import { pairsOf, piecesOf, wordsOf } from '../words.js'
+
+/** Underscores part words, so `parse_span` is found by each word and, as a phrase, by the whole; accents do not count. */
+export const TOKENIZER = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
+
+/** The second column: pieces of identifiers and pairs of unspaced scripts, which the tokenizer does not tell apart. */
+export function piecesText(text: string): string {
+  return wordsOf(text).flatMap(partsOf).join(' ')
+}
+
+function partsOf(word: string): readonly string[] {
+  const pieces = piecesOf(word)
+  const pairs = pairsOf(word)
+  return pairs.length === 0 ? pieces : [...pieces, ...pairs]
+}
+
+const MOST_TERMS = 32
+const SHORTEST_PREFIX = 3
+/** A phrase in double quotes, or a run without spaces. */
+const TERM = /"([^"]+)"|[^\s"]+/gu
+// biome-ignore lint/suspicious/noControlCharactersInRegex: FTS5 would end its expression at a NUL
+const CONTROL = /[\u0000-\u001f\u007f]/g
+
+/**
+ * An FTS5 expression that finds texts with any of the words, or undefined when there is no word to look for.
+ * Everything of the query stands inside quotes, so nothing of it is syntax. The last word also matches as a prefix.
+ */
+export function matchExpression(query: string): string | undefined {
+  const terms = [...query.replace(CONTROL, ' ').matchAll(TERM)].map(([whole, phrase]) => phrase ?? whole)
+  const wanted = terms.filter((term) => wordsOf(term).some((word) => /[^_]/.test(word))).slice(0, MOST_TERMS)
+  const alternatives = new Set(wanted.flatMap(alternativesOf))
+  const last = wordsOf(wanted.at(-1) ?? '').at(-1) ?? ''
+  if (last.length >= SHORTEST_PREFIX) alternatives.add(`${quoted(last)} *`)
+  return alternatives.size === 0 ? undefined : [...alternatives].join(' OR ')
+}
+
+/** The term as a phrase, and the phrase that its pieces make. */
+function alternativesOf(term: string): readonly string[] {
+  const pieces = wordsOf(term).flatMap(partsOf)
+  return pieces.length === 0 ? [quoted(term)] : [quoted(term), quoted(pieces.join(' '))]
+}
+
+function quoted(text: string): string {
+  return `"${text.replaceAll('"', ' ')}"`
+}
