@@ -5,6 +5,7 @@ export { type ErrorCode, type ErrorRow, errorTable, StorageError } from './core/
 // ids, keys, records
 export {
   idTime,
+  isSafeId,
   type MessageId,
   type PartId,
   type ProjectId,
@@ -35,6 +36,8 @@ export { issuesOf, type StageIssue, type StageName, type StageReport, type Stage
 export { type OpenOptions, openSessions } from './open.js'
 export type { Generation } from './storage/generation.js'
 export { type MemoryPlace, MemoryStore } from './storage/memory-store.js'
+// places
+export { opencodeDataDir, spanleafHome } from './storage/paths.js'
 export { parseSpan, SlabSpan, type Span, type SpanSource } from './storage/span.js'
 export { SpanCache } from './storage/span-cache.js'
 export type { Leaf, LeafKind, Price, Read, Store, StoreKind, StoreSupports, StoreWork } from './storage/store.js'
@@ -57,6 +60,7 @@ export {
 } from './tree/loader.js'
 // stages
 export { planReads, planSessionTree } from './tree/plan.js'
+
 // spans and stores
 export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from './tree/read-span.js'
 export { resolveSessionTree } from './tree/resolve.js'

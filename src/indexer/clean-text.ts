@@ -26,27 +26,33 @@ function stripEncodedBytes(text: string): string {
     .replace(WRAPPED_RUN, (run) => (changesOfClass(run) >= ENCODED ? '' : run))
 }
 
-/** Base64 of anything compressed changes its class of letter at 0.64 of its steps, hex at 0.47, paths and names below 0.2. */
+/** Base64 of anything compressed changes its class of letter at 0.62 of its steps, hex at 0.47, paths and names below 0.2. */
 const ENCODED = 0.4
 const UNBROKEN = /[A-Za-z0-9]{80}/
+const ZERO_BYTES = /^A+=*$/
 
+/** A run without separators holds no words; but one of a single class of letter, such as a ruler of x, holds no bytes either. */
 function looksEncoded(run: string): boolean {
-  return UNBROKEN.test(run) || changesOfClass(run) >= ENCODED
+  const changes = changesOfClass(run)
+  return changes >= ENCODED || (changes > 0 && UNBROKEN.test(run)) || ZERO_BYTES.test(run)
 }
 
+/** How often the next letter or digit is of another class than the last, per character. */
 function changesOfClass(run: string): number {
   let changes = 0
-  let previous = 0
+  let last = 0
   for (let i = 0; i < run.length; i++) {
     const kind = classOf(run.charCodeAt(i))
-    if (i > 0 && kind !== previous) changes++
-    previous = kind
+    if (kind === 0) continue
+    if (last !== 0 && kind !== last) changes++
+    last = kind
   }
   return changes / run.length
 }
 
+/** 1: small, 2: capital, 3: digit, 0: anything else. */
 function classOf(code: number): number {
-  if (code >= 97) return 1
+  if (code >= 97 && code <= 122) return 1
   if (code >= 65 && code <= 90) return 2
-  return code >= 48 && code <= 57 ? 3 : 4
+  return code >= 48 && code <= 57 ? 3 : 0
 }

@@ -21,15 +21,28 @@ interface Occurrence {
 const MOST_TERMS = 64
 const MOST_OCCURRENCES = 2000
 
-/** Where the words of the query begin a word of the text; when none does, where they stand inside one. */
+/** Where the words of the query begin a word of the text; else where they stand inside one; else where a word begins as they do. */
 function occurrences(text: string, query: string): readonly Occurrence[] {
-  const terms = new Set(wordsOf(query).flatMap((word) => [word, ...piecesOf(word)]))
-  if (terms.size === 0) return []
-  const longestFirst = [...terms].slice(0, MOST_TERMS).sort((a, b) => b.length - a.length)
-  // words hold letters, marks, digits and underscores only, so nothing of them is syntax
-  const words = `(?:${longestFirst.join('|')})`
-  const atBeginnings = matchesOf(text, new RegExp(`(?<![\\p{L}\\p{N}])${words}`, 'giu'))
-  return atBeginnings.length > 0 ? atBeginnings : matchesOf(text, new RegExp(words, 'giu'))
+  const terms = [...new Set(wordsOf(query).flatMap((word) => [word, ...piecesOf(word)]))].slice(0, MOST_TERMS)
+  for (const [before, wanted] of [[WORD_BEGINS, terms] as const, ['', terms] as const, [WORD_BEGINS, terms.map(stemOf)] as const]) {
+    const found = wanted.length === 0 ? [] : matchesOf(text, patternOf(before, wanted))
+    if (found.length > 0) return found
+  }
+  return []
+}
+
+const WORD_BEGINS = '(?<![\\p{L}\\p{N}])'
+
+/** Words hold letters, marks, digits and underscores only, so nothing of them is syntax. */
+function patternOf(before: string, words: readonly string[]): RegExp {
+  const longestFirst = [...words].sort((a, b) => b.length - a.length)
+  return new RegExp(`${before}(?:${longestFirst.join('|')})`, 'giu')
+}
+
+/** What other forms of the word begin with, roughly. */
+function stemOf(word: string): string {
+  const characters = [...word]
+  return characters.slice(0, Math.max(4, Math.ceil(characters.length * 0.6))).join('')
 }
 
 function matchesOf(text: string, pattern: RegExp): readonly Occurrence[] {

@@ -8,6 +8,7 @@
  */
 import type { Database, Key, RootDatabase } from 'lmdb'
 import { messageOf, StorageError, systemCode } from '../core/errors.js'
+import { checkLmdbFile } from './lmdb-file.js'
 import { makePrivate } from './local-disk.js'
 
 /** Bytes; LMDB's limit is 1978. */
@@ -52,6 +53,8 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
 
   return {
     get tables() {
+      // Else a read may see the snapshot of an earlier read of this turn, older than what another process did since.
+      handle.root.resetReadTxn()
       return handle.tables
     },
     async transact(change) {
@@ -87,6 +90,7 @@ async function openHandle<O extends LmdbOptions>(open: typeof import('lmdb').ope
   const { path, tables, admit, disposable = false } = options
   let root: RootDatabase<unknown, Key> | undefined
   try {
+    checkLmdbFile(path)
     // Never `cache` or `useWritemap`: they make rollback impossible. All openers must agree on overlappingSync.
     root = open<unknown, Key>({ path, noSubdir: true, maxDbs: 24, overlappingSync: false, noSync: disposable })
     makePrivate([path, `${path}-lock`])

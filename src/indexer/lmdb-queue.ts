@@ -158,7 +158,8 @@ function afterSuccess(
   later: (ms: number) => number,
 ): SessionRow {
   const { more = false, incomplete = false, verified = free.verifyDone, recheckMs } = outcome
-  const progress = more ? {} : { processedRev: claim.revision, checkedAt: now }
+  // A run that found the session gone has read none of it.
+  const progress = more || claim.gone ? {} : { processedRev: claim.revision, checkedAt: now }
   const row: SessionRow = { ...free, ...progress, verifyDone: verified, incomplete, fail: null }
   if (row.wal !== null || row.gone) return enqueue(t, row, LANES.replay, 0, now)
   if (more || needsRun(row)) return enqueue(t, row, LANES.fresh, 0, now)

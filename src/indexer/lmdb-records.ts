@@ -3,7 +3,7 @@ import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
 import { encodeKey } from '../core/keys.js'
 import { ownRow } from './lmdb-queue.js'
-import { count, lost, nextNumber, putLedger, putSession, readLedger, type SessionRow, type StateTables } from './lmdb-rows.js'
+import { count, lost, nextNumber, putLedger, putSession, readLedger, type SessionRow, type StateTables, scan } from './lmdb-rows.js'
 import type { Claim, Commit } from './state.js'
 import type { WalBytes } from './wal-codec.js'
 
@@ -63,7 +63,7 @@ export function forgetSession(t: StateTables, claim: Claim, deletes: WalBytes | 
   const row: SessionRow = { ...dropPending(t, before), gone: true, epoch: before.epoch + 1 }
   const added = deletes && addRecord(t, deletes)
   putSession(t, claim.key, before, added === undefined ? row : { ...row, wal: added.wal })
-  for (const { key, value } of [...t.dead.getRange({})]) {
+  for (const { key, value } of [...scan(t.dead)]) {
     if (isDocument(value) && value.key === encodeKey(claim.key)) t.dead.removeSync(key)
   }
   return added?.seq

@@ -9,7 +9,7 @@
  * checked   [checkedAt, agent, session] -> 1                               msg       [gen, agent, session, message] -> LedgerRow
  * walH walM seq -> bytes                                                   dead      [what, seq] -> DeadRow
  */
-import type { Key } from 'lmdb'
+import type { Key, RangeOptions } from 'lmdb'
 import { isDocument } from '../core/documents.js'
 import { messageOf, StorageError } from '../core/errors.js'
 import { parseMessageId, parseSessionId } from '../core/ids.js'
@@ -142,8 +142,21 @@ export function read(table: Table, key: Key): unknown {
   try {
     return table.get(key)
   } catch (error) {
-    throw new StorageError('STATE_DAMAGED', { reason: `a row cannot be read: ${messageOf(error)}` }, { cause: error })
+    throw unreadable(error)
   }
+}
+
+/** @throws StorageError STATE_DAMAGED */
+export function* scan(table: Table, range: RangeOptions = {}): Generator<{ readonly key: Key; readonly value: unknown }, void> {
+  try {
+    yield* table.getRange(range)
+  } catch (error) {
+    throw unreadable(error)
+  }
+}
+
+function unreadable(error: unknown): StorageError {
+  return new StorageError('STATE_DAMAGED', { reason: `a row cannot be read: ${messageOf(error)}` }, { cause: error })
 }
 
 export function nextNumber(t: StateTables, name: 'seq' | 'token'): number {
@@ -176,7 +189,7 @@ export function eachUnder(
   prefix: readonly (string | number)[],
   visit: (key: readonly unknown[], value: unknown) => boolean | undefined,
 ): void {
-  for (const { key, value } of table.getRange({ start: [...prefix] })) {
+  for (const { key, value } of scan(table, { start: [...prefix] })) {
     if (!Array.isArray(key) || prefix.some((part, i) => key[i] !== part)) return
     if (visit(key, value) === false) return
   }

@@ -1,7 +1,7 @@
 /** What the state tells about itself, computed from its rows. */
 import { isDocument } from '../core/documents.js'
 import { isDue } from './lmdb-queue.js'
-import { keyAt, LANES, needsRun, read, readNumber, readSession, type StateTables, toSessionRow } from './lmdb-rows.js'
+import { keyAt, LANES, needsRun, read, readNumber, readSession, type StateTables, scan, toSessionRow } from './lmdb-rows.js'
 import type { CounterName, Counters, IndexStatus, KnownSession, LastError } from './state.js'
 
 const COUNTERS = [
@@ -21,7 +21,7 @@ export function statusOf(t: StateTables, now: number, maxDelayMs: number): Index
   let backoff = 0
   let leased = 0
   let oldest = Number.POSITIVE_INFINITY
-  for (const { key, value } of t.ready.getRange({})) {
+  for (const { key, value } of scan(t.ready)) {
     if (isDue(key, now, maxDelayMs)) ready++
     else backoff++
     oldest = Math.min(oldest, Number(value))
@@ -59,7 +59,7 @@ function toLastError(value: unknown): LastError | null {
 
 export function knownSessions(t: StateTables): KnownSession[] {
   const sessions: KnownSession[] = []
-  for (const { key, value } of t.sess.getRange({})) {
+  for (const { key, value } of scan(t.sess)) {
     const row = toSessionRow(value)
     sessions.push({
       key: keyAt(key, 0),
@@ -76,7 +76,7 @@ export function knownSessions(t: StateTables): KnownSession[] {
 
 export function deadRows(t: StateTables): { what: string; code: string; key: string; at: number }[] {
   const rows = []
-  for (const { value } of t.dead.getRange({})) {
+  for (const { value } of scan(t.dead)) {
     if (!isDocument(value)) continue
     rows.push({ what: String(value.what), code: String(value.code), key: String(value.key), at: Number(value.at) })
   }

@@ -188,6 +188,7 @@ export interface SessionIndex {
   messages(key: SessionKey): Promise<readonly MessageMeta[]>
   parts(key: MessageKey): Promise<readonly PartRef[]>
   messageCount(key: SessionKey): Promise<number>
+  messageCounts(keys: readonly SessionKey[]): Promise<readonly number[]>
   /** Cost and tokens: of the record, or added up from the messages where the record has none (opens them). */
   usage(key: SessionKey): Promise<Usage>
   /** A token that moves when the session's tail or its number of messages changes. */

@@ -102,8 +102,16 @@ export class LocalVectors {
     const rows = this.#number('SELECT count(*) FROM vectors')
     if (rows * dimensions * 4 > this.#options.maxBytes) return undefined
     const matrix = new VectorMatrix(dimensions, rows)
-    const stored = this.#database.prepare('SELECT v.doc, d.id, v.vector FROM vectors v JOIN documents d ON d.doc = v.doc')
-    for (const [doc, id, vector] of stored.iterate()) matrix.set(Number(doc), String(id), this.#floats(vector, dimensions))
+    // ids come from their index alone; a join would read the texts as well
+    const ids = new Map(
+      this.#database
+        .prepare('SELECT doc, id FROM documents')
+        .all()
+        .map(([doc, id]) => [Number(doc), String(id)]),
+    )
+    for (const [doc, vector] of this.#database.prepare('SELECT doc, vector FROM vectors').iterate()) {
+      matrix.set(Number(doc), ids.get(Number(doc)) ?? '', this.#floats(vector, dimensions))
+    }
     this.#kept = { matrix, version }
     return matrix
   }

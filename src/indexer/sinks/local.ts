@@ -145,9 +145,11 @@ class LocalSink implements Sink {
     const expression = matchExpression(query)
     if (expression === undefined || limit < 1) return []
     const condition = conditionOf(filter)
-    // the cross join keeps the full text index outside: the filter is checked on what matched
-    const sql = `SELECT ${SELECTED}, -${RANK} AS score FROM words CROSS JOIN documents d ON d.doc = words.rowid
-      WHERE words MATCH ?${condition ? ` AND ${condition.sql}` : ''} ORDER BY score DESC, d.id LIMIT ?`
+    // the cross join keeps the full text index outside, and texts are read of the best only
+    const sql = `SELECT ${SELECTED}, score FROM (
+        SELECT words.rowid AS best, -${RANK} AS score FROM words CROSS JOIN documents m ON m.doc = words.rowid
+        WHERE words MATCH ?${condition ? ` AND ${condition.sql}` : ''} ORDER BY score DESC, m.id LIMIT ?
+      ) JOIN documents d ON d.doc = best ORDER BY score DESC, d.id`
     const rows = this.#attempt(() => this.#prepare(sql).all(expression, ...(condition?.values ?? []), Math.floor(limit)))
     return rows.map((row) => toHit(row, Number(row[COLUMNS.length])))
   }

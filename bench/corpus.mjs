@@ -1,0 +1,54 @@
+/** The corpora, made once by the shared generator and kept in a cache folder; rows with databases and trees of the same content. */
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+export const REPOSITORY = resolve(import.meta.dirname, '..')
+export const TOOLS = resolve(REPOSITORY, '..', 'shared', 'tools')
+
+/** Days old, so that only the last eight messages of the tail sessions are checked for changes. */
+const CORPORA = {
+  main: ['--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '1'],
+  short: ['--sessions', '1', '--messages', '50', '--parts', '5', '--seed', '1'],
+  long: ['--sessions', '1', '--messages', '5000', '--parts', '5', '--seed', '1'],
+}
+
+export function toolsPresent() {
+  return ['gen-corpus.mjs', 'naive-reader.mjs', 'read-floor.c'].every((name) => existsSync(join(TOOLS, name)))
+}
+
+/** The folder that all corpora and compiled tools are kept in. */
+export function cacheFolder() {
+  return resolve(process.env.SPANLEAF_BENCH_DIR || join(REPOSITORY, '.cache', 'bench'))
+}
+
+/** A corpus, made if it is not there yet: its home, its tree, its database, and what the generator counted. */
+export function corpus(name) {
+  const home = join(cacheFolder(), name)
+  const data = join(home, '.local', 'share', 'opencode')
+  const made = join(home, 'made.json')
+  if (!existsSync(made)) make(home, made, CORPORA[name])
+  return { home, json: join(data, 'storage'), db: join(data, 'opencode.db'), counts: JSON.parse(readFileSync(made, 'utf8')) }
+}
+
+function make(home, made, options) {
+  process.stderr.write(`making the corpus ${home} ...\n`)
+  rmSync(home, { recursive: true, force: true })
+  const generator = generatorInReach()
+  const run = spawnSync(process.execPath, [generator, '--home', home, '--layout', 'legacy,db', ...options], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  if (run.status !== 0) throw new Error(`gen-corpus.mjs ended with ${run.status ?? run.signal}`)
+  writeFileSync(`${made}.new`, run.stdout)
+  renameSync(`${made}.new`, made)
+}
+
+/** Inside the repository, where Node before 22.5 finds the better-sqlite3 that the database layout needs. */
+function generatorInReach() {
+  const folder = join(REPOSITORY, '.cache')
+  mkdirSync(folder, { recursive: true })
+  const generator = join(folder, 'gen-corpus.mjs')
+  copyFileSync(join(TOOLS, 'gen-corpus.mjs'), generator)
+  return generator
+}

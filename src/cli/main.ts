@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+/** The command line. Exit status: 0 done, 1 it could not be done, 2 wrong usage, 3 damage or differences found, 130 interrupted. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { StorageError } from '../index.js'
+import { forgetCommand } from './forget.js'
+import { indexCommand } from './index-command.js'
+import { lsCommand } from './ls.js'
+import { endQuietlyWithReader, warn } from './output.js'
+import { planCommand } from './plan.js'
+import { searchCommand } from './search.js'
+import { showCommand } from './show.js'
+import { spansCommand } from './spans.js'
+import { statusCommand } from './status.js'
+import { verifyCommand } from './verify.js'
+
+const USAGE = 2
+const INTERRUPTED = 130
+
+process.exitCode = await run(process.argv)
+
+async function run(argv: readonly string[]): Promise<number> {
+  endQuietlyWithReader()
+  hideSqliteWarning()
+  const interruption = new AbortController()
+  const interrupt = (): void => {
+    if (interruption.signal.aborted) process.exit(INTERRUPTED)
+    interruption.abort()
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  try {
+    await program(interruption.signal).parseAsync(argv)
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    return exitStatus(error, interruption.signal)
+  } finally {
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}
+
+function program(signal: AbortSignal): Command {
+  const root = new Command('spanleaf')
+    .description('Read and search the sessions of coding agents.')
+    .version(version(), '--version')
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+  const commands = [lsCommand, showCommand, searchCommand, indexCommand, statusCommand, forgetCommand, verifyCommand, planCommand, spansCommand]
+  for (const make of commands) root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
+  return root
+}
+
+/** Prints the one sentence that there is to say. Commander has printed its own. */
+function exitStatus(error: unknown, signal: AbortSignal): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
+  if (signal.aborted) return INTERRUPTED
+  if (error instanceof StorageError) {
+    warn(error.message)
+    return error.code === 'INVALID_OPTION' ? USAGE : 1
+  }
+  warn(`this is a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+  return 1
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+/** Node 22 announces node:sqlite as experimental on every start; that is nothing a reader of sessions can act on. */
+function hideSqliteWarning(): void {
+  const listeners = process.listeners('warning')
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => {
+    if (warning.name === 'ExperimentalWarning' && warning.message.includes('SQLite')) return
+    for (const listener of listeners) listener(warning)
+  })
+}

@@ -1,0 +1,66 @@
+/** Writing for people and for programs: lines on stdout, everything else on stderr. */
+import { once } from 'node:events'
+
+/** Writes a line; waits while the reader is slower than we are. A reader that went away ends the program quietly. */
+export async function print(line: string): Promise<void> {
+  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
+}
+
+/** One JSON object on one line. */
+export async function printJson(value: object): Promise<void> {
+  await print(JSON.stringify(value))
+}
+
+export function warn(sentence: string): void {
+  process.stderr.write(`spanleaf: ${plain(sentence).replace(/\s+/g, ' ')}\n`)
+}
+
+/** A closed pipe (`spanleaf ls | head`) is no error. */
+export function endQuietlyWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+}
+
+/** Text of a session as a terminal may show it: without control characters, which could move the cursor or fake output. */
+export function plain(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+  return text.toWellFormed().replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '')
+}
+
+/** On one line, at most `width` characters. */
+export function clip(text: string, width: number): string {
+  const line = plain(text).replace(/\s+/g, ' ').trim()
+  const characters = [...line]
+  return characters.length <= width ? line : `${characters.slice(0, Math.max(1, width - 1)).join('')}…`
+}
+
+/** The width of the terminal; unlimited where the output is no terminal. */
+export function terminalWidth(): number {
+  return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY
+}
+
+/** `2026-11-20 11:03`, in local time; blanks for an unknown time. */
+export function formatTime(ms: number): string {
+  if (!(ms > 0)) return ' '.repeat(16)
+  const date = new Date(ms)
+  const two = (value: number): string => String(value).padStart(2, '0')
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  let size = bytes
+  let unit = 0
+  while (size >= 1000 && unit < units.length - 1) {
+    size /= 1000
+    unit++
+  }
+  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`
+}
+
+export function count(number: number, noun: string): string {
+  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`
+}

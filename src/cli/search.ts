@@ -1,0 +1,94 @@
+/** spanleaf search: finds messages by their words. */
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { openSessions, StorageError } from '../index.js'
+import { countStale, hasIndex, type IndexHome, openIndexHome, readExclusions, type SearchHit, searchIndex } from '../indexer/index.js'
+import { type CommonOptions, command, timeOption, wholeNumber } from './command.js'
+import { clip, count, formatTime, plain, print, printJson, warn } from './output.js'
+
+interface SearchCommandOptions extends CommonOptions {
+  readonly limit: number
+  readonly project?: string
+  readonly dir?: string
+  readonly role?: string
+  readonly agent?: string
+  readonly session?: string
+  readonly since?: number
+  readonly until?: number
+}
+
+export function searchCommand(signal: AbortSignal): Command {
+  return command('search', 'search what is indexed')
+    .argument('<query...>', 'what to look for')
+    .option('--limit <n>', 'at most so many hits', wholeNumber, 10)
+    .option('--project <dir>', 'only in this folder (or project id)')
+    .option('--dir <dir>', 'only sessions that ran in this folder or below it')
+    .option('--role <role>', 'only messages of: user, assistant')
+    .option('--agent <name>', 'only sessions of this agent')
+    .option('--session <id>', 'only this session')
+    .option('--since <when>', 'only messages since a date, or not older than 36h, 7d, 2w', timeOption)
+    .option('--until <when>', 'only messages until then', timeOption)
+    .action((words: readonly string[], options: SearchCommandOptions) => search(words.join(' '), options, signal))
+}
+
+async function search(query: string, options: SearchCommandOptions, signal: AbortSignal): Promise<void> {
+  if (!hasIndex(options.home)) {
+    warn('nothing is indexed yet; run `spanleaf index` first')
+    return
+  }
+  const home = await openIndexHome({ home: options.home })
+  try {
+    const hits = await searchIndex(home, query, { limit: options.limit, signal, ...filterOf(options) })
+    for (const [at, hit] of hits.entries()) {
+      if (options.json) await printJson(hitJson(hit))
+      else await print(hitText(at + 1, hit))
+    }
+    if (hits.length === 0 && options.json !== true) await print('No hits.')
+    const staleness = await stalenessOf(home, options, signal)
+    if (staleness !== undefined) warn(staleness)
+  } finally {
+    await home.close()
+  }
+}
+
+function filterOf({ project, dir, role, agent, session, since, until }: SearchCommandOptions): object {
+  const folder = project !== undefined && /[/\\]|^\.$/.test(project) ? resolve(project) : project
+  return {
+    ...(folder !== undefined && { project: folder }),
+    ...(dir !== undefined && { directory: resolve(dir) }),
+    ...(role !== undefined && { role }),
+    ...(agent !== undefined && { agent }),
+    ...(session !== undefined && { session }),
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+  }
+}
+
+function hitJson({ score, agent, session, message, role, text, title, directory, created }: SearchHit): object {
+  return { score, agent, session, message, role, text, title, directory, created }
+}
+
+function hitText(rank: number, hit: SearchHit): string {
+  const head = `${rank}. ${clip(hit.title || '(no title)', 100)}  ·  ${hit.role}, ${formatTime(hit.created)}  ·  ${plain(hit.directory)}`
+  return `${head}\n   ${clip(hit.text, 400)}\n   spanleaf show ${hit.session}\n`
+}
+
+/** How far the index is behind the stores, in a sentence; undefined when it is not. Costs a listing, no content. */
+async function stalenessOf({ state }: IndexHome, options: CommonOptions, signal: AbortSignal): Promise<string | undefined> {
+  const { queue } = state.status()
+  const pending = queue.ready + queue.leased + queue.backoff
+  const notes = pending === 0 ? [] : [`${count(pending, 'session')} still pending`]
+  try {
+    const sessions = await openSessions({ ...(options.data && { data: options.data }), signal })
+    try {
+      const changed = await countStale(state, sessions, readExclusions(options.home))
+      if (changed > 0) notes.push(`${count(changed, 'session')} new or changed`)
+    } finally {
+      await sessions.close()
+    }
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error
+    notes.push('the stores could not be looked at')
+  }
+  return notes.length === 0 ? undefined : `the index is behind: ${notes.join(', ')}; run \`spanleaf index\``
+}

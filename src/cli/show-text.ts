@@ -1,0 +1,76 @@
+/** A session as people read it. */
+import type { MessageNode, Part, SessionMeta, Usage } from '../index.js'
+import { clip, count, formatTime, plain } from './output.js'
+
+const TOOL_OUTPUT_LINES = 12
+
+export function sessionText(meta: SessionMeta, usage: Usage, total: number, shown: number): string {
+  const { cost, tokens } = usage
+  const lines = [
+    clip(meta.title || '(no title)', 200),
+    `${meta.id}  ·  ${plain(meta.directory)}`,
+    `${formatTime(meta.created)} to ${formatTime(meta.updated)}  ·  ${count(total, 'message')}${shown === total ? '' : `, the last ${shown} shown`}` +
+      `  ·  $${cost.toFixed(4)}, ${tokens.input.toLocaleString('en')} in, ${tokens.output.toLocaleString('en')} out`,
+    `${meta.source.kind}: ${meta.source.path}`,
+  ]
+  if (meta.damaged) lines.push("! The session's own record is damaged; what follows is read from its messages.")
+  return `${lines.join('\n')}\n`
+}
+
+export function messageText({ key, message, parts, damagedParts }: MessageNode): string {
+  const time = message === undefined || message.role === 'unknown' ? '' : formatTime(message.time.created)
+  const author = message === undefined ? 'damaged message' : message.role === 'assistant' ? `assistant ${message.modelID ?? ''}`.trim() : message.role
+  const body = parts.map(partText).filter((text) => text !== '')
+  if (message?.role === 'assistant' && message.error !== undefined)
+    body.push(`! ${message.error.name}: ${clip(errorMessage(message.error.data), 300)}`)
+  if (damagedParts > 0) body.push(`! ${count(damagedParts, 'damaged part')}`)
+  return `── ${plain(author)}  ${time}  ${key.message}\n${body.join('\n')}\n`
+}
+
+function partText(part: Part): string {
+  switch (part.type) {
+    case 'text':
+      return plain(part.text).trimEnd()
+    case 'reasoning':
+      return plain(part.text).trim().replace(/^/gm, '  ~ ')
+    case 'tool':
+      return toolText(part)
+    case 'file':
+      return `[file ${clip(part.filename ?? part.mime, 200)}]`
+    case 'patch':
+      return part.files.map((file) => `[changed ${clip(String(file), 200)}]`).join('\n')
+    case 'subtask':
+      return `[subtask ${clip(part.description ?? '', 200)}] ${plain(part.prompt)}`
+    case 'agent':
+      return `[agent ${clip(part.name, 200)}]`
+    case 'retry':
+      return `[retry ${part.attempt}]`
+    case 'compaction':
+      return '[the conversation was compacted here]'
+    case 'unknown':
+      return `[part of the unknown kind ${clip(JSON.stringify(part.raw.type), 80)}]`
+    default:
+      return ''
+  }
+}
+
+function toolText(part: Extract<Part, { type: 'tool' }>): string {
+  const { state } = part
+  const title = state.status === 'completed' || state.status === 'running' ? (state.title ?? '') : ''
+  const head = `[${clip(part.tool, 80)}: ${state.status}] ${clip(title || JSON.stringify(state.input ?? ''), 160)}`
+  const result = state.status === 'completed' ? state.output : state.status === 'error' ? state.error : ''
+  const lines = plain(result).trimEnd().split('\n')
+  const more = lines.length > TOOL_OUTPUT_LINES ? [`  … ${count(lines.length - TOOL_OUTPUT_LINES, 'more line')}`] : []
+  return [
+    head,
+    ...lines
+      .slice(0, TOOL_OUTPUT_LINES)
+      .filter((line) => line !== '')
+      .map((line) => `  ${clip(line, 300)}`),
+    ...more,
+  ].join('\n')
+}
+
+function errorMessage(data: unknown): string {
+  return typeof data === 'object' && data !== null && 'message' in data ? String(data.message) : ''
+}

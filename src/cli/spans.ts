@@ -1,0 +1,40 @@
+/** spanleaf spans: the leaves of a session as bytes, none parsed. */
+import { createHash } from 'node:crypto'
+import type { Command } from 'commander'
+import { type EntityKey, type Leaf, type LeafKind, planSessionTree, resolveSessionTree, unwrap } from '../index.js'
+import { type CommonOptions, command, sessionMeta, withSessions } from './command.js'
+import { print, printJson, warn } from './output.js'
+import { idOf } from './plan.js'
+
+export function spansCommand(signal: AbortSignal): Command {
+  return command('spans', 'list the leaves of a session with their size and hash; parses none')
+    .argument('<id>', 'the id of the session')
+    .action((id: string, options: CommonOptions) => spans(id, options, signal))
+}
+
+async function spans(id: string, options: CommonOptions, signal: AbortSignal): Promise<void> {
+  await withSessions(options, signal, async (sessions) => {
+    const meta = await sessionMeta(sessions, id)
+    const plan = unwrap(await planSessionTree(sessions, { session: meta.key, signal }))
+    const refs = unwrap(await resolveSessionTree(sessions, plan, { signal }))
+    try {
+      await printLeaf('session', refs.key, refs.session.leaf, options)
+      for (const message of refs.messages) {
+        await printLeaf('message', message.key, message.leaf, options)
+        for (const part of message.parts) await printLeaf('part', part.key, part.leaf, options)
+      }
+    } finally {
+      refs[Symbol.dispose]()
+    }
+  })
+}
+
+async function printLeaf(kind: LeafKind, key: EntityKey, { span, issue }: Leaf, { json }: CommonOptions): Promise<void> {
+  if (span === undefined) {
+    warn(`${kind} ${idOf(key)}: ${issue.reason} (${issue.path ?? ''})`)
+    return
+  }
+  const sha256 = createHash('sha256').update(span.bytes()).digest('hex')
+  if (json) await printJson({ kind, id: idOf(key), bytes: span.length, sha256, source: span.source, mapped: false })
+  else await print(`${kind.padEnd(8)} ${String(span.length).padStart(9)}  ${sha256.slice(0, 16)}  ${idOf(key)}`)
+}

@@ -1,0 +1,42 @@
+/** spanleaf status: the state of the index. */
+import type { Command } from 'commander'
+import { hasIndex, openIndexHome } from '../indexer/index.js'
+import { type CommonOptions, command } from './command.js'
+import { count, formatBytes, print, printJson } from './output.js'
+
+const EMPTY = {
+  queue: { ready: 0, leased: 0, backoff: 0 },
+  wal: { records: 0, bytes: 0 },
+  ledger: { sessions: 0, messages: 0, documents: 0 },
+  oldestPendingAgeMs: null,
+  lastError: null,
+}
+
+export function statusCommand(): Command {
+  return command('status', 'tell what is indexed, what is pending and what went wrong last').action((options: CommonOptions) => status(options))
+}
+
+async function status(options: CommonOptions): Promise<void> {
+  if (!hasIndex(options.home)) {
+    if (options.json) await printJson(EMPTY)
+    else await print('Nothing is indexed yet. Run `spanleaf index`.')
+    return
+  }
+  const home = await openIndexHome({ home: options.home })
+  try {
+    const now = home.state.status()
+    if (options.json) {
+      await printJson(now)
+      return
+    }
+    const { queue, wal, ledger, oldestPendingAgeMs, lastError, dead } = now
+    await print(`indexed: ${count(ledger.documents, 'document')} of ${count(ledger.messages, 'message')} in ${count(ledger.sessions, 'session')}`)
+    const age = oldestPendingAgeMs === null ? '' : `, the oldest for ${Math.round(oldestPendingAgeMs / 1000)} s`
+    await print(`pending: ${queue.ready} ready, ${queue.leased} being indexed, ${queue.backoff} waiting${age}`)
+    await print(`embedded but not yet in the sink: ${count(wal.records, 'record')}, ${formatBytes(wal.bytes)}`)
+    if (dead > 0) await print(`put aside: ${count(dead, 'record')}`)
+    if (lastError !== null) await print(`last error: ${lastError.code}`)
+  } finally {
+    await home.close()
+  }
+}

@@ -1,0 +1,26 @@
+/** spanleaf/indexer: keeps a search index of sessions up to date, and searches it. */
+
+export { documentId, textHashOf } from './document.js'
+export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
+export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
+export type { Exclusion, IndexProgress, Limits } from './engine.js'
+export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
+export type { ForgetReport } from './forget.js'
+// the index on this machine
+export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome } from './index-home.js'
+// indexing
+export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
+export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
+export type { ObserveReport } from './observe.js'
+// ports and their embedded defaults
+export type { DocumentMetadata, Embedder, ProjectedMessage, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
+// from text to documents
+export { type ProjectionOptions, projectMessage } from './projection.js'
+
+// searching
+export { type SearchHit, type SearchOptions, searchIndex } from './search.js'
+export { noSessions, sessionSource } from './session-source.js'
+export { type LocalSinkOptions, openLocalSink } from './sinks/local.js'
+export type { SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
+export { countStale } from './staleness.js'
+export type { IndexStatus, IndexStore } from './state.js'

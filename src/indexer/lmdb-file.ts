@@ -1,0 +1,52 @@
+/**
+ * A look at a file before LMDB maps it: handed a file of another kind, or one cut below its root pages,
+ * lmdb ends the whole process instead of throwing. Deeper damage is not seen here.
+ */
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { messageOf, StorageError, systemCode } from '../core/errors.js'
+
+const MAGIC = 0xbeefc0de
+const VERSION = 2
+const META_BYTES = 160
+/** Offsets inside a meta page of lmdb 3 on 64-bit machines. */
+const AT = { magic: 24, version: 28, pageSize: 48, freeRoot: 88, mainRoot: 136, transaction: 152 }
+const NO_PAGE = 2n ** 64n - 1n
+
+/** A missing or empty file is fine: LMDB makes it. @throws StorageError STATE_DAMAGED, STATE_UNAVAILABLE */
+export function checkLmdbFile(path: string): void {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  if (size === 0) return
+  const first = readMeta(path, 0)
+  const pageSize = first?.readUInt32LE(AT.pageSize) ?? 0
+  const second = first && readMeta(path, pageSize)
+  if (first === undefined || second === undefined) throw damaged('the file is no LMDB environment', path)
+  const newest = first.readBigUInt64LE(AT.transaction) > second.readBigUInt64LE(AT.transaction) ? first : second
+  for (const at of [AT.freeRoot, AT.mainRoot]) {
+    const root = newest.readBigUInt64LE(at)
+    if (root !== NO_PAGE && (root + 1n) * BigInt(pageSize) > BigInt(size)) throw damaged('the file was cut short', path)
+  }
+}
+
+/** Undefined when there is no meta page of this format. */
+function readMeta(path: string, offset: number): Buffer | undefined {
+  const bytes = Buffer.alloc(META_BYTES)
+  let fd: number | undefined
+  try {
+    fd = openSync(path, 'r')
+    if (readSync(fd, bytes, 0, META_BYTES, offset) < META_BYTES) return undefined
+  } catch (error) {
+    throw new StorageError(
+      'STATE_UNAVAILABLE',
+      { reason: `the file cannot be read: ${systemCode(error) ?? messageOf(error)}`, path },
+      { cause: error },
+    )
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
+  const ours = bytes.readUInt32LE(AT.magic) === MAGIC && bytes.readUInt32LE(AT.version) === VERSION
+  return ours ? bytes : undefined
+}
+
+function damaged(reason: string, path: string): StorageError {
+  return new StorageError('STATE_DAMAGED', { reason, path })
+}

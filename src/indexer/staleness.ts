@@ -1,0 +1,20 @@
+/** How far the index is behind the stores. */
+import { encodeKey } from '../core/keys.js'
+import type { Sessions } from '../tree/sessions.js'
+import { type Exclusion, isExcluded, observedRevision } from './engine.js'
+import type { IndexStore } from './state.js'
+
+/** Sessions looked at, the last updated first: a question beside a search must not cost a scan. */
+const LOOKED_AT = 500
+
+/** How many of the last updated sessions are not in the index as they are now. Opens no message. */
+export async function countStale(state: IndexStore, sessions: Sessions, exclude: Exclusion = {}): Promise<number> {
+  const indexed = new Map(state.sessions().map(({ key, revision }) => [encodeKey(key), revision]))
+  let stale = 0
+  for (const meta of sessions.index.sessionsByTime().slice(0, LOOKED_AT)) {
+    if (isExcluded(exclude, meta)) continue
+    const revision = observedRevision(await sessions.index.revision(meta.key), meta)
+    if (indexed.get(encodeKey(meta.key)) !== revision) stale++
+  }
+  return stale
+}

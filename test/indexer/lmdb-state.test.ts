@@ -1,0 +1,203 @@
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Key } from 'lmdb'
+import { open } from 'lmdb'
+import { describe, expect, it } from 'vitest'
+import type { MessageId } from '../../src/core/ids.js'
+import { openLmdb } from '../../src/indexer/lmdb-env.js'
+import { openLmdbState, STATE_SCHEMA } from '../../src/indexer/lmdb-state.js'
+import { A, claimed, describeState, ledgerRow, walRecord } from '../contracts/state.js'
+import { keyOf, tempFolder } from '../support/index-world.js'
+
+describeState('lmdb', () => {
+  const folder = tempFolder()
+  return {
+    open: (settings) => openLmdbState({ directory: join(folder.path, 'index'), ...settings }),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  }
+})
+
+async function withEnvironment(path: string, change: (root: ReturnType<typeof open<unknown, Key>>) => void): Promise<void> {
+  const root = open<unknown, Key>({ path, noSubdir: true, maxDbs: 24, overlappingSync: false })
+  change(root)
+  await root.flushed
+  await root.close()
+}
+
+describe('the folder of the state', () => {
+  it('is private', async () => {
+    using folder = tempFolder()
+    const directory = join(folder.path, 'a', 'index')
+    await using _state = await openLmdbState({ directory })
+    expect(statSync(directory).mode & 0o777).toBe(0o700)
+    expect(readdirSync(directory).sort()).toEqual(['state.mdb', 'state.mdb-lock'])
+    for (const file of readdirSync(directory)) expect(statSync(join(directory, file)).mode & 0o777).toBe(0o600)
+  })
+
+  it.each([
+    [0x6969, 'NFS'],
+    [0x517b, 'SMB'],
+    [0xff534d42, 'CIFS'],
+    [-11317950, 'CIFS'],
+    [0x01021997, '9p'],
+  ])('is refused on a network file system (%i)', async (type, name) => {
+    using folder = tempFolder()
+    const options = { directory: folder.path, filesystem: () => type }
+    await expect(openLmdbState(options)).rejects.toMatchObject({ code: 'NETWORK_FILESYSTEM', message: expect.stringContaining(name) })
+    expect(readdirSync(folder.path)).toEqual([])
+    await using state = await openLmdbState({ ...options, force: true })
+    expect(state.status().queue.ready).toBe(0)
+  })
+
+  it('that is no folder is refused in a sentence', async () => {
+    using folder = tempFolder()
+    const file = join(folder.path, 'file')
+    writeFileSync(file, '')
+    await expect(openLmdbState({ directory: file })).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' })
+    await expect(openLmdbState({ directory: '' })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+})
+
+describe('an environment that is not ours', () => {
+  it('of a newer schema is refused and left as it is', async () => {
+    using folder = tempFolder()
+    await (await openLmdbState({ directory: folder.path }))[Symbol.asyncDispose]()
+    const path = join(folder.path, 'state.mdb')
+    await withEnvironment(path, (root) => root.openDB<unknown, Key>({ name: 'meta' }).putSync('schema', STATE_SCHEMA + 1))
+    const before = readFileSync(path)
+    await expect(openLmdbState({ directory: folder.path })).rejects.toMatchObject({
+      code: 'STATE_TOO_NEW',
+      reason: `the index state has schema ${STATE_SCHEMA + 1}, this spanleaf knows up to ${STATE_SCHEMA}`,
+    })
+    expect(readFileSync(path).equals(before)).toBe(true)
+  })
+
+  it('that is no LMDB file is STATE_DAMAGED, and kept', async () => {
+    using folder = tempFolder()
+    const path = join(folder.path, 'state.mdb')
+    writeFileSync(path, Buffer.alloc(16384, 7))
+    await expect(openLmdbState({ directory: folder.path })).rejects.toMatchObject({ code: 'STATE_DAMAGED' })
+    expect(readFileSync(path).equals(Buffer.alloc(16384, 7))).toBe(true)
+  })
+
+  it('opens once the damage is moved away', async () => {
+    using folder = tempFolder()
+    const path = join(folder.path, 'state.mdb')
+    writeFileSync(path, Buffer.alloc(16384, 7))
+    await expect(openLmdbState({ directory: folder.path })).rejects.toMatchObject({ code: 'STATE_DAMAGED' })
+    for (const file of [path, `${path}-lock`]) rmSync(file, { force: true })
+    await using state = await openLmdbState({ directory: folder.path })
+    expect(state.status().ledger.sessions).toBe(0)
+  })
+})
+
+describe('a transaction', () => {
+  const tables = { meta: 'msgpack', rows: 'msgpack' } as const
+
+  it('that throws leaves nothing behind', async () => {
+    using folder = tempFolder()
+    await using db = await openLmdb({ path: join(folder.path, 'x.mdb'), tables })
+    const failing = db.transact((t) => {
+      t.rows.putSync('a', 1)
+      throw new TypeError('a bug')
+    })
+    await expect(failing).rejects.toThrow('a bug')
+    expect(db.tables.rows.get('a')).toBeUndefined()
+  })
+
+  it('whose commit fails runs again on a handle opened anew, and once only takes effect', async () => {
+    using folder = tempFolder()
+    let faults = 2
+    const failpoint = (): void => {
+      if (faults-- > 0) throw new Error('MDB_PROBLEM: Unexpected problem - txn should abort')
+    }
+    await using db = await openLmdb({ path: join(folder.path, 'x.mdb'), tables, failpoint })
+    const before = db.tables.rows
+    await db.transact((t) => t.rows.putSync('n', Number(t.rows.get('n') ?? 0) + 1))
+    expect(db.tables.rows.get('n')).toBe(1)
+    expect(db.tables.rows).not.toBe(before)
+  })
+
+  it('that can never be committed ends with a clear error', async () => {
+    using folder = tempFolder()
+    const failpoint = (): void => {
+      throw Object.assign(new Error('MDB_MAP_FULL: Environment mapsize limit reached'), { code: -30792 })
+    }
+    await using db = await openLmdb({ path: join(folder.path, 'x.mdb'), tables, failpoint })
+    await expect(db.transact((t) => t.rows.putSync('n', 1))).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' })
+    expect(db.tables.rows.get('n')).toBeUndefined()
+  })
+
+  it('after close is refused', async () => {
+    using folder = tempFolder()
+    const db = await openLmdb({ path: join(folder.path, 'x.mdb'), tables })
+    await db[Symbol.asyncDispose]()
+    await db[Symbol.asyncDispose]()
+    await expect(db.transact(() => 1)).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' })
+  })
+})
+
+describe('keys', () => {
+  it('beyond the limit of LMDB are KEY_TOO_LONG and write nothing', async () => {
+    using folder = tempFolder()
+    await using state = await openLmdbState({ directory: folder.path })
+    await state.bind({ space: 's', namespace: 'n' })
+    const long = keyOf('s'.repeat(2000))
+    await expect(state.observe({ seen: [{ key: long, revision: 'r', meta: 'm' }], absent: [], gone: [] })).rejects.toMatchObject({
+      code: 'KEY_TOO_LONG',
+    })
+    await state.observe({ seen: [{ key: A, revision: 'r', meta: 'm' }], absent: [], gone: [] })
+    const ledger = [{ message: 'm'.repeat(2000) as MessageId, row: ledgerRow() }]
+    const claim = await claimed(state)
+    await expect(state.walAppend(claim, walRecord({ ledger }))).rejects.toMatchObject({ code: 'KEY_TOO_LONG' })
+    expect(state.status().wal.records).toBe(0)
+  })
+
+  it('may hold ids of 800 bytes on both levels', async () => {
+    using folder = tempFolder()
+    await using state = await openLmdbState({ directory: folder.path })
+    await state.bind({ space: 's', namespace: 'n' })
+    const key = keyOf('é'.repeat(400))
+    await state.observe({ seen: [{ key, revision: 'r', meta: 'm' }], absent: [], gone: [] })
+    const claim = await claimed(state)
+    const ledger = [{ message: 'm'.repeat(800) as MessageId, row: ledgerRow() }]
+    await state.commit(claim, { ledger })
+    expect(state.ledger(key).size).toBe(1)
+  })
+})
+
+describe('rows', () => {
+  it('[F26] that cannot be read are STATE_DAMAGED, never taken for missing', async () => {
+    using folder = tempFolder()
+    const observation = { seen: [{ key: A, revision: 'r', meta: 'm' }], absent: [], gone: [] }
+    {
+      await using state = await openLmdbState({ directory: folder.path })
+      await state.observe(observation)
+    }
+    await withEnvironment(join(folder.path, 'state.mdb'), (root) => {
+      root.openDB<unknown, Key>({ name: 'sess', encoding: 'binary' }).putSync([A.agent, A.session], Buffer.from([0xc1, 0xff, 0x00]))
+    })
+    await using state = await openLmdbState({ directory: folder.path })
+    await expect(state.observe(observation)).rejects.toMatchObject({ code: 'STATE_DAMAGED' })
+    await expect(state.claim()).rejects.toMatchObject({ code: 'STATE_DAMAGED' })
+    expect(() => state.sessions()).toThrow(expect.objectContaining({ code: 'STATE_DAMAGED' }))
+    expect(state.status().queue.ready).toBe(1)
+  })
+
+  it('without the fields of later versions get their defaults', async () => {
+    using folder = tempFolder()
+    await (await openLmdbState({ directory: folder.path }))[Symbol.asyncDispose]()
+    await withEnvironment(join(folder.path, 'state.mdb'), (root) => {
+      root.openDB<unknown, Key>({ name: 'sess' }).putSync([A.agent, A.session], { observedRev: 'r' })
+    })
+    await using state = await openLmdbState({ directory: folder.path })
+    expect(state.sessions()).toMatchObject([{ key: A, revision: 'r', missed: 0, gone: false, stranded: true }])
+  })
+})
+
+it('is readable only by its owner even when the folder was open before', async () => {
+  using folder = tempFolder()
+  chmodSync(folder.path, 0o755)
+  await using _state = await openLmdbState({ directory: folder.path })
+  expect(statSync(folder.path).mode & 0o777).toBe(0o700)
+})

@@ -1,0 +1,194 @@
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type LocalSinkOptions, openLocalSink } from '../../../src/indexer/sinks/local.js'
+import { openSqlite } from '../../../src/storage/sqlite-driver.js'
+import { describeSink, sinkRow } from '../../contracts/sink.js'
+
+const folders: string[] = []
+
+function freshPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'spanleaf-sink-'))
+  folders.push(folder)
+  return join(folder, 'index', 'sink.db')
+}
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+})
+
+const open = (options: Partial<LocalSinkOptions> = {}) => openLocalSink({ path: freshPath(), ...options })
+
+describeSink('local', () => open())
+describeSink('local without memory for vectors', () => open({ maxVectorBytes: 0 }), { runs: 10 })
+
+describe('local sink file', () => {
+  it('is private, and so is its folder', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path })
+    await sink.upsert([sinkRow('a')])
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o777, file).toBe(0o600)
+    expect(statSync(join(path, '..')).mode & 0o777).toBe(0o700)
+  })
+
+  it('holds its documents after it was closed, and takes a second close', async () => {
+    const path = freshPath()
+    const first = await openLocalSink({ path })
+    await first.upsert([sinkRow('a', 'apple', [1, 2]), sinkRow('b', 'banana', [2, 1])])
+    await first[Symbol.asyncDispose]()
+    await first[Symbol.asyncDispose]()
+    await expect(first.count()).rejects.toMatchObject({ code: 'SINK_FAILED' })
+    await using second = await openLocalSink({ path })
+    expect(await second.count()).toBe(2)
+    expect(await second.matching('banana', 5)).toMatchObject([{ id: 'b' }])
+    expect(await second.nearest(sinkRow('x', '', [1, 2]).vector, 1)).toMatchObject([{ id: 'a' }])
+  })
+
+  it('refuses a newer schema, another database, and what is no database', async () => {
+    const newer = freshPath()
+    await (await openLocalSink({ path: newer }))[Symbol.asyncDispose]()
+    await change(newer, 'PRAGMA user_version = 2')
+    await expect(openLocalSink({ path: newer })).rejects.toMatchObject({ code: 'STATE_TOO_NEW', path: newer })
+
+    const foreign = join(newer, '..', 'foreign.db')
+    await change(foreign, 'CREATE TABLE session (id TEXT)')
+    await expect(openLocalSink({ path: foreign })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED' })
+
+    const text = join(newer, '..', 'text.db')
+    writeFileSync(text, 'this is no database at all. '.repeat(100))
+    await expect(openLocalSink({ path: text })).rejects.toMatchObject({ code: 'STATE_DAMAGED' })
+    await expect(openLocalSink({ path: join(text, 'below', 'sink.db') })).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' })
+    await expect(openLocalSink({ path: '' })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+
+  it('waits no longer than it was told for a process that writes, and then works again', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path, busyTimeoutMs: 10 })
+    using writer = await openSqlite(path, { readOnly: false })
+    writer.exec('BEGIN IMMEDIATE')
+    await expect(sink.upsert([sinkRow('a')])).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: true })
+    expect(await sink.count()).toBe(0)
+    writer.exec('ROLLBACK')
+    await sink.upsert([sinkRow('a')])
+    expect(await sink.count()).toBe(1)
+  })
+
+  it('leaves nothing of a forgotten text in the tables of documents', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path })
+    await sink.upsert([sinkRow('a', 'unforgettable'), sinkRow('b', 'kept')])
+    await sink.delete(['a'])
+    using reader = await openSqlite(path, { readOnly: true })
+    expect(reader.prepare("SELECT count(*) FROM documents WHERE text LIKE '%unforgettable%'").get()).toEqual([0])
+    expect(reader.prepare('SELECT count(*) FROM vectors').get()).toEqual([1])
+  })
+})
+
+describe('local sink vectors', () => {
+  const query = sinkRow('q', '', [1, 0]).vector
+
+  it('must all have one length and be finite, or nothing of the call is stored', async () => {
+    await using sink = await open()
+    const short = { ...sinkRow('b'), vector: new Float32Array(4).fill(1) }
+    await expect(sink.upsert([sinkRow('a'), short])).rejects.toMatchObject({ code: 'EMBEDDING_INVALID' })
+    await expect(sink.upsert([sinkRow('a'), sinkRow('b', 'x', [Number.NaN])])).rejects.toMatchObject({ code: 'EMBEDDING_INVALID' })
+    expect(await sink.count()).toBe(0)
+    await sink.upsert([sinkRow('a')])
+    await expect(sink.upsert([short])).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
+    await expect(sink.nearest(short.vector, 1)).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
+    expect(await sink.count()).toBe(1)
+  })
+
+  it('are of one space, until all are gone', async () => {
+    const path = freshPath()
+    {
+      await using sink = await openLocalSink({ path, space: 'hash/1/8' })
+      await sink.upsert([sinkRow('a')])
+    }
+    await expect(openLocalSink({ path, space: 'model/8' })).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
+    {
+      await using unchecked = await openLocalSink({ path })
+      await unchecked.delete(['a'])
+    }
+    await using sink = await openLocalSink({ path, space: 'model/4' })
+    await sink.upsert([{ ...sinkRow('b'), vector: new Float32Array(4).fill(1) }])
+    expect(await sink.nearest(new Float32Array(4).fill(2), 1)).toMatchObject([{ id: 'b' }])
+    await using other = await openLocalSink({ path })
+    await other.delete(['b'])
+    await other.upsert([sinkRow('c', 'c', [1])])
+    expect(await sink.nearest(query, 1)).toMatchObject([{ id: 'c' }])
+  })
+
+  it('may have length 0, and are then like nothing', async () => {
+    await using sink = await open()
+    await sink.upsert([sinkRow('zero', 'x', [0]), sinkRow('one', 'x', [1])])
+    expect(await sink.nearest(query, 5)).toMatchObject([
+      { id: 'one', score: 1 },
+      { id: 'zero', score: 0 },
+    ])
+    expect(await sink.nearest(new Float32Array(8), 1)).toMatchObject([{ score: 0 }])
+  })
+
+  it('are seen by a second handle as soon as they are written, in both directions', async () => {
+    const path = freshPath()
+    await using one = await openLocalSink({ path })
+    await using two = await openLocalSink({ path })
+    const seen = async (sink: typeof one) => (await sink.nearest(query, 9)).map(({ id }) => id).join('')
+    await one.upsert([sinkRow('a', 'apple', [1, 3]), sinkRow('b', 'banana', [1, 2])])
+    expect(await Promise.all([seen(one), seen(two)])).toEqual(['ba', 'ba'])
+    await two.upsert([sinkRow('c', 'cherry', [1, 1])])
+    expect(await Promise.all([seen(one), seen(two)])).toEqual(['cba', 'cba'])
+    await one.upsert([sinkRow('a', 'apricot', [1, 0])])
+    await two.delete(['b'])
+    await one.upsert([sinkRow('d', 'date', [1, 5])])
+    expect(await Promise.all([seen(one), seen(two)])).toEqual(['acd', 'acd'])
+    expect(await two.matching('apricot', 5)).toMatchObject([{ id: 'a' }])
+    expect(await two.matching('apple', 5)).toEqual([])
+  })
+})
+
+describe('local sink full text', () => {
+  const ids = (hits: readonly { readonly id: string }[]) => hits.map(({ id }) => id)
+
+  it('finds identifiers whole, by their pieces and across notations', async () => {
+    await using sink = await open()
+    await sink.upsert([
+      sinkRow('camel', 'call parseSpanTree(bytes) here'),
+      sinkRow('snake', 'the column next_run_at is ordered'),
+      sinkRow('path', 'edit src/indexer/ports.ts please'),
+      sinkRow('words', 'a tree that spans the garden'),
+    ])
+    expect(ids(await sink.matching('parseSpanTree', 9))).toEqual(['camel'])
+    expect(ids(await sink.matching('parsespantree', 9))).toEqual(['camel'])
+    expect(ids(await sink.matching('"span tree"', 9))).toEqual(['camel'])
+    expect(ids(await sink.matching('next_run_at', 9))).toEqual(['snake'])
+    expect(ids(await sink.matching('nextRunAt', 9))).toEqual(['snake'])
+    expect(ids(await sink.matching('src/indexer/ports.ts', 9))).toEqual(['path'])
+    expect(ids(await sink.matching('bytes(indexer)', 9)).sort()).toEqual(['camel', 'path'])
+    expect(ids(await sink.matching('indexer', 9))).toEqual(['path'])
+  })
+
+  it('takes the last word as a beginning too, and quoted words as a phrase', async () => {
+    await using sink = await open()
+    await sink.upsert([sinkRow('a', 'the tombstones are paged'), sinkRow('b', 'paged are the ledgers')])
+    expect(ids(await sink.matching('tombst', 9))).toEqual(['a'])
+    expect(ids(await sink.matching('tombst absent', 9))).toEqual([])
+    expect(ids(await sink.matching('"are paged"', 9))).toEqual(['a'])
+  })
+
+  it('knows accents as their letters, and finds inside of unspaced scripts', async () => {
+    await using sink = await open()
+    await sink.upsert([sinkRow('a', 'un café noir'), sinkRow('b', 'セッションの検索を実装する'), sinkRow('c', 'naı\u0308ve क्षत्रिय')])
+    expect(ids(await sink.matching('cafe', 9))).toEqual(['a'])
+    expect(ids(await sink.matching('検索', 9))).toEqual(['b'])
+    expect(ids(await sink.matching('क्षत्रिय', 9))).toEqual(['c'])
+  })
+})
+
+async function change(path: string, sql: string): Promise<void> {
+  using database = await openSqlite(path, { readOnly: false })
+  database.exec(sql)
+  expect(existsSync(path)).toBe(true)
+  chmodSync(path, 0o600)
+}
