@@ -14,7 +14,7 @@ export interface SearchOptions extends SinkFilter {
   readonly vectorWeight?: number
   /** Length of the excerpt, in UTF-16 units. @default 240 */
   readonly excerptCharacters?: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface SearchHit {

@@ -73,6 +73,7 @@ function encodeMatrix(matrix: Float32Array, dimensions: number): Buffer {
 function decodeMatrix(bytes: Buffer): { rows: number; dimensions: number; matrix: Float32Array } {
   checkHeader(bytes, MATRIX_MAGIC, MATRIX_BYTES, 'matrix')
   if (bytes.readUInt16LE(6) !== FLOAT32) throw damaged('the matrix is of an unknown type')
+  if (bytes.subarray(20, MATRIX_BYTES).some((byte) => byte !== 0)) throw damaged('the header of the matrix holds more than it should')
   const rows = bytes.readUInt32LE(8)
   const dimensions = bytes.readUInt32LE(12)
   const values = bytes.subarray(MATRIX_BYTES)
@@ -89,11 +90,12 @@ type Head = Omit<WalRecord, 'matrix' | 'dimensions'>
 
 function decodeHead(bytes: Buffer): Head {
   checkHeader(bytes, HEAD_MAGIC, HEAD_BYTES, 'head')
+  if (bytes.readUInt16LE(6) > DEFLATED) throw damaged('the head is packed in an unknown way')
   const payload = bytes.subarray(HEAD_BYTES)
   if (payload.length !== bytes.readUInt32LE(8)) throw damaged(`the head has ${payload.length} bytes, not ${bytes.readUInt32LE(8)}`)
   if (crc32(payload) !== bytes.readUInt32LE(12)) throw damaged('the checksum of the head differs')
   try {
-    const json = (bytes.readUInt16LE(6) & DEFLATED) === 0 ? payload : inflateRawSync(payload)
+    const json = bytes.readUInt16LE(6) !== DEFLATED ? payload : inflateRawSync(payload)
     return toHead(JSON.parse(json.toString('utf8')))
   } catch (error) {
     if (error instanceof StorageError && error.code === 'WAL_DAMAGED') throw error

@@ -27,6 +27,7 @@ export function sinkRow(id: string, text = `text of ${id}`, vector: readonly num
 /** `empty` gives a sink that holds nothing. A sink that finds whole documents only after a while may wait in its calls. */
 export function describeSink(name: string, empty: () => Promise<Sink>, { runs = 30 } = {}): void {
   describe(`${name} sink`, () => {
+    describeDocuments(empty)
     describeWrites(empty)
     describeNearest(empty)
     describeMatching(empty)
@@ -35,7 +36,7 @@ export function describeSink(name: string, empty: () => Promise<Sink>, { runs = 
   })
 }
 
-function describeWrites(empty: () => Promise<Sink>): void {
+function describeDocuments(empty: () => Promise<Sink>): void {
   it('holds nothing at first', async () => {
     await using sink = await empty()
     expect(await sink.count()).toBe(0)
@@ -65,7 +66,9 @@ function describeWrites(empty: () => Promise<Sink>): void {
     expect(await sink.nearest(vector([0, 1]), 1)).toMatchObject([{ id: 'a', text: 'tomorrow', metadata: row.metadata }])
     expect(await sink.nearest(vector([1, 0]), 2, { role: 'user' })).toMatchObject([{ id: 'b' }])
   })
+}
 
+function describeWrites(empty: () => Promise<Sink>): void {
   it('applies a write again without effect', async () => {
     await using sink = await empty()
     const rows = [sinkRow('a', 'apple'), sinkRow('b', 'banana')]

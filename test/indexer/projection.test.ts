@@ -90,7 +90,9 @@ describe('projection', () => {
     )
     expect(text).toBe(`File content.  The end. <system-reminder>open\n\nWhat does ${reminder} mean?`)
   })
+})
 
+describe('projection of tools and files', () => {
   it('writes the input of a tool as names and texts, however it is nested', () => {
     const input = { edits: [{ oldString: 'a\nb', newString: 'c' }, 'plain'], limit: 20, dry: true, none: null, deep: { er: { path: '/x' } } }
     expect(textOf(completed('edit', input, 'done'))).toBe('edit\noldString: a\nb\nnewString: c\nedits: plain\npath: /x\ndone')
@@ -145,7 +147,9 @@ describe('projection', () => {
     )
     expect(textOf({ type: 'text', text: `look at ${IDS.sessionID}` })).toContain(IDS.sessionID)
   })
+})
 
+describe('projection as a whole', () => {
   it('is the same whatever the bookkeeping of the message says', () => {
     const at = (time: number) => [
       { type: 'text', text: 'Same', time: { start: time, end: time + 1 } },

@@ -73,7 +73,9 @@ describe('search', () => {
     expect(await searchIndex({ embedder, sink }, ' \n')).toEqual([])
     await expect(searchIndex({ embedder, sink }, 'text')).rejects.toThrow('asked')
   })
+})
 
+describe('search over messages', () => {
   it('gives one hit per message, showing the chunk with the words', async () => {
     const index = await indexOf([
       ['m1', 'an unrelated opening of the message', { chunk: 0 }],
@@ -104,7 +106,9 @@ describe('search', () => {
     await sink.upsert([row('a', {}), row('b', { session_id: 'fork' }), row('c', { agent: 'pi' })])
     expect(await searchIndex({ sink, embedder }, 'forked text')).toHaveLength(3)
   })
+})
 
+describe('search options and order', () => {
   it('passes filters on, and refuses options it does not know', async () => {
     const index = await indexOf([
       ['m1', 'the same words', { role: 'user', directory: '/w/a', created_at: 1 }],

@@ -52,13 +52,8 @@ describe('a WAL record', () => {
       for (let at = 0; at < whole[part].length; at++) {
         const bytes = Buffer.from(whole[part])
         bytes[at] = (bytes[at] ?? 0) ^ 0x10
-        // Reserved bytes carry nothing; a greater version is for a newer reader.
-        if (part === 'matrix' && at >= 20 && at < 32) continue
+        // A greater version is for a newer reader.
         const code = at === 4 || at === 5 ? 'STATE_TOO_NEW' : 'WAL_DAMAGED'
-        if (part === 'head' && (at === 6 || at === 7)) {
-          expect(decodeWal({ ...whole, head: bytes })).toEqual(sample())
-          continue
-        }
         expect(() => decodeWal({ ...whole, [part]: bytes }), `${part} byte ${at}`).toThrow(expect.objectContaining({ code }))
       }
     }
