@@ -87,7 +87,10 @@ export function createIndexer(options: IndexerOptions): Indexer {
   })
   let bound: Promise<void> | undefined
   const bind = async (): Promise<void> => {
-    bound ??= engine.state.bind({ space: engine.embedder.space, namespace: engine.namespace })
+    bound ??= engine.state.bind({ space: engine.embedder.space, namespace: engine.namespace }).catch((error: unknown) => {
+      bound = undefined
+      throw error
+    })
     await bound
   }
   const run = async <T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {

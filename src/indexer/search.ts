@@ -1,4 +1,4 @@
-/** Search: nearest vectors and full text, fused by reciprocal rank into one hit per message. */
+/** Search: full text and nearest vectors, fused by reciprocal rank into one hit per message. */
 import type { Agent } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import { excerptOf } from './excerpt.js'
@@ -8,7 +8,7 @@ export interface SearchOptions extends SinkFilter {
   /** Messages at most. @default 10 */
   readonly limit?: number
   /**
-   * How much the vectors count beside the full text, which counts 1.
+   * How much the nearest vectors count. The full text counts 1, and 1 more for texts that hold the query as written.
    * @default 1; 0.25 for a lexical space (`hash/...`), whose vectors know no more than the full text and are less exact
    */
   readonly vectorWeight?: number
@@ -51,18 +51,23 @@ export async function searchIndex(
 ): Promise<readonly SearchHit[]> {
   const { limit = 10, vectorWeight = defaultWeight(index.embedder), excerptCharacters = 240, signal } = options
   refuseUnknown(options, [...SEARCH_OPTIONS, ...FILTERS])
-  checkNumber('limit', limit, 1)
+  checkNumber('limit', limit, 1, LAST_DEPTH)
   checkNumber('vectorWeight', vectorWeight, 0)
   checkNumber('excerptCharacters', excerptCharacters, 40)
   if (query.trim() === '' || (await index.sink.count()) === 0) return []
   const filter = filterOf(options)
   const [byVector, byText] = await Promise.all([
-    vectorWeight === 0 ? [] : nearestMessages(index, query, { limit, filter, signal }),
-    distinctMessages((depth) => index.sink.matching(query, depth, filter), limit),
+    vectorWeight === 0 ? [] : nearestHits(index, query, { limit, filter, signal }),
+    enoughHits((depth) => index.sink.matching(query, depth, filter), limit),
   ])
   signal?.throwIfAborted()
-  const fused = fuse(byText, byVector, vectorWeight).slice(0, Math.floor(limit))
-  return fused.map((candidate) => toSearchHit(candidate, query, excerptCharacters))
+  const rankings = [
+    { weight: 1, hits: byText.filter(({ text }) => holdsWhole(text, query)) },
+    { weight: 1, hits: byText },
+    { weight: vectorWeight, hits: byVector },
+  ]
+  const best = fuse(rankings).slice(0, Math.floor(limit))
+  return best.map((candidate) => toSearchHit(candidate, query, excerptCharacters))
 }
 
 function defaultWeight({ space }: Embedder): number {
@@ -83,13 +88,13 @@ interface Wanted {
   readonly signal: AbortSignal | undefined
 }
 
-async function nearestMessages(
+async function nearestHits(
   { embedder, sink }: { readonly embedder: Embedder; readonly sink: Sink },
   query: string,
   { limit, filter, signal }: Wanted,
 ): Promise<readonly SinkHit[]> {
   const vector = await embedder.embed([query], { kind: 'query', signal })
-  const hits = await distinctMessages((depth) => sink.nearest(vector, depth, filter), limit)
+  const hits = await enoughHits((depth) => sink.nearest(vector, depth, filter), limit)
   return isLexical(embedder.space) ? hits.filter(({ score }) => score >= LEXICAL_FLOOR) : hits
 }
 
@@ -98,48 +103,59 @@ const LEXICAL_FLOOR = 0.2
 const FIRST_DEPTH = 100
 const LAST_DEPTH = 10_000
 
-/** The best hit of each message, best first. One long message has many chunks, so more are asked for until there are enough messages. */
-async function distinctMessages(ask: (depth: number) => Promise<readonly SinkHit[]>, limit: number): Promise<readonly SinkHit[]> {
+/** One long message has many chunks, so more hits are asked for until they are of enough messages. */
+async function enoughHits(ask: (depth: number) => Promise<readonly SinkHit[]>, limit: number): Promise<readonly SinkHit[]> {
   for (let depth = Math.max(FIRST_DEPTH, limit * 4); ; depth *= 4) {
     const hits = await ask(depth)
-    const messages = new Map<string, SinkHit>()
-    for (const hit of hits) if (!messages.has(messageOf(hit))) messages.set(messageOf(hit), hit)
-    if (messages.size >= limit || hits.length < depth || depth >= LAST_DEPTH) return [...messages.values()]
+    if (hits.length < depth || depth >= LAST_DEPTH || new Set(hits.map(messageOf)).size >= limit) return hits
   }
+}
+
+const LONGEST_WHOLE = 1000
+const BOUNDARY = '[\\p{L}\\p{M}\\p{N}_]'
+
+/** True when the query stands in the text as it was written, but for case and spacing, and not inside longer words. */
+function holdsWhole(text: string, query: string): boolean {
+  if (query.length > LONGEST_WHOLE) return false
+  const written = query
+    .trim()
+    .replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
+    .replace(/\s+/g, '\\s+')
+  return new RegExp(`(?<!${BOUNDARY})${written}(?!${BOUNDARY})`, 'iu').test(text)
 }
 
 function messageOf({ metadata }: SinkHit): string {
   return `${metadata.agent}\u0001${metadata.session_id}\u0001${metadata.message_id}`
 }
 
+interface Ranking {
+  readonly weight: number
+  readonly hits: readonly SinkHit[]
+}
+
 interface Candidate {
   readonly message: string
+  /** Of the first ranking that has the message: a chunk with the words in it is shown rather than one that is merely near. */
   readonly hit: SinkHit
   readonly score: number
-  readonly textRank: number
+  /** The place where the message was first met, over all rankings. */
+  readonly met: number
 }
 
-/** Sums 1 / (60 + rank) over both lists. A chunk with the words in it is shown rather than one that is merely near. */
-function fuse(byText: readonly SinkHit[], byVector: readonly SinkHit[], vectorWeight: number): readonly Candidate[] {
+/** Sums weight / (60 + rank) over the rankings, rank being that of the message among messages. */
+function fuse(rankings: readonly Ranking[]): readonly Candidate[] {
   const candidates = new Map<string, Candidate>()
-  for (const [i, hit] of byText.entries()) {
-    const message = messageOf(hit)
-    candidates.set(message, { message, hit, score: 1 / (RANK_CONSTANT + i + 1), textRank: i + 1 })
+  for (const { weight, hits } of rankings) {
+    const ranked = new Set<string>()
+    for (const hit of hits) {
+      const message = messageOf(hit)
+      if (ranked.has(message)) continue
+      ranked.add(message)
+      const known = candidates.get(message) ?? { message, hit, score: 0, met: candidates.size }
+      candidates.set(message, { ...known, score: known.score + weight / (RANK_CONSTANT + ranked.size) })
+    }
   }
-  for (const [i, hit] of byVector.entries()) {
-    const message = messageOf(hit)
-    const known = candidates.get(message) ?? { message, hit, score: 0, textRank: Number.POSITIVE_INFINITY }
-    candidates.set(message, { ...known, score: known.score + vectorWeight / (RANK_CONSTANT + i + 1) })
-  }
-  return [...candidates.values()].sort(byRelevance)
-}
-
-/** Score; then the better text match, the younger message, and the key: no two candidates are equal. */
-function byRelevance(a: Candidate, b: Candidate): number {
-  if (a.score !== b.score) return b.score - a.score
-  if (a.textRank !== b.textRank) return a.textRank - b.textRank
-  const younger = b.hit.metadata.created_at - a.hit.metadata.created_at
-  return younger !== 0 ? younger : a.message < b.message ? -1 : 1
+  return [...candidates.values()].sort((a, b) => b.score - a.score || a.met - b.met)
 }
 
 function toSearchHit({ hit, score }: Candidate, query: string, excerptCharacters: number): SearchHit {

@@ -124,6 +124,17 @@ function describeNearest(empty: () => Promise<Sink>): void {
     expect(await sink.nearest(vector([3]), 0)).toEqual([])
   })
 
+  it('gives the next one once the nearest is deleted', async () => {
+    await using sink = await empty()
+    await sink.upsert([sinkRow('a', 'x', [1, 0]), sinkRow('b', 'x', [1, 1]), sinkRow('c', 'x', [0, 1])])
+    const nearestId = async () => (await sink.nearest(vector([1]), 1)).map(({ id }) => id)
+    expect(await nearestId()).toEqual(['a'])
+    await sink.delete(['a'])
+    expect(await nearestId()).toEqual(['b'])
+    await sink.upsert([sinkRow('c', 'x', [1, 0])])
+    expect(await nearestId()).toEqual(['c'])
+  })
+
   it('orders equal scores the same way each time', async () => {
     await using sink = await empty()
     await sink.upsert(['d', 'b', 'e', 'a', 'c'].map((id) => sinkRow(id, 'same', [1, 2])))

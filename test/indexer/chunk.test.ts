@@ -37,6 +37,8 @@ describe('chunks', () => {
       expect(chunks.length).toBeGreaterThan(1)
       for (const chunk of chunks.slice(0, -1)) expect(chunk.endsWith('\u200d')).toBe(false)
       for (const chunk of chunks) expect(/\p{Surrogate}/u.test(chunk), unit).toBe(false)
+      const ragged = chunkSections([unit.repeat(200)], LIMIT + 1)
+      for (const chunk of ragged) expect(/\p{Surrogate}/u.test(chunk), unit).toBe(false)
       if (unit !== '🇩🇪') for (const chunk of chunks) expect(chunk.length % unit.length, unit).toBe(0)
     }
   })

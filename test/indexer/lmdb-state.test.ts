@@ -1,5 +1,7 @@
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Key } from 'lmdb'
 import { open } from 'lmdb'
 import { describe, expect, it } from 'vitest'
@@ -80,6 +82,17 @@ describe('an environment that is not ours', () => {
     expect(readFileSync(path).equals(Buffer.alloc(16384, 7))).toBe(true)
   })
 
+  it.each([9000, 20_000])('cut to %i bytes does not end the process', async (size) => {
+    using folder = tempFolder()
+    const path = join(folder.path, 'state.mdb')
+    await withEnvironment(path, (root) => {
+      const rows = root.openDB<unknown, Key>({ name: 'rows' })
+      for (let i = 0; i < 500; i++) rows.putSync(i, 'x'.repeat(100))
+    })
+    truncateSync(path, size)
+    await expect(openLmdbState({ directory: folder.path })).rejects.toMatchObject({ code: 'STATE_DAMAGED' })
+  })
+
   it('opens once the damage is moved away', async () => {
     using folder = tempFolder()
     const path = join(folder.path, 'state.mdb')
@@ -135,6 +148,22 @@ describe('a transaction', () => {
     await db[Symbol.asyncDispose]()
     await expect(db.transact(() => 1)).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' })
   })
+})
+
+it('lmdb is loaded when a state is opened, not when the module is imported', async () => {
+  using folder = tempFolder()
+  const script = `
+    const { openLmdbState } = await import(${JSON.stringify(new URL('../../dist/indexer/lmdb-state.js', import.meta.url).href)})
+    await import(${JSON.stringify(new URL('../../dist/indexer/indexer.js', import.meta.url).href)})
+    await import(${JSON.stringify(new URL('../../dist/indexer/embed-cache.js', import.meta.url).href)})
+    const loaded = () => process.report.getReport().sharedObjects.some((name) => name.includes('lmdb'))
+    const before = loaded()
+    const state = await openLmdbState({ directory: ${JSON.stringify(folder.path)} })
+    process.stdout.write(JSON.stringify([before, loaded()]))
+    await state[Symbol.asyncDispose]()
+  `
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
+  expect(JSON.parse(stdout)).toEqual([false, true])
 })
 
 describe('keys', () => {

@@ -134,7 +134,7 @@ describe('search options and order', () => {
     const index = await indexOf(given, memorySink(), embedder)
     const hits = await searchIndex(index, 'query')
     expect(messages(hits)).toEqual(['word', 'meaning', 'second', 'neither'])
-    expect(hits[0]?.score).toBeCloseTo(1 / 61 + 1 / 63, 10)
+    expect(hits[0]?.score).toBeCloseTo(1 / 61 + 1 / 61 + 1 / 63, 10)
     expect(hits[1]?.score).toBeCloseTo(1 / 61, 10)
     expect(messages(await searchIndex(index, 'query', { vectorWeight: 0 }))).toEqual(['word'])
     expect(messages(await searchIndex(index, 'query', { limit: 1 }))).toEqual(['word'])
@@ -189,6 +189,8 @@ const QUESTIONS: readonly (readonly [query: string, message: string])[] = [
   ['ENOENT no such file or directory', 'enoent'],
   ['fixtures/demo.json', 'enoent'],
   ['parseSpanTree', 'parse'],
+  ['parseSpanTree(bytes: Uint8Array)', 'parse'],
+  ['/w/app/fixtures/*.json [a-z]{2} \\d', 'enoent'],
   ['span tree', 'parse'],
   ['hydrate.ts', 'parse'],
   ['time_created index', 'sql'],
@@ -244,6 +246,15 @@ describe('search quality of the embedded defaults', () => {
       if (first?.message !== message) wrong.push(`${query} -> ${first?.message}`)
     }
     expect(wrong).toEqual([])
+  })
+
+  it('is not led astray by short texts that look like the query', async () => {
+    await using sink = await openLocalSink({ path: join(folder, 'astray.db') })
+    const long = `${'A sentence about quite another matter, as there are many. '.repeat(12)}call parseSpanTree here. ${'And so it goes on for a while longer. '.repeat(12)}`
+    const alike = ['parse span', 'span trees', 'parsing spans', 'parseSpanTrees', 'the span tree', 'parserSpanTree', 'parseSpanTre', 'treeSpanParse']
+    const index = await indexOf([...alike.map((text): Given => [text, text]), ['long', long], ...noise], sink)
+    expect(messages(await searchIndex(index, 'parseSpanTree'))[0]).toBe('long')
+    expect(messages(await searchIndex(index, 'parseSpanTree', { vectorWeight: 100 }))[0]).not.toBe('long')
   })
 
   it('gives no message for words that are nowhere', async () => {

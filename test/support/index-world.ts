@@ -41,15 +41,21 @@ export function fakeClock(): FakeClock {
     },
     sleep(ms, signal) {
       return new Promise((resolve, reject) => {
-        const sleeper = {
-          at: this.mono + ms,
-          wake: () => {
-            sleepers.delete(sleeper)
-            resolve()
-          },
+        const end = (): void => {
+          sleepers.delete(sleeper)
+          signal?.removeEventListener('abort', onAbort)
         }
+        const onAbort = (): void => {
+          end()
+          reject(signal?.reason)
+        }
+        const wake = (): void => {
+          end()
+          resolve()
+        }
+        const sleeper = { at: this.mono + ms, wake }
         sleepers.add(sleeper)
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+        signal?.addEventListener('abort', onAbort, { once: true })
       })
     },
   }
@@ -133,7 +139,6 @@ export class World {
         complete: this.complete,
       }),
       revision: async (key) => {
-        if (!this.complete) throw new Error('the store cannot be read')
         const session = this.sessions.get(key.session)
         return session && String(session.revision)
       },

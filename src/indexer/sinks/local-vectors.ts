@@ -51,7 +51,6 @@ export class LocalVectors {
     const given = String(rows[0]?.vector.length)
     const { space } = this.#options
     if (this.#isEmpty()) {
-      this.#kept = undefined
       this.#setMeta('dimensions', given)
       this.#setMeta('space', space)
       return
@@ -99,7 +98,7 @@ export class LocalVectors {
     const version = this.#number('PRAGMA data_version')
     if (this.#kept?.version === version) return this.#kept.matrix
     this.#kept = undefined
-    const rows = this.#number('SELECT count(*) FROM vectors')
+    const rows = this.#number('SELECT count(*) FROM documents')
     if (rows * dimensions * 4 > this.#options.maxBytes) return undefined
     const matrix = new VectorMatrix(dimensions, rows)
     // ids come from their index alone; a join would read the texts as well

@@ -74,14 +74,14 @@ describe('local sink file', () => {
     expect(await sink.count()).toBe(1)
   })
 
-  it('leaves nothing of a forgotten text in the tables of documents', async () => {
+  it('leaves nothing of a forgotten text in its tables', async () => {
     const path = freshPath()
     await using sink = await openLocalSink({ path })
     await sink.upsert([sinkRow('a', 'unforgettable'), sinkRow('b', 'kept')])
     await sink.delete(['a'])
     using reader = await openSqlite(path, { readOnly: true })
     expect(reader.prepare("SELECT count(*) FROM documents WHERE text LIKE '%unforgettable%'").get()).toEqual([0])
-    expect(reader.prepare('SELECT count(*) FROM vectors').get()).toEqual([1])
+    for (const table of ['documents', 'vectors', 'words']) expect(reader.prepare(`SELECT count(*) FROM ${table}`).get(), table).toEqual([1])
   })
 })
 

@@ -1,0 +1,191 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import { afterAll, describe, expect, it } from 'vitest'
+import { DEMO, jsonLines, MAIN, REPOSITORY, runCli } from '../support/cli.js'
+
+const contents = JSON.parse(readFileSync(`${REPOSITORY}examples/demo-store/contents.json`, 'utf8'))
+const folder = mkdtempSync(join(tmpdir(), 'spanleaf-cli-'))
+const data = ['--data', DEMO]
+const sessions = jsonLines(runCli(['ls', '--all', '--json', ...data])) as {
+  id: string
+  parentId: string | null
+  archived: number | null
+  messages: number
+  source: { kind: string }
+}[]
+const ajv = new Ajv({ allowUnionTypes: true })
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+function expectValid(schema: string, values: readonly object[]): void {
+  const validate = ajv.compile(JSON.parse(readFileSync(`${REPOSITORY}docs/schemas/${schema}.schema.json`, 'utf8')))
+  expect(values.length).toBeGreaterThan(0)
+  for (const value of values) expect(validate(value), JSON.stringify(validate.errors)).toBe(true)
+}
+
+describe('ls', () => {
+  it('lists every session of both stores with --all, newest first', () => {
+    expectValid('ls', sessions)
+    const { json, sqlite } = contents
+    expect(sessions).toHaveLength(json.sessions + sqlite.sessions)
+    expect(sessions.filter(({ source }) => source.kind === 'opencode-sqlite')).toHaveLength(sqlite.sessions)
+    const updated = sessions.map((session) => (session as unknown as { updated: number }).updated)
+    expect(updated).toEqual([...updated].sort((a, b) => b - a))
+  })
+
+  it('leaves out children and archived ones without --all', () => {
+    const shown = jsonLines(runCli(['ls', '--json', ...data]))
+    expect(shown.map(({ id }) => id)).toEqual(sessions.filter(({ parentId, archived }) => parentId === null && archived === null).map(({ id }) => id))
+    expect(shown.length).toBeLessThan(sessions.length)
+  })
+
+  it('narrows by folder and limits', () => {
+    const checkout = jsonLines(runCli(['ls', '--all', '--json', '--project', '/home/dev/projects/checkout', ...data]))
+    expect(checkout.length).toBeGreaterThan(2)
+    expect(checkout.every(({ directory }) => String(directory).startsWith('/home/dev/projects/checkout'))).toBe(true)
+    expect(jsonLines(runCli(['ls', '--json', '--limit', '3', ...data]))).toHaveLength(3)
+    expect(runCli(['ls', '--project', '/home/dev/projects/check', ...data]).stdout).toBe('No sessions.\n')
+  })
+})
+
+describe('show, plan, spans', () => {
+  it.each(['opencode-json', 'opencode-sqlite'])('gives a session of %s in the shape of its schema, and streams the same records', (kind) => {
+    const session = sessions.filter(({ source }) => source.kind === kind).sort((a, b) => b.messages - a.messages)[0]
+    const id = session?.id ?? ''
+    const [shown] = jsonLines(runCli(['show', id, '--json', ...data])) as [{ session: object; messages: object[] }]
+    expectValid('show', [shown])
+    expect(shown.messages).toHaveLength(session?.messages ?? -1)
+    const lines = jsonLines(runCli(['show', id, '--jsonl', ...data]))
+    expectValid('show-jsonl', lines)
+    expect(lines.filter(({ type }) => type === 'message').map(({ type: _, ...message }) => message)).toEqual(shown.messages)
+    expect(lines[0]?.session).toEqual(shown.session)
+    const [last] = jsonLines(runCli(['show', id, '--json', '--last', '2', ...data])) as [{ messages: object[] }]
+    expect(last.messages).toEqual(shown.messages.slice(-2))
+  })
+
+  it('shows child sessions with --children', () => {
+    const child = sessions.find(({ parentId }) => parentId !== null)
+    const [shown] = jsonLines(runCli(['show', child?.parentId ?? '', '--json', '--children', ...data])) as [
+      { children: { session: { id: string } }[] },
+    ]
+    expect(shown.children.map(({ session }) => session.id)).toContain(child?.id)
+  })
+
+  it('prints readable text, with the damage named', () => {
+    const { stdout, status } = runCli(['show', damagedSession(), ...data])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/── user/)
+    expect(stdout).toContain('1 damaged part')
+    expect(stdout).toContain('CORRUPT_RECORD: truncated')
+  })
+
+  it('keeps the price of the plan: the spans are its reads, byte for byte', () => {
+    for (const { id } of sessions.slice(0, 6)) {
+      const [plan] = jsonLines(runCli(['plan', id, '--json', ...data])) as [{ reads: { kind: string; id: string; bytes: number }[]; bytes: number }]
+      const spans = jsonLines(runCli(['spans', id, '--json', ...data])) as { kind: string; id: string; bytes: number }[]
+      expectValid('plan', [plan])
+      expectValid('spans', spans)
+      expect(spans.map(({ kind, id, bytes }) => ({ kind, id, bytes }))).toEqual(plan.reads.map(({ kind, id, bytes }) => ({ kind, id, bytes })))
+      expect(plan.bytes).toBe(plan.reads.reduce((sum, read) => sum + read.bytes, 0))
+    }
+  })
+
+  it('takes control characters out of what a terminal shows', () => {
+    const tree = join(folder, 'tree')
+    cpSync(`${DEMO}/storage`, tree, { recursive: true })
+    const text = '\u001b]0;owned\u0007\u001b[2Jevil\u202etxt'
+    const [id = ''] = execFileSync('ls', [join(tree, 'message')], { encoding: 'utf8' }).split('\n')
+    const message = { id: 'msg_z', sessionID: id, role: 'user', time: { created: 1795000000000 } }
+    writeFileSync(join(tree, 'message', id, 'msg_z.json'), JSON.stringify(message))
+    execFileSync('mkdir', [join(tree, 'part', 'msg_z')])
+    writeFileSync(join(tree, 'part', 'msg_z', 'prt_z.json'), JSON.stringify({ id: 'prt_z', sessionID: id, messageID: 'msg_z', type: 'text', text }))
+    const { stdout } = runCli(['show', id, '--data', tree])
+    expect(stdout).toContain('eviltxt')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
+    expect(stdout).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u202e]/)
+  })
+})
+
+function damagedSession(): string {
+  const [found] = jsonLines(runCli(['verify', '--json', ...data])) as [{ stores: { damaged: { key: string }[] }[] }]
+  return found.stores.flatMap(({ damaged }) => damaged)[0]?.key.split('/')[0] ?? ''
+}
+
+describe('verify', () => {
+  it('accounts for every record of the demo store and exits with 3', () => {
+    const result = runCli(['verify', '--json', ...data])
+    const [ledger] = jsonLines(result) as [
+      { stores: { kind: string; sessions: number; messages: number; parts: number; orphans: number; damaged: { path: string }[] }[] },
+    ]
+    expectValid('verify', [ledger])
+    expect(result.status).toBe(3)
+    for (const [name, kind] of [
+      ['json', 'opencode-json'],
+      ['sqlite', 'opencode-sqlite'],
+    ] as const) {
+      const { sessions, messages, parts, orphans } = contents[name]
+      expect(ledger.stores.find((store) => store.kind === kind)).toMatchObject({ sessions, messages, parts, orphans })
+    }
+    expect(ledger.stores.flatMap(({ damaged }) => damaged).map(({ path }) => path)).toEqual(contents.damaged.map((path: string) => join(DEMO, path)))
+  })
+
+  it('exits with 0 on an intact store', () => {
+    expect(runCli(['verify', '--data', `${DEMO}/opencode.db`]).status).toBe(0)
+  })
+})
+
+describe('wrong use', () => {
+  it.each([
+    [['ls', '--limit', 'three', ...data], 2, /whole number/],
+    [['ls', '--nonsense', ...data], 2, /unknown option/],
+    [['frobnicate'], 2, /unknown command/],
+    [['show', ...data], 2, /missing required argument/],
+    [['search', 'x', '--since', 'someday', ...data], 2, /date/],
+    [['show', 'ses_none', ...data], 1, /there is no session "ses_none"/],
+    [['show', '../../etc/passwd', ...data], 1, /there is no session/],
+    [['ls', '--data', '/nonexistent/data'], 1, /nonexistent\/data/],
+    [['ls', '--data', '/etc'], 1, /holds no OpenCode store/],
+    [['ls'], 1, /no OpenCode store was found/],
+    [['forget', '--home', '/nonexistent'], 2, /either the id/],
+  ])('%j ends with %i and one clear sentence', (args, status, sentence) => {
+    const result = runCli(args)
+    expect(result.stderr).toMatch(sentence)
+    expect(result.stderr).not.toMatch(/\n\s+at /)
+    expect(result.stdout).toBe('')
+    expect(result.status).toBe(status)
+  })
+
+  it('helps and tells its version', () => {
+    expect(runCli(['--version']).stdout.trim()).toBe(JSON.parse(readFileSync(`${REPOSITORY}package.json`, 'utf8')).version)
+    for (const args of [['--help'], ['ls', '--help'], ['index', '--help']]) {
+      const { status, stdout } = runCli(args)
+      expect(status).toBe(0)
+      expect(stdout).toContain('Usage: spanleaf')
+    }
+  })
+
+  it.skipIf(process.getuid?.() !== 0)('says that a folder cannot be read', () => {
+    const closed = join(folder, 'closed')
+    cpSync(DEMO, closed, { recursive: true })
+    execFileSync('chmod', ['700', closed])
+    const script = `import { setuid } from 'node:process'; setuid(65534); process.argv = ['node', 'spanleaf', 'ls', '--data', ${JSON.stringify(closed)}]; await import(${JSON.stringify(MAIN)})`
+    let failed: { status: number; stderr: string } | undefined
+    try {
+      execFileSync('chmod', ['755', folder])
+      execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', stdio: 'pipe' })
+    } catch (error) {
+      failed = error as { status: number; stderr: string }
+    }
+    expect(failed?.status).toBe(1)
+    expect(failed?.stderr).toContain(closed)
+  })
+
+  it('takes a closed pipe for the end, not for an error', () => {
+    const script = `${process.execPath} ${MAIN} show ${sessions[0]?.id} --json --data ${DEMO} | head -c 10; echo "\${PIPESTATUS[0]}"`
+    const output = execFileSync('bash', ['-c', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+    expect(output.split('\n').at(-2)).toMatch(/0$/)
+  })
+})

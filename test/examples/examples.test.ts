@@ -1,0 +1,63 @@
+import { spawnSync } from 'node:child_process'
+import { describe, expect, it } from 'vitest'
+import { REPOSITORY } from '../support/cli.js'
+
+/** Runs an example as the README tells to; no store of the machine is found. */
+function run(name: string): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`examples/${name}.js`], {
+    cwd: REPOSITORY,
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent' },
+  })
+  expect(stderr.replace(/^\d+\/\d+ sessions$/gm, '').trim()).toBe('')
+  expect(status).toBe(0)
+  return stdout
+}
+
+describe('examples', () => {
+  it('list-sessions', () => {
+    const lines = run('list-sessions').trim().split('\n')
+    expect(lines).toHaveLength(28)
+    for (const line of lines) expect(line).toMatch(/^ses_\w+ {2}opencode-(json|sqlite) {2}\/home\/dev\/projects\/\S+ {2}\S/)
+  })
+
+  it('raw-span-bytes', () => {
+    const [plan, ...parts] = run('raw-span-bytes').trim().split('\n')
+    expect(plan).toMatch(/^plan: 2 messages, 0 files, \d+ rows, \d+ bytes; nothing is open yet$/)
+    expect(parts.length).toBeGreaterThan(2)
+    for (const line of parts) expect(line).toMatch(/^prt_\w+ {2}\d+ bytes, from part: \{"/)
+  })
+
+  it('session-tree', () => {
+    const output = run('session-tree')
+    expect(output).toMatch(/^user: /)
+    expect(output).toMatch(/^assistant: /m)
+    for (const stage of ['plan', 'resolve', 'hydrate']) expect(output).toContain(`stage: '${stage}'`)
+  })
+
+  it('tail', () => {
+    const [first, nothing, one] = run('tail').trim().split('\n')
+    expect(first).toMatch(/^first time: [1-9]\d* messages$/)
+    expect(nothing).toBe('nothing happened: 0 messages')
+    expect(one).toBe('after one more: msg_example')
+  })
+
+  it('index-and-search', () => {
+    const output = run('index-and-search')
+    expect(output).toContain('changed: 0')
+    expect(output).toMatch(/^\d\.\d{4} {2}Flaky retry test.*thundering herd/m)
+  })
+
+  it('custom-embedder-and-sink', () => {
+    const output = run('custom-embedder-and-sink')
+    expect(output).toMatch(/^1\d\d texts embedded by "letters", 1\d\d documents in the sink "map"$/m)
+    expect(output).toMatch(/token bucket/)
+  })
+
+  it('start', () => {
+    const output = run('start')
+    expect(output).toContain('taking the demo store')
+    expect(output).toMatch(/^1\d\d documents; /m)
+    expect(output).toMatch(/^ {2}Flaky retry test: backoff without jitter/m)
+  })
+})

@@ -1,0 +1,92 @@
+/** What real OpenCode wrote, read in full and held against an independent reader. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { issuesOf } from '../../src/core/stage.js'
+import { openSessions } from '../../src/open.js'
+import { runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
+import { loadDiffs, loadTodos } from '../../src/tree/loader.js'
+import { planSessionTree } from '../../src/tree/plan.js'
+import type { SessionHydratedTree } from '../../src/tree/types.js'
+import { verifyStores } from '../../src/tree/verify.js'
+import { databaseTodos, holdAgainst, readDatabase, readTree, treeTodos } from '../support/independent-reader.js'
+import { manifestOf } from '../support/manifest.js'
+import { COUNTS, SETS_ARE_HERE, unpackSets } from '../support/real-sets.js'
+import { tempFolder } from '../support/temp.js'
+import { valueOf } from '../support/trees.js'
+
+const here = SETS_ARE_HERE ? describe : describe.skip
+const folder = tempFolder()
+afterAll(() => folder[Symbol.dispose]())
+
+here('the sets of real OpenCode (../shared/data)', () => {
+  let before: Readonly<Record<string, string>> = {}
+  beforeAll(() => {
+    unpackSets(folder.path)
+    before = manifestOf(folder.path)
+  })
+
+  describe.each(Object.entries(COUNTS))('%s', (name, [sessions, messages, parts, orphans, todos, diffs]) => {
+    const data = join(folder.path, name, 'opencode')
+    const isJson = name.includes('json')
+
+    it('holds what the table says, and nothing is damaged', async () => {
+      await using set = await openSessions({ data })
+      const { stores, total } = await verifyStores(set)
+      expect(stores.length).toBe(1)
+      expect(stores.flatMap((store) => store.damaged)).toEqual([])
+      expect({ ...total, projects: 0, ignored: 0 }).toEqual({ sessions, messages, parts, orphans, todos, diffs, projects: 0, superseded: 0, ignored: 0, damaged: 0 })
+      expect(set.issues).toEqual([])
+    })
+
+    it('gives every session as an independent reader does, in the order of (time created, id)', async () => {
+      const expected = isJson ? readTree(join(data, 'storage')) : readDatabase(join(data, 'opencode.db'))
+      expect(expected.size).toBe(sessions)
+      await using set = await openSessions({ data })
+      for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
+      expect(set.index.stats().sessions).toBe(sessions)
+    })
+
+    it('streams what the tree flow gives, and plans at the price that is paid', async () => {
+      await using set = await openSessions({ data })
+      for await (const result of runSessionFlow(set, { all: true })) {
+        const streamed = valueOf(result)
+        const planned = await planSessionTree(set, { session: streamed.key })
+        expect(issuesOf(planned)).toEqual([])
+        const whole = await runSessionTreeFlow(set, { session: streamed.key })
+        expect(unsigned(valueOf(whole))).toEqual(unsigned(streamed))
+        const [plan, resolve] = whole.reports
+        expect([resolve?.files, resolve?.rows, resolve?.bytes]).toEqual([plan?.files, plan?.rows, plan?.bytes])
+      }
+    })
+
+    it('gives the todo list and the diffs of every session', async () => {
+      await using set = await openSessions({ data })
+      const lists = isJson ? treeTodos(join(data, 'storage')) : databaseTodos(join(data, 'opencode.db'))
+      expect(lists.size).toBeGreaterThan(0)
+      for (const { key } of set.index.sessionsByTime()) {
+        expect(await loadTodos(set, key)).toEqual(lists.get(key.session) ?? [])
+        const file = join(data, 'storage', 'session_diff', `${key.session}.json`)
+        expect(await loadDiffs(set, key)).toEqual(existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [])
+      }
+    })
+  })
+
+  it('were not written to: every byte is as before (law 3)', () => {
+    expect(manifestOf(folder.path)).toEqual(before)
+  })
+
+  it('reads of a database of both generations what stands in the V1 tables', async () => {
+    await using set = await openSessions({ data: join(folder.path, 'opencode-2.0.26-dual', 'opencode') })
+    const { total } = await verifyStores(set)
+    expect([total.sessions, total.messages, total.parts, total.damaged]).toEqual([1, 4, 10, 0])
+  })
+
+  it('says plainly of a database of OpenCode 2 alone that it is not read', async () => {
+    await expect(openSessions({ data: join(folder.path, 'opencode-2-beta', 'opencode') })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED' })
+  })
+})
+
+function unsigned(tree: SessionHydratedTree): unknown {
+  return { ...tree, messages: tree.messages.map((node) => ({ ...node, signature: undefined, changed: undefined })) }
+}

@@ -1,0 +1,38 @@
+/** Runs the compiled command line as users do. */
+import { spawn, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
+export const MAIN = `${REPOSITORY}dist/cli/main.js`
+export const DEMO = `${REPOSITORY}examples/demo-store/opencode`
+
+export interface CliResult {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** No store of the machine is ever found: HOME is an empty folder unless `env` says otherwise. */
+export function runCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): CliResult {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NO_COLOR: '1', TZ: 'UTC', ...env },
+    maxBuffer: 2 ** 28,
+  })
+  return { status, stdout, stderr }
+}
+
+/** The JSON lines that a command printed. */
+export function jsonLines(result: CliResult): Record<string, unknown>[] {
+  return result.stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line))
+}
+
+export function startCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): ReturnType<typeof spawn> {
+  return spawn(process.execPath, [MAIN, ...args], {
+    env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
