@@ -117,10 +117,14 @@ class CensusTree {
   }
 }
 
-/** Symbolic links are taken for what they point to. */
+/** Symbolic links are taken for what they point to; one that leads nowhere for a file, so that opening it names the reason. */
 function isFileEntry(entry: Dirent, folder: string): boolean {
   if (!entry.isSymbolicLink()) return entry.isFile()
-  return statSync(join(folder, entry.name), { throwIfNoEntry: false })?.isFile() ?? true
+  try {
+    return statSync(join(folder, entry.name)).isFile()
+  } catch {
+    return true
+  }
 }
 
 function strangeness(file: string): string {

@@ -12,6 +12,11 @@ export function fileGeneration(stat: Stats): Generation {
   return `${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}` as Generation
 }
 
+/** Of what cannot even be looked at. No readable file has it, so opening is tried, and names the reason. */
+export function unreadableGeneration(reason: string): Generation {
+  return `unreadable:${reason}` as Generation
+}
+
 /** A row's generation: OpenCode sets `time_updated` (epoch ms) on every write of a row. */
 export function rowGeneration(timeUpdated: number, bytes: number): Generation {
   return `${timeUpdated}:${bytes}` as Generation

@@ -16,7 +16,7 @@ import { type EntityKey, type MessageKey, messageKey, type PartKey, partKey, typ
 import type { StageIssue } from '../core/stage.js'
 import { treeCensus } from './files-census.js'
 import { listSessionFiles, namesIn } from './files-listing.js'
-import { fileGeneration } from './generation.js'
+import { fileGeneration, unreadableGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
 import { SlabSpan } from './span.js'
@@ -66,7 +66,7 @@ class FileStore implements Store {
     if (fresh.length === 0 && names.length === held.size) return listing(options.previous ?? [], issues)
     const near = this.#sessions.get(session.session)?.record?.time.created || this.#clock.now()
     const entryOf = (name: string): MessageEntry => {
-      const created = idTime(name, near) ?? this.#stat(join(folder, `${name}.json`))?.mtimeMs ?? near
+      const created = idTime(name, near) ?? (this.#price(join(folder, `${name}.json`))?.changed || near)
       return { id: name as MessageId, created }
     }
     const entries = names.map((name) => held.get(name) ?? entryOf(name))
@@ -219,18 +219,18 @@ class FileStore implements Store {
   }
 
   #isFresh(path: string): boolean {
-    const stat = this.#stat(path)
-    return stat !== undefined && this.#clock.now() - stat.mtimeMs < FRESH_MS
+    const price = this.#price(path)
+    return price !== undefined && this.#clock.now() - price.changed < FRESH_MS
   }
 
   #price(path: string): Price | undefined {
-    const stat = this.#stat(path)
-    return stat && { generation: fileGeneration(stat), bytes: stat.size, changed: stat.mtimeMs }
-  }
-
-  #stat(path: string): Stats | undefined {
     this.work.stats++
-    return statSync(path, { throwIfNoEntry: false })
+    try {
+      const stat = statSync(path, { throwIfNoEntry: false })
+      return stat && { generation: fileGeneration(stat), bytes: stat.size, changed: stat.mtimeMs }
+    } catch (error) {
+      return { generation: unreadableGeneration(systemCode(error) ?? String(error)), bytes: 0, changed: 0 }
+    }
   }
 }
 

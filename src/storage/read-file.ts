@@ -42,6 +42,7 @@ const NEWLINE = 0x0a
  * and no beginning of it does: deeper brackets are indented.
  */
 export function looksTorn(bytes: Buffer, start: number, length: number): boolean {
+  if (length === 0) return true // behind it stands what was read before
   let last = start + length - 1
   while (last >= start && isSpace(bytes[last])) last--
   const first = bytes[start]

@@ -28,22 +28,25 @@ export interface SqliteOptions {
   readonly busyTimeoutMs?: number
   /** Promise SQLite that nobody writes the file: no -shm is made beside it. Never on a live database. */
   readonly immutable?: boolean
+  readonly driver?: SqliteDriverName
 }
 
 /** What a SQLite error means to a reader. */
 export type SqliteFailure = 'busy' | 'cannot-open' | 'damaged' | 'no-table' | 'too-big' | 'other'
 
-type Open = (path: string, options: SqliteOptions) => SqliteDatabase
+/** @default node:sqlite where the running Node has it, else better-sqlite3 */
+export type SqliteDriverName = 'node:sqlite' | 'better-sqlite3'
+
 interface Driver {
-  readonly name: 'node:sqlite' | 'better-sqlite3'
-  readonly open: Open
+  readonly name: SqliteDriverName
+  readonly open: (path: string, options: SqliteOptions) => SqliteDatabase
 }
 
-let driver: Promise<Driver> | undefined
+let driver: Driver | undefined
 
 /** True when databases can be opened with `immutable`, which better-sqlite3 has no way to ask for. */
-export async function supportsImmutable(): Promise<boolean> {
-  return (await loadDriver()).name === 'node:sqlite'
+export function supportsImmutable(): boolean {
+  return loadDriver().name === 'node:sqlite'
 }
 
 /**
@@ -51,7 +54,8 @@ export async function supportsImmutable(): Promise<boolean> {
  * @throws the driver's own error when the database does not open; `sqliteFailure` classifies it
  */
 export async function openSqlite(path: string, options: SqliteOptions): Promise<SqliteDatabase> {
-  const database = (await loadDriver()).open(path, options)
+  const { open } = options.driver === undefined ? loadDriver() : named(options.driver)
+  const database = open(path, options)
   database.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs ?? 5000}`)
   if (options.readOnly) database.exec('PRAGMA query_only = ON')
   return database
@@ -94,24 +98,30 @@ function resultCode(error: unknown): number | undefined {
   return name === undefined ? undefined : RESULT_CODES[name]
 }
 
-function loadDriver(): Promise<Driver> {
-  driver ??= findDriver()
+function loadDriver(): Driver {
+  driver ??= builtinDriver() ?? peerDriver()
   return driver
 }
 
-async function findDriver(): Promise<Driver> {
+function named(name: SqliteDriverName): Driver {
+  const found = name === 'node:sqlite' ? builtinDriver() : peerDriver()
+  if (found !== undefined) return found
+  throw new StorageError('SQLITE_DRIVER_MISSING', { reason: `this Node (${process.version}) has no ${name}` })
+}
+
+function builtinDriver(): Driver | undefined {
   const builtin = process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined
-  if (builtin !== undefined) return { name: 'node:sqlite', open: (path, options) => openNode(builtin, path, options) }
-  const require = createRequire(import.meta.url)
-  let Better: new (path: string, options: { readonly: boolean }) => BetterDatabase
+  return builtin && { name: 'node:sqlite', open: (path, options) => openNode(builtin, path, options) }
+}
+
+/** @throws StorageError SQLITE_DRIVER_MISSING */
+function peerDriver(): Driver {
+  let Better: new (path: string, options: { readonly readonly: boolean }) => BetterDatabase
   try {
-    Better = require('better-sqlite3')
+    Better = createRequire(import.meta.url)('better-sqlite3')
   } catch (cause) {
-    throw new StorageError(
-      'SQLITE_DRIVER_MISSING',
-      { reason: `this Node (${process.version}) has no node:sqlite, and better-sqlite3 does not load` },
-      { cause },
-    )
+    const reason = `this Node (${process.version}) has no node:sqlite, and better-sqlite3 does not load`
+    throw new StorageError('SQLITE_DRIVER_MISSING', { reason }, { cause })
   }
   return { name: 'better-sqlite3', open: (path, options) => openBetter(new Better(path, { readonly: options.readOnly })) }
 }

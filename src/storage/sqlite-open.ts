@@ -28,7 +28,7 @@ export async function openForeignDatabase(path: string): Promise<SqliteDatabase>
   const walBytes = sizeOf(`${path}-wal`)
   sizeOf(path)
   try {
-    if (walBytes === 0 && (await supportsImmutable())) return await openAndTouch(path, true)
+    if (walBytes === 0 && supportsImmutable()) return await openAndTouch(path, true)
     return await openCopy(path, walBytes)
   } catch (error) {
     throw error instanceof StorageError ? error : storeError(error, path)

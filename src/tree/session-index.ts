@@ -6,13 +6,12 @@ import { groupBy } from '../core/collections.js'
 import { StorageError } from '../core/errors.js'
 import { idTime, type SessionId } from '../core/ids.js'
 import { encodeKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
-import type { Tokens } from '../core/parts.js'
 import type { SessionRecord } from '../core/records.js'
 import type { MergedSession } from '../storage/merged.js'
 import type { MessageEntry, SessionEntry, Store } from '../storage/store.js'
 import { notFound, type Sessions } from './sessions.js'
 import type { IndexStats, MessageMeta, PartRef, SessionIndex, SessionMeta, Usage } from './types.js'
-import { addUpUsage } from './usage.js'
+import { addUpUsage, usageIn } from './usage.js'
 
 /** Message lists are kept up to this many messages in all, least recently used out first. */
 const HELD_MESSAGES = 200_000
@@ -184,9 +183,8 @@ function metaOf({ entry, store }: MergedSession, now: number): SessionMeta {
 }
 
 /** The running sums of the record; zeros mean that nobody added up. */
-function recordedUsage({ cost, tokens }: SessionRecord): Usage | undefined {
-  if (tokens === undefined) return undefined
-  const { input, output, reasoning, cache }: Tokens = tokens
-  const any = (cost ?? 0) + input + output + reasoning + (cache?.read ?? 0) + (cache?.write ?? 0)
-  return any > 0 ? { cost: cost ?? 0, tokens } : undefined
+function recordedUsage(record: SessionRecord): Usage | undefined {
+  const usage = usageIn(record)
+  const { input, output, reasoning, cache } = usage.tokens
+  return usage.cost + input + output + reasoning + cache.read + cache.write > 0 ? usage : undefined
 }

@@ -1,7 +1,7 @@
 /** Cost and tokens of a session whose record has none: added up from its assistant messages. */
 
+import { type Document, isDocument } from '../core/documents.js'
 import type { SessionKey } from '../core/keys.js'
-import type { Tokens } from '../core/parts.js'
 import { unwrap } from '../core/stage.js'
 import { hydrateSessionTree } from './hydrate.js'
 import { planTree } from './plan.js'
@@ -18,14 +18,29 @@ export async function addUpUsage(sessions: Sessions, session: SessionKey): Promi
   const sum = { input: 0, output: 0, reasoning: 0, read: 0, write: 0 }
   for (const { message } of unwrap(hydrateSessionTree(refs)).messages) {
     if (message?.role !== 'assistant') continue
-    cost += message.cost ?? 0
-    const tokens: Partial<Tokens> = message.tokens ?? {}
-    sum.input += tokens.input ?? 0
-    sum.output += tokens.output ?? 0
-    sum.reasoning += tokens.reasoning ?? 0
-    sum.read += tokens.cache?.read ?? 0
-    sum.write += tokens.cache?.write ?? 0
+    const { cost: step, tokens } = usageIn(message)
+    cost += step
+    sum.input += tokens.input
+    sum.output += tokens.output
+    sum.reasoning += tokens.reasoning
+    sum.read += tokens.cache.read
+    sum.write += tokens.cache.write
   }
   const { input, output, reasoning, read, write } = sum
   return { cost, tokens: { input, output, reasoning, cache: { read, write } } }
+}
+
+/** Cost and tokens that a record names, as numbers; what is missing or no number counts 0. */
+export function usageIn(record: { readonly cost?: unknown; readonly tokens?: unknown }): Usage {
+  const tokens: Document = isDocument(record.tokens) ? record.tokens : {}
+  const cache: Document = isDocument(tokens.cache) ? tokens.cache : {}
+  const { input, output, reasoning } = tokens
+  return {
+    cost: count(record.cost),
+    tokens: { input: count(input), output: count(output), reasoning: count(reasoning), cache: { read: count(cache.read), write: count(cache.write) } },
+  }
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' ? value : 0
 }
