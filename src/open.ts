@@ -31,7 +31,7 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
   refuseUnknown(options, ['data', 'env', 'cacheBytes', 'clock', 'signal'])
   checkNumber('cacheBytes', options.cacheBytes, 0)
   const { env = process.env, clock = systemClock, data, cacheBytes } = options
-  const paths = typeof data === 'string' ? [data] : data
+  const paths = data === undefined ? undefined : [data].flat()
   if (paths?.some((path) => typeof path !== 'string' || path === '')) {
     throw new StorageError('INVALID_OPTION', { reason: 'data must be a path or a list of paths' })
   }

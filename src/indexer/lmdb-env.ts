@@ -6,7 +6,7 @@
  * A commit that fails leaves the handle in doubt: it is closed and opened anew, and the change runs again,
  * which is safe since every change checks its fencing token itself.
  */
-import type { Database, Key, RootDatabase } from 'lmdb'
+import type { Database, Key, RangeOptions, RootDatabase } from 'lmdb'
 import { messageOf, StorageError, systemCode } from '../core/errors.js'
 import { checkLmdbFile } from './lmdb-file.js'
 import { makePrivate } from './local-disk.js'
@@ -16,6 +16,7 @@ const MAX_KEY = 1900
 const MAX_ATTEMPTS = 4
 const CLOSE_TIMEOUT_MS = 2000
 
+export type { Key, RangeOptions }
 export type Table = Database<unknown, Key>
 
 export interface LmdbOptions {

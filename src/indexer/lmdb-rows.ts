@@ -9,12 +9,11 @@
  * checked   [checkedAt, agent, session] -> 1                               msg       [gen, agent, session, message] -> LedgerRow
  * walH walM seq -> bytes                                                   dead      [what, seq] -> DeadRow
  */
-import type { Key, RangeOptions } from 'lmdb'
 import { isDocument } from '../core/documents.js'
 import { messageOf, StorageError } from '../core/errors.js'
 import { parseMessageId, parseSessionId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey, sessionKey } from '../core/keys.js'
-import type { LmdbEnvironment, Table } from './lmdb-env.js'
+import type { Key, LmdbEnvironment, RangeOptions, Table } from './lmdb-env.js'
 import type { Owner } from './owner.js'
 import type { CounterName, LedgerEntry, LedgerRow } from './state.js'
 import { toLedgerRow } from './wal-codec.js'

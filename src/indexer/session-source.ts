@@ -29,9 +29,9 @@ export function sessionSource(sessions: Sessions): SessionSource {
   }
 }
 
-/** Issues with a key are damaged records, which are listed all the same; others hide an unknown number of sessions. */
+/** Damaged records are listed all the same, and unsafe ids never are; any other issue hides an unknown number of sessions. */
 function isComplete(sessions: Sessions): boolean {
-  return sessions.issues.every((issue) => issue.key !== undefined)
+  return sessions.issues.every(({ key, code }) => key !== undefined || code === 'INVALID_ID')
 }
 
 async function readTail(
@@ -46,7 +46,12 @@ async function readTail(
   if (result.status === 'failed') throw result.error
   const meta = sessions.index.session(key)
   if (meta === undefined) throw new StorageError('NOT_FOUND', { reason: 'the session was removed while it was read', key: encodeKey(key) })
-  return { meta, messages: result.value.messages, present: entries.map((entry) => entry.id), complete: issues.length === 0 }
+  return {
+    meta,
+    messages: result.value.messages,
+    present: entries.map((entry) => entry.id),
+    complete: issues.every(({ code }) => code === 'INVALID_ID'),
+  }
 }
 
 /** For work on the index alone, when no store is at hand. @throws StorageError STORE_MISSING from every call */

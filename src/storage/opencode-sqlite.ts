@@ -15,41 +15,45 @@ import { type Generation, rowGeneration } from './generation.js'
 import { Slab } from './slab.js'
 import { parseSpan, SlabSpan, type SpanSource } from './span.js'
 import { databaseCensus } from './sqlite-census.js'
-import { type SqliteDatabase, type SqliteStatement, type SqlRow, sqliteFailure } from './sqlite-driver.js'
-import { openForeignDatabase, storeError } from './sqlite-open.js'
-import { type PackedRows, type PackSource, packRows } from './sqlite-pack.js'
-import { probeSchema, type Schema } from './sqlite-rows.js'
+import { SqliteConnection } from './sqlite-connection.js'
+import type { SqlRow } from './sqlite-driver.js'
+import { openForeignDatabase } from './sqlite-open.js'
+import type { Schema } from './sqlite-rows.js'
 import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
 
 const TABLES = ['session', 'message', 'part'] as const
 
 /** Opens a database read-only. @throws StorageError as `openForeignDatabase` does, and STORE_UNSUPPORTED */
 export async function openSqliteStore(path: string): Promise<Store> {
-  return new SqliteStore(path, await openForeignDatabase(path))
+  const connection = new SqliteConnection(path, await openForeignDatabase(path))
+  try {
+    refuseForeign(connection.schema, path)
+    return new SqliteStore(connection)
+  } catch (error) {
+    connection[Symbol.dispose]()
+    throw error
+  }
 }
 
 class SqliteStore implements Store {
   readonly agent = 'opencode'
   readonly kind = 'opencode-sqlite'
   readonly supports = { recordedTime: true, rows: true, map: false }
-  readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly path: string
-  readonly #database: SqliteDatabase
-  readonly #statements = new Map<string, SqliteStatement>()
-  #schema: Schema
+  readonly work: StoreWork
+  readonly #connection: SqliteConnection
 
-  constructor(path: string, database: SqliteDatabase) {
-    this.path = path
-    this.#database = database
-    this.#schema = probeSchema(database)
-    refuseForeign(this.#schema, path)
+  constructor(connection: SqliteConnection) {
+    this.path = connection.path
+    this.work = connection.work
+    this.#connection = connection
   }
 
   async sessions(): Promise<Listing<SessionEntry>> {
     const issues: StageIssue[] = []
     using slab = new Slab()
-    const { columns, text } = this.#schema.lightSession
-    const entries = this.#all(`SELECT id, ${columns} FROM session`).flatMap(([id, ...row]): SessionEntry[] => {
+    const { columns, text } = this.#connection.schema.lightSession
+    const entries = this.#connection.all(`SELECT id, ${columns} FROM session`).flatMap(([id, ...row]): SessionEntry[] => {
       if (!this.#isSafe(id, 'session', issues)) return []
       slab.used = 0
       return [this.#entry(sessionKey('opencode', id as SessionId), text(row), slab)]
@@ -60,8 +64,8 @@ class SqliteStore implements Store {
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
     const rows =
       sessions.length === 1
-        ? this.#all('SELECT session_id, count(*) FROM message WHERE session_id = ?', sessions[0]?.session ?? '')
-        : this.#all('SELECT session_id, count(*) FROM message GROUP BY session_id')
+        ? this.#connection.all('SELECT session_id, count(*) FROM message WHERE session_id = ?', sessions[0]?.session ?? '')
+        : this.#connection.all('SELECT session_id, count(*) FROM message GROUP BY session_id')
     const counts = new Map(rows.map(([id, count]) => [id, Number(count)]))
     return sessions.map(({ session }) => counts.get(session) ?? 0)
   }
@@ -70,20 +74,23 @@ class SqliteStore implements Store {
     const previous = options.previous ?? []
     const last = previous.at(-1)
     if (last !== undefined) {
-      const since = this.#all(
+      const since = this.#connection.all(
         'SELECT id, time_created FROM message WHERE session_id = ? AND time_created >= ? ORDER BY time_created, id',
         session,
         last.created,
       )
       const held = new Set(previous.slice(-since.length - 1).map((entry) => entry.id as string))
       const fresh = since.filter(([id]) => !held.has(String(id)))
-      const [[count] = []] = this.#all('SELECT count(*) FROM message WHERE session_id = ?', session)
+      const [[count] = []] = this.#connection.all('SELECT count(*) FROM message WHERE session_id = ?', session)
       const isTail = fresh.every(([id, created]) => Number(created) > last.created || String(id) > last.id)
       if (isTail && Number(count) === previous.length + fresh.length) {
         return fresh.length === 0 ? listing(previous, []) : this.#messageListing(fresh, previous)
       }
     }
-    return this.#messageListing(this.#all('SELECT id, time_created FROM message WHERE session_id = ? ORDER BY time_created, id', session), [])
+    return this.#messageListing(
+      this.#connection.all('SELECT id, time_created FROM message WHERE session_id = ? ORDER BY time_created, id', session),
+      [],
+    )
   }
 
   async parts(
@@ -95,7 +102,7 @@ class SqliteStore implements Store {
     const issues: StageIssue[] = []
     const lists = new Map<string, PartEntry[]>(messages.map((id) => [id, []]))
     const sql = `SELECT p.message_id, p.id${price} FROM json_each(?) w CROSS JOIN part p ON p.message_id = w.value`
-    for (const [message, id, updated, bytes] of this.#all(sql, JSON.stringify(messages))) {
+    for (const [message, id, updated, bytes] of this.#connection.all(sql, JSON.stringify(messages))) {
       if (!this.#isSafe(id, 'part', issues)) continue
       const entry = { id: id as PartId }
       lists.get(String(message))?.push(price === '' ? entry : { ...entry, price: rowPrice(updated, bytes) })
@@ -113,7 +120,7 @@ class SqliteStore implements Store {
       const ids = reads.flatMap(({ kind, key }) => (kind === table ? [idOf(key)] : []))
       if (ids.length === 0) continue
       const sql = `SELECT r.id, r.time_updated, octet_length(r.data) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
-      for (const [id, updated, bytes] of this.#all(sql, JSON.stringify(ids))) rows.set(`${table}/${id}`, rowPrice(updated, bytes))
+      for (const [id, updated, bytes] of this.#connection.all(sql, JSON.stringify(ids))) rows.set(`${table}/${id}`, rowPrice(updated, bytes))
     }
     return reads.map(({ kind, key }) => {
       if (kind === 'message' || kind === 'part') return rows.get(`${kind}/${idOf(key)}`)
@@ -128,7 +135,7 @@ class SqliteStore implements Store {
     for (const table of ['message', 'part'] as const) {
       const wanted = reads.filter(({ kind }) => kind === table)
       const source = { path: this.path, table }
-      for (const { rows, bytes } of this.#pack(
+      for (const { rows, bytes } of this.#connection.pack(
         table === 'message' ? 'messages' : 'parts',
         wanted.map(({ key }) => idOf(key)),
       )) {
@@ -149,7 +156,7 @@ class SqliteStore implements Store {
     const issues: StageIssue[] = []
     const lists = messages.map((): PartLeaf[] => [])
     const source = { path: this.path, table: 'part' }
-    for (const { rows, bytes } of this.#pack(
+    for (const { rows, bytes } of this.#connection.pack(
       'parts-of-messages',
       messages.map(({ message }) => message),
     )) {
@@ -174,19 +181,18 @@ class SqliteStore implements Store {
 
   /** `time_updated` of the session moves neither with its messages nor with its parts, so all three are asked. */
   async revision({ session }: SessionKey): Promise<string> {
-    const own = this.#all('SELECT time_updated, title, time_archived FROM session WHERE id = ?', session)
-    const messages = this.#all('SELECT count(*), max(time_updated), max(id) FROM message WHERE session_id = ?', session)
-    const parts = this.#all('SELECT count(*), max(time_updated) FROM part WHERE session_id = ?', session)
+    const own = this.#connection.all('SELECT time_updated, title, time_archived FROM session WHERE id = ?', session)
+    const messages = this.#connection.all('SELECT count(*), max(time_updated), max(id) FROM message WHERE session_id = ?', session)
+    const parts = this.#connection.all('SELECT count(*), max(time_updated) FROM part WHERE session_id = ?', session)
     return fingerprint(JSON.stringify([own, messages, parts]))
   }
 
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
-    return databaseCensus(this.path, this.#schema, (sql, ...parameters) => this.#all(sql, ...parameters), slab, options)
+    return databaseCensus(this.path, this.#connection.schema, (sql, ...parameters) => this.#connection.all(sql, ...parameters), slab, options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#statements.clear()
-    this.#database[Symbol.dispose]()
+    this.#connection[Symbol.dispose]()
   }
 
   #entry(key: SessionKey, text: string, slab: Slab): SessionEntry {
@@ -236,17 +242,17 @@ class SqliteStore implements Store {
   }
 
   #columnsText(kind: 'session' | 'todo', session: SessionId): string | undefined {
-    const { columns, text } = this.#schema[kind]
+    const { columns, text } = this.#connection.schema[kind]
     if (kind === 'session') {
-      const [row] = this.#all(`SELECT ${columns} FROM session WHERE id = ?`, session)
+      const [row] = this.#connection.all(`SELECT ${columns} FROM session WHERE id = ?`, session)
       return row && text(row)
     }
-    const rows = this.#all(`SELECT ${columns} FROM todo WHERE session_id = ? ORDER BY position`, session)
+    const rows = this.#connection.all(`SELECT ${columns} FROM todo WHERE session_id = ? ORDER BY position`, session)
     return rows.length === 0 ? undefined : `[${rows.map(text).join(',')}]`
   }
 
   #timeOf({ session }: { readonly session: SessionId }): number {
-    const [[updated] = []] = this.#all('SELECT time_updated FROM session WHERE id = ?', session)
+    const [[updated] = []] = this.#connection.all('SELECT time_updated FROM session WHERE id = ?', session)
     return Number(updated ?? 0)
   }
 
@@ -256,43 +262,6 @@ class SqliteStore implements Store {
 
   #stale(key: EntityKey, what: string): StageIssue {
     return { code: 'STALE_SPAN', key, path: this.path, reason: `the row was ${what} after it was planned`, transient: true }
-  }
-
-  #pack(source: PackSource, ids: readonly string[]): readonly PackedRows[] {
-    const packs = packRows((sql, ...parameters) => this.#run(sql, parameters), source, ids)
-    for (const { rows, bytes } of packs) {
-      this.work.rows += rows.length
-      this.work.bytes += bytes.length
-    }
-    return packs
-  }
-
-  #all(sql: string, ...parameters: (string | number)[]): readonly SqlRow[] {
-    const rows = this.#run(sql, parameters)
-    this.work.rows += rows.length
-    return rows
-  }
-
-  /** Runs a query to its end. A table that is not there yet is empty: OpenCode makes its tables a moment after the file. */
-  #run(sql: string, parameters: readonly (string | number)[]): readonly SqlRow[] {
-    try {
-      return this.#statement(sql).all(...parameters)
-    } catch (error) {
-      const failure = sqliteFailure(error)
-      if (failure === 'too-big') throw error
-      if (failure !== 'no-table') throw storeError(error, this.path)
-      this.#statements.clear()
-      this.#schema = probeSchema(this.#database)
-      return []
-    }
-  }
-
-  #statement(sql: string): SqliteStatement {
-    const held = this.#statements.get(sql)
-    if (held !== undefined) return held
-    const statement = this.#database.prepare(sql)
-    this.#statements.set(sql, statement)
-    return statement
   }
 }
 
@@ -315,6 +284,7 @@ function textGeneration(text: string): Generation {
   return fingerprint(text) as string as Generation
 }
 
+/** A query gives all its rows or throws: what an issue names is a row that is never listed. */
 function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {
-  return { entries, issues, complete: issues.length === 0 }
+  return { entries, issues, complete: true }
 }

@@ -1,6 +1,6 @@
 /** Where OpenCode keeps its data, and which stores stand there. The environment and the home folder are arguments. */
 import { readdirSync, statSync } from 'node:fs'
-import { basename, isAbsolute, join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { StorageError, systemCode } from '../core/errors.js'
 import type { StageIssue } from '../core/stage.js'
 
@@ -21,7 +21,7 @@ export interface Discovery {
 
 /** OpenCode's data folder: the same rule on every system, macOS and Windows included. */
 export function opencodeDataDir(env: Environment, home: string): string {
-  return join(env.XDG_DATA_HOME || join(home, '.local', 'share'), 'opencode')
+  return resolve(env.XDG_DATA_HOME || join(home, '.local', 'share'), 'opencode')
 }
 
 /** Spanleaf's own folder: $SPANLEAF_HOME, else $XDG_STATE_HOME/spanleaf, else ~/.local/state/spanleaf. */
@@ -32,13 +32,14 @@ export function spanleafHome(env: Environment, home: string): string {
 /** The stores of this machine: $OPENCODE_DB, opencode.db, every opencode-<channel>.db, and the JSON tree. */
 export function discoverStores(env: Environment, home: string): Discovery {
   const dataDir = opencodeDataDir(env, home)
-  const named = env.OPENCODE_DB
-  const first = named === undefined || named === '' || named === ':memory:' ? [] : [isAbsolute(named) ? named : join(dataDir, named)]
-  return examine(() => {
-    const places = first.filter(isFile).map((path): StorePlace => ({ kind: 'opencode-sqlite', path }))
-    for (const place of isFolder(dataDir) ? storesIn(dataDir) : []) if (!first.includes(place.path)) places.push(place)
-    return places
-  }, dataDir)
+  const named = env.OPENCODE_DB === ':memory:' ? undefined : env.OPENCODE_DB || undefined
+  const found = named === undefined ? [] : [databaseAt(resolve(dataDir, named))]
+  found.push(examine(() => (isFolder(dataDir) ? storesIn(dataDir) : []), dataDir))
+  return combined(found)
+}
+
+function databaseAt(path: string): Discovery {
+  return examine(() => (isFile(path) ? [{ kind: 'opencode-sqlite', path }] : []), path)
 }
 
 /**
@@ -46,15 +47,14 @@ export function discoverStores(env: Environment, home: string): Discovery {
  * @throws StorageError STORE_MISSING for a path that is none of these
  */
 export function storesAt(paths: readonly string[]): Discovery {
-  const places: StorePlace[] = []
-  const issues: StageIssue[] = []
-  for (const given of paths) {
-    const path = resolve(given)
-    const found = examine(() => placesOf(path), path)
-    places.push(...found.places.filter((place) => places.every((other) => other.path !== place.path)))
-    issues.push(...found.issues)
-  }
-  return { places, issues }
+  return combined(paths.map((given) => examine(() => placesOf(resolve(given)), resolve(given))))
+}
+
+/** One place per path, the first one. */
+function combined(found: readonly Discovery[]): Discovery {
+  const places = new Map<string, StorePlace>()
+  for (const place of found.flatMap((discovery) => discovery.places)) if (!places.has(place.path)) places.set(place.path, place)
+  return { places: [...places.values()], issues: found.flatMap((discovery) => discovery.issues) }
 }
 
 function placesOf(path: string): StorePlace[] {

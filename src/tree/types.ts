@@ -8,7 +8,7 @@ import type { StageIssue, StageName, StageReport } from '../core/stage.js'
 import type { Leaf, PartLeaf, Read, StoreKind } from '../storage/store.js'
 
 /** The store a session is read from. */
-export interface SessionSource {
+export interface SessionOrigin {
   readonly kind: StoreKind
   /** Absolute path of the store: the JSON tree or the database. */
   readonly path: string
@@ -33,7 +33,7 @@ export interface SessionMeta {
   /** Running sums of the record. Undefined when it holds none or only zeros: `usage()` then adds up the messages. */
   readonly usage: Usage | undefined
   readonly damaged: boolean
-  readonly source: SessionSource
+  readonly source: SessionOrigin
 }
 
 /** What a session used. */
@@ -98,7 +98,7 @@ export interface SessionTreePlan {
   readonly key: SessionKey
   /** The project whose folder holds the session, for records that do not name one. */
   readonly project: string
-  readonly source: SessionSource
+  readonly source: SessionOrigin
   readonly session: Read
   readonly messages: readonly PlannedMessage[]
   /** Messages left out because the caller holds their current version. */
@@ -132,7 +132,7 @@ export type PartRefNode = PartLeaf
 export interface SessionRefTree extends Disposable {
   readonly key: SessionKey
   readonly project: string
-  readonly source: SessionSource
+  readonly source: SessionOrigin
   readonly session: SessionRefNode
   readonly messages: readonly MessageRefNode[]
   readonly kinds: readonly PartKind[] | undefined
@@ -153,7 +153,7 @@ export interface MessageNode {
 
 export interface SessionHydratedTree {
   readonly key: SessionKey
-  readonly source: SessionSource
+  readonly source: SessionOrigin
   /** Undefined when the session's own record is damaged; its messages are still here. */
   readonly session: SessionRecord | undefined
   /** By (time created, id). */

@@ -160,12 +160,14 @@ describe('projection as a whole', () => {
   })
 
   it('keeps the budget of bytes, and counts every byte left out', () => {
-    const parts = ['a'.repeat(100), 'é'.repeat(100), '🎉'.repeat(100)].map((text) => ({ type: 'text', text }))
-    const total = 100 + 200 + 400
+    const texts = ['a'.repeat(100), 'é'.repeat(100), '🎉'.repeat(100), 'z'.repeat(10)]
+    const parts = texts.map((text) => ({ type: 'text', text }))
+    const total = 100 + 200 + 400 + 10
     for (const maxBytes of [0, 1, 100, 101, 102, 299, 300, 301, 302, 303, 304, 699, 700, 5000]) {
       const { chunks, truncatedBytes } = projectMessage(node(...parts), { maxBytes, chunkCharacters: 64 })
       const kept = Buffer.byteLength(chunks.join('').replaceAll('\n', ''))
       expect(kept + truncatedBytes, `${maxBytes}`).toBe(total)
+      expect(texts.join('').startsWith(chunks.join('').replaceAll('\n', '')), `${maxBytes}`).toBe(true)
       expect(kept).toBeLessThanOrEqual(maxBytes)
       expect(kept).toBeGreaterThan(Math.min(maxBytes, total) - 4)
       expect(chunks.join('')).not.toContain('\ufffd')

@@ -22,7 +22,7 @@ afterAll(() => folder[Symbol.dispose]())
 
 /** Reads the session and says what came of it, in few words. */
 const READ = `
-  await using set = await lib.openSessions({ data })
+  const set = await lib.openSessions({ data })
   const id = ${JSON.stringify(SESSION.id)}
   const issues = (list) => list.map(({ code, path, key }) => [code, path?.slice(data.length), key?.kind ?? null])
   const flow = await lib.runSessionTreeFlow(set, { session: id })
@@ -30,14 +30,17 @@ const READ = `
   const streamed = []
   for await (const result of lib.runSessionFlow(set, { session: id })) streamed.push(result)
   const { total } = await lib.verifyStores(set)
+  const revision = typeof (await set.index.revision(set.index.findById(id).key))
+  const sessions = set.index.sessionsByTime().length
+  await set.close()
   return {
-    sessions: set.index.sessionsByTime().length,
+    sessions,
+    revision,
     listed: issues(set.issues),
     issues: issues(flow.status === 'partial' ? flow.issues : []),
     streamed: streamed.map((result) => (result.status === 'partial' ? result.issues.length : result.status)),
     messages: flow.value.messages.map(({ message, parts }) => [message?.role ?? null, parts.length]),
     damaged: total.damaged,
-    revision: typeof (await set.index.revision(set.index.findById(id).key)),
   }`
 
 interface Said {
@@ -97,7 +100,7 @@ describe('an era B tree without rights', () => {
 
   it.each([0o000, 0o444, 0o111])('names a project folder of mode %o, and has the sessions of the other projects', (mode) => {
     using fixture = jsonFixture([SESSION, OTHER])
-    const body = `await using set = await lib.openSessions({ data })
+    const body = `const set = await lib.openSessions({ data })
       return { ids: set.index.sessionsByTime().map(({ id, damaged }) => [id, damaged]), issues: set.issues.map(({ code }) => code) }`
     const said = closed(join(fixture.path, 'session', SESSION.project), mode, () => runAsNobody(library, fixture.path, body))
     const visible = mode === 0o444 ? [[SESSION.id, true]] : []
@@ -106,7 +109,7 @@ describe('an era B tree without rights', () => {
 
   it('refuses a tree whose session folder, or whole folder, is closed', () => {
     using fixture = jsonFixture([SESSION])
-    const body = 'await using set = await lib.openSessions({ data }); return set.issues.map(({ code }) => code)'
+    const body = 'const set = await lib.openSessions({ data }); return set.issues.map(({ code }) => code)'
     expect(closed(join(fixture.path, 'session'), 0o000, () => runAsNobody(library, fixture.path, body))).toEqual(['STORE_UNREADABLE'])
     expect(closed(dirname(fixture.path), 0o000, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE' })
     expect(closed(dirname(fixture.path), 0o444, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE' })
@@ -123,7 +126,9 @@ function restingDatabase(withWal: boolean): StoreFixture {
   copyFileSync(`${fixture.path}-wal`, `${path}-wal`)
   fixture[Symbol.dispose]()
   if (!withWal) {
-    new Database(path).close() // the last connection to close moves the -wal into the database
+    const writer = new Database(path)
+    writer.pragma('wal_checkpoint(TRUNCATE)')
+    writer.close()
     for (const ending of ['-wal', '-shm']) rmSync(`${path}${ending}`, { force: true })
   }
   return { ...fixture, path, [Symbol.dispose]: () => folder[Symbol.dispose]() }
@@ -142,7 +147,7 @@ describe('a database in a folder that is not writable', () => {
 
   it('is refused with STORE_UNREADABLE when the file itself, or its folder, is closed', () => {
     using fixture = restingDatabase(false)
-    const body = 'await using set = await lib.openSessions({ data }); return set.index.stats().sessions'
+    const body = 'const set = await lib.openSessions({ data }); return set.index.stats().sessions'
     expect(closed(fixture.path, 0o000, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE', path: fixture.path })
     expect(closed(dirname(fixture.path), 0o000, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE' })
   })
@@ -154,7 +159,7 @@ describe('discovery without rights', () => {
     using locked = tempFolder()
     mkdirSync(join(locked.path, 'locked'))
     const env = { XDG_DATA_HOME: dirname(dirname(fixture.path)), OPENCODE_DB: join(locked.path, 'locked', 'opencode.db') }
-    const body = `await using set = await lib.openSessions({ env: ${JSON.stringify(env)} })
+    const body = `const set = await lib.openSessions({ env: ${JSON.stringify(env)} })
       return { sessions: set.index.stats().sessions, issues: set.issues.map(({ code, path }) => [code, path]) }`
     const said = closed(join(locked.path, 'locked'), 0o000, () => runAsNobody(library, '', body))
     expect(said).toEqual({ sessions: 1, issues: [['STORE_UNREADABLE', env.OPENCODE_DB]] })
