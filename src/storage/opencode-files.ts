@@ -36,6 +36,7 @@ export function openFileStore(path: string, clock: Clock): Store {
 class FileStore implements Store {
   readonly agent = 'opencode'
   readonly kind = 'opencode-json'
+  readonly format = 'v1'
   readonly supports = { recordedTime: false, rows: false, map: false }
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly path: string

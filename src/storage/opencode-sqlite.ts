@@ -38,6 +38,7 @@ export async function openSqliteStore(path: string): Promise<Store> {
 class SqliteStore implements Store {
   readonly agent = 'opencode'
   readonly kind = 'opencode-sqlite'
+  readonly format = 'v1'
   readonly supports = { recordedTime: true, rows: true, map: false }
   readonly path: string
   readonly work: StoreWork

@@ -7,6 +7,7 @@
  * - damage is a leaf or an issue, never a throw; a store that as a whole cannot be read throws StorageError;
  * - nothing is ever written to `path`, and no read transaction lives across an await.
  */
+import type { FormatName } from '../core/formats.js'
 import type { MessageId, PartId } from '../core/ids.js'
 import type { Agent, EntityKey, MessageKey, PartKey, SessionKey } from '../core/keys.js'
 import type { SessionRecord } from '../core/records.js'
@@ -120,6 +121,8 @@ export interface ReadOptions {
 export interface Store extends AsyncDisposable {
   readonly agent: Agent
   readonly kind: StoreKind
+  /** How the documents of this store are read. */
+  readonly format: FormatName
   /** Absolute. */
   readonly path: string
   readonly supports: StoreSupports

@@ -2,11 +2,11 @@
 
 import type { Reading } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
+import { FORMATS, type MessageReading, type RecordFormat } from '../core/formats.js'
 import { compareText } from '../core/ids.js'
 import type { EntityKey } from '../core/keys.js'
 import type { Part, PartKind } from '../core/parts.js'
-import { toPart } from '../core/parts.js'
-import { type Message, type SessionRecord, toMessage, toSession } from '../core/records.js'
+import type { SessionRecord } from '../core/records.js'
 import { type StageIssue, type StageResult, settle } from '../core/stage.js'
 import { parseSpan, type Span } from '../storage/span.js'
 import type { Leaf } from '../storage/store.js'
@@ -21,8 +21,9 @@ import type { MessageNode, MessageRefNode, SessionHydratedTree, SessionRefTree }
  */
 export function hydrateSessionTree(refs: SessionRefTree): StageResult<SessionHydratedTree> {
   const started = performance.now()
-  const hydration = new Hydration(refs.kinds)
-  const session = hydration.record(refs.session.leaf, refs.key, (document, key) => toSession(document, key, refs.project))
+  const format = FORMATS[refs.format]
+  const hydration = new Hydration(format, refs.kinds)
+  const session = hydration.record(refs.session.leaf, refs.key, (document, key) => format.session(document, key, refs.project))
   const messages = refs.messages.map((node) => hydration.message(node))
   messages.sort((a, b) => a.created - b.created || compareText(a.node.key.message, b.node.key.message))
   const value: SessionHydratedTree = { key: refs.key, source: refs.source, session, messages: messages.map(({ node }) => node) }
@@ -34,18 +35,21 @@ class Hydration {
   readonly issues: StageIssue[] = []
   bytes = 0
   records = 0
+  readonly #format: RecordFormat
   readonly #kinds: readonly PartKind[] | undefined
 
-  constructor(kinds: readonly PartKind[] | undefined) {
+  constructor(format: RecordFormat, kinds: readonly PartKind[] | undefined) {
+    this.#format = format
     this.#kinds = kinds
   }
 
   message(ref: MessageRefNode): { readonly node: MessageNode; readonly created: number } {
-    const message: Message | undefined = this.record(ref.leaf, ref.key, toMessage)
-    const parts: Part[] = []
+    const reading = this.record(ref.leaf, ref.key, this.#format.message)
+    const message = reading?.message
+    const parts: Part[] = [...(reading?.parts ?? [])]
     let damagedParts = 0
     for (const { key, leaf } of ref.parts) {
-      const part = this.record(leaf, key, toPart)
+      const part = this.record(leaf, key, this.#format.part)
       if (part === undefined) damagedParts++
       else parts.push(part)
     }
@@ -57,7 +61,7 @@ class Hydration {
   }
 
   /** The record of a leaf; undefined when it is damaged (an issue), or could not be read (an issue of resolve). */
-  record<K extends EntityKey, T extends Message | Part | SessionRecord>(
+  record<K extends EntityKey, T extends MessageReading | Part | SessionRecord>(
     leaf: Leaf,
     key: K,
     type: (document: unknown, key: K) => Reading<T>,

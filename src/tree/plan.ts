@@ -165,6 +165,7 @@ async function complete({ entry, store }: MergedSession, draft: Draft, request: 
   return {
     key: entry.key,
     project: entry.project,
+    format: store.format,
     source: { kind: store.kind, path: store.path },
     session: own === undefined ? read : { ...read, price: own },
     messages: draft.messages,

@@ -34,6 +34,7 @@ export async function resolveSessionTree(
     const tree: SessionRefTree = {
       key: plan.key,
       project: plan.project,
+      format: plan.format,
       source: plan.source,
       session: { key: plan.key, leaf: own ?? { issue: { code: 'STALE_SPAN', key: plan.key, reason: 'it was not read' } } },
       messages,

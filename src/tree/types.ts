@@ -1,5 +1,6 @@
 /** The shapes that pass between the stages: request -> plan -> spans -> records. */
 import type { StorageError } from '../core/errors.js'
+import type { FormatName } from '../core/formats.js'
 import type { MessageId, SessionId } from '../core/ids.js'
 import type { MessageKey, SessionKey } from '../core/keys.js'
 import type { Part, PartKind, Tokens } from '../core/parts.js'
@@ -98,6 +99,7 @@ export interface SessionTreePlan {
   readonly key: SessionKey
   /** The project whose folder holds the session, for records that do not name one. */
   readonly project: string
+  readonly format: FormatName
   readonly source: SessionOrigin
   readonly session: Read
   readonly messages: readonly PlannedMessage[]
@@ -132,6 +134,7 @@ export type PartRefNode = PartLeaf
 export interface SessionRefTree extends Disposable {
   readonly key: SessionKey
   readonly project: string
+  readonly format: FormatName
   readonly source: SessionOrigin
   readonly session: SessionRefNode
   readonly messages: readonly MessageRefNode[]

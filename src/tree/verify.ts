@@ -1,10 +1,10 @@
 /** Verify: reads everything in every store and accounts for each record. */
 import type { Reading } from '../core/documents.js'
 import { type ErrorCode, StorageError } from '../core/errors.js'
+import { FORMATS, type RecordFormat } from '../core/formats.js'
 import { parseProjectId } from '../core/ids.js'
 import { type EntityKey, encodeKey, type MessageKey, type PartKey, type SessionKey, sessionOf } from '../core/keys.js'
-import { toPart } from '../core/parts.js'
-import { toDiffs, toMessage, toProject, toSession } from '../core/records.js'
+import { toDiffs, toProject } from '../core/records.js'
 import { Slab } from '../storage/slab.js'
 import { parseSpan, type Span } from '../storage/span.js'
 import type { CensusEntry, Store, StoreKind } from '../storage/store.js'
@@ -130,7 +130,7 @@ class Account {
   }
 
   #addRecord({ kind, key, path, leaf, orphan }: RecordEntry): void {
-    const damage = leaf.span === undefined ? leaf.issue : check(kind, key, leaf.span)
+    const damage = leaf.span === undefined ? leaf.issue : check(FORMATS[this.#store.format], kind, key, leaf.span)
     if (damage !== undefined) {
       this.#damaged.push({ path, key: nameOf(key), code: damage.code, reason: damage.reason })
     } else if (orphan && (kind === 'message' || kind === 'part')) {
@@ -144,9 +144,9 @@ class Account {
 }
 
 /** What is wrong with a record, if anything. */
-function check(kind: Kind, key: EntityKey, span: Span): { readonly code: ErrorCode; readonly reason: string } | undefined {
+function check(format: RecordFormat, kind: Kind, key: EntityKey, span: Span): { readonly code: ErrorCode; readonly reason: string } | undefined {
   try {
-    const reading = typed(kind, key, parseSpan(span))
+    const reading = typed(format, kind, key, parseSpan(span))
     return 'damage' in reading ? { code: 'CORRUPT_RECORD', reason: reading.damage } : undefined
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
@@ -154,14 +154,14 @@ function check(kind: Kind, key: EntityKey, span: Span): { readonly code: ErrorCo
   }
 }
 
-function typed(kind: Kind, key: EntityKey, document: unknown): Reading<unknown> {
+function typed(format: RecordFormat, kind: Kind, key: EntityKey, document: unknown): Reading<unknown> {
   switch (kind) {
     case 'session':
-      return toSession(document, key as SessionKey, '')
+      return format.session(document, key as SessionKey, '')
     case 'message':
-      return toMessage(document, key as MessageKey)
+      return format.message(document, key as MessageKey)
     case 'part':
-      return toPart(document, key as PartKey)
+      return format.part(document, key as PartKey)
     case 'diff':
       return toDiffs(document)
     case 'todo':
