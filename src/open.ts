@@ -4,8 +4,8 @@ import { type Clock, systemClock } from './core/clock.js'
 import { StorageError } from './core/errors.js'
 import { checkNumber, refuseUnknown } from './core/options.js'
 import type { StageIssue } from './core/stage.js'
+import { openSqliteStores } from './storage/opencode-database.js'
 import { openFileStore } from './storage/opencode-files.js'
-import { openSqliteStore } from './storage/opencode-sqlite.js'
 import { discoverStores, type Environment, type StorePlace, storesAt } from './storage/paths.js'
 import type { Store } from './storage/store.js'
 import { createSessionSet } from './tree/session-set.js'
@@ -41,7 +41,7 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
   for (const place of places) {
     options.signal?.throwIfAborted()
     try {
-      stores.push(await openStore(place, clock))
+      stores.push(...(await openPlace(place, clock)))
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
       refused.push({ code: error.code, path: error.path ?? place.path, reason: error.reason, transient: error.retryable })
@@ -52,6 +52,7 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
   return createSessionSet(stores, { clock, issues: refused, ...(cacheBytes !== undefined && { cacheBytes }) })
 }
 
-async function openStore(place: StorePlace, clock: Clock): Promise<Store> {
-  return place.kind === 'opencode-sqlite' ? openSqliteStore(place.path) : openFileStore(place.path, clock)
+/** A database may hold the stores of two generations. */
+async function openPlace(place: StorePlace, clock: Clock): Promise<readonly Store[]> {
+  return place.kind === 'opencode-sqlite' ? openSqliteStores(place.path) : [openFileStore(place.path, clock)]
 }

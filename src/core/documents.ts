@@ -13,6 +13,11 @@ export function isDocument(value: unknown): value is Document {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** The document without its undefined fields. */
+export function present(document: Document): Document {
+  return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== undefined))
+}
+
 /** The first field of `shape` that the document lacks, if any. */
 export function missingField(document: Document, shape: Shape): string | undefined {
   for (const name in shape) {

@@ -5,21 +5,17 @@
 import type { Reading } from './documents.js'
 import type { MessageKey, PartKey, SessionKey } from './keys.js'
 import { type Part, toPart } from './parts.js'
-import { type Message, type SessionRecord, toMessage, toSession } from './records.js'
+import { type MessageReading, type SessionRecord, toMessage, toSession } from './records.js'
+import { toV2Message } from './v2.js'
 
-/** 'v1': OpenCode 1.x, files and rows alike, and era A2. */
-export type FormatName = 'v1'
-
-/** A message with the parts that its own document holds; none where parts are documents of their own. */
-export interface MessageReading {
-  readonly message: Message
-  readonly parts: readonly Part[]
-}
+/** 'v1': OpenCode 1.x, files and rows alike, and era A2. 'v2': OpenCode 2.x, era D. */
+export type FormatName = 'v1' | 'v2'
 
 export interface RecordFormat {
   /** `project` is what the place of the record says; the document may not name one. */
   session(document: unknown, key: SessionKey, project: string): Reading<SessionRecord>
-  message(document: unknown, key: MessageKey): Reading<MessageReading>
+  /** `type` is what the place of the record says of its kind, where that stands beside the document. */
+  message(document: unknown, key: MessageKey, type: string | undefined): Reading<MessageReading>
   part(document: unknown, key: PartKey): Reading<Part>
 }
 
@@ -34,4 +30,7 @@ const v1: RecordFormat = {
   part: toPart,
 }
 
-export const FORMATS: Readonly<Record<FormatName, RecordFormat>> = { v1 }
+/** Session rows of era D are put together in the V1 shape already, and there are no part records. */
+const v2: RecordFormat = { session: toSession, message: toV2Message, part: toPart }
+
+export const FORMATS: Readonly<Record<FormatName, RecordFormat>> = { v1, v2 }

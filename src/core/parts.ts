@@ -48,7 +48,16 @@ export type ToolState =
       readonly time?: TimeSpan & { readonly compacted?: number }
       readonly attachments?: readonly Document[]
     }
-  | { readonly status: 'error'; readonly input?: unknown; readonly error: string; readonly metadata?: Document; readonly time?: TimeSpan }
+  | {
+      readonly status: 'error'
+      readonly input?: unknown
+      readonly error: string
+      /** Era D: the error as it is stored, with its type. */
+      readonly cause?: Document
+      readonly metadata?: Document
+      readonly time?: TimeSpan
+      readonly attachments?: readonly Document[]
+    }
 
 export interface ToolPart extends PartIds {
   readonly type: 'tool'
@@ -56,6 +65,11 @@ export interface ToolPart extends PartIds {
   readonly callID?: string
   readonly state: ToolState
   readonly metadata?: Document
+  /** Era D: the provider ran the tool itself, and what it wants to see again. */
+  readonly executed?: boolean
+  readonly providerResultState?: Document
+  /** Era D, epoch milliseconds: asked for, begun, ended, output hidden. */
+  readonly time?: { readonly created: number; readonly ran?: number; readonly completed?: number; readonly pruned?: number }
 }
 
 export interface FilePart extends PartIds {
@@ -64,6 +78,8 @@ export interface FilePart extends PartIds {
   /** A `data:` URL with the whole content, or a `file:` URL. */
   readonly url: string
   readonly filename?: string
+  /** Era D. */
+  readonly description?: string
   readonly source?: Document
 }
 

@@ -1,8 +1,11 @@
-/** Sessions, messages, projects, todos and file diffs, in OpenCode's V1 shape; what only some versions write is optional. */
+/**
+ * Sessions, messages, projects, todos and file diffs, in OpenCode's V1 shape; what only some versions write is optional.
+ * Fields marked "era D" are OpenCode 2's own, which V1 has no place for; `docs/formats.md` has the whole mapping.
+ */
 import { type Document, isDocument, missingField, type Reading } from './documents.js'
 import type { MessageId, PartId, ProjectId, SessionId } from './ids.js'
 import type { MessageKey, SessionKey } from './keys.js'
-import type { Tokens } from './parts.js'
+import type { Part, Tokens } from './parts.js'
 
 export interface SessionRecord {
   readonly id: SessionId
@@ -16,6 +19,12 @@ export interface SessionRecord {
   /** The folder relative to the worktree, since 1.14. */
   readonly path?: string
   readonly parentID?: SessionId
+  /** Era D: the session that this one is a copy of, up to `forkBoundary`; its cost and tokens are not counted again here. */
+  readonly forkSessionID?: SessionId
+  readonly forkBoundary?: string
+  /** Before 2.0, in `opencode-next.db`: the message that the copy ends at. */
+  readonly forkMessageID?: MessageId
+  /** '' where OpenCode 2 has not named the session yet. */
   readonly title: string
   /** The OpenCode version that created the session. */
   readonly version: string
@@ -30,8 +39,23 @@ export interface SessionRecord {
   readonly permission?: readonly Document[]
   /** While set, messages from `messageID` on are hidden in OpenCode, yet still present. */
   readonly revert?: { readonly messageID: MessageId; readonly partID?: PartId; readonly snapshot?: string; readonly diff?: string }
-  /** Epoch milliseconds. */
-  readonly time: { readonly created: number; readonly updated: number; readonly compacting?: number; readonly archived?: number }
+  /** Era D: how the last turn ended: succeeded, failed, interrupted. */
+  readonly idleOutcome?: string
+  /** Era D. */
+  readonly resumeAttempts?: number
+  readonly time: SessionTime
+}
+
+/** Epoch milliseconds. */
+export interface SessionTime {
+  readonly created: number
+  readonly updated: number
+  readonly compacting?: number
+  readonly archived?: number
+  /** Era D, as the two below: the end of the last turn. */
+  readonly idle?: number
+  readonly viewed?: number
+  readonly suspended?: number
 }
 
 export interface UserMessage {
@@ -46,6 +70,15 @@ export interface UserMessage {
   readonly format?: unknown
   readonly system?: string
   readonly tools?: Readonly<Record<string, boolean>>
+  /** Era D: what stands for a user message here: user, synthetic, system or skill. */
+  readonly type?: string
+  /** Era D, as all below. `description` is the short form of a synthetic or system text. */
+  readonly description?: string
+  /** The id and the name of the skill that the text comes from. */
+  readonly skill?: string
+  readonly name?: string
+  readonly skills?: unknown
+  readonly metadata?: Document
 }
 
 /** One step of the model; a turn that calls tools yields several, which share one `parentID`. */
@@ -70,8 +103,24 @@ export interface AssistantMessage {
   readonly structured?: unknown
   readonly variant?: string
   readonly system?: readonly string[]
-  /** Epoch milliseconds; without `completed` and `error` the message is still written, or its writer was killed. */
-  readonly time: { readonly created: number; readonly completed?: number }
+  /**
+   * Epoch milliseconds; without `completed` and `error` the message is still written, or its writer was killed.
+   * `streamed` (era D) is when the model's answer ended, before its tools did.
+   */
+  readonly time: { readonly created: number; readonly completed?: number; readonly streamed?: number }
+  /** Era D: what stands for an assistant message here: assistant, shell or compaction. */
+  readonly type?: string
+  /** Era D, as all below. */
+  readonly rawFinish?: string
+  readonly snapshot?: { readonly start?: string; readonly end?: string; readonly files?: readonly string[] }
+  readonly retry?: Document
+  readonly providerState?: Document
+  readonly metadata?: Document
+  /** Of a compaction: running, completed or failed; auto or manual; the messages that it kept, as text. */
+  readonly status?: string
+  readonly reason?: string
+  readonly recent?: string
+  readonly providerContext?: unknown
 }
 
 export interface UnknownMessage {
@@ -83,6 +132,12 @@ export interface UnknownMessage {
 
 export type Message = UserMessage | AssistantMessage | UnknownMessage
 
+/** A message with the parts that its own document holds; none where parts are documents of their own. */
+export interface MessageReading {
+  readonly message: Message
+  readonly parts: readonly Part[]
+}
+
 export interface ProjectRecord {
   readonly id: ProjectId
   readonly worktree: string
@@ -91,7 +146,7 @@ export interface ProjectRecord {
   readonly icon?: Document
   readonly commands?: Document
   readonly sandboxes?: readonly string[]
-  readonly time: { readonly created: number; readonly updated?: number; readonly initialized?: number }
+  readonly time: { readonly created: number; readonly updated?: number; readonly initialized?: number; readonly active?: number }
 }
 
 export interface TodoItem {

@@ -1,6 +1,7 @@
 /** Generations: names of versions. Equal generation, equal bytes. */
 import type { Stats } from 'node:fs'
 import type { Id } from '../core/ids.js'
+import { fingerprint } from './fingerprint.js'
 
 export type Generation = Id<'generation'>
 
@@ -20,6 +21,11 @@ export function unreadableGeneration(reason: string): Generation {
 /** A row's generation: OpenCode sets `time_updated` (epoch ms) on every write of a row. */
 export function rowGeneration(timeUpdated: number, bytes: number): Generation {
   return `${timeUpdated}:${bytes}` as Generation
+}
+
+/** Of a document that is put together from columns: they have no common time of writing. */
+export function textGeneration(text: string): Generation {
+  return fingerprint(text) as string as Generation
 }
 
 /** For versions that only an in-memory store numbers. */

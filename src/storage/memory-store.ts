@@ -46,7 +46,7 @@ export class MemoryStore implements Store {
   readonly agent = 'opencode'
   readonly kind = 'memory'
   readonly format = 'v1'
-  readonly supports = { recordedTime: true, rows: true, map: false }
+  readonly supports = { recordedTime: true, rows: true, map: false, partLeaves: true }
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly path: string
   readonly #records = new Map<string, MemoryRecord>()

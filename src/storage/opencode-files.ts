@@ -37,7 +37,7 @@ class FileStore implements Store {
   readonly agent = 'opencode'
   readonly kind = 'opencode-json'
   readonly format = 'v1'
-  readonly supports = { recordedTime: false, rows: false, map: false }
+  readonly supports = { recordedTime: false, rows: false, map: false, partLeaves: true }
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly path: string
   readonly #clock: Clock

@@ -1,5 +1,6 @@
 /**
- * OpenCode era C (1.2 to 1.18): sessions, messages and parts as rows of one SQLite database, JSON in their `data` columns.
+ * OpenCode's SQLite databases, eras C (1.2 to 1.18) and D (2.x): sessions and messages, and in era C parts, as rows,
+ * JSON in their `data` columns. A `Layout` says which tables; everything else is the same.
  * Most of a live database stands in its -wal; SQLite itself reads it. Every query is short and complete: no read
  * transaction lives across an await, so the writer's checkpoints are never held up.
  */
@@ -11,50 +12,45 @@ import { toSession } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import { openDiffFile, priceDiffFile } from './diff-files.js'
 import { fingerprint } from './fingerprint.js'
-import { type Generation, rowGeneration } from './generation.js'
+import { type Generation, rowGeneration, textGeneration } from './generation.js'
 import { Slab } from './slab.js'
 import { parseSpan, SlabSpan, type SpanSource } from './span.js'
 import { databaseCensus } from './sqlite-census.js'
-import { SqliteConnection } from './sqlite-connection.js'
+import type { SqliteConnection } from './sqlite-connection.js'
 import type { SqlRow } from './sqlite-driver.js'
-import { openForeignDatabase } from './sqlite-open.js'
-import type { Schema } from './sqlite-rows.js'
+import type { Layout } from './sqlite-layouts.js'
+import type { RowText } from './sqlite-rows.js'
 import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
 
-const TABLES = ['session', 'message', 'part'] as const
-
-/** Opens a database read-only. @throws StorageError as `openForeignDatabase` does, and STORE_UNSUPPORTED */
-export async function openSqliteStore(path: string): Promise<Store> {
-  const connection = new SqliteConnection(path, await openForeignDatabase(path))
-  try {
-    refuseForeign(connection.schema, path)
-    return new SqliteStore(connection)
-  } catch (error) {
-    connection[Symbol.dispose]()
-    throw error
-  }
-}
-
-class SqliteStore implements Store {
+/** One generation's tables in a database. The connection is the store's own, and is closed with it. */
+export class SqliteStore implements Store {
   readonly agent = 'opencode'
-  readonly kind = 'opencode-sqlite'
-  readonly format = 'v1'
-  readonly supports = { recordedTime: true, rows: true, map: false }
+  readonly kind: Store['kind']
+  readonly format: Store['format']
+  readonly supports: Store['supports']
   readonly path: string
   readonly work: StoreWork
   readonly #connection: SqliteConnection
+  readonly #layout: Layout
+  /** One source per type of row: leaves by the thousand share it. */
+  readonly #sources = new Map<string, SpanSource>()
 
-  constructor(connection: SqliteConnection) {
+  constructor(connection: SqliteConnection, layout: Layout) {
+    this.kind = layout.kind
+    this.format = layout.format
+    this.supports = { recordedTime: true, rows: true, map: false, partLeaves: layout.part !== undefined }
     this.path = connection.path
     this.work = connection.work
     this.#connection = connection
+    this.#layout = layout
   }
 
   async sessions(): Promise<Listing<SessionEntry>> {
     const issues: StageIssue[] = []
     using slab = new Slab()
-    const { columns, text } = this.#connection.schema.lightSession
-    const entries = this.#connection.all(`SELECT id, ${columns} FROM session`).flatMap(([id, ...row]): SessionEntry[] => {
+    const { session } = this.#layout
+    const { columns, text } = this.#connection.schema.session[session].light
+    const entries = this.#connection.all(`SELECT id, ${columns} FROM ${session}`).flatMap(([id, ...row]): SessionEntry[] => {
       if (!this.#isSafe(id, 'session', issues)) return []
       slab.used = 0
       return [this.#entry(sessionKey('opencode', id as SessionId), text(row), slab)]
@@ -63,35 +59,32 @@ class SqliteStore implements Store {
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
+    const { message } = this.#layout
     const rows =
       sessions.length === 1
-        ? this.#connection.all('SELECT session_id, count(*) FROM message WHERE session_id = ?', sessions[0]?.session ?? '')
-        : this.#connection.all('SELECT session_id, count(*) FROM message GROUP BY session_id')
+        ? this.#connection.all(`SELECT session_id, count(*) FROM ${message} WHERE session_id = ?`, sessions[0]?.session ?? '')
+        : this.#connection.all(`SELECT session_id, count(*) FROM ${message} GROUP BY session_id`)
     const counts = new Map(rows.map(([id, count]) => [id, Number(count)]))
     return sessions.map(({ session }) => counts.get(session) ?? 0)
   }
 
   async messages({ session }: SessionKey, options: { readonly previous?: readonly MessageEntry[] | undefined } = {}): Promise<Listing<MessageEntry>> {
+    const { message, order } = this.#layout
     const previous = options.previous ?? []
+    const select = `SELECT id, time_created${order === 'seq' ? ', seq' : ''} FROM ${message} WHERE session_id = ?`
     const last = previous.at(-1)
     if (last !== undefined) {
-      const since = this.#connection.all(
-        'SELECT id, time_created FROM message WHERE session_id = ? AND time_created >= ? ORDER BY time_created, id',
-        session,
-        last.created,
-      )
+      const place = last.order ?? last.created
+      const since = this.#connection.all(`${select} AND ${order} >= ? ORDER BY ${order}, id`, session, place)
       const held = new Set(previous.slice(-since.length - 1).map((entry) => entry.id as string))
       const fresh = since.filter(([id]) => !held.has(String(id)))
-      const [[count] = []] = this.#connection.all('SELECT count(*) FROM message WHERE session_id = ?', session)
-      const isTail = fresh.every(([id, created]) => Number(created) > last.created || String(id) > last.id)
+      const [[count] = []] = this.#connection.all(`SELECT count(*) FROM ${message} WHERE session_id = ?`, session)
+      const isTail = fresh.every(([id, created, seq]) => Number(seq ?? created) > place || String(id) > last.id)
       if (isTail && Number(count) === previous.length + fresh.length) {
         return fresh.length === 0 ? listing(previous, []) : this.#messageListing(fresh, previous)
       }
     }
-    return this.#messageListing(
-      this.#connection.all('SELECT id, time_created FROM message WHERE session_id = ? ORDER BY time_created, id', session),
-      [],
-    )
+    return this.#messageListing(this.#connection.all(`${select} ORDER BY ${order}, id`, session), [])
   }
 
   async parts(
@@ -99,6 +92,7 @@ class SqliteStore implements Store {
     messages: readonly MessageId[],
     options: { readonly price?: boolean } = {},
   ): Promise<Listing<readonly PartEntry[]>> {
+    if (this.#layout.part === undefined) return noParts(messages)
     const price = options.price === true ? ', p.time_updated, octet_length(p.data)' : ''
     const issues: StageIssue[] = []
     const lists = new Map<string, PartEntry[]>(messages.map((id) => [id, []]))
@@ -117,11 +111,12 @@ class SqliteStore implements Store {
 
   async price(reads: readonly Read[]): Promise<readonly (Price | undefined)[]> {
     const rows = new Map<string, Price>()
-    for (const table of ['message', 'part'] as const) {
-      const ids = reads.flatMap(({ kind, key }) => (kind === table ? [idOf(key)] : []))
-      if (ids.length === 0) continue
+    for (const leaf of ['message', 'part'] as const) {
+      const table = this.#layout[leaf]
+      const ids = reads.flatMap(({ kind, key }) => (kind === leaf ? [idOf(key)] : []))
+      if (table === undefined || ids.length === 0) continue
       const sql = `SELECT r.id, r.time_updated, octet_length(r.data) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
-      for (const [id, updated, bytes] of this.#connection.all(sql, JSON.stringify(ids))) rows.set(`${table}/${id}`, rowPrice(updated, bytes))
+      for (const [id, updated, bytes] of this.#connection.all(sql, JSON.stringify(ids))) rows.set(`${leaf}/${id}`, rowPrice(updated, bytes))
     }
     return reads.map(({ kind, key }) => {
       if (kind === 'message' || kind === 'part') return rows.get(`${kind}/${idOf(key)}`)
@@ -133,19 +128,18 @@ class SqliteStore implements Store {
 
   async open(reads: readonly Read[], slab: Slab): Promise<readonly Leaf[]> {
     const leaves = new Map<Read, Leaf>()
-    for (const table of ['message', 'part'] as const) {
-      const wanted = reads.filter(({ kind }) => kind === table)
-      const source = { path: this.path, table }
-      for (const { rows, bytes } of this.#connection.pack(
-        table === 'message' ? 'messages' : 'parts',
-        wanted.map(({ key }) => idOf(key)),
-      )) {
+    for (const kind of ['message', 'part'] as const) {
+      const table = this.#layout[kind]
+      if (table === undefined) continue
+      const wanted = reads.filter((read) => read.kind === kind)
+      const ids = wanted.map(({ key }) => idOf(key))
+      for (const { rows, bytes } of this.#connection.pack(kind === 'part' ? 'parts' : this.#layout.pack, ids)) {
         slab.adopt(bytes)
         let start = 0
-        for (const [at, , length, updated] of rows) {
+        for (const [at, , length, updated, type] of rows) {
           const size = length ?? 0
           const read = wanted[at]
-          if (read !== undefined) leaves.set(read, this.#rowLeaf(read, source, rowGeneration(updated, size), slab, start, size))
+          if (read !== undefined) leaves.set(read, this.#rowLeaf(read, this.#source(table, type), rowGeneration(updated, size), slab, start, size))
           start += size
         }
       }
@@ -154,9 +148,10 @@ class SqliteStore implements Store {
   }
 
   async openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab): Promise<Listing<readonly PartLeaf[]>> {
+    if (this.#layout.part === undefined) return noParts(messages)
     const issues: StageIssue[] = []
     const lists = messages.map((): PartLeaf[] => [])
-    const source = { path: this.path, table: 'part' }
+    const source = this.#source(this.#layout.part, undefined)
     for (const { rows, bytes } of this.#connection.pack(
       'parts-of-messages',
       messages.map(({ message }) => message),
@@ -180,16 +175,14 @@ class SqliteStore implements Store {
     )
   }
 
-  /** `time_updated` of the session moves neither with its messages nor with its parts, so all three are asked. */
+  /** `time_updated` of the session moves neither with its messages nor with its parts, so all are asked. */
   async revision({ session }: SessionKey): Promise<string> {
-    const own = this.#connection.all('SELECT time_updated, title, time_archived FROM session WHERE id = ?', session)
-    const messages = this.#connection.all('SELECT count(*), max(time_updated), max(id) FROM message WHERE session_id = ?', session)
-    const parts = this.#connection.all('SELECT count(*), max(time_updated) FROM part WHERE session_id = ?', session)
-    return fingerprint(JSON.stringify([own, messages, parts]))
+    const own = this.#connection.all(`SELECT time_updated, title, time_archived FROM ${this.#layout.session} WHERE id = ?`, session)
+    return fingerprint(JSON.stringify([own, ...this.#layout.revision.map((sql) => this.#connection.all(sql, session))]))
   }
 
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
-    return databaseCensus(this.path, this.#connection.schema, (sql, ...parameters) => this.#connection.all(sql, ...parameters), slab, options)
+    return databaseCensus(this.#connection, this.#layout, slab, options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -199,7 +192,7 @@ class SqliteStore implements Store {
   #entry(key: SessionKey, text: string, slab: Slab): SessionEntry {
     const generation = textGeneration(text)
     const bytes = Buffer.from(text)
-    const span = new SlabSpan(key, { path: this.path, table: 'session' }, generation, slab, slab.append(bytes), bytes.length)
+    const span = new SlabSpan(key, this.#source(this.#layout.session, undefined), generation, slab, slab.append(bytes), bytes.length)
     const base = { key, path: this.path, generation }
     try {
       const reading = toSession(parseSpan(span), key, '')
@@ -213,7 +206,10 @@ class SqliteStore implements Store {
 
   #messageListing(rows: readonly SqlRow[], previous: readonly MessageEntry[]): Listing<MessageEntry> {
     const issues: StageIssue[] = []
-    const entries = rows.flatMap(([id, created]) => (this.#isSafe(id, 'message', issues) ? [{ id: id as MessageId, created: Number(created) }] : []))
+    const entries = rows.flatMap(([id, created, seq]): MessageEntry[] => {
+      if (!this.#isSafe(id, this.#layout.message, issues)) return []
+      return [{ id: id as MessageId, created: Number(created), ...(seq !== undefined && { order: Number(seq) }) }]
+    })
     return listing(previous.length === 0 ? entries : [...previous, ...entries], issues)
   }
 
@@ -239,13 +235,17 @@ class SqliteStore implements Store {
     const bytes = Buffer.from(text)
     const start = slab.append(bytes)
     this.work.bytes += bytes.length
-    return { span: new SlabSpan(key, { path: this.path, table: kind }, generation, slab, start, bytes.length) }
+    const table = kind === 'session' ? this.#layout.session : kind
+    return { span: new SlabSpan(key, { path: this.path, table }, generation, slab, start, bytes.length) }
   }
 
   #columnsText(kind: 'session' | 'todo', session: SessionId): string | undefined {
-    const { columns, text } = this.#connection.schema[kind]
-    if (kind === 'session') {
-      const [row] = this.#connection.all(`SELECT ${columns} FROM session WHERE id = ?`, session)
+    const table = this.#layout[kind]
+    if (table === undefined) return undefined
+    const { schema } = this.#connection
+    const { columns, text }: RowText = table === 'todo' ? schema.todo : schema.session[table].whole
+    if (table !== 'todo') {
+      const [row] = this.#connection.all(`SELECT ${columns} FROM ${table} WHERE id = ?`, session)
       return row && text(row)
     }
     const rows = this.#connection.all(`SELECT ${columns} FROM todo WHERE session_id = ? ORDER BY position`, session)
@@ -253,8 +253,17 @@ class SqliteStore implements Store {
   }
 
   #timeOf({ session }: { readonly session: SessionId }): number {
-    const [[updated] = []] = this.#connection.all('SELECT time_updated FROM session WHERE id = ?', session)
+    const [[updated] = []] = this.#connection.all(`SELECT time_updated FROM ${this.#layout.session} WHERE id = ?`, session)
     return Number(updated ?? 0)
+  }
+
+  #source(table: string, type: string | undefined): SpanSource {
+    const name = type === undefined ? table : `${table} ${type}`
+    const held = this.#sources.get(name)
+    if (held !== undefined) return held
+    const source = { path: this.path, table, ...(type !== undefined && { type }) }
+    this.#sources.set(name, source)
+    return source
   }
 
   #diffPath(session: SessionId): string {
@@ -266,13 +275,6 @@ class SqliteStore implements Store {
   }
 }
 
-/** A database without tables is new; one with others is not ours to read. */
-function refuseForeign({ tables }: Schema, path: string): void {
-  if (tables.size === 0 || TABLES.some((name) => tables.has(name))) return
-  const what = tables.has('session_v2') ? 'a database of OpenCode 2, which this version does not read' : 'a database of another program'
-  throw new StorageError('STORE_UNSUPPORTED', { reason: `this is ${what}`, path })
-}
-
 function idOf(key: EntityKey): string {
   return key.kind === 'part' ? key.part : key.kind === 'message' ? key.message : key.session
 }
@@ -281,11 +283,14 @@ function rowPrice(updated: SqlRow[number] | undefined, bytes: SqlRow[number] | u
   return { generation: rowGeneration(Number(updated), Number(bytes)), bytes: Number(bytes), changed: Number(updated) }
 }
 
-function textGeneration(text: string): Generation {
-  return fingerprint(text) as string as Generation
-}
-
 /** A query gives all its rows or throws: what an issue names is a row that is never listed. */
 function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {
   return { entries, issues, complete: true }
+}
+
+function noParts<T>(messages: readonly unknown[]): Listing<readonly T[]> {
+  return listing(
+    messages.map(() => []),
+    [],
+  )
 }

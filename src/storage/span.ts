@@ -11,6 +11,8 @@ export interface SpanSource {
   readonly path: string
   /** Table of a row; its id is in the span's key. */
   readonly table?: string
+  /** What the row says its record is, where that is a column and not in the document. */
+  readonly type?: string
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Everything in a V1 database, row by row in pages: records, orphans, and the tables that are left alone and why. */
+/** Everything in a database that is one generation's, row by row in pages: records, orphans, and the tables that are left alone and why. */
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isSafeId, type MessageId, type PartId, type SessionId } from '../core/ids.js'
@@ -6,104 +6,153 @@ import { type EntityKey, messageKey, partKey, sessionKey } from '../core/keys.js
 import { openDiffFile } from './diff-files.js'
 import { isJsonTree } from './paths.js'
 import type { Slab } from './slab.js'
-import { SlabSpan } from './span.js'
+import { SlabSpan, type SpanSource } from './span.js'
+import type { SqliteConnection } from './sqlite-connection.js'
 import type { SqlRow, SqlValue } from './sqlite-driver.js'
+import { type Layout, layoutsIn } from './sqlite-layouts.js'
 import type { RowText, Schema } from './sqlite-rows.js'
 import type { CensusEntry, ReadOptions } from './store.js'
 
-type Query = (sql: string, ...parameters: (string | number)[]) => Iterable<SqlRow>
 type RecordKind = Extract<CensusEntry, { what: 'record' }>['kind']
 
 /** Rows per page: a page is one short query, and what it returns is in memory at once. */
 const PAGE = 200
 
-/** Tables whose rows are counted and never read. */
+/** Tables whose rows are counted and never read, unless a generation in this database has its records there. */
 const LEFT_ALONE: Readonly<Record<string, string>> = {
   permission: 'permission',
   session_share: 'share secret',
   event: 'event log',
   session_message: 'message event of a newer kind',
+  session_v2: 'session of a newer kind',
   session_input: 'queued input',
+  session_inbox: 'queued input',
+  session_pending: 'queued input',
+  kv: 'setting',
+  instruction_blob: 'instruction',
+  instruction_entry: 'instruction',
+  instruction_state: 'instruction',
+  instruction_checkpoint: 'instruction',
   workspace: 'workspace',
+  worktree: 'worktree',
+  account: 'secret',
+  control_account: 'secret',
+  credential: 'secret',
 }
 
+/**
+ * Of a database with two generations each counts its own tables. Those that both have in common (projects, what is left alone)
+ * are counted by the newer, diff files by the older, whose time they are from.
+ */
 export async function* databaseCensus(
-  path: string,
-  schema: Schema,
-  query: Query,
+  connection: SqliteConnection,
+  layout: Layout,
   slab: () => Slab,
   options: ReadOptions,
 ): AsyncGenerator<CensusEntry> {
-  const record = (kind: RecordKind, key: EntityKey, data: SqlValue | undefined, orphan: boolean): CensusEntry => {
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data instanceof Uint8Array ? data : new Uint8Array()
-    const into = slab()
-    const span = new SlabSpan(key, { path, table: kind }, undefined, into, into.append(bytes), bytes.length)
-    return { what: 'record', kind, key, path, orphan, leaf: { span } }
-  }
+  const { path, schema } = connection
+  const layouts = layoutsIn(schema.tables)
   let unsafe = 0
-  for (const { kind, sql, read } of tables(schema)) {
-    for (const page of pages(query, sql)) {
+  for (const { kind, table, sql, read } of readings(schema, layout, layouts[0]?.kind === layout.kind)) {
+    for (const page of pages(connection, sql)) {
       options.signal?.throwIfAborted()
       for (const row of page) {
-        const entry = read(row)
-        if (entry === undefined) unsafe++
-        else yield record(kind, entry.key, entry.data, entry.orphan)
+        const found = read(row)
+        if (found === undefined) unsafe++
+        else yield recordEntry(kind, { path, table, ...(found.type !== undefined && { type: found.type }) }, found, slab())
       }
     }
   }
   if (unsafe > 0) yield { what: 'ignored', reason: 'unsafe id', count: unsafe }
+  if (layouts[0]?.kind === layout.kind) yield* leftAlone(connection, layouts)
+  if (layouts.at(-1)?.kind === layout.kind) yield* diffFiles(connection, layout, slab)
+}
+
+function recordEntry(kind: RecordKind, source: SpanSource, { key, data, orphan }: Found, into: Slab): CensusEntry {
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data instanceof Uint8Array ? data : new Uint8Array()
+  const span = new SlabSpan(key, source, undefined, into, into.append(bytes), bytes.length)
+  return { what: 'record', kind, key, path: source.path, orphan, leaf: { span } }
+}
+
+function* leftAlone(connection: SqliteConnection, layouts: readonly Layout[]): Generator<CensusEntry> {
+  const read = new Set<string>(layouts.flatMap(({ session, message }) => [session, message]))
   for (const [table, reason] of Object.entries(LEFT_ALONE)) {
-    if (!schema.tables.has(table)) continue
-    const [[count] = []] = query(`SELECT count(*) FROM ${table}`)
+    if (!connection.schema.tables.has(table) || read.has(table)) continue
+    const [[count] = []] = connection.all(`SELECT count(*) FROM ${table}`)
     if (Number(count) > 0) yield { what: 'ignored', reason, count: Number(count) }
   }
-  yield* diffFiles(path, query, slab)
+}
+
+interface Found {
+  readonly key: EntityKey
+  readonly data: SqlValue | undefined
+  readonly orphan: boolean
+  readonly type?: string
 }
 
 interface TableReading {
   readonly kind: RecordKind
+  readonly table: string
   /** Selects rowid first, then what `read` takes; ends before the bounds of the page. */
   readonly sql: string
-  readonly read: (row: SqlRow) => { readonly key: EntityKey; readonly data: SqlValue | undefined; readonly orphan: boolean } | undefined
+  readonly read: (row: SqlRow) => Found | undefined
 }
 
-function tables(schema: Schema): readonly TableReading[] {
-  const columns = (kind: RecordKind, text: RowText, idColumn: string): TableReading => ({
-    kind,
-    sql: `SELECT rowid, ${idColumn}, ${text.columns} FROM ${kind} WHERE rowid > ?`,
-    read: ([, id, ...row]) => (isSafeId(id) ? { key: sessionKey('opencode', id as SessionId), data: text.text(row), orphan: false } : undefined),
-  })
-  const all: readonly TableReading[] = [
-    columns('session', schema.session, 'id'),
-    {
-      kind: 'message',
-      sql: `SELECT r.rowid, r.session_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM session s WHERE s.id = r.session_id) FROM message r WHERE r.rowid > ?`,
-      read: ([, session, id, data, owned]) =>
-        isSafeId(session) && isSafeId(id)
-          ? { key: messageKey(sessionKey('opencode', session as SessionId), id as MessageId), data, orphan: owned === 0 }
-          : undefined,
-    },
-    {
-      kind: 'part',
-      sql: `SELECT r.rowid, m.session_id, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM session s WHERE s.id = m.session_id)
-        FROM part r LEFT JOIN message m ON m.id = r.message_id WHERE r.rowid > ?`,
-      read: ([, owner, session, message, id, data, owned]) => {
-        const parent = owner ?? session
-        if (!isSafeId(parent) || !isSafeId(message) || !isSafeId(id)) return undefined
-        const key = partKey(messageKey(sessionKey('opencode', parent as SessionId), message as MessageId), id as PartId)
-        return { key, data, orphan: owner === null || owned === 0 }
-      },
-    },
-    columns('todo', schema.todo, 'session_id'),
-    columns('project', schema.project, 'id'),
+function readings(schema: Schema, layout: Layout, withShared: boolean): readonly TableReading[] {
+  const { session, message, todo } = layout
+  const all = [
+    columnsReading('session', session, schema.session[session].whole, 'id'),
+    messageReading(session, message),
+    ...(layout.part === undefined ? [] : [partReading(session, message)]),
+    ...(todo === undefined ? [] : [columnsReading('todo', todo, schema.todo, 'session_id')]),
+    ...(withShared ? [columnsReading('project', 'project', schema.project, 'id')] : []),
   ]
-  return all.filter(({ kind }) => schema.tables.has(kind))
+  return all.filter(({ table }) => schema.tables.has(table))
 }
 
-function* pages(query: Query, sql: string): Generator<readonly SqlRow[]> {
+function columnsReading(kind: RecordKind, table: string, { columns, text }: RowText, idColumn: string): TableReading {
+  return {
+    kind,
+    table,
+    sql: `SELECT r.rowid, r.${idColumn}, ${columns} FROM ${table} r WHERE r.rowid > ?`,
+    read: ([, id, ...row]) => (isSafeId(id) ? { key: sessionKey('opencode', id as SessionId), data: text(row), orphan: false } : undefined),
+  }
+}
+
+function messageReading(session: string, table: Layout['message']): TableReading {
+  const type = table === 'session_message' ? 'CAST(r.type AS TEXT)' : 'NULL'
+  return {
+    kind: 'message',
+    table,
+    sql: `SELECT r.rowid, r.session_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM ${session} s WHERE s.id = r.session_id), ${type}
+      FROM ${table} r WHERE r.rowid > ?`,
+    read: ([, owner, id, data, owned, type]) => {
+      if (!isSafeId(owner) || !isSafeId(id)) return undefined
+      const key = messageKey(sessionKey('opencode', owner as SessionId), id as MessageId)
+      return { key, data, orphan: owned === 0, ...(typeof type === 'string' && { type }) }
+    },
+  }
+}
+
+function partReading(session: string, message: string): TableReading {
+  return {
+    kind: 'part',
+    table: 'part',
+    sql: `SELECT r.rowid, m.session_id, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM ${session} s WHERE s.id = m.session_id)
+      FROM part r LEFT JOIN ${message} m ON m.id = r.message_id WHERE r.rowid > ?`,
+    read: ([, owner, session, message, id, data, owned]) => {
+      const parent = owner ?? session
+      if (!isSafeId(parent) || !isSafeId(message) || !isSafeId(id)) return undefined
+      const key = partKey(messageKey(sessionKey('opencode', parent as SessionId), message as MessageId), id as PartId)
+      return { key, data, orphan: owner === null || owned === 0 }
+    },
+  }
+}
+
+function* pages(connection: SqliteConnection, sql: string): Generator<readonly SqlRow[]> {
   let last = 0
   for (;;) {
-    const page = [...query(`${sql} ORDER BY ${sql.includes('r.rowid') ? 'r.rowid' : 'rowid'} LIMIT ${PAGE}`, last)]
+    const page = connection.all(`${sql} ORDER BY r.rowid LIMIT ${PAGE}`, last)
     if (page.length === 0) return
     yield page
     last = Number(page.at(-1)?.[0])
@@ -111,11 +160,11 @@ function* pages(query: Query, sql: string): Generator<readonly SqlRow[]> {
 }
 
 /** Diff files beside a database are its own, unless a JSON tree stands there that counts them. */
-function* diffFiles(path: string, query: Query, slab: () => Slab): Generator<CensusEntry> {
-  const storage = join(dirname(path), 'storage')
+function* diffFiles(connection: SqliteConnection, layout: Layout, slab: () => Slab): Generator<CensusEntry> {
+  const storage = join(dirname(connection.path), 'storage')
   const folder = join(storage, 'session_diff')
   if (isJsonTree(storage) || !existsSync(folder)) return
-  const sessions = new Set([...query('SELECT id FROM session')].map(([id]) => id))
+  const sessions = new Set(connection.all(`SELECT id FROM ${layout.session}`).map(([id]) => id))
   for (const file of readdirSync(folder)) {
     const session = file.replace(/\.json$/, '')
     if (session === file || !isSafeId(session)) {

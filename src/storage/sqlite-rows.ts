@@ -1,7 +1,8 @@
 /**
- * Rows of OpenCode's V1 tables as documents in the V1 shape. Messages and parts carry theirs in `data`;
+ * Rows of OpenCode's tables as documents in the V1 shape. Messages and parts carry theirs in `data`;
  * sessions and todos are columns, whose document is put together here as JSON text: nothing is parsed.
- * Every version has other columns (1.2.1 has 18 in `session`, 1.18 has 33, upgraded ones in another order), so all are named and probed.
+ * Every version has other columns (1.2.1 has 18 in `session`, 1.18 has 33, `session_v2` has 36, upgraded ones in another order),
+ * so all are named and probed.
  */
 import type { SqliteDatabase, SqlRow, SqlValue } from './sqlite-driver.js'
 
@@ -22,6 +23,9 @@ const SESSION_FIELDS: readonly ColumnField[] = [
   { column: 'directory', field: ['directory'] },
   { column: 'path', field: ['path'] },
   { column: 'parent_id', field: ['parentID'] },
+  { column: 'fork_session_id', field: ['forkSessionID'] },
+  { column: 'fork_boundary', field: ['forkBoundary'] },
+  { column: 'fork_message_id', field: ['forkMessageID'] },
   { column: 'title', field: ['title'] },
   { column: 'agent', field: ['agent'] },
   { column: 'model', field: ['model'], json: true },
@@ -44,6 +48,11 @@ const SESSION_FIELDS: readonly ColumnField[] = [
   { column: 'time_updated', field: ['time', 'updated'] },
   { column: 'time_compacting', field: ['time', 'compacting'] },
   { column: 'time_archived', field: ['time', 'archived'] },
+  { column: 'time_idle', field: ['time', 'idle'] },
+  { column: 'time_viewed', field: ['time', 'viewed'] },
+  { column: 'time_suspended', field: ['time', 'suspended'] },
+  { column: 'idle_outcome', field: ['idleOutcome'] },
+  { column: 'resume_attempts', field: ['resumeAttempts'] },
 ]
 
 const TODO_FIELDS: readonly ColumnField[] = ['content', 'status', 'priority'].map((column) => ({ column, field: [column] }))
@@ -58,14 +67,17 @@ const PROJECT_FIELDS: readonly ColumnField[] = [
   { column: 'time_created', field: ['time', 'created'] },
   { column: 'time_updated', field: ['time', 'updated'] },
   { column: 'time_initialized', field: ['time', 'initialized'] },
+  { column: 'time_active', field: ['time', 'active'] },
 ]
+
+/** The tables that may hold sessions: `session_v2` is that of OpenCode 2. */
+export type SessionTable = 'session' | 'session_v2'
 
 /** Which tables a database has, and how to turn its rows into documents. */
 export interface Schema {
   readonly tables: ReadonlySet<string>
   /** SQL lists of the columns that the database has, in the order that the texts below expect. */
-  readonly lightSession: RowText
-  readonly session: RowText
+  readonly session: Readonly<Record<SessionTable, { readonly light: RowText; readonly whole: RowText }>>
   readonly todo: RowText
   readonly project: RowText
 }
@@ -94,11 +106,13 @@ export function probeSchema(database: SqliteDatabase): Schema {
     const columns = columnsOf(table)
     return fields.filter(({ column }) => columns.has(column))
   }
-  const session = presentIn('session', SESSION_FIELDS)
+  const session = (table: SessionTable): Schema['session'][SessionTable] => {
+    const fields = presentIn(table, SESSION_FIELDS)
+    return { light: rowText(fields.filter(({ heavy }) => heavy !== true)), whole: rowText(fields) }
+  }
   return {
     tables,
-    session: rowText(session),
-    lightSession: rowText(session.filter(({ heavy }) => heavy !== true)),
+    session: { session: session('session'), session_v2: session('session_v2') },
     todo: rowText(presentIn('todo', TODO_FIELDS)),
     project: rowText(presentIn('project', PROJECT_FIELDS)),
   }

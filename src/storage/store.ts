@@ -16,7 +16,8 @@ import type { Generation } from './generation.js'
 import type { Slab } from './slab.js'
 import type { Span } from './span.js'
 
-export type StoreKind = 'memory' | 'opencode-json' | 'opencode-sqlite'
+/** 'opencode-sqlite' are the tables of OpenCode 1.2 to 1.18 (V1), 'opencode-v2' those of 2.x; one database may hold both. */
+export type StoreKind = 'memory' | 'opencode-json' | 'opencode-sqlite' | 'opencode-v2'
 
 /** What a store cannot do it says here, and the contract suite then leaves out. */
 export interface StoreSupports {
@@ -26,6 +27,8 @@ export interface StoreSupports {
   readonly rows: boolean
   /** Leaves may be mapped: their files are never truncated or rewritten in place. */
   readonly map: boolean
+  /** Parts are leaves of their own; else they stand inside their message's document, and `parts` and `openParts` give none. */
+  readonly partLeaves: boolean
 }
 
 /** What was listed, and whether that was all. An incomplete listing says nothing about what is absent from it. */
@@ -59,6 +62,8 @@ export interface MessageEntry {
   readonly id: MessageId
   /** Epoch milliseconds: the row's time, or the time in the id, or else the file's. */
   readonly created: number
+  /** The place in the session where the store keeps one; messages then go by it, whatever their times say. Else by (created, id). */
+  readonly order?: number
 }
 
 export interface PartEntry {
@@ -131,7 +136,7 @@ export interface Store extends AsyncDisposable {
   sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
   /** How many messages each of the sessions has, in their order, without opening one. */
   messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
-  /** The messages of a session by (created, id). With the `previous` entries at hand only what is new is looked at closely. */
+  /** The messages of a session by `order`, else by (created, id). With the `previous` entries at hand only what is new is looked at closely. */
   messages(session: SessionKey, options?: ReadOptions & { readonly previous?: readonly MessageEntry[] | undefined }): Promise<Listing<MessageEntry>>
   /** The parts of the given messages by id, each list in the place of its message; `price` asks for generation and size. */
   parts(

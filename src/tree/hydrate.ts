@@ -2,11 +2,11 @@
 
 import type { Reading } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
-import { FORMATS, type MessageReading, type RecordFormat } from '../core/formats.js'
+import { FORMATS, type RecordFormat } from '../core/formats.js'
 import { compareText } from '../core/ids.js'
 import type { EntityKey } from '../core/keys.js'
 import type { Part, PartKind } from '../core/parts.js'
-import type { SessionRecord } from '../core/records.js'
+import type { MessageReading, SessionRecord } from '../core/records.js'
 import { type StageIssue, type StageResult, settle } from '../core/stage.js'
 import { parseSpan, type Span } from '../storage/span.js'
 import type { Leaf } from '../storage/store.js'
@@ -25,7 +25,7 @@ export function hydrateSessionTree(refs: SessionRefTree): StageResult<SessionHyd
   const hydration = new Hydration(format, refs.kinds)
   const session = hydration.record(refs.session.leaf, refs.key, (document, key) => format.session(document, key, refs.project))
   const messages = refs.messages.map((node) => hydration.message(node))
-  messages.sort((a, b) => a.created - b.created || compareText(a.node.key.message, b.node.key.message))
+  messages.sort((a, b) => a.place - b.place || compareText(a.node.key.message, b.node.key.message))
   const value: SessionHydratedTree = { key: refs.key, source: refs.source, session, messages: messages.map(({ node }) => node) }
   const { bytes, records, issues } = hydration
   return settle(value, issues, { stage: 'hydrate', durationMs: performance.now() - started, files: 0, rows: 0, bytes, records })
@@ -43,7 +43,7 @@ class Hydration {
     this.#kinds = kinds
   }
 
-  message(ref: MessageRefNode): { readonly node: MessageNode; readonly created: number } {
+  message(ref: MessageRefNode): { readonly node: MessageNode; readonly place: number } {
     const reading = this.record(ref.leaf, ref.key, this.#format.message)
     const message = reading?.message
     const parts: Part[] = [...(reading?.parts ?? [])]
@@ -57,20 +57,20 @@ class Hydration {
     const settled = message === undefined || isFinished(message, parts)
     const signature = ref.signature === undefined || settled ? ref.signature : unsettledSignature(ref.signature)
     const kept = this.#kinds === undefined ? parts : parts.filter((part) => this.#kinds?.includes(part.type))
-    return { created, node: { key: ref.key, message, parts: kept, damagedParts, signature, changed: ref.changed } }
+    return { place: ref.order ?? created, node: { key: ref.key, message, parts: kept, damagedParts, signature, changed: ref.changed } }
   }
 
   /** The record of a leaf; undefined when it is damaged (an issue), or could not be read (an issue of resolve). */
   record<K extends EntityKey, T extends MessageReading | Part | SessionRecord>(
     leaf: Leaf,
     key: K,
-    type: (document: unknown, key: K) => Reading<T>,
+    type: (document: unknown, key: K, type: string | undefined) => Reading<T>,
   ): T | undefined {
     if (leaf.span === undefined) return undefined
     const { span, torn } = leaf
     this.bytes += span.length
     try {
-      const reading = type(parseSpan(span), key)
+      const reading = type(parseSpan(span), key, span.source.type)
       if ('record' in reading) {
         if (reading.odd !== undefined) this.issues.push(issue('UNEXPECTED_SHAPE', span, reading.odd))
         this.records++

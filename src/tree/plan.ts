@@ -96,9 +96,9 @@ interface Draft {
 }
 
 function unpriced({ entry }: MergedSession, chosen: readonly MessageEntry[]): readonly PlannedMessage[] {
-  return chosen.map(({ id, created }) => {
+  return chosen.map(({ id, created, order }) => {
     const key = messageKey(entry.key, id)
-    return { key, created, read: { kind: 'message', key }, parts: undefined, signature: undefined, changed: undefined }
+    return { key, created, order, read: { kind: 'message', key }, parts: undefined, signature: undefined, changed: undefined }
   })
 }
 
@@ -110,19 +110,21 @@ async function priced(
   request: TreeRequest,
 ): Promise<Draft> {
   const { entry, store } = session
-  const hotFrom = all.at(-HOT_COUNT)?.created ?? 0
+  const eighthLast = all.at(-HOT_COUNT)
+  const hotFrom = eighthLast === undefined ? 0 : placeOf(eighthLast)
   const young = sessions.clock.now() - HOT_WINDOW_MS
   const held = new Map<string, string>()
-  const looked: { key: MessageKey; created: number }[] = []
-  for (const { id, created } of chosen) {
+  const looked: { key: MessageKey; listed: MessageEntry }[] = []
+  for (const listed of chosen) {
+    const { id, created } = listed
     const key = messageKey(entry.key, id)
     const known = request.known?.(key)
     if (known !== undefined) {
-      const cold = created < hotFrom && created < young && !known.startsWith(UNSETTLED) && request.deep !== true
+      const cold = placeOf(listed) < hotFrom && created < young && !known.startsWith(UNSETTLED) && request.deep !== true
       if (cold) continue
       held.set(id, known.startsWith(UNSETTLED) ? known.slice(UNSETTLED.length) : known)
     }
-    looked.push({ key, created })
+    looked.push({ key, listed })
   }
   const reads = looked.map(({ key }): Read => ({ kind: 'message', key }))
   const prices = await store.price(reads)
@@ -133,23 +135,29 @@ async function priced(
   )
   const issues = [...parts.issues]
   const messages: PlannedMessage[] = []
-  for (const [at, { key, created }] of looked.entries()) {
+  for (const [at, { key, listed }] of looked.entries()) {
     const price = prices[at]
     if (price === undefined) {
       issues.push({ code: 'STALE_SPAN', key, path: store.path, reason: 'the message was removed while it was planned', transient: true })
       continue
     }
     const partReads = (parts.entries[at] ?? []).map(({ id, price }): Read => ({ kind: 'part', key: partKey(key, id), ...(price && { price }) }))
-    const planned = plannedMessage(key, created, price, partReads)
+    const planned = plannedMessage(key, listed, price, partReads)
     if (held.get(key.message) !== planned.signature) messages.push(planned)
   }
   return { messages, unchanged: chosen.length - messages.length, issues }
 }
 
-function plannedMessage(key: MessageKey, created: number, price: Price, parts: readonly Read[]): PlannedMessage {
+/** What the messages of a session are ordered by: its own order where the store keeps one, else the time. */
+function placeOf({ order, created }: MessageEntry): number {
+  return order ?? created
+}
+
+function plannedMessage(key: MessageKey, { created, order }: MessageEntry, price: Price, parts: readonly Read[]): PlannedMessage {
   const versions = parts.map((part) => `${(part.key as { part?: string }).part}=${part.price?.generation}`)
   const changed = parts.reduce((latest, part) => Math.max(latest, part.price?.changed ?? 0), price.changed)
-  return { key, created, read: { kind: 'message', key, price }, parts, signature: fingerprint(`${price.generation} ${versions.join(' ')}`), changed }
+  const signature = fingerprint(`${price.generation} ${versions.join(' ')}`)
+  return { key, created, order, read: { kind: 'message', key, price }, parts, signature, changed }
 }
 
 async function complete({ entry, store }: MergedSession, draft: Draft, request: TreeRequest, price: boolean): Promise<SessionTreePlan> {

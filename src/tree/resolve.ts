@@ -92,9 +92,17 @@ class Reader {
     const leaves = await this.open(planned.flatMap(({ read, parts }) => [read, ...(parts ?? [])]))
     let next = 0
     const take = (): Leaf => leaves[next++] as Leaf
-    return planned.map(({ key, created, signature, changed, parts }) => {
+    return planned.map(({ key, created, order, signature, changed, parts }) => {
       const leaf = take()
-      return { key, created, signature, changed, leaf, parts: (parts ?? []).map((read) => ({ key: read.key as PartLeaf['key'], leaf: take() })) }
+      return {
+        key,
+        created,
+        order,
+        signature,
+        changed,
+        leaf,
+        parts: (parts ?? []).map((read) => ({ key: read.key as PartLeaf['key'], leaf: take() })),
+      }
     })
   }
 
@@ -104,9 +112,10 @@ class Reader {
     const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, { signal: this.#signal })
     this.#issues.push(...parts.issues)
     for (const list of parts.entries) for (const { leaf } of list) this.#note(leaf)
-    return planned.map(({ key, created }, at) => ({
+    return planned.map(({ key, created, order }, at) => ({
       key,
       created,
+      order,
       signature: undefined,
       changed: undefined,
       leaf: leaves[at] as Leaf,

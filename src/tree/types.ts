@@ -85,6 +85,8 @@ export interface PlannedMessage {
   readonly key: MessageKey
   /** Epoch milliseconds, as far as the plan can see. */
   readonly created: number
+  /** See MessageEntry. */
+  readonly order: number | undefined
   readonly read: Read
   /** Undefined in a plan without prices: resolve takes whatever parts it finds. */
   readonly parts: readonly Read[] | undefined
@@ -122,6 +124,7 @@ export interface SessionRefNode {
 export interface MessageRefNode {
   readonly key: MessageKey
   readonly created: number
+  readonly order: number | undefined
   readonly signature: string | undefined
   readonly changed: number | undefined
   readonly leaf: Leaf
@@ -159,7 +162,7 @@ export interface SessionHydratedTree {
   readonly source: SessionOrigin
   /** Undefined when the session's own record is damaged; its messages are still here. */
   readonly session: SessionRecord | undefined
-  /** By (time created, id). */
+  /** By (time created, id), or in the order that the store keeps (OpenCode 2). */
   readonly messages: readonly MessageNode[]
 }
 
@@ -187,7 +190,7 @@ export interface SessionIndex {
   /** Every session, the last updated first. */
   sessionsByTime(): readonly SessionMeta[]
   sessionsUpdatedSince(time: number): readonly SessionMeta[]
-  /** By (created, id). Listed when first asked for. */
+  /** By (created, id), or in the order that the store keeps. Listed when first asked for. */
   messages(key: SessionKey): Promise<readonly MessageMeta[]>
   parts(key: MessageKey): Promise<readonly PartRef[]>
   messageCount(key: SessionKey): Promise<number>

@@ -69,7 +69,10 @@ export async function verifyStores(sessions: Sessions, options: { readonly signa
 const BATCH = 500
 
 async function verifyStore(sessions: Sessions, store: Store, { signal }: { readonly signal?: AbortSignal }): Promise<StoreLedger> {
-  const account = new Account(store, (key) => sessions.index.session(key)?.source.path === store.path)
+  const account = new Account(store, (key) => {
+    const source = sessions.index.session(key)?.source
+    return source?.path === store.path && source.kind === store.kind
+  })
   let slab = new Slab(sessions.slabs)
   let taken = 0
   try {
@@ -146,7 +149,7 @@ class Account {
 /** What is wrong with a record, if anything. */
 function check(format: RecordFormat, kind: Kind, key: EntityKey, span: Span): { readonly code: ErrorCode; readonly reason: string } | undefined {
   try {
-    const reading = typed(format, kind, key, parseSpan(span))
+    const reading = typed(format, kind, key, parseSpan(span), span.source.type)
     return 'damage' in reading ? { code: 'CORRUPT_RECORD', reason: reading.damage } : undefined
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
@@ -154,12 +157,12 @@ function check(format: RecordFormat, kind: Kind, key: EntityKey, span: Span): { 
   }
 }
 
-function typed(format: RecordFormat, kind: Kind, key: EntityKey, document: unknown): Reading<unknown> {
+function typed(format: RecordFormat, kind: Kind, key: EntityKey, document: unknown, type: string | undefined): Reading<unknown> {
   switch (kind) {
     case 'session':
       return format.session(document, key as SessionKey, '')
     case 'message':
-      return format.message(document, key as MessageKey)
+      return format.message(document, key as MessageKey, type)
     case 'part':
       return format.part(document, key as PartKey)
     case 'diff':

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { type MessageId, parseMessageId } from '../../src/core/ids.js'
 import { messageKey } from '../../src/core/keys.js'
 import { openSessions } from '../../src/open.js'
-import { openSqliteStore } from '../../src/storage/opencode-sqlite.js'
+import { openSqliteStores } from '../../src/storage/opencode-database.js'
 import { Slab } from '../../src/storage/slab.js'
 import { openSqlite } from '../../src/storage/sqlite-driver.js'
 import { storeError } from '../../src/storage/sqlite-open.js'
@@ -247,7 +247,7 @@ describe('data columns', () => {
       database.prepare("INSERT INTO message VALUES ('m1', 's', 1, NULL, NULL), ('m2', 's', 2, 2, ?)").run(JSON.stringify(SECOND.data))
       database.prepare("INSERT INTO part VALUES ('p1', 'm2', 's', 1, NULL, NULL), ('p2', 'm2', 's', 1, 1, ?)").run('{"type":"text","text":"here"}')
     })
-    await using sessions = await setOf(await openSqliteStore(world.path))
+    await using sessions = await setOf(...(await openSqliteStores(world.path)))
     const result = await runSessionTreeFlow(sessions, { session: keyOf('s') })
     expect(issuesIn(result).map(({ code, reason }) => [code, reason])).toEqual([['CORRUPT_RECORD', 'empty'], ['CORRUPT_RECORD', 'empty']])
     expect(valueOf(result).messages.map(({ key, parts }) => [key.message, parts.map(({ id }) => id)])).toEqual([['m1', []], ['m2', ['p2']]])
@@ -352,7 +352,7 @@ describe('a census of a database', () => {
       database.exec('CREATE TABLE message (id text PRIMARY KEY, data text)')
       database.prepare("INSERT INTO message VALUES ('m', '{}')").run()
     })
-    await using sessions = await setOf(await openSqliteStore(world.path))
+    await using sessions = await setOf(...(await openSqliteStores(world.path)))
     const { total } = await verifyStores(sessions)
     expect(total.ignored + total.damaged).toBeGreaterThan(0)
   })

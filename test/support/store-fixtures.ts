@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../src/core/clock.js'
 import type { Document } from '../../src/core/documents.js'
 import { MemoryStore } from '../../src/storage/memory-store.js'
 import { openFileStore } from '../../src/storage/opencode-files.js'
-import { openSqliteStore } from '../../src/storage/opencode-sqlite.js'
+import { openSqliteStores } from '../../src/storage/opencode-database.js'
 import type { Store } from '../../src/storage/store.js'
 import { type Corpus, type CorpusSession, sessionDocument } from './corpus.js'
 import { openCodeTables, type SchemaName } from './opencode-ddl.js'
@@ -94,7 +94,7 @@ export function sqliteFixture(schema: SchemaName): FixtureMaker {
     }
     const fixture: StoreFixture = {
       path,
-      open: () => openSqliteStore(path),
+      open: () => onlyStore(path),
       write: (place, text, time) => writeRow(writer, place, text, time),
       remove: ({ message, part }) => {
         if (part !== undefined) writer.prepare('DELETE FROM part WHERE id = ?').run(part)
@@ -109,6 +109,13 @@ export function sqliteFixture(schema: SchemaName): FixtureMaker {
     writer.transaction(() => writeMessages(fixture, corpus))()
     return fixture
   }
+}
+
+/** Of a database of one generation. */
+export async function onlyStore(path: string): Promise<Store> {
+  const [store, ...others] = await openSqliteStores(path)
+  if (store === undefined || others.length > 0) throw new Error(`${others.length + 1} stores in ${path}`)
+  return store
 }
 
 function writeMessages(fixture: StoreFixture, corpus: Corpus): void {

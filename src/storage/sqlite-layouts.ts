@@ -1,0 +1,80 @@
+/** Which tables of a database hold sessions, by generation; told by the tables that are there, never by a version. */
+import type { FormatName } from '../core/formats.js'
+import type { PackSource } from './sqlite-pack.js'
+import type { SessionTable } from './sqlite-rows.js'
+import type { StoreKind } from './store.js'
+
+/** The tables of one generation, and how they are asked. */
+export interface Layout {
+  readonly kind: Extract<StoreKind, 'opencode-sqlite' | 'opencode-v2'>
+  readonly format: FormatName
+  readonly session: SessionTable
+  readonly message: 'message' | 'session_message'
+  /** Undefined where parts stand inside their messages. */
+  readonly part: 'part' | undefined
+  readonly todo: 'todo' | undefined
+  /** How messages are packed by id. */
+  readonly pack: PackSource
+  /** What messages are listed by, besides their id. */
+  readonly order: 'time_created' | 'seq'
+  /** Queries for one session whose rows move with its messages and parts. */
+  readonly revision: readonly string[]
+}
+
+/** OpenCode 1.2 to 1.18. */
+const V1: Layout = {
+  kind: 'opencode-sqlite',
+  format: 'v1',
+  session: 'session',
+  message: 'message',
+  part: 'part',
+  todo: 'todo',
+  pack: 'messages',
+  order: 'time_created',
+  revision: [
+    'SELECT count(*), max(time_updated), max(id) FROM message WHERE session_id = ?',
+    'SELECT count(*), max(time_updated) FROM part WHERE session_id = ?',
+  ],
+}
+
+/** OpenCode 2. `seq` is the counter of a session's events: it has gaps, and an answer that is still written keeps its own. */
+const V2: Layout = {
+  kind: 'opencode-v2',
+  format: 'v2',
+  session: 'session_v2',
+  message: 'session_message',
+  part: undefined,
+  todo: undefined,
+  pack: 'session-messages',
+  order: 'seq',
+  revision: ['SELECT max(seq), max(time_updated), count(*) FROM session_message WHERE session_id = ?'],
+}
+
+/** `opencode-next.db` of the versions before 2.0: the rows of V2, its sessions in a table of the old name. */
+const NEXT: Layout = { ...V2, session: 'session' }
+
+/**
+ * The generations that a database holds, the newer first; none when it is another program's. One without tables is new: V1, and empty.
+ * From 1.14 to 1.18 `session_message` exists without being V2, so V2 needs `session_v2` too, or that nothing of V1 is there.
+ */
+export function layoutsIn(tables: ReadonlySet<string>): readonly Layout[] {
+  if (tables.size === 0) return [V1]
+  const rows = ['message', 'part'].some((name) => tables.has(name))
+  const isNext = tables.has('session') && tables.has('session_message') && !tables.has('session_v2') && !rows
+  if (isNext) return [NEXT]
+  const isV1 = rows || tables.has('session')
+  const isV2 = isV1 ? tables.has('session_v2') && tables.has('session_message') : tables.has('session_v2')
+  return [...(isV2 ? [V2] : []), ...(isV1 ? [V1] : [])]
+}
+
+/** What a database is that holds none of them. Names of tables are told, at most these many. */
+const NAMED_TABLES = 5
+
+export function foreignDatabase(tables: ReadonlySet<string>): string {
+  if (tables.has('goose_db_version') && tables.has('sessions') && tables.has('messages')) {
+    return 'a database of the OpenCode that is written in Go (tables sessions, messages, goose_db_version), which is another program'
+  }
+  const names = [...tables].sort()
+  const more = names.length > NAMED_TABLES ? ` and ${names.length - NAMED_TABLES} more` : ''
+  return `a database of another program (tables ${names.slice(0, NAMED_TABLES).join(', ')}${more})`
+}
