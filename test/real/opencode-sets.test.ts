@@ -4,14 +4,18 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issuesOf } from '../../src/core/stage.js'
 import { openSessions } from '../../src/open.js'
+import { openSqliteStores } from '../../src/storage/opencode-database.js'
 import { runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
 import { loadDiffs, loadTodos } from '../../src/tree/loader.js'
 import { planSessionTree } from '../../src/tree/plan.js'
+import { createSessionSet } from '../../src/tree/session-set.js'
+import type { Sessions } from '../../src/tree/sessions.js'
 import type { SessionHydratedTree } from '../../src/tree/types.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { databaseTodos, holdAgainst, readDatabase, readTree, treeTodos } from '../support/independent-reader.js'
+import { readV2Database } from '../support/independent-v2.js'
 import { manifestOf } from '../support/manifest.js'
-import { COUNTS, SETS_ARE_HERE, unpackSets } from '../support/real-sets.js'
+import { COUNTS, SETS_ARE_HERE, unpackSets, V2_COUNTS } from '../support/real-sets.js'
 import { tempFolder } from '../support/temp.js'
 import { valueOf } from '../support/trees.js'
 
@@ -49,15 +53,7 @@ here('the sets of real OpenCode (../shared/data)', () => {
 
     it('streams what the tree flow gives, and plans at the price that is paid', async () => {
       await using set = await openSessions({ data })
-      for await (const result of runSessionFlow(set, { all: true })) {
-        const streamed = valueOf(result)
-        const planned = await planSessionTree(set, { session: streamed.key })
-        expect(issuesOf(planned)).toEqual([])
-        const whole = await runSessionTreeFlow(set, { session: streamed.key })
-        expect(unsigned(valueOf(whole))).toEqual(unsigned(streamed))
-        const [plan, resolve] = whole.reports
-        expect([resolve?.files, resolve?.rows, resolve?.bytes]).toEqual([plan?.files, plan?.rows, plan?.bytes])
-      }
+      for await (const result of runSessionFlow(set, { all: true })) await holdStreamed(set, valueOf(result))
     })
 
     it('gives the todo list and the diffs of every session', async () => {
@@ -76,16 +72,54 @@ here('the sets of real OpenCode (../shared/data)', () => {
     expect(manifestOf(folder.path)).toEqual(before)
   })
 
-  it('reads of a database of both generations what stands in the V1 tables', async () => {
-    await using set = await openSessions({ data: join(folder.path, 'opencode-2.0.26-dual', 'opencode') })
-    const { total } = await verifyStores(set)
-    expect([total.sessions, total.messages, total.parts, total.damaged]).toEqual([1, 4, 10, 0])
+  describe.each(Object.entries(V2_COUNTS))('%s', (name, [sessions, messages, both]) => {
+    const data = join(folder.path, name, 'opencode')
+
+    it('holds what the table says, and nothing is damaged', async () => {
+      await using set = await openSessions({ data })
+      const { stores, total } = await verifyStores(set)
+      expect(stores.map((store) => [store.kind, store.sessions, store.messages, store.parts, store.superseded])).toEqual([
+        ['opencode-v2', sessions, messages, 0, 0],
+        // what V1 holds of it, V2 has taken over
+        ...(both === undefined ? [] : [['opencode-sqlite', 0, 0, 0, both.sessions + both.messages + both.parts]]),
+      ])
+      expect([total.damaged, total.orphans, total.ignored]).toEqual([0, 0, 0])
+      expect(set.issues).toEqual([])
+    })
+
+    it('gives every session as an independent reader does, in the order of seq', async () => {
+      const expected = readV2Database(join(data, 'opencode.db'))
+      expect([expected.size, [...expected.values()].flatMap((session) => session.messages).length]).toEqual([sessions, messages])
+      await using set = await openSessions({ data })
+      for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
+      expect(set.index.stats().sessions).toBe(sessions)
+    })
+
+    it('streams what the tree flow gives, and plans at the price that is paid', async () => {
+      await using set = await openSessions({ data })
+      for await (const result of runSessionFlow(set, { all: true })) await holdStreamed(set, valueOf(result))
+    })
   })
 
-  it('says plainly of a database of OpenCode 2 alone that it is not read', async () => {
-    await expect(openSessions({ data: join(folder.path, 'opencode-2-beta', 'opencode') })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED' })
+  it('gives of a database of both generations what stands in the V1 tables, when that is all that is asked', async () => {
+    const path = join(folder.path, 'opencode-2.0.26-dual', 'opencode', 'opencode.db')
+    const expected = readDatabase(path)
+    expect(expected.size).toBe(1)
+    const [upper, lower] = await openSqliteStores(path)
+    await upper?.[Symbol.asyncDispose]()
+    await using set = await createSessionSet(lower === undefined ? [] : [lower])
+    for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
   })
 })
+
+async function holdStreamed(set: Sessions, streamed: SessionHydratedTree): Promise<void> {
+  const planned = await planSessionTree(set, { session: streamed.key })
+  expect(issuesOf(planned)).toEqual([])
+  const whole = await runSessionTreeFlow(set, { session: streamed.key })
+  expect(unsigned(valueOf(whole))).toEqual(unsigned(streamed))
+  const [plan, resolve] = whole.reports
+  expect([resolve?.files, resolve?.rows, resolve?.bytes]).toEqual([plan?.files, plan?.rows, plan?.bytes])
+}
 
 function unsigned(tree: SessionHydratedTree): unknown {
   return { ...tree, messages: tree.messages.map((node) => ({ ...node, signature: undefined, changed: undefined })) }

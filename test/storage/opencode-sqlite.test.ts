@@ -26,6 +26,12 @@ const [FIRST, SECOND] = SESSION.messages as [CorpusMessage, CorpusMessage]
 const KEY = keyOf(SESSION.id)
 const make = sqliteFixture('1.18')
 
+const GO_OPENCODE = `
+  CREATE TABLE goose_db_version (id integer PRIMARY KEY, version_id integer NOT NULL, is_applied integer NOT NULL, tstamp text);
+  CREATE TABLE sessions (id text PRIMARY KEY, parent_session_id text, title text NOT NULL, message_count integer NOT NULL, cost real NOT NULL, updated_at integer, created_at integer);
+  CREATE TABLE files (id text PRIMARY KEY, session_id text NOT NULL, path text NOT NULL, content text NOT NULL, version text NOT NULL);
+  CREATE TABLE messages (id text PRIMARY KEY, session_id text NOT NULL, role text NOT NULL, parts text NOT NULL DEFAULT '[]', model text);`
+
 /** A folder with a database that is filled by hand. */
 function databaseWith(fill: (database: Database.Database) => void): Disposable & { readonly path: string; readonly database: Database.Database } {
   const folder = tempFolder()
@@ -127,11 +133,17 @@ describe('what is no database of OpenCode 1', () => {
     expect(outcomes).toContain('STORE_DAMAGED')
   })
 
-  it('is unsupported when its tables are of another program, or of OpenCode 2', async () => {
-    using other = databaseWith((database) => database.exec('CREATE TABLE urls (id integer)'))
-    await expect(openSessions({ data: other.path })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED' })
-    using second = databaseWith((database) => database.exec('CREATE TABLE session_v2 (id text); CREATE TABLE session_message (id text)'))
-    await expect(openSessions({ data: second.path })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED', reason: expect.stringContaining('OpenCode 2') })
+  it('is unsupported when its tables are of another program, and says which', async () => {
+    using other = databaseWith((database) => database.exec('CREATE TABLE urls (id integer); CREATE TABLE visits (id integer)'))
+    const reason = 'this is a database of another program (tables urls, visits)'
+    await expect(openSessions({ data: other.path })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED', path: other.path, reason })
+    using many = databaseWith((database) => database.exec([...'gfedcba'].map((name) => `CREATE TABLE ${name} (id integer)`).join(';')))
+    await expect(openSessions({ data: many.path })).rejects.toMatchObject({ reason: 'this is a database of another program (tables a, b, c, d, e and 2 more)' })
+  })
+
+  it('is unsupported when it is of the OpenCode that is written in Go', async () => {
+    using go = databaseWith((database) => database.exec(GO_OPENCODE))
+    await expect(openSessions({ data: go.path })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED', reason: expect.stringContaining('written in Go') })
   })
 
   it('is one issue, and no error, when it stands beside a store that can be read', async () => {

@@ -90,7 +90,7 @@ export function corpusSession(created: number, messages: readonly CorpusMessage[
 const TOOL = { type: 'tool', callID: 'call_1', tool: 'bash', state: { status: 'completed', input: { command: 'ls' }, output: 'a\nb', title: 'ls', metadata: {}, time: { start: 1, end: 2 } } }
 
 /** Everything that the contract looks at: the wrap, a child, hand-made ids, an empty session, unicode, todos, diffs, unknown parts. */
-export function sampleCorpus(): Corpus {
+export function sampleCorpus(): readonly [CorpusSession, CorpusSession, ...CorpusSession[]] {
   const parent = corpusSession(WRAP - 3 * DAY, conversation(WRAP - 3 * DAY + 1000, 5), {
     todos: [
       { content: 'look up', status: 'completed', priority: 'high' },

@@ -23,6 +23,14 @@ export const COUNTS: Readonly<Record<string, readonly [number, number, number, n
   'opencode-sqlite-1.18.33-live-idle': [29, 213, 555, 0, 3, 3],
 }
 
+/** Sessions and messages of OpenCode 2, and what its V1 tables hold of the same sessions. */
+export const V2_COUNTS: Readonly<
+  Record<string, readonly [number, number, both?: { readonly sessions: number; readonly messages: number; readonly parts: number }]>
+> = {
+  'opencode-2.0.26-dual': [2, 14, { sessions: 1, messages: 4, parts: 10 }],
+  'opencode-2-beta': [3, 10],
+}
+
 /** Lays every set out below `folder`, each as `<name>/opencode`. */
 export function unpackSets(folder: string): void {
   execFileSync('bash', [join(SHARED, 'data', 'unpack.sh'), folder], { stdio: 'pipe' })
