@@ -1,6 +1,7 @@
 /** Everything in a V1 database, row by row in pages: records, orphans, and the tables that are left alone and why. */
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { systemCode } from '../core/errors.js'
 import { isSafeId, type MessageId, type PartId, type SessionId } from '../core/ids.js'
 import { type EntityKey, messageKey, partKey, sessionKey } from '../core/keys.js'
 import { openDiffFile } from './diff-files.js'
@@ -42,14 +43,18 @@ export async function* databaseCensus(
   }
   let unsafe = 0
   for (const { kind, sql, read } of tables(schema)) {
+    let met = 0
     for (const page of pages(query, sql)) {
       options.signal?.throwIfAborted()
+      met += page.length
       for (const row of page) {
         const entry = read(row)
         if (entry === undefined) unsafe++
         else yield record(kind, entry.key, entry.data, entry.orphan)
       }
     }
+    const [[count] = []] = met === 0 ? query(`SELECT count(*) FROM ${kind}`) : []
+    if (Number(count ?? 0) > 0) yield { what: 'ignored', reason: 'row without the columns of a record', count: Number(count) }
   }
   if (unsafe > 0) yield { what: 'ignored', reason: 'unsafe id', count: unsafe }
   for (const [table, reason] of Object.entries(LEFT_ALONE)) {
@@ -68,16 +73,18 @@ interface TableReading {
 }
 
 function tables(schema: Schema): readonly TableReading[] {
-  const columns = (kind: RecordKind, text: RowText, idColumn: string): TableReading => ({
+  const columns = (kind: RecordKind, text: RowText, idColumn: string, owned = '1'): TableReading => ({
     kind,
-    sql: `SELECT rowid, ${idColumn}, ${text.columns} FROM ${kind} WHERE rowid > ?`,
-    read: ([, id, ...row]) => (isSafeId(id) ? { key: sessionKey('opencode', id as SessionId), data: text.text(row), orphan: false } : undefined),
+    sql: `SELECT rowid, ${idColumn}, ${owned}, ${text.columns} FROM ${kind} WHERE rowid > ?`,
+    read: ([, id, owner, ...row]) =>
+      isSafeId(id) ? { key: sessionKey('opencode', id as SessionId), data: text.text(row), orphan: owner === 0 } : undefined,
   })
+  const hasSession = (id: string): string => (schema.tables.has('session') ? `EXISTS (SELECT 1 FROM session s WHERE s.id = ${id})` : '0')
   const all: readonly TableReading[] = [
     columns('session', schema.session, 'id'),
     {
       kind: 'message',
-      sql: `SELECT r.rowid, r.session_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM session s WHERE s.id = r.session_id) FROM message r WHERE r.rowid > ?`,
+      sql: `SELECT r.rowid, r.session_id, r.id, CAST(r.data AS BLOB), ${hasSession('r.session_id')} FROM message r WHERE r.rowid > ?`,
       read: ([, session, id, data, owned]) =>
         isSafeId(session) && isSafeId(id)
           ? { key: messageKey(sessionKey('opencode', session as SessionId), id as MessageId), data, orphan: owned === 0 }
@@ -85,8 +92,10 @@ function tables(schema: Schema): readonly TableReading[] {
     },
     {
       kind: 'part',
-      sql: `SELECT r.rowid, m.session_id, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM session s WHERE s.id = m.session_id)
-        FROM part r LEFT JOIN message m ON m.id = r.message_id WHERE r.rowid > ?`,
+      sql: schema.tables.has('message')
+        ? `SELECT r.rowid, m.session_id, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), ${hasSession('m.session_id')}
+          FROM part r LEFT JOIN message m ON m.id = r.message_id WHERE r.rowid > ?`
+        : 'SELECT r.rowid, NULL, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), 0 FROM part r WHERE r.rowid > ?',
       read: ([, owner, session, message, id, data, owned]) => {
         const parent = owner ?? session
         if (!isSafeId(parent) || !isSafeId(message) || !isSafeId(id)) return undefined
@@ -94,7 +103,7 @@ function tables(schema: Schema): readonly TableReading[] {
         return { key, data, orphan: owner === null || owned === 0 }
       },
     },
-    columns('todo', schema.todo, 'session_id'),
+    columns('todo', schema.todo, 'session_id', hasSession('todo.session_id')),
     columns('project', schema.project, 'id'),
   ]
   return all.filter(({ kind }) => schema.tables.has(kind))
@@ -116,7 +125,14 @@ function* diffFiles(path: string, query: Query, slab: () => Slab): Generator<Cen
   const folder = join(storage, 'session_diff')
   if (isJsonTree(storage) || !existsSync(folder)) return
   const sessions = new Set([...query('SELECT id FROM session')].map(([id]) => id))
-  for (const file of readdirSync(folder)) {
+  let files: string[]
+  try {
+    files = readdirSync(folder)
+  } catch (error) {
+    yield { what: 'unreadable', path: folder, reason: `the folder cannot be read (${systemCode(error) ?? String(error)})` }
+    return
+  }
+  for (const file of files) {
     const session = file.replace(/\.json$/, '')
     if (session === file || !isSafeId(session)) {
       yield { what: 'ignored', reason: 'foreign file', count: 1 }

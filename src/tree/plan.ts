@@ -44,7 +44,7 @@ export async function planTree(sessions: Sessions, request: TreeRequest, price: 
   })
   const session = await sessions.locate(request.session)
   try {
-    const { entries, issues } = await sessions.listMessages(session)
+    const { entries, issues } = await sessions.listMessages(session, { anew: request.deep === true })
     const chosen = selectWindow(entries, request, session)
     const draft = price
       ? await priced(sessions, session, chosen, entries, request)
@@ -114,12 +114,16 @@ async function priced(
   const young = sessions.clock.now() - HOT_WINDOW_MS
   const held = new Map<string, string>()
   const looked: { key: MessageKey; created: number }[] = []
+  let unchanged = 0
   for (const { id, created } of chosen) {
     const key = messageKey(entry.key, id)
     const known = request.known?.(key)
     if (known !== undefined) {
       const cold = created < hotFrom && created < young && !known.startsWith(UNSETTLED) && request.deep !== true
-      if (cold) continue
+      if (cold) {
+        unchanged++
+        continue
+      }
       held.set(id, known.startsWith(UNSETTLED) ? known.slice(UNSETTLED.length) : known)
     }
     looked.push({ key, created })
@@ -141,9 +145,10 @@ async function priced(
     }
     const partReads = (parts.entries[at] ?? []).map(({ id, price }): Read => ({ kind: 'part', key: partKey(key, id), ...(price && { price }) }))
     const planned = plannedMessage(key, created, price, partReads)
-    if (held.get(key.message) !== planned.signature) messages.push(planned)
+    if (held.get(key.message) === planned.signature) unchanged++
+    else messages.push(planned)
   }
-  return { messages, unchanged: chosen.length - messages.length, issues }
+  return { messages, unchanged, issues }
 }
 
 function plannedMessage(key: MessageKey, created: number, price: Price, parts: readonly Read[]): PlannedMessage {

@@ -37,7 +37,12 @@ export function usageIn(record: { readonly cost?: unknown; readonly tokens?: unk
   const { input, output, reasoning } = tokens
   return {
     cost: count(record.cost),
-    tokens: { input: count(input), output: count(output), reasoning: count(reasoning), cache: { read: count(cache.read), write: count(cache.write) } },
+    tokens: {
+      input: count(input),
+      output: count(output),
+      reasoning: count(reasoning),
+      cache: { read: count(cache.read), write: count(cache.write) },
+    },
   }
 }
 

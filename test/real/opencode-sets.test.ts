@@ -13,7 +13,7 @@ import { databaseTodos, holdAgainst, readDatabase, readTree, treeTodos } from '.
 import { manifestOf } from '../support/manifest.js'
 import { COUNTS, SETS_ARE_HERE, unpackSets } from '../support/real-sets.js'
 import { tempFolder } from '../support/temp.js'
-import { valueOf } from '../support/trees.js'
+import { resultOf } from '../support/trees.js'
 
 const here = SETS_ARE_HERE ? describe : describe.skip
 const folder = tempFolder()
@@ -35,7 +35,18 @@ here('the sets of real OpenCode (../shared/data)', () => {
       const { stores, total } = await verifyStores(set)
       expect(stores.length).toBe(1)
       expect(stores.flatMap((store) => store.damaged)).toEqual([])
-      expect({ ...total, projects: 0, ignored: 0 }).toEqual({ sessions, messages, parts, orphans, todos, diffs, projects: 0, superseded: 0, ignored: 0, damaged: 0 })
+      expect({ ...total, projects: 0, ignored: 0 }).toEqual({
+        sessions,
+        messages,
+        parts,
+        orphans,
+        todos,
+        diffs,
+        projects: 0,
+        superseded: 0,
+        ignored: 0,
+        damaged: 0,
+      })
       expect(set.issues).toEqual([])
     })
 
@@ -50,11 +61,11 @@ here('the sets of real OpenCode (../shared/data)', () => {
     it('streams what the tree flow gives, and plans at the price that is paid', async () => {
       await using set = await openSessions({ data })
       for await (const result of runSessionFlow(set, { all: true })) {
-        const streamed = valueOf(result)
+        const streamed = resultOf(result)
         const planned = await planSessionTree(set, { session: streamed.key })
         expect(issuesOf(planned)).toEqual([])
         const whole = await runSessionTreeFlow(set, { session: streamed.key })
-        expect(unsigned(valueOf(whole))).toEqual(unsigned(streamed))
+        expect(unsigned(resultOf(whole))).toEqual(unsigned(streamed))
         const [plan, resolve] = whole.reports
         expect([resolve?.files, resolve?.rows, resolve?.bytes]).toEqual([plan?.files, plan?.rows, plan?.bytes])
       }

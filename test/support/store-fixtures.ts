@@ -145,7 +145,9 @@ const UPSERT_TAIL = 'ON CONFLICT (id) DO UPDATE SET data = excluded.data, time_u
 
 function writeRow(writer: Database.Database, { session, message, part }: RecordPlace, text: string, time: number): void {
   if (part === undefined) {
-    writer.prepare(`INSERT INTO message (id, session_id, time_created, time_updated, data) VALUES (?, ?, ?, ?, ?) ${UPSERT_TAIL}`).run(message, session, time, time, text)
+    writer
+      .prepare(`INSERT INTO message (id, session_id, time_created, time_updated, data) VALUES (?, ?, ?, ?, ?) ${UPSERT_TAIL}`)
+      .run(message, session, time, time, text)
     return
   }
   const sql = `INSERT INTO part (id, message_id, session_id, time_created, time_updated, data) VALUES (?, ?, ?, ?, ?, ?) ${UPSERT_TAIL}`
