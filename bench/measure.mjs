@@ -12,7 +12,13 @@ export function runOnce([script, ...options]) {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   if (run.status !== 0) throw new Error(`${script} ${options.join(' ')} ended with ${run.status ?? run.signal}`)
-  return Object.assign({}, ...run.stdout.trim().split('\n').map((line) => JSON.parse(line)))
+  return Object.assign(
+    {},
+    ...run.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+  )
 }
 
 /** A B A B ...: `runs` figures of each side after one pair that is discarded. `before` is called ahead of every process. */

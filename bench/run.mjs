@@ -24,10 +24,13 @@ function main() {
   if (rows.length === 0) throw new Error(`--only must be one of: ${ROWS.map(({ name }) => name).join(', ')}`)
   const machine = describeMachine()
   console.log(`${machine.node}, ${machine.cpu}, ${machine.kernel}; reference op ${machine.referenceMs.toFixed(1)} ms`)
-  console.log(`median of ${runs} after one discarded, [lowest-highest]; baseline of JSON rows: naive-reader.mjs, of database rows: ${databaseBaseline()}`)
+  console.log(
+    `median of ${runs} after one discarded, [lowest-highest]; baseline of JSON rows: naive-reader.mjs, of database rows: ${databaseBaseline()}`,
+  )
   console.log(header())
   const results = rows.map((row) => measured(row, runs))
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ machine, runs, databaseBaseline: databaseBaseline(), results }, null, 2)}\n`)
+  if (options.json !== undefined)
+    writeFileSync(options.json, `${JSON.stringify({ machine, runs, databaseBaseline: databaseBaseline(), results }, null, 2)}\n`)
   const missed = results.flatMap(({ verdicts = [] }) => verdicts.filter(({ met }) => !met))
   if (options.check && missed.length > 0) process.exitCode = 1
 }
@@ -36,7 +39,13 @@ function measured(row, runs) {
   const { name, title } = row
   try {
     const figures = row.run(runs)
-    const result = { name, title, ...figures, verdicts: verdicts(row.targets, figures), ...(name === 'read-json' && { floor: readFloor(corpus('main').json) }) }
+    const result = {
+      name,
+      title,
+      ...figures,
+      verdicts: verdicts(row.targets, figures),
+      ...(name === 'read-json' && { floor: readFloor(corpus('main').json) }),
+    }
     console.log(line(result))
     return result
   } catch (error) {

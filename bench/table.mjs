@@ -40,7 +40,8 @@ function* notes({ name, openMs, measured, floor }) {
   if (name.startsWith('one-')) yield note(`with the index open: ${(measured.median - openMs).toFixed(1)} ms; opening it: ${openMs.toFixed(1)} ms`)
   if (name.startsWith('tail-')) yield note('left the session of 50 messages, right the one of 5,000')
   if (floor?.skipped !== undefined) yield note(`C floor skipped: ${floor.skipped}`)
-  else if (floor !== undefined) yield note(`C floor (open, read, close of ${floor.files} files): ${floor.ms.toFixed(0)} ms, ${floor.microsecondsPerFile} us per file`)
+  else if (floor !== undefined)
+    yield note(`C floor (open, read, close of ${floor.files} files): ${floor.ms.toFixed(0)} ms, ${floor.microsecondsPerFile} us per file`)
 }
 
 function note(text) {

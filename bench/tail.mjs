@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { encodeKey, openSessions, runSessionTreeFlow } from '../dist/index.js'
+import { openSessions, runSessionTreeFlow } from '../dist/index.js'
 import { openSqlite } from '../dist/storage/sqlite-driver.js'
 import { spread } from './measure.mjs'
 
@@ -19,7 +19,7 @@ writer.clear()
 const sessions = await openSessions({ data })
 const [{ key }] = sessions.index.sessionsByTime()
 const signatures = new Map()
-const request = { session: key, known: (message) => signatures.get(encodeKey(message)) }
+const request = { session: key, known: (key) => signatures.get(key.message) }
 const { messages } = await readTail()
 const newest = messages.at(-1).message.time.created
 const [store] = sessions.stores
@@ -45,7 +45,7 @@ console.log(JSON.stringify({ layout, messages: messages.length, ms: spread(times
 async function readTail() {
   const result = await runSessionTreeFlow(sessions, request)
   if (result.status !== 'ok') throw new Error(`${result.status}: ${JSON.stringify(result.issues ?? result.error)}`)
-  for (const node of result.value.messages) signatures.set(encodeKey(node.key), node.signature)
+  for (const node of result.value.messages) signatures.set(node.key.message, node.signature)
   const [resolved] = result.reports.filter(({ stage }) => stage === 'resolve')
   return { messages: result.value.messages, opened: resolved.records, bytes: resolved.bytes }
 }
@@ -64,7 +64,10 @@ function records(session, time, round) {
     ids,
     message,
     part,
-    whole: { message: { id: ids.message, sessionID: session, ...message }, part: { id: ids.part, sessionID: session, messageID: ids.message, ...part } },
+    whole: {
+      message: { id: ids.message, sessionID: session, ...message },
+      part: { id: ids.part, sessionID: session, messageID: ids.message, ...part },
+    },
   }
 }
 

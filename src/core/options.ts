@@ -5,7 +5,7 @@ import { StorageError } from './errors.js'
 export function withDefaults<T extends object>(defaults: T, given: { readonly [K in keyof T]?: T[K] | undefined }): Readonly<T> {
   const set: Partial<T> = {}
   for (const name of Object.keys(given) as (keyof T & string)[]) {
-    if (!(name in defaults)) throw new StorageError('INVALID_OPTION', { reason: `there is no option "${name}"` })
+    if (!Object.hasOwn(defaults, name)) throw new StorageError('INVALID_OPTION', { reason: `there is no option "${name}"` })
     if (given[name] !== undefined) set[name] = given[name]
   }
   return Object.freeze({ ...defaults, ...set })

@@ -169,29 +169,29 @@ export interface Tokens {
   readonly cache: { readonly read: number; readonly write: number }
 }
 
-const SHAPES: Readonly<Record<KnownPart['type'], Shape>> = {
-  text: { text: 'string' },
-  reasoning: { text: 'string' },
-  tool: { tool: 'string', state: 'object' },
-  file: { mime: 'string', url: 'string' },
-  'step-start': {},
-  'step-finish': {},
-  snapshot: { snapshot: 'string' },
-  patch: { hash: 'string', files: 'array' },
-  agent: { name: 'string' },
-  subtask: { prompt: 'string' },
-  retry: { attempt: 'number' },
-  compaction: {},
-}
+const KINDS: ReadonlyMap<string, Shape> = new Map<KnownPart['type'], Shape>([
+  ['text', { text: 'string' }],
+  ['reasoning', { text: 'string' }],
+  ['tool', { tool: 'string', state: 'object' }],
+  ['file', { mime: 'string', url: 'string' }],
+  ['step-start', {}],
+  ['step-finish', {}],
+  ['snapshot', { snapshot: 'string' }],
+  ['patch', { hash: 'string', files: 'array' }],
+  ['agent', { name: 'string' }],
+  ['subtask', { prompt: 'string' }],
+  ['retry', { attempt: 'number' }],
+  ['compaction', {}],
+])
 
-const STATE_SHAPES: Readonly<Record<ToolState['status'], Shape>> = {
-  pending: {},
-  running: {},
-  completed: { output: 'string' },
-  error: { error: 'string' },
-}
+const STATES: ReadonlyMap<unknown, Shape> = new Map<ToolState['status'], Shape>([
+  ['pending', {}],
+  ['running', {}],
+  ['completed', { output: 'string' }],
+  ['error', { error: 'string' }],
+])
 
-export const PART_KINDS: readonly PartKind[] = [...(Object.keys(SHAPES) as KnownPart['type'][]), 'unknown']
+export const PART_KINDS: readonly PartKind[] = [...(KINDS.keys() as Iterable<KnownPart['type']>), 'unknown']
 
 /** Types a parsed document as a part. The document becomes the part: its ids are set from the key, which is who it is. */
 export function toPart(document: unknown, key: PartKey): Reading<Part> {
@@ -209,15 +209,16 @@ export function toPart(document: unknown, key: PartKey): Reading<Part> {
 /** undefined: a known part; '': a kind that is not known; else: what is wrong with a known kind. */
 function oddity(document: Document): string | undefined {
   const kind = document.type as string
-  if (!Object.hasOwn(SHAPES, kind)) return ''
-  const missing = missingField(document, SHAPES[kind as KnownPart['type']])
+  const fields = KINDS.get(kind)
+  if (fields === undefined) return ''
+  const missing = missingField(document, fields)
   if (missing !== undefined) return `a ${kind} part without its ${missing}`
   return kind === 'tool' ? stateOddity(document.state as Document) : undefined
 }
 
 function stateOddity(state: Document): string | undefined {
-  const status = state.status
-  if (typeof status !== 'string' || !Object.hasOwn(STATE_SHAPES, status)) return `a tool part in the unknown state ${JSON.stringify(status)}`
-  const missing = missingField(state, STATE_SHAPES[status as ToolState['status']])
-  return missing === undefined ? undefined : `a ${status} tool part without its ${missing}`
+  const fields = STATES.get(state.status)
+  if (fields === undefined) return `a tool part in the unknown state ${JSON.stringify(state.status)}`
+  const missing = missingField(state, fields)
+  return missing === undefined ? undefined : `a ${state.status} tool part without its ${missing}`
 }

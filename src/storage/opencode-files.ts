@@ -61,18 +61,16 @@ class FileStore implements Store {
   async messages(session: SessionKey, options: { readonly previous?: readonly MessageEntry[] | undefined } = {}): Promise<Listing<MessageEntry>> {
     const folder = join(this.path, 'message', session.session)
     const issues: StageIssue[] = []
-    const names = readableNames(folder, session, issues)
-    const held = new Map(options.previous?.map((entry) => [entry.id as string, entry]))
-    const fresh = names.filter((name) => !held.has(name))
-    if (fresh.length === 0 && names.length === held.size) return listing(options.previous ?? [], issues)
+    const previous = options.previous ?? []
+    const [held, names] = sinceListed(previous, readableNames(folder, session, issues))
+    if (names.length === 0 && held.length === previous.length) return listing(previous, issues)
     const near = this.#sessions.get(session.session)?.record?.time.created || this.#clock.now()
-    const entryOf = (name: string): MessageEntry => {
+    const fresh = names.map((name): MessageEntry => {
       const created = idTime(name, near) ?? (this.#price(join(folder, `${name}.json`))?.changed || near)
       return { id: name as MessageId, created }
-    }
-    const entries = names.map((name) => held.get(name) ?? entryOf(name))
+    })
     return listing(
-      entries.sort((a, b) => a.created - b.created || compareText(a.id, b.id)),
+      [...held, ...fresh].sort((a, b) => a.created - b.created || compareText(a.id, b.id)),
       issues,
     )
   }
@@ -250,6 +248,15 @@ function readableNames(path: string, key: EntityKey | undefined, issues: StageIs
     issues.push({ code: 'UNREADABLE_RECORD', ...(key && { key }), path, reason: `the folder cannot be read (${systemCode(error) ?? String(error)})` })
     return []
   }
+}
+
+/** Which of the previous entries are still there, and which names are new. */
+function sinceListed(previous: readonly MessageEntry[], names: readonly string[]): readonly [readonly MessageEntry[], readonly string[]] {
+  // Folders are listed in the order of the names, which is that of time but for a wrap: then the new ones are the last.
+  if (previous.every(({ id }, at) => id === names[at])) return [previous, names.slice(previous.length)]
+  const left = new Set(names)
+  const held = previous.filter(({ id }) => left.delete(id))
+  return [held, [...left]]
 }
 
 function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {

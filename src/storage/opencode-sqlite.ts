@@ -12,13 +12,14 @@ import { toSession } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import { openDiffFile, priceDiffFile } from './diff-files.js'
 import { fingerprint } from './fingerprint.js'
-import { type Generation, rowGeneration, textGeneration } from './generation.js'
+import { rowGeneration, textGeneration } from './generation.js'
 import { Slab } from './slab.js'
 import { parseSpan, SlabSpan, type SpanSource } from './span.js'
 import { databaseCensus } from './sqlite-census.js'
 import type { SqliteConnection } from './sqlite-connection.js'
 import type { SqlRow } from './sqlite-driver.js'
 import type { Layout } from './sqlite-layouts.js'
+import { eachRow } from './sqlite-pack.js'
 import type { RowText } from './sqlite-rows.js'
 import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
 
@@ -115,11 +116,13 @@ export class SqliteStore implements Store {
       const table = this.#layout[leaf]
       const ids = reads.flatMap(({ kind, key }) => (kind === leaf ? [idOf(key)] : []))
       if (table === undefined || ids.length === 0) continue
-      const sql = `SELECT r.id, r.time_updated, octet_length(r.data) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
-      for (const [id, updated, bytes] of this.#connection.all(sql, JSON.stringify(ids))) rows.set(`${leaf}/${id}`, rowPrice(updated, bytes))
+      const parent = leaf === 'message' ? 'session_id' : 'message_id'
+      const sql = `SELECT r.id, r.${parent}, r.time_updated, octet_length(r.data) FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
+      for (const [id, owner, updated, bytes] of this.#connection.all(sql, JSON.stringify(ids)))
+        rows.set(`${leaf}/${owner}/${id}`, rowPrice(updated, bytes))
     }
     return reads.map(({ kind, key }) => {
-      if (kind === 'message' || kind === 'part') return rows.get(`${kind}/${idOf(key)}`)
+      if (kind === 'message' || kind === 'part') return rows.get(`${kind}/${key.kind === 'part' ? key.message : key.session}/${idOf(key)}`)
       if (kind === 'diff') return priceDiffFile(this.#diffPath(key.session), this.work)
       const text = this.#columnsText(kind, key.session)
       return text === undefined ? undefined : { generation: textGeneration(text), bytes: Buffer.byteLength(text), changed: this.#timeOf(key) }
@@ -128,22 +131,8 @@ export class SqliteStore implements Store {
 
   async open(reads: readonly Read[], slab: Slab): Promise<readonly Leaf[]> {
     const leaves = new Map<Read, Leaf>()
-    for (const kind of ['message', 'part'] as const) {
-      const table = this.#layout[kind]
-      if (table === undefined) continue
-      const wanted = reads.filter((read) => read.kind === kind)
-      const ids = wanted.map(({ key }) => idOf(key))
-      for (const { rows, bytes } of this.#connection.pack(kind === 'part' ? 'parts' : this.#layout.pack, ids)) {
-        slab.adopt(bytes)
-        let start = 0
-        for (const [at, , length, updated, type] of rows) {
-          const size = length ?? 0
-          const read = wanted[at]
-          if (read !== undefined) leaves.set(read, this.#rowLeaf(read, this.#source(table, type), rowGeneration(updated, size), slab, start, size))
-          start += size
-        }
-      }
-    }
+    this.#openRows('message', reads, slab, leaves)
+    this.#openRows('part', reads, slab, leaves)
     return reads.map((read) => leaves.get(read) ?? this.#openOther(read, slab))
   }
 
@@ -152,21 +141,16 @@ export class SqliteStore implements Store {
     const issues: StageIssue[] = []
     const lists = messages.map((): PartLeaf[] => [])
     const source = this.#source(this.#layout.part, undefined)
-    for (const { rows, bytes } of this.#connection.pack(
-      'parts-of-messages',
-      messages.map(({ message }) => message),
-    )) {
-      slab.adopt(bytes)
-      let start = 0
-      for (const [at, id, length] of rows) {
-        const size = length ?? 0
+    const ids = messages.map(({ message }) => message)
+    for (const pack of this.#connection.pack('parts-of-messages', ids)) {
+      slab.adopt(pack.bytes)
+      eachRow(pack, (at, row, start, length) => {
         const owner = messages[at]
-        if (owner !== undefined && this.#isSafe(id, 'part', issues)) {
-          const key = partKey(owner, id as PartId)
-          lists[at]?.push({ key, leaf: { span: new SlabSpan(key, source, undefined, slab, start, size) } })
-        }
-        start += size
-      }
+        const id = pack.ids[row]
+        if (owner === undefined || !this.#isSafe(id, 'part', issues)) return
+        const key = partKey(owner, id as PartId)
+        lists[at]?.push({ key, leaf: { span: new SlabSpan(key, source, undefined, slab, start, length) } })
+      })
     }
     const near = this.#timeOf(session)
     return listing(
@@ -206,21 +190,39 @@ export class SqliteStore implements Store {
 
   #messageListing(rows: readonly SqlRow[], previous: readonly MessageEntry[]): Listing<MessageEntry> {
     const issues: StageIssue[] = []
-    const entries = rows.flatMap(([id, created, seq]): MessageEntry[] => {
-      if (!this.#isSafe(id, this.#layout.message, issues)) return []
-      return [{ id: id as MessageId, created: Number(created), ...(seq !== undefined && { order: Number(seq) }) }]
-    })
+    const entries: MessageEntry[] = []
+    for (const [id, time, seq] of rows) {
+      if (!this.#isSafe(id, this.#layout.message, issues)) continue
+      const created = Number(time)
+      entries.push(seq === undefined ? { id: id as MessageId, created } : { id: id as MessageId, created, order: Number(seq) })
+    }
     return listing(previous.length === 0 ? entries : [...previous, ...entries], issues)
   }
 
-  #isSafe(id: unknown, table: string, issues: StageIssue[]): boolean {
+  #isSafe(id: unknown, table: string, issues: StageIssue[]): id is string {
     if (isSafeId(id)) return true
     issues.push({ code: 'INVALID_ID', path: this.path, reason: `a row of ${table} has the unsafe id ${JSON.stringify(id)}` })
     return false
   }
 
-  #rowLeaf(read: Read, source: SpanSource, generation: Generation, slab: Slab, start: number, length: number): Leaf {
-    if (read.price !== undefined && read.price.generation !== generation) return { issue: this.#stale(read.key, 'rewritten') }
+  #openRows(leaf: 'message' | 'part', reads: readonly Read[], slab: Slab, leaves: Map<Read, Leaf>): void {
+    const table = this.#layout[leaf]
+    if (table === undefined) return
+    const wanted = reads.filter(({ kind }) => kind === leaf)
+    const ids = wanted.map(({ key }) => idOf(key))
+    for (const pack of this.#connection.pack(leaf === 'part' ? 'parts' : this.#layout.pack, ids)) {
+      slab.adopt(pack.bytes)
+      eachRow(pack, (at, row, start, length) => {
+        const read = wanted[at]
+        const source = this.#source(table, pack.types?.[row])
+        if (read !== undefined) leaves.set(read, this.#rowLeaf(read, source, Number(pack.updated[row]), slab, start, length))
+      })
+    }
+  }
+
+  #rowLeaf(read: Read, source: SpanSource, updated: number, slab: Slab, start: number, length: number): Leaf {
+    const generation = read.price && rowGeneration(updated, length)
+    if (read.price?.generation !== generation) return { issue: this.#stale(read.key, 'rewritten') }
     return { span: new SlabSpan(read.key, source, generation, slab, start, length) }
   }
 
@@ -230,8 +232,8 @@ export class SqliteStore implements Store {
     if (kind === 'diff') return openDiffFile(this.#diffPath(key.session), key, price, slab, this.work)
     const text = kind === 'session' || kind === 'todo' ? this.#columnsText(kind, key.session) : undefined
     if (text === undefined) return { issue: this.#stale(key, 'removed') }
-    const generation = textGeneration(text)
-    if (price !== undefined && price.generation !== generation) return { issue: this.#stale(key, 'rewritten') }
+    const generation = price && textGeneration(text)
+    if (price?.generation !== generation) return { issue: this.#stale(key, 'rewritten') }
     const bytes = Buffer.from(text)
     const start = slab.append(bytes)
     this.work.bytes += bytes.length

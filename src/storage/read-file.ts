@@ -1,9 +1,12 @@
 /** Whole files into a slab: open, read, close; no promise, no string, no allocation per file. */
-import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import type { Slab } from './slab.js'
 
 /** Nine of ten part files are under 4 KB; what is left of a chunk below this is not worth a second read call. */
 const ROOM = 2 ** 16
+
+/** Opening a named pipe would wait for a writer for ever; this way it is an empty file. */
+const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 /**
  * Reads a file behind `slab.used` and returns its length; the caller takes the bytes by moving `slab.used`.
@@ -11,7 +14,7 @@ const ROOM = 2 ** 16
  * @throws the system's error
  */
 export function readInto(slab: Slab, path: string, seen?: (stat: Stats) => void): number {
-  const fd = openSync(path, 'r')
+  const fd = openSync(path, READ)
   try {
     slab.reserve(ROOM)
     let length = readSync(fd, slab.chunk, slab.used, slab.chunk.length - slab.used, null)

@@ -1,6 +1,7 @@
 /** Everything in a database that is one generation's, row by row in pages: records, orphans, and the tables that are left alone and why. */
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { systemCode } from '../core/errors.js'
 import { isSafeId, type MessageId, type PartId, type SessionId } from '../core/ids.js'
 import { type EntityKey, messageKey, partKey, sessionKey } from '../core/keys.js'
 import { openDiffFile } from './diff-files.js'
@@ -54,14 +55,18 @@ export async function* databaseCensus(
   const layouts = layoutsIn(schema.tables)
   let unsafe = 0
   for (const { kind, table, sql, read } of readings(schema, layout, layouts[0]?.kind === layout.kind)) {
+    let met = 0
     for (const page of pages(connection, sql)) {
       options.signal?.throwIfAborted()
+      met += page.length
       for (const row of page) {
         const found = read(row)
         if (found === undefined) unsafe++
         else yield recordEntry(kind, { path, table, ...(found.type !== undefined && { type: found.type }) }, found, slab())
       }
     }
+    const [[count] = []] = met === 0 ? connection.all(`SELECT count(*) FROM ${table}`) : []
+    if (Number(count ?? 0) > 0) yield { what: 'ignored', reason: 'row without the columns of a record', count: Number(count) }
   }
   if (unsafe > 0) yield { what: 'ignored', reason: 'unsafe id', count: unsafe }
   if (layouts[0]?.kind === layout.kind) yield* leftAlone(connection, layouts)
@@ -99,47 +104,52 @@ interface TableReading {
 }
 
 function readings(schema: Schema, layout: Layout, withShared: boolean): readonly TableReading[] {
-  const { session, message, todo } = layout
+  const { session, message, part, todo } = layout
+  const hasSession = (id: string): string => (schema.tables.has(session) ? `EXISTS (SELECT 1 FROM ${session} s WHERE s.id = ${id})` : '0')
   const all = [
-    columnsReading('session', session, schema.session[session].whole, 'id'),
-    messageReading(session, message),
-    ...(layout.part === undefined ? [] : [partReading(session, message)]),
-    ...(todo === undefined ? [] : [columnsReading('todo', todo, schema.todo, 'session_id')]),
-    ...(withShared ? [columnsReading('project', 'project', schema.project, 'id')] : []),
+    columnsReading('session', session, schema.session[session].whole, 'id', '1'),
+    messageReading(message, hasSession('r.session_id')),
+    ...(part === undefined ? [] : [partReading(schema.tables.has(message) ? message : undefined, hasSession('m.session_id'))]),
+    ...(todo === undefined ? [] : [columnsReading('todo', todo, schema.todo, 'session_id', hasSession('r.session_id'))]),
+    ...(withShared ? [columnsReading('project', 'project', schema.project, 'id', '1')] : []),
   ]
   return all.filter(({ table }) => schema.tables.has(table))
 }
 
-function columnsReading(kind: RecordKind, table: string, { columns, text }: RowText, idColumn: string): TableReading {
+/** `owned` is 0 where the row's session is not there. */
+function columnsReading(kind: RecordKind, table: string, { columns, text }: RowText, idColumn: string, owned: string): TableReading {
   return {
     kind,
     table,
-    sql: `SELECT r.rowid, r.${idColumn}, ${columns} FROM ${table} r WHERE r.rowid > ?`,
-    read: ([, id, ...row]) => (isSafeId(id) ? { key: sessionKey('opencode', id as SessionId), data: text(row), orphan: false } : undefined),
+    sql: `SELECT r.rowid, r.${idColumn}, ${owned}, ${columns} FROM ${table} r WHERE r.rowid > ?`,
+    read: ([, id, owner, ...row]) =>
+      isSafeId(id) ? { key: sessionKey('opencode', id as SessionId), data: text(row), orphan: owner === 0 } : undefined,
   }
 }
 
-function messageReading(session: string, table: Layout['message']): TableReading {
+function messageReading(table: Layout['message'], owned: string): TableReading {
   const type = table === 'session_message' ? 'CAST(r.type AS TEXT)' : 'NULL'
   return {
     kind: 'message',
     table,
-    sql: `SELECT r.rowid, r.session_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM ${session} s WHERE s.id = r.session_id), ${type}
-      FROM ${table} r WHERE r.rowid > ?`,
-    read: ([, owner, id, data, owned, type]) => {
-      if (!isSafeId(owner) || !isSafeId(id)) return undefined
-      const key = messageKey(sessionKey('opencode', owner as SessionId), id as MessageId)
-      return { key, data, orphan: owned === 0, ...(typeof type === 'string' && { type }) }
+    sql: `SELECT r.rowid, r.session_id, r.id, CAST(r.data AS BLOB), ${owned}, ${type} FROM ${table} r WHERE r.rowid > ?`,
+    read: ([, session, id, data, owner, type]) => {
+      if (!isSafeId(session) || !isSafeId(id)) return undefined
+      const key = messageKey(sessionKey('opencode', session as SessionId), id as MessageId)
+      return { key, data, orphan: owner === 0, ...(typeof type === 'string' && { type }) }
     },
   }
 }
 
-function partReading(session: string, message: string): TableReading {
+function partReading(message: string | undefined, owned: string): TableReading {
   return {
     kind: 'part',
     table: 'part',
-    sql: `SELECT r.rowid, m.session_id, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), EXISTS (SELECT 1 FROM ${session} s WHERE s.id = m.session_id)
-      FROM part r LEFT JOIN ${message} m ON m.id = r.message_id WHERE r.rowid > ?`,
+    sql:
+      message === undefined
+        ? 'SELECT r.rowid, NULL, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), 0 FROM part r WHERE r.rowid > ?'
+        : `SELECT r.rowid, m.session_id, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB), ${owned}
+          FROM part r LEFT JOIN ${message} m ON m.id = r.message_id WHERE r.rowid > ?`,
     read: ([, owner, session, message, id, data, owned]) => {
       const parent = owner ?? session
       if (!isSafeId(parent) || !isSafeId(message) || !isSafeId(id)) return undefined
@@ -165,7 +175,14 @@ function* diffFiles(connection: SqliteConnection, layout: Layout, slab: () => Sl
   const folder = join(storage, 'session_diff')
   if (isJsonTree(storage) || !existsSync(folder)) return
   const sessions = new Set(connection.all(`SELECT id FROM ${layout.session}`).map(([id]) => id))
-  for (const file of readdirSync(folder)) {
+  let files: string[]
+  try {
+    files = readdirSync(folder)
+  } catch (error) {
+    yield { what: 'unreadable', path: folder, reason: `the folder cannot be read (${systemCode(error) ?? String(error)})` }
+    return
+  }
+  for (const file of files) {
     const session = file.replace(/\.json$/, '')
     if (session === file || !isSafeId(session)) {
       yield { what: 'ignored', reason: 'foreign file', count: 1 }

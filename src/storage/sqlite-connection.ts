@@ -40,8 +40,8 @@ export class SqliteConnection implements Disposable {
   /** Messages or parts with their data, packed. */
   pack(source: PackSource, ids: readonly string[]): readonly PackedRows[] {
     const packs = packRows((sql, ...parameters) => this.#run(sql, parameters), source, ids)
-    for (const { rows, bytes } of packs) {
-      this.work.rows += rows.length
+    for (const { at, bytes } of packs) {
+      this.work.rows += at.length
       this.work.bytes += bytes.length
     }
     return packs

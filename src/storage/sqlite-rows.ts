@@ -1,7 +1,7 @@
 /**
  * Rows of OpenCode's tables as documents in the V1 shape. Messages and parts carry theirs in `data`;
  * sessions and todos are columns, whose document is put together here as JSON text: nothing is parsed.
- * Every version has other columns (1.2.1 has 18 in `session`, 1.18 has 33, `session_v2` has 36, upgraded ones in another order),
+ * Every version has other columns (1.2.1 has 18 in `session`, 1.18 has 29, `session_v2` has 36, upgraded ones in another order),
  * so all are named and probed.
  */
 import type { SqliteDatabase, SqlRow, SqlValue } from './sqlite-driver.js'
@@ -122,22 +122,41 @@ function rowText(fields: readonly ColumnField[]): RowText {
   // A JSON column that is no JSON would damage the whole document, so it goes in as a string.
   const select = ({ column, json }: ColumnField): string =>
     json === true ? `CASE WHEN "${column}" IS NULL OR json_valid("${column}") THEN "${column}" ELSE json_quote("${column}") END` : `"${column}"`
-  return { columns: fields.map(select).join(', ') || 'NULL', text: (row) => objectText(fields, row, 0) }
+  const members = membersOf(fields, 0, 0)
+  return { columns: fields.map(select).join(', ') || 'NULL', text: (row) => objectText(members, row) }
 }
 
-/** The fields of one object, nested ones grouped as they stand together; NULL leaves its field out, as OpenCode does. */
-function objectText(fields: readonly ColumnField[], row: SqlRow, depth: number, from = 0): string {
-  const members: string[] = []
+/** A member of a document: the value of the column at a place, or an object of members. */
+type Member = { readonly name: string } & (
+  | { readonly at: number; readonly json: boolean; readonly members?: undefined }
+  | { readonly members: readonly Member[] }
+)
+
+/** The members of one object; nested ones are grouped as they stand together. `first` is the place of the first column. */
+function membersOf(fields: readonly ColumnField[], depth: number, first: number): readonly Member[] {
+  const members: Member[] = []
   for (let at = 0; at < fields.length; ) {
-    const name = fields[at]?.field[depth] ?? ''
+    const field = fields[at]?.field ?? []
+    const name = field[depth] ?? ''
     let end = at + 1
     while (fields[end]?.field[depth] === name) end++
-    const nested = fields[at]?.field.length !== depth + 1
-    const text = nested ? objectText(fields.slice(at, end), row, depth + 1, from + at) : valueText(row[from + at], fields[at]?.json === true)
-    if (text !== undefined && text !== '{}') members.push(`${JSON.stringify(name)}:${text}`)
+    const nested = field.length !== depth + 1
+    members.push(
+      nested ? { name, members: membersOf(fields.slice(at, end), depth + 1, first + at) } : { name, at: first + at, json: fields[at]?.json === true },
+    )
     at = end
   }
-  return `{${members.join(',')}}`
+  return members
+}
+
+/** NULL leaves its member out, as OpenCode does. */
+function objectText(members: readonly Member[], row: SqlRow): string {
+  let text = ''
+  for (const member of members) {
+    const value = member.members === undefined ? valueText(row[member.at], member.json) : objectText(member.members, row)
+    if (value !== undefined && value !== '{}') text += `${text === '' ? '' : ','}"${member.name}":${value}`
+  }
+  return `{${text}}`
 }
 
 function valueText(value: SqlValue | undefined, json: boolean): string | undefined {

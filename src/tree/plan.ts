@@ -44,7 +44,7 @@ export async function planTree(sessions: Sessions, request: TreeRequest, price: 
   })
   const session = await sessions.locate(request.session)
   try {
-    const { entries, issues } = await sessions.listMessages(session)
+    const { entries, issues } = await sessions.listMessages(session, { anew: request.deep === true })
     const chosen = selectWindow(entries, request, session)
     const draft = price
       ? await priced(sessions, session, chosen, entries, request)
@@ -115,13 +115,17 @@ async function priced(
   const young = sessions.clock.now() - HOT_WINDOW_MS
   const held = new Map<string, string>()
   const looked: { key: MessageKey; listed: MessageEntry }[] = []
+  let unchanged = 0
   for (const listed of chosen) {
     const { id, created } = listed
     const key = messageKey(entry.key, id)
     const known = request.known?.(key)
     if (known !== undefined) {
       const cold = placeOf(listed) < hotFrom && created < young && !known.startsWith(UNSETTLED) && request.deep !== true
-      if (cold) continue
+      if (cold) {
+        unchanged++
+        continue
+      }
       held.set(id, known.startsWith(UNSETTLED) ? known.slice(UNSETTLED.length) : known)
     }
     looked.push({ key, listed })
@@ -143,9 +147,10 @@ async function priced(
     }
     const partReads = (parts.entries[at] ?? []).map(({ id, price }): Read => ({ kind: 'part', key: partKey(key, id), ...(price && { price }) }))
     const planned = plannedMessage(key, listed, price, partReads)
-    if (held.get(key.message) !== planned.signature) messages.push(planned)
+    if (held.get(key.message) === planned.signature) unchanged++
+    else messages.push(planned)
   }
-  return { messages, unchanged: chosen.length - messages.length, issues }
+  return { messages, unchanged, issues }
 }
 
 /** What the messages of a session are ordered by: its own order where the store keeps one, else the time. */

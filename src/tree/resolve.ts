@@ -72,12 +72,18 @@ class Reader {
 
   /** One leaf per read; a stale one after a second plan of it alone. Issues are collected beside. */
   async open(reads: readonly Read[]): Promise<readonly Leaf[]> {
-    const leaves = [...(await this.#store.open(reads, this.#slab, { signal: this.#signal }))]
-    for (const [at, leaf] of leaves.entries()) {
+    const opened = await this.#store.open(reads, this.#slab, { signal: this.#signal })
+    const leaves = opened.some(isStale) ? await this.#openStaleAgain(reads, opened) : opened
+    this.#note(leaves)
+    return leaves
+  }
+
+  async #openStaleAgain(reads: readonly Read[], opened: readonly Leaf[]): Promise<readonly Leaf[]> {
+    const leaves = [...opened]
+    for (const [at, leaf] of opened.entries()) {
       const read = reads[at]
-      if (leaf.issue?.code === 'STALE_SPAN' && read !== undefined) leaves[at] = await this.#openAgain(read, leaf)
+      if (isStale(leaf) && read !== undefined) leaves[at] = await this.#openAgain(read, leaf)
     }
-    for (const leaf of leaves) this.#note(leaf)
     return leaves
   }
 
@@ -111,7 +117,7 @@ class Reader {
     const keys = planned.map(({ key }) => key)
     const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, { signal: this.#signal })
     this.#issues.push(...parts.issues)
-    for (const list of parts.entries) for (const { leaf } of list) this.#note(leaf)
+    for (const list of parts.entries) this.#note(list.map(({ leaf }) => leaf))
     return planned.map(({ key, created, order }, at) => ({
       key,
       created,
@@ -123,14 +129,20 @@ class Reader {
     }))
   }
 
-  #note(leaf: Leaf): void {
-    if (leaf.issue !== undefined) {
-      this.#issues.push(leaf.issue)
-      return
+  #note(leaves: readonly Leaf[]): void {
+    for (const { span, issue } of leaves) {
+      if (span === undefined) {
+        this.#issues.push(issue)
+        continue
+      }
+      this.count.records++
+      this.count.bytes += span.length
+      if (span.source.table === undefined) this.count.files++
+      else this.count.rows++
     }
-    this.count.records++
-    this.count.bytes += leaf.span.length
-    if (leaf.span.source.table === undefined) this.count.files++
-    else this.count.rows++
   }
+}
+
+function isStale({ issue }: Leaf): boolean {
+  return issue?.code === 'STALE_SPAN'
 }

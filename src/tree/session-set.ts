@@ -81,12 +81,12 @@ class SessionSet implements Sessions {
     return fresh
   }
 
-  async listMessages({
-    entry,
-    store,
-  }: MergedSession): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }> {
+  async listMessages(
+    { entry, store }: MergedSession,
+    { anew = false }: { readonly anew?: boolean } = {},
+  ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }> {
     const name = encodeKey(entry.key)
-    const listing = await store.messages(entry.key, { previous: this.index.held(name) })
+    const listing = await store.messages(entry.key, { previous: anew ? undefined : this.index.held(name) })
     if (listing.complete) this.index.hold(name, listing.entries)
     return listing
   }

@@ -25,8 +25,11 @@ export interface Sessions extends AsyncDisposable {
   refresh(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** The session and its store; lists the stores again when it is not known. @throws StorageError NOT_FOUND, AMBIGUOUS_ID */
   locate(session: SessionKey | SessionId): Promise<MergedSession>
-  /** The messages of a session as they are now; what was listed before is not listed again. */
-  listMessages(session: MergedSession): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }>
+  /** The messages of a session as they are now; what was listed before is not listed again, unless `anew` asks for it. */
+  listMessages(
+    session: MergedSession,
+    options?: { readonly anew?: boolean },
+  ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }>
 }
 
 /** @throws StorageError NOT_FOUND */

@@ -1,37 +1,16 @@
 /** What every Store must do. Run it on yours: `describeStore('mine', (corpus) => aFixtureThatHolds(corpus))`. */
 import { describe, expect, it } from 'vitest'
-import type { Document } from '../../src/core/documents.js'
-import { encodeKey, messageKey, type PartKey, partKey } from '../../src/core/keys.js'
-import { parseMessageId, parsePartId, parseSessionId } from '../../src/core/ids.js'
+import { parseMessageId, parsePartId } from '../../src/core/ids.js'
+import { messageKey, partKey } from '../../src/core/keys.js'
 import { Slab } from '../../src/storage/slab.js'
-import { parseSpan } from '../../src/storage/span.js'
-import type { CensusEntry, Leaf, Read, Store } from '../../src/storage/store.js'
-import { runSessionTreeFlow } from '../../src/tree/flow.js'
-import { type Corpus, type CorpusMessage, type CorpusSession, sampleCorpus, userMessage, WRAP } from '../support/corpus.js'
-import type { FixtureMaker, StoreFixture } from '../support/store-fixtures.js'
-import { expectedTree, issuesIn, keyOf, type PlainTree, plain, setOf, valueOf } from '../support/trees.js'
+import type { CorpusMessage } from '../support/corpus.js'
+import type { FixtureMaker } from '../support/store-fixtures.js'
+import { type ContractSubject, type MakeWorld, never, places, pricedReads, V1_SUBJECT } from '../support/store-world.js'
+import { keyOf } from '../support/trees.js'
 import { workOf } from '../support/work.js'
+import { describeDamage, describeOpening, describeWhole } from './store-reading.js'
 
-/** What the contract is held against: a corpus in the store's own format, and what it must be read as. */
-export interface ContractSubject {
-  /** The first session has todos and diffs where the store has them; the second stands across the wrap of ids and has one odd record. */
-  readonly corpus: readonly [first: CorpusSession, across: CorpusSession, ...others: CorpusSession[]]
-  /** As the store's `supports` says. */
-  readonly partLeaves: boolean
-  newMessage(time: number): CorpusMessage
-  expectedTree(session: CorpusSession, record: Document): PlainTree
-}
-
-const V1: ContractSubject = { corpus: sampleCorpus(), partLeaves: true, newMessage: userMessage, expectedTree }
-
-interface World extends AsyncDisposable {
-  readonly fixture: StoreFixture
-  readonly store: Store
-}
-
-type MakeWorld = (corpus?: Corpus) => Promise<World>
-
-export function describeStore(name: string, make: FixtureMaker, subject: ContractSubject = V1): void {
+export function describeStore(name: string, make: FixtureMaker, subject: ContractSubject = V1_SUBJECT): void {
   const world: MakeWorld = async (corpus = subject.corpus) => {
     const fixture = make(corpus)
     const store = await fixture.open()
@@ -96,7 +75,30 @@ function describeListing(world: MakeWorld, { corpus, corpus: [first, across], pa
     expect((await w.store.parts(nobody, [parseMessageId('msg_none')])).entries).toEqual([[]])
     expect((await w.store.openParts(nobody, [messageKey(nobody, parseMessageId('msg_none'))], new Slab())).entries).toEqual([[]])
     expect((await w.store.parts(nobody, [])).entries).toEqual([])
-    expect(await w.store.price([{ kind: 'session', key: nobody }, { kind: 'todo', key: nobody }, { kind: 'diff', key: nobody }])).toEqual([undefined, undefined, undefined])
+    expect(
+      await w.store.price([
+        { kind: 'session', key: nobody },
+        { kind: 'todo', key: nobody },
+        { kind: 'diff', key: nobody },
+      ]),
+    ).toEqual([undefined, undefined, undefined])
+  })
+
+  it('prices nothing under a key that names the wrong parent', async () => {
+    await using w = await world()
+    await w.store.sessions()
+    const [message, other] = [across.messages[0] ?? never(), across.messages[1] ?? never()].map(({ id, parts }) => ({
+      id: parseMessageId(id),
+      parts,
+    }))
+    const elsewhere = messageKey(keyOf(first.id), message?.id ?? never())
+    const part = partKey(messageKey(keyOf(across.id), other?.id ?? never()), parsePartId(message?.parts[0]?.id ?? 'prt_none'))
+    expect(
+      await w.store.price([
+        { kind: 'message', key: elsewhere },
+        { kind: 'part', key: part },
+      ]),
+    ).toEqual([undefined, undefined])
   })
 
   it('opens no message and no part to list or to price them (law 2)', async () => {
@@ -116,7 +118,10 @@ function describeListing(world: MakeWorld, { corpus, corpus: [first, across], pa
     const look = async (): Promise<unknown> => {
       const sessions = (await w.store.sessions()).entries.map(({ key }) => key.session).sort()
       const messages = await w.store.messages(keyOf(first.id))
-      const parts = await w.store.parts(keyOf(first.id), first.messages.map(({ id }) => parseMessageId(id)))
+      const parts = await w.store.parts(
+        keyOf(first.id),
+        first.messages.map(({ id }) => parseMessageId(id)),
+      )
       return { sessions, messages, parts }
     }
     const before = await look()
@@ -176,220 +181,3 @@ function describeTail(world: MakeWorld, { corpus: [first, across], newMessage, p
     expect(seen).toContain(await w.store.revision(keyOf(first.id)))
   })
 }
-
-function describeOpening(world: MakeWorld, { corpus, corpus: [first, across] }: ContractSubject): void {
-  it('gives one leaf per read in the order asked, whatever the order', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    using slab = new Slab()
-    const reads = mixed(await pricedReads(w.store, across))
-    const leaves = await w.store.open(reads, slab)
-    expect(leaves.map((leaf) => [leaf.span && encodeKey(leaf.span.key), leaf.span?.length, leaf.span?.generation])).toEqual(
-      reads.map(({ key, price }) => [encodeKey(key), price?.bytes, price?.generation]),
-    )
-    const documents = new Map(allDocuments(across))
-    for (const [at, leaf] of leaves.entries()) expect({ ...leaf.span?.source, ...(parsed(leaf) as object) }).toMatchObject(documents.get(idIn(reads[at] as Read)) ?? { never: true })
-  })
-
-  it('gives the same read twice when asked twice', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    const [one] = await pricedReads(w.store, first)
-    const leaves = await w.store.open([one as Read, one as Read], new Slab())
-    expect(leaves.map(parsed)).toEqual([parsed(leaves[0] as Leaf), parsed(leaves[0] as Leaf)])
-    expect(leaves.length).toBe(2)
-  })
-
-  it('opens without prices too', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    const reads = (await pricedReads(w.store, first)).map(({ kind, key }): Read => ({ kind, key }))
-    const { value, work } = await workOf(w.store, () => w.store.open(reads, new Slab()))
-    expect(value.every(({ span }) => span !== undefined)).toBe(true)
-    expect(work.files + work.rows).toBe(reads.length)
-  })
-
-  it('never gives other bytes under a generation: a rewritten record is STALE_SPAN, and its siblings are not (law 1)', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    const reads = await pricedReads(w.store, first)
-    const [, second] = places(first).filter(({ part }) => part === undefined)
-    w.fixture.write(second ?? never(), '{"role":"user","time":{"created":1},"note":"rewritten"}', first.updated + 9000)
-    const leaves = await w.store.open(reads, new Slab())
-    const stale = leaves.flatMap((leaf, at) => (leaf.issue === undefined ? [] : [[leaf.issue.code, leaf.issue.transient, idIn(reads[at] as Read)]]))
-    expect(stale).toEqual([['STALE_SPAN', true, second?.message]])
-    const again = await pricedReads(w.store, first)
-    expect((await w.store.open(again, new Slab())).every(({ issue }) => issue === undefined)).toBe(true)
-  })
-
-  it('gives STALE_SPAN for what was removed', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    const reads = await pricedReads(w.store, first)
-    const gone = places(first).find(({ part }) => part !== undefined) ?? places(first)[1] ?? never()
-    w.fixture.remove(gone)
-    const leaves = await w.store.open(reads, new Slab())
-    expect(leaves.flatMap((leaf, at) => (leaf.issue === undefined ? [] : [[leaf.issue.code, idIn(reads[at] as Read)]]))).toEqual([['STALE_SPAN', gone.part ?? gone.message]])
-    expect((await w.store.price(reads)).filter((price) => price === undefined).length).toBe(1)
-  })
-
-  it('opens with openParts what parts lists and open gives', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    for (const session of corpus) {
-      const messages = session.messages.map(({ id }) => messageKey(keyOf(session.id), parseMessageId(id)))
-      const opened = await w.store.openParts(keyOf(session.id), messages, new Slab())
-      const listed = await w.store.parts(keyOf(session.id), messages.map(({ message }) => message))
-      const reads = listed.entries.flatMap((list, at) => list.map(({ id }): Read => ({ kind: 'part', key: partKey(messages[at] ?? never(), id) })))
-      const leaves = await w.store.open(reads, new Slab())
-      const flat = opened.entries.flat()
-      expect(flat.map(({ key }) => encodeKey(key))).toEqual(reads.map(({ key }) => encodeKey(key)))
-      expect(flat.map(({ leaf }) => parsed(leaf))).toEqual(leaves.map(parsed))
-      expect(opened.entries.map((list) => list.length)).toEqual(listed.entries.map((list) => list.length))
-    }
-  })
-
-  it('opens todo lists and diffs by the key of their session', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    const key = keyOf(first.id)
-    const reads: Read[] = [{ kind: 'todo', key }, { kind: 'diff', key }]
-    const prices = await w.store.price(reads)
-    const leaves = await w.store.open(reads.map((read, at) => ({ ...read, ...(prices[at] && { price: prices[at] }) })), new Slab())
-    expect(leaves.map((leaf) => leaf.span && parsed(leaf))).toEqual([first.todos, first.diffs])
-    expect(leaves.map(({ span }) => span?.length)).toEqual(prices.map((price) => price?.bytes))
-  })
-}
-
-/** Each is no record, in another way. */
-const DAMAGE: Readonly<Record<string, string>> = {
-  empty: '',
-  'NUL-filled': '\0'.repeat(40),
-  truncated: '{"type":"text","text":"half of i',
-  'not JSON': '{"type":"text"} trailing',
-}
-
-function describeDamage(world: MakeWorld, { corpus: [first], partLeaves, expectedTree }: ContractSubject): void {
-  it.each(Object.entries(DAMAGE))('gives a %s record as a leaf that does not parse, and everything else intact', async (reason, text) => {
-    await using w = await world()
-    const victim = first.messages[2] as CorpusMessage
-    const bad = { session: first.id, message: victim.id, ...(partLeaves && { part: victim.parts[0]?.id ?? '' }) }
-    w.fixture.write(bad, text, first.created)
-    await using sessions = await setOf(w.store)
-    const result = await runSessionTreeFlow(sessions, { session: keyOf(first.id) })
-    expect(issuesIn(result).map(({ code, reason, key }) => [code, reason, (key as PartKey).message, (key as PartKey).part])).toEqual([['CORRUPT_RECORD', reason, bad.message, bad.part]])
-    const whole = expectedTree(first, w.fixture.sessionRecord(first))
-    const left = (m: PlainTree['messages'][number]): object => (partLeaves ? { ...m, parts: m.parts.slice(1), damagedParts: 1 } : { ...m, message: undefined, parts: [] })
-    const messages = whole.messages.map((m) => (m.id === victim.id ? left(m) : m))
-    expect(plain(valueOf(result))).toEqual({ ...whole, messages })
-  })
-
-  // where the kind stands beside the document, an object without it is no damage but of an unknown shape
-  const objects = ['{}', '{"role":5}', '{"type":null}']
-  it.each(['null', '[]', '"text"', '7', ...(partLeaves ? objects : [])])('takes %s for damage, in a message and in a part', async (text) => {
-    await using w = await world()
-    const [, victim, other] = first.messages as [CorpusMessage, CorpusMessage, CorpusMessage]
-    w.fixture.write({ session: first.id, message: victim.id }, text, first.created)
-    w.fixture.write({ session: first.id, message: other.id, ...(partLeaves && { part: other.parts[1]?.id ?? '' }) }, text, first.created)
-    await using sessions = await setOf(w.store)
-    const result = await runSessionTreeFlow(sessions, { session: keyOf(first.id) })
-    expect(issuesIn(result).map(({ code }) => code)).toEqual(['CORRUPT_RECORD', 'CORRUPT_RECORD'])
-    const tree = valueOf(result)
-    expect(tree.messages.length).toBe(first.messages.length)
-    const hidden = tree.messages.find(({ key }) => key.message === victim.id)
-    expect({ message: hidden?.message, parts: hidden?.parts.length }).toEqual({ message: undefined, parts: victim.parts.length })
-  })
-}
-
-function describeWhole(world: MakeWorld, { corpus, corpus: [first, across], partLeaves, expectedTree }: ContractSubject): void {
-  it('gives the tree that the corpus says, for every session', async () => {
-    await using w = await world()
-    await using sessions = await setOf(w.store)
-    for (const session of corpus) {
-      const result = await runSessionTreeFlow(sessions, { session: keyOf(session.id) })
-      expect(plain(valueOf(result))).toEqual(expectedTree(session, w.fixture.sessionRecord(session)))
-      // of the sample, one part of a known kind lacks a field it needs
-      expect(issuesIn(result).map(({ code }) => code)).toEqual(session === across ? ['UNEXPECTED_SHAPE'] : [])
-    }
-  })
-
-  it('counts everything there is in its census', async () => {
-    await using w = await world()
-    await w.store.sessions()
-    w.fixture.write({ session: 'ses_deleted', message: 'msg_orphan' }, '{"role":"user","time":{"created":1}}', WRAP)
-    if (partLeaves) w.fixture.write({ session: first.id, message: 'msg_deleted', part: 'prt_orphan' }, '{"type":"text","text":""}', WRAP)
-    w.fixture.write({ session: first.id, message: first.messages[0]?.id ?? '' }, '{', WRAP)
-    const census = await censusOf(w.store)
-    const count = (kind: string, orphan: boolean): number => census.filter((e) => e.what === 'record' && e.kind === kind && e.orphan === orphan).length
-    const messages = corpus.flatMap((session) => session.messages)
-    expect([count('session', false), count('message', false), count('part', false)]).toEqual([corpus.length, messages.length, messages.flatMap((m) => m.parts).length])
-    expect([count('message', true), count('part', true), count('diff', false)]).toEqual([1, partLeaves ? 1 : 0, 1])
-    expect(census.every((entry) => entry.what !== 'record' || entry.leaf.span !== undefined)).toBe(true)
-  })
-
-  it('stops its census when it is aborted', async () => {
-    await using w = await world()
-    const controller = new AbortController()
-    const census = async (): Promise<void> => {
-      for await (const entry of w.store.census(() => new Slab(), { signal: controller.signal })) {
-        if (entry.what === 'record' && entry.kind === 'message') controller.abort(new Error('enough'))
-      }
-    }
-    await expect(census()).rejects.toThrow('enough')
-  })
-
-  it('works all the same when nothing is there', async () => {
-    await using w = await world([])
-    expect(await w.store.sessions()).toEqual({ entries: [], issues: [], complete: true })
-    expect(await w.store.open([], new Slab())).toEqual([])
-    expect(await w.store.price([])).toEqual([])
-    expect(await censusOf(w.store)).toEqual([])
-  })
-}
-
-async function censusOf(store: Store): Promise<CensusEntry[]> {
-  const entries: CensusEntry[] = []
-  const slab = new Slab()
-  for await (const entry of store.census(() => slab)) entries.push(entry)
-  return entries
-}
-
-/** Every message and part of a session, with prices, messages first. */
-async function pricedReads(store: Store, session: CorpusSession): Promise<Read[]> {
-  const key = keyOf(session.id)
-  const bare = session.messages.flatMap((message): Read[] => {
-    const owner = messageKey(key, parseMessageId(message.id))
-    return [{ kind: 'message', key: owner }, ...message.parts.map((part): Read => ({ kind: 'part', key: partKey(owner, parsePartId(part.id)) }))]
-  })
-  const prices = await store.price([{ kind: 'session', key: { ...key, session: parseSessionId(session.id) } }, ...bare])
-  return bare.map((read, at) => {
-    const price = prices[at + 1]
-    return price === undefined ? read : { ...read, price }
-  })
-}
-
-function places({ id, messages }: CorpusSession): { session: string; message: string; part?: string }[] {
-  return messages.flatMap((message) => [{ session: id, message: message.id }, ...message.parts.map((part) => ({ session: id, message: message.id, part: part.id }))])
-}
-
-function allDocuments({ messages }: CorpusSession): [string, object][] {
-  return messages.flatMap((message): [string, object][] => [[message.id, message.data], ...message.parts.map((part): [string, object] => [part.id, part.data])])
-}
-
-/** A fixed shuffle. */
-function mixed<T>(items: readonly T[]): T[] {
-  return items.map((item, at) => ({ item, at: (at * 7919) % 101 })).sort((a, b) => a.at - b.at).map(({ item }) => item)
-}
-
-function idIn({ key }: Read): string {
-  return key.kind === 'part' ? key.part : key.kind === 'message' ? key.message : key.session
-}
-
-function parsed(leaf: Leaf): unknown {
-  return leaf.span === undefined ? leaf.issue : parseSpan(leaf.span)
-}
-
-function never(): never {
-  throw new Error('the corpus lacks what this test needs')
-}
-

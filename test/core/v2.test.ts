@@ -111,7 +111,15 @@ describe('text that OpenCode wrote for the user', () => {
 describe('an assistant message', () => {
   it('is one, with every field in its V1 place or under its own name', () => {
     const time = { created: 1, streamed: 2, completed: 3 }
-    const own = { agent: 'build', finish: 'stop', rawFinish: 'end_turn', cost: 0.5, tokens: TOKENS, time, snapshot: { start: 'a', end: 'b', files: ['f'] } }
+    const own = {
+      agent: 'build',
+      finish: 'stop',
+      rawFinish: 'end_turn',
+      cost: 0.5,
+      tokens: TOKENS,
+      time,
+      snapshot: { start: 'a', end: 'b', files: ['f'] },
+    }
     const retry = { attempt: 2, at: 7, error: { type: 'provider.rate-limit', message: 'slow down' } }
     const { message, parts } = whole('assistant', {
       ...own,
@@ -152,16 +160,27 @@ describe('an assistant message', () => {
   })
 
   it.each(['native', 'state', 'providerState', 'providerMetadata'])('finds what the provider keeps under %s', (name) => {
-    expect(content({ type: 'text', id: 'txt_1', text: '', [name]: { a: 1 } })).toEqual([part(0, { type: 'text', text: '', contentID: 'txt_1', metadata: { a: 1 } })])
+    expect(content({ type: 'text', id: 'txt_1', text: '', [name]: { a: 1 } })).toEqual([
+      part(0, { type: 'text', text: '', contentID: 'txt_1', metadata: { a: 1 } }),
+    ])
     expect(content({ type: 'reasoning', text: '', [name]: { a: 1 } })).toEqual([part(0, { type: 'reasoning', text: '', metadata: { a: 1 } })])
   })
 
   it('keeps both when what the provider keeps stands there under two names', () => {
-    expect(content({ type: 'text', text: '', native: { a: 1 }, state: { b: 2 } })).toEqual([part(0, { type: 'text', text: '', metadata: { a: 1 }, state: { b: 2 } })])
+    expect(content({ type: 'text', text: '', native: { a: 1 }, state: { b: 2 } })).toEqual([
+      part(0, { type: 'text', text: '', metadata: { a: 1 }, state: { b: 2 } }),
+    ])
   })
 
   it('keeps content of kinds that are not known, and of known kinds in a bad shape', () => {
-    const items = [{ type: 'hologram', id: 'h', depth: 3 }, { type: 'text' }, 'text', null, { type: 'tool', id: 'c', name: 'x', state: { status: 'dreaming' } }, { text: 'no type' }]
+    const items = [
+      { type: 'hologram', id: 'h', depth: 3 },
+      { type: 'text' },
+      'text',
+      null,
+      { type: 'tool', id: 'c', name: 'x', state: { status: 'dreaming' } },
+      { text: 'no type' },
+    ]
     const { record, odd } = read('assistant', { content: items, time: { created: 1 } })
     expect(odd).toBe('a text part without its text')
     expect(record?.parts).toEqual([
@@ -179,7 +198,9 @@ describe('a tool', () => {
   it('keeps its name, its call, who ran it and when', () => {
     const stored = { status: 'completed', input: {}, content: [{ type: 'text', text: 'ok' }] }
     const time = { created: 10, ran: 11, completed: 12, pruned: 13 }
-    expect(content({ type: 'tool', id: 'call_1', name: 'subagent', executed: true, native: { a: 1 }, providerResultState: { b: 2 }, state: stored, time })).toEqual([
+    expect(
+      content({ type: 'tool', id: 'call_1', name: 'subagent', executed: true, native: { a: 1 }, providerResultState: { b: 2 }, state: stored, time }),
+    ).toEqual([
       part(0, {
         type: 'tool',
         tool: 'subagent',
@@ -253,7 +274,10 @@ describe('a tool', () => {
       output: 'all of it',
       result: 'all of it',
       outputPaths: ['/spill'],
-      attachments: [{ type: 'file', mime: 'text/plain', url: 'file:///a.txt', filename: 'a.txt' }, { type: 'unknown', content: 'b' }],
+      attachments: [
+        { type: 'file', mime: 'text/plain', url: 'file:///a.txt', filename: 'a.txt' },
+        { type: 'unknown', content: 'b' },
+      ],
       metadata: { exit: 1 },
       time: { start: 11, end: 12 },
     })
@@ -289,7 +313,14 @@ describe('a shell', () => {
 
   it('is an assistant message with a tool part', () => {
     const page = { output: 'clean\n', cursor: 6, size: 6, truncated: false }
-    const { message, parts } = whole('shell', { shellID: 'sh_1', ...input, status: 'exited', exit: 0, output: page, time: { created: 5, completed: 9 } })
+    const { message, parts } = whole('shell', {
+      shellID: 'sh_1',
+      ...input,
+      status: 'exited',
+      exit: 0,
+      output: page,
+      time: { created: 5, completed: 9 },
+    })
     expect(message).toEqual({ ...IDS, role: 'assistant', type: 'shell', time: { created: 5, completed: 9 } })
     const metadata = { shellID: 'sh_1', status: 'exited', exit: 0, cursor: 6, size: 6, truncated: false }
     const done = { status: 'completed', input, output: 'clean\n', metadata, time: { start: 5, end: 9 } }
@@ -297,10 +328,18 @@ describe('a shell', () => {
   })
 
   it('that runs is not final', () => {
-    const { message, parts } = whole('shell', { shellID: 'sh_1', ...input, status: 'running', output: { output: 'so far', cursor: 6, size: 9, truncated: false }, time: { created: 5 } })
+    const { message, parts } = whole('shell', {
+      shellID: 'sh_1',
+      ...input,
+      status: 'running',
+      output: { output: 'so far', cursor: 6, size: 9, truncated: false },
+      time: { created: 5 },
+    })
     expect(message).toMatchObject({ time: { created: 5 } })
     expect(message).not.toHaveProperty('time.completed')
-    expect(parts).toMatchObject([{ state: { status: 'running', input, metadata: { status: 'running', output: 'so far', size: 9 }, time: { start: 5 } } }])
+    expect(parts).toMatchObject([
+      { state: { status: 'running', input, metadata: { status: 'running', output: 'so far', size: 9 }, time: { start: 5 } } },
+    ])
   })
 
   it.each(['timeout', 'killed', 'exited'])('that is %s without an end time ended when it began', (status) => {
@@ -312,14 +351,29 @@ describe('a shell', () => {
   it('may be in the spelling of 1.18', () => {
     const { message, parts } = whole('shell', { callID: 'call_1', ...input, output: 'clean', time: { created: 5, completed: 6 } })
     expect(message).toMatchObject({ role: 'assistant', time: { created: 5, completed: 6 } })
-    expect(parts).toEqual([part(0, { type: 'tool', tool: 'shell', callID: 'call_1', state: { status: 'completed', input, output: 'clean', metadata: {}, time: { start: 5, end: 6 } } })])
+    expect(parts).toEqual([
+      part(0, {
+        type: 'tool',
+        tool: 'shell',
+        callID: 'call_1',
+        state: { status: 'completed', input, output: 'clean', metadata: {}, time: { start: 5, end: 6 } },
+      }),
+    ])
     expect(whole('shell', { callID: 'call_1', ...input, output: '', time: { created: 5 } }).parts).toMatchObject([{ state: { status: 'running' } }])
   })
 })
 
 describe('a compaction', () => {
   it('is an assistant message with its summary', () => {
-    const stored = { status: 'completed', reason: 'auto', recent: 'the last words', providerContext: { a: 1 }, cost: 0.1, tokens: TOKENS, time: { created: 5 } }
+    const stored = {
+      status: 'completed',
+      reason: 'auto',
+      recent: 'the last words',
+      providerContext: { a: 1 },
+      cost: 0.1,
+      tokens: TOKENS,
+      time: { created: 5 },
+    }
     const { message, parts } = whole('compaction', { ...stored, summary: 'all before', model: MODEL, native: { n: 1 } })
     expect(message).toEqual({
       ...stored,
@@ -343,7 +397,12 @@ describe('a compaction', () => {
   })
 
   it('that failed has its error and no text', () => {
-    const { message, parts } = whole('compaction', { status: 'failed', reason: 'auto', error: { type: 'unknown', message: 'no' }, time: { created: 5 } })
+    const { message, parts } = whole('compaction', {
+      status: 'failed',
+      reason: 'auto',
+      error: { type: 'unknown', message: 'no' },
+      time: { created: 5 },
+    })
     expect(message).toMatchObject({ summary: true, status: 'failed', error: { name: 'unknown', data: { message: 'no' } } })
     expect(parts).toEqual([part(0, { type: 'compaction', auto: true })])
   })
@@ -393,7 +452,13 @@ describe('a document', () => {
   })
 
   it('is read without being changed', () => {
-    const document = { content: [{ type: 'hologram', id: 'h' }, { type: 'text', text: 'x', id: 't' }], time: { created: 1 } }
+    const document = {
+      content: [
+        { type: 'hologram', id: 'h' },
+        { type: 'text', text: 'x', id: 't' },
+      ],
+      time: { created: 1 },
+    }
     const before = structuredClone(document)
     read('assistant', document)
     expect(document).toEqual(before)

@@ -48,7 +48,7 @@ it(`gives the same bytes under all that load (${loaded.join(', ')})`, async () =
     packs.push(packRows((sql, ...parameters) => database.prepare(sql).all(...parameters), 'parts-of-messages', ids))
   }
   for (const pack of packs) expect(pack).toEqual(packs[0])
-  expect(packs[0]?.[0]?.rows).toHaveLength(138)
+  expect(packs[0]?.[0]?.ids).toHaveLength(138)
 })
 
 function thrown(run: () => unknown): unknown {

@@ -9,13 +9,18 @@ import { type StoreLedger, verifyStores } from '../../src/tree/verify.js'
 import { holdAgainst, readDatabase, readTree } from '../support/independent-reader.js'
 import { manifestOf } from '../support/manifest.js'
 import { REPOSITORY } from '../support/real-sets.js'
-import { issuesIn, valueOf } from '../support/trees.js'
+import { issuesIn, resultOf } from '../support/trees.js'
 
 interface Contents {
   readonly json: Readonly<Record<string, number>>
   readonly sqlite: Readonly<Record<string, number>>
   readonly damaged: readonly string[]
-  readonly scenarios: readonly { readonly store: 'json' | 'sqlite'; readonly session: string; readonly title: string; readonly children: readonly string[] }[]
+  readonly scenarios: readonly {
+    readonly store: 'json' | 'sqlite'
+    readonly session: string
+    readonly title: string
+    readonly children: readonly string[]
+  }[]
 }
 
 const STORE = join(REPOSITORY, 'examples', 'demo-store')
@@ -27,7 +32,10 @@ describe('the demo store', () => {
     await using set = await openSessions({ data: DATA })
     const { stores } = await verifyStores(set)
     const of = (kind: string): StoreLedger => stores.find((store) => store.kind === kind) as StoreLedger
-    for (const [name, contents] of [['opencode-json', CONTENTS.json], ['opencode-sqlite', CONTENTS.sqlite]] as const) {
+    for (const [name, contents] of [
+      ['opencode-json', CONTENTS.json],
+      ['opencode-sqlite', CONTENTS.sqlite],
+    ] as const) {
       const { sessions, messages, parts, orphans, projects } = of(name)
       const keys = set.index.sessionsByTime().flatMap(({ key, source }) => (source.kind === name ? [key] : []))
       const todos = (await Promise.all(keys.map((key) => loadTodos(set, key)))).flat().length
@@ -64,7 +72,7 @@ describe('the demo store', () => {
     let sessions = 0
     for await (const result of runSessionFlow(set, { all: true })) {
       issues += issuesIn(result).length
-      expect(valueOf(result).session).toBeDefined()
+      expect(resultOf(result).session).toBeDefined()
       sessions++
     }
     expect([sessions, issues]).toEqual([set.index.stats().sessions, CONTENTS.damaged.length])

@@ -17,7 +17,7 @@ import { readV2Database } from '../support/independent-v2.js'
 import { manifestOf } from '../support/manifest.js'
 import { COUNTS, SETS_ARE_HERE, unpackSets, V2_COUNTS } from '../support/real-sets.js'
 import { tempFolder } from '../support/temp.js'
-import { valueOf } from '../support/trees.js'
+import { resultOf } from '../support/trees.js'
 
 const here = SETS_ARE_HERE ? describe : describe.skip
 const folder = tempFolder()
@@ -39,7 +39,18 @@ here('the sets of real OpenCode (../shared/data)', () => {
       const { stores, total } = await verifyStores(set)
       expect(stores.length).toBe(1)
       expect(stores.flatMap((store) => store.damaged)).toEqual([])
-      expect({ ...total, projects: 0, ignored: 0 }).toEqual({ sessions, messages, parts, orphans, todos, diffs, projects: 0, superseded: 0, ignored: 0, damaged: 0 })
+      expect({ ...total, projects: 0, ignored: 0 }).toEqual({
+        sessions,
+        messages,
+        parts,
+        orphans,
+        todos,
+        diffs,
+        projects: 0,
+        superseded: 0,
+        ignored: 0,
+        damaged: 0,
+      })
       expect(set.issues).toEqual([])
     })
 
@@ -53,7 +64,7 @@ here('the sets of real OpenCode (../shared/data)', () => {
 
     it('streams what the tree flow gives, and plans at the price that is paid', async () => {
       await using set = await openSessions({ data })
-      for await (const result of runSessionFlow(set, { all: true })) await holdStreamed(set, valueOf(result))
+      for await (const result of runSessionFlow(set, { all: true })) await holdStreamed(set, resultOf(result))
     })
 
     it('gives the todo list and the diffs of every session', async () => {
@@ -97,7 +108,7 @@ here('the sets of real OpenCode (../shared/data)', () => {
 
     it('streams what the tree flow gives, and plans at the price that is paid', async () => {
       await using set = await openSessions({ data })
-      for await (const result of runSessionFlow(set, { all: true })) await holdStreamed(set, valueOf(result))
+      for await (const result of runSessionFlow(set, { all: true })) await holdStreamed(set, resultOf(result))
     })
   })
 
@@ -116,7 +127,7 @@ async function holdStreamed(set: Sessions, streamed: SessionHydratedTree): Promi
   const planned = await planSessionTree(set, { session: streamed.key })
   expect(issuesOf(planned)).toEqual([])
   const whole = await runSessionTreeFlow(set, { session: streamed.key })
-  expect(unsigned(valueOf(whole))).toEqual(unsigned(streamed))
+  expect(unsigned(resultOf(whole))).toEqual(unsigned(streamed))
   const [plan, resolve] = whole.reports
   expect([resolve?.files, resolve?.rows, resolve?.bytes]).toEqual([plan?.files, plan?.rows, plan?.bytes])
 }

@@ -39,7 +39,12 @@ here('samples from public repositories (../shared/data/samples.tar.gz)', () => {
       await using set = await openSessions({ data })
       const { total } = await verifyStores(set)
       const records = fact.sessions + fact.messages + fact.parts
-      expect([path, total.damaged, total.sessions, total.sessions + total.messages + total.parts + total.orphans]).toEqual([path, 0, fact.sessions, records])
+      expect([path, total.damaged, total.sessions, total.sessions + total.messages + total.parts + total.orphans]).toEqual([
+        path,
+        0,
+        fact.sessions,
+        records,
+      ])
       expect(total.orphans).toBeGreaterThanOrEqual(fact.orphan_messages)
       for (const [id, session] of readTree(data)) await holdAgainst(set, id, session)
     }
@@ -81,4 +86,3 @@ function readDatabaseIfWhole(path: string): ReturnType<typeof readDatabase> | un
     return undefined
   }
 }
-

@@ -5,7 +5,9 @@ import { describe, expect, it } from 'vitest'
 import { openSessions } from '../../src/open.js'
 import { openSqliteStores } from '../../src/storage/opencode-database.js'
 import { Slab } from '../../src/storage/slab.js'
+import type { SqlRow } from '../../src/storage/sqlite-driver.js'
 import { layoutsIn } from '../../src/storage/sqlite-layouts.js'
+import { packRows } from '../../src/storage/sqlite-pack.js'
 import type { Store } from '../../src/storage/store.js'
 import { runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
 import { loadDiffs, loadMessageWithParts, loadTodos } from '../../src/tree/loader.js'
@@ -17,7 +19,7 @@ import { type CorpusSession, conversation, corpusSession } from '../support/corp
 import { openCodeTables } from '../support/opencode-ddl.js'
 import { onlyStore, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { type TempFolder, tempFolder } from '../support/temp.js'
-import { issuesIn, keyOf, setOf, treeOf, valueOf } from '../support/trees.js'
+import { issuesIn, keyOf, resultOf, setOf, treeOf } from '../support/trees.js'
 import { openCode2Tables, openCodeNextTables } from '../support/v2-ddl.js'
 import { insertV2Session, V2_SUBJECT, v2Fixture, writeV2Row } from '../support/v2-fixture.js'
 
@@ -43,7 +45,8 @@ function world(tables: string = openCode2Tables(), table = 'session_v2', session
   return {
     path,
     database,
-    say: (id, document, at, seq) => writeV2Row(database, { session: session.id, message: id }, JSON.stringify({ ...document, time: { created: at } }), at, seq),
+    say: (id, document, at, seq) =>
+      writeV2Row(database, { session: session.id, message: id }, JSON.stringify({ ...document, time: { created: at } }), at, seq),
     [Symbol.dispose]: () => {
       database.close()
       folder[Symbol.dispose]()
@@ -83,14 +86,23 @@ describe('the generations of a database', () => {
   it('are both read: V2 first, then the sessions that only V1 has', async () => {
     using w = world(openCode2Tables() + v1Tables())
     w.say('msg_1', asked('in V2'), START, 0)
-    const insert = w.database.prepare("INSERT INTO session (id, project_id, slug, directory, title, version, time_created, time_updated) VALUES (?, 'p', '', '/srv', ?, '1.18.3', ?, ?)")
+    const insert = w.database.prepare(
+      "INSERT INTO session (id, project_id, slug, directory, title, version, time_created, time_updated) VALUES (?, 'p', '', '/srv', ?, '1.18.3', ?, ?)",
+    )
     for (const [at, id] of ['ses_1', 'ses_only_v1'].entries()) {
       insert.run(id, `V1 ${id}`, START + at, START + at)
-      w.database.prepare('INSERT INTO message VALUES (?, ?, ?, ?, ?)').run(`msg_v1_${at}`, id, START, START, JSON.stringify({ role: 'user', time: { created: START } }))
+      w.database
+        .prepare('INSERT INTO message VALUES (?, ?, ?, ?, ?)')
+        .run(`msg_v1_${at}`, id, START, START, JSON.stringify({ role: 'user', time: { created: START } }))
     }
     await using sessions = await openSessions({ data: w.path })
     expect(sessions.stores.map(({ kind }) => kind)).toEqual(['opencode-v2', 'opencode-sqlite'])
-    expect(sessions.index.sessionsByTime().map(({ id, title, source }) => [id, title, source.kind]).sort()).toEqual([
+    expect(
+      sessions.index
+        .sessionsByTime()
+        .map(({ id, title, source }) => [id, title, source.kind])
+        .sort(),
+    ).toEqual([
       ['ses_1', 'The sky', 'opencode-v2'],
       ['ses_only_v1', 'V1 ses_only_v1', 'opencode-sqlite'],
     ])
@@ -114,11 +126,17 @@ describe('the generations of a database', () => {
   it('are V1 alone in a database of 1.18 whose session_message has rows, which are counted', async () => {
     using fixture = sqliteFixture('1.18')([corpusSession(START, conversation(START + 1, 1))])
     const database = new Database(fixture.path)
-    database.exec("CREATE TABLE session_message (id text, session_id text, type text, data text); INSERT INTO session_message VALUES ('m', 's', 'agent-switched', '{}')")
+    database.exec(
+      "CREATE TABLE session_message (id text, session_id text, type text, data text); INSERT INTO session_message VALUES ('m', 's', 'agent-switched', '{}')",
+    )
     database.close()
     await using sessions = await setOf(await onlyStore(fixture.path))
     const { stores } = await verifyStores(sessions)
-    expect([stores[0]?.kind, stores[0]?.messages, stores[0]?.ignored]).toEqual(['opencode-sqlite', 2, [{ reason: 'message event of a newer kind', count: 1 }]])
+    expect([stores[0]?.kind, stores[0]?.messages, stores[0]?.ignored]).toEqual([
+      'opencode-sqlite',
+      2,
+      [{ reason: 'message event of a newer kind', count: 1 }],
+    ])
   })
 })
 
@@ -138,7 +156,8 @@ describe('messages of OpenCode 2', () => {
     await using sessions = await setOf(await onlyStore(w.path))
     expect(await idsIn(sessions)).toEqual(order)
     expect((await sessions.index.messages(KEY)).map(({ id }) => id)).toEqual(order)
-    for await (const result of runSessionFlow(sessions, { session: KEY })) expect(valueOf(result).messages.map(({ key }) => key.message)).toEqual(order)
+    for await (const result of runSessionFlow(sessions, { session: KEY }))
+      expect(resultOf(result).messages.map(({ key }) => key.message)).toEqual(order)
     const last = await treeOf(sessions, { session: KEY, messages: { last: 2 } })
     expect(last.messages.map(({ key }) => key.message)).toEqual(['msg_b', 'msg_a'])
     const { message } = await loadMessageWithParts(sessions, KEY, last.messages[0]?.key.message ?? never())
@@ -243,7 +262,10 @@ describe('sessions of OpenCode 2', () => {
 
   it('are linked to their parent', async () => {
     using w = world()
-    insertV2Session(w.database, corpusSession(START + 1, [], { id: 'ses_child', info: { slug: 's', directory: '', title: 'child', version: '2.0.25', parentID: 'ses_1' } }))
+    insertV2Session(
+      w.database,
+      corpusSession(START + 1, [], { id: 'ses_child', info: { slug: 's', directory: '', title: 'child', version: '2.0.25', parentID: 'ses_1' } }),
+    )
     await using sessions = await setOf(await onlyStore(w.path))
     expect(sessions.index.children(KEY).map(({ id }) => id)).toEqual(['ses_child'])
   })
@@ -253,13 +275,20 @@ describe('rows of OpenCode 2', () => {
   it('that are damaged are named, and everything else is intact', async () => {
     using w = world()
     w.say('msg_0', asked('whole'), START, 0)
-    const broken: Readonly<Record<string, string>> = { empty: '', truncated: '{"text":"half', 'NUL-filled': '\0\0', 'not JSON': '{} x', 'the document is no object': '[]' }
-    for (const [at, text] of Object.values(broken).entries()) writeV2Row(w.database, { session: 'ses_1', message: `msg_b${at}` }, text, START + at, at + 1)
+    const broken: Readonly<Record<string, string>> = {
+      empty: '',
+      truncated: '{"text":"half',
+      'NUL-filled': '\0\0',
+      'not JSON': '{} x',
+      'the document is no object': '[]',
+    }
+    for (const [at, text] of Object.values(broken).entries())
+      writeV2Row(w.database, { session: 'ses_1', message: `msg_b${at}` }, text, START + at, at + 1)
     w.say('msg_9', { type: 'assistant', content: [{ type: 'text', text: 'whole too' }] }, START + 9, 90)
     await using sessions = await setOf(await onlyStore(w.path))
     const result = await runSessionTreeFlow(sessions, { session: KEY })
     expect(issuesIn(result).map(({ code, reason }) => [code, reason])).toEqual(Object.keys(broken).map((reason) => ['CORRUPT_RECORD', reason]))
-    const { messages } = valueOf(result)
+    const { messages } = resultOf(result)
     expect(messages.map(({ message, parts }) => message && parts.length)).toEqual([1, ...Object.keys(broken).map(() => undefined), 1])
     const { stores } = await verifyStores(sessions)
     expect(stores[0]?.damaged.map(({ key, reason }) => [key, reason])).toEqual(Object.keys(broken).map((reason, at) => [`ses_1/msg_b${at}`, reason]))
@@ -272,7 +301,7 @@ describe('rows of OpenCode 2', () => {
     await using sessions = await setOf(await onlyStore(w.path))
     const result = await runSessionTreeFlow(sessions, { session: KEY })
     expect(issuesIn(result)).toEqual([])
-    expect(valueOf(result).messages.map(({ message }) => message?.role === 'unknown' && message.raw)).toEqual([
+    expect(resultOf(result).messages.map(({ message }) => message?.role === 'unknown' && message.raw)).toEqual([
       { type: 'telepathy', thought: { deep: true }, id: 'msg_0', sessionID: 'ses_1', time: { created: START } },
       { type: 'agent-switched', agent: 'plan', id: 'msg_1', sessionID: 'ses_1', time: { created: START + 1 } },
     ])
@@ -287,13 +316,25 @@ describe('rows of OpenCode 2', () => {
     expect((await verifyStores(sessions)).stores[0]?.ignored).toEqual([{ reason: 'unsafe id', count: 1 }])
   })
 
-  it('that are too many for one value are read one by one all the same', async () => {
+  it('say their type packed as well as one by one', () => {
     using w = world()
-    const big = 'ü'.repeat(2_000_000)
-    for (let at = 0; at < 4; at++) w.say(`msg_${at}`, asked(`${at}${big}`), START + at, at)
-    await using sessions = await setOf(await onlyStore(w.path))
-    const { messages } = await treeOf(sessions, { session: KEY })
-    expect(messages.map(({ parts: [part] }) => part?.type === 'text' && part.text.length)).toEqual([2_000_001, 2_000_001, 2_000_001, 2_000_001])
+    w.say('msg_0', asked('x'), START, 0)
+    w.say('msg_1', { type: 'idle', outcome: 'failed' }, START, 1)
+    const run = (sql: string, ...parameters: string[]) =>
+      w.database
+        .prepare(sql)
+        .raw()
+        .all(...parameters) as SqlRow[]
+    const alone = (sql: string, ...parameters: string[]): SqlRow[] => {
+      if (sql.includes('group_concat')) throw Object.assign(new Error('string or blob too big'), { code: 'SQLITE_TOOBIG' })
+      return run(sql, ...parameters)
+    }
+    const ids = ['msg_1', 'msg_0']
+    expect(packRows(run, 'session-messages', ids)).toMatchObject([{ ids, types: ['idle', 'user'] }])
+    expect(packRows(alone, 'session-messages', ids)).toMatchObject([
+      { ids: ['msg_1'], types: ['idle'] },
+      { ids: ['msg_0'], types: ['user'] },
+    ])
   })
 
   it('are counted to the last: orphans, queues, settings, events, secrets', async () => {
@@ -321,7 +362,12 @@ describe('opencode-next.db', () => {
     using w = world(openCodeNextTables(), 'session')
     w.database.exec("UPDATE session SET fork_session_id = 'ses_0', fork_message_id = 'msg_x'")
     w.say('msg_b', asked('first'), START + 5, 1)
-    w.say('msg_a', { type: 'assistant', content: [{ type: 'tool', id: 'c', name: 'shell', state: { status: 'pending', input: '{' }, time: { created: 1 } }] }, START, 2)
+    w.say(
+      'msg_a',
+      { type: 'assistant', content: [{ type: 'tool', id: 'c', name: 'shell', state: { status: 'pending', input: '{' }, time: { created: 1 } }] },
+      START,
+      2,
+    )
     await using sessions = await openSessions({ data: w.path })
     expect(sessions.stores.map(({ kind }) => kind)).toEqual(['opencode-v2'])
     expect(await idsIn(sessions)).toEqual(['msg_b', 'msg_a'])
@@ -333,7 +379,10 @@ describe('opencode-next.db', () => {
 
   it('stands beside opencode.db, which comes first', async () => {
     using folder: TempFolder = tempFolder()
-    for (const [name, tables, table] of [['opencode.db', openCode2Tables(), 'session_v2'], ['opencode-next.db', openCodeNextTables(), 'session']] as const) {
+    for (const [name, tables, table] of [
+      ['opencode.db', openCode2Tables(), 'session_v2'],
+      ['opencode-next.db', openCodeNextTables(), 'session'],
+    ] as const) {
       const database = new Database(join(folder.path, name))
       database.exec(tables)
       insertV2Session(database, { ...SESSION, info: { ...SESSION.info, title: name } }, table)
@@ -341,7 +390,12 @@ describe('opencode-next.db', () => {
       database.close()
     }
     await using sessions = await openSessions({ data: folder.path })
-    expect(sessions.index.sessionsByTime().map(({ id }) => id).sort()).toEqual(['ses_1', 'ses_session', 'ses_session_v2'])
+    expect(
+      sessions.index
+        .sessionsByTime()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(['ses_1', 'ses_session', 'ses_session_v2'])
     expect(sessions.index.session(KEY)?.title).toBe('opencode.db')
   })
 })

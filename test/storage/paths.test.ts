@@ -50,7 +50,16 @@ describe('discovery', () => {
   })
 
   it('takes no -wal, -shm, backup or other database, and no storage that databases left behind', () => {
-    using folder = dataFolder('opencode.db-wal', 'opencode.db-shm', 'opencode.db.bak', 'other.db', 'opencode-.db.tmp', 'auth.json', 'storage/session_diff/', 'storage/migration')
+    using folder = dataFolder(
+      'opencode.db-wal',
+      'opencode.db-shm',
+      'opencode.db.bak',
+      'other.db',
+      'opencode-.db.tmp',
+      'auth.json',
+      'storage/session_diff/',
+      'storage/migration',
+    )
     expect(found(folder)).toEqual([])
   })
 

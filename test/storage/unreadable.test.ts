@@ -76,7 +76,12 @@ describe('an era B tree without rights', () => {
     using fixture = jsonFixture([SESSION, OTHER])
     const file = join(fixture.path, 'part', FIRST.id, `${FIRST.parts[0]?.id}.json`)
     const said = closed(file, 0o000, () => readAsNobody(fixture))
-    expect(said).toMatchObject({ issues: [['UNREADABLE_RECORD', file.slice(fixture.path.length), 'part']], streamed: [1], damaged: 1, revision: 'string' })
+    expect(said).toMatchObject({
+      issues: [['UNREADABLE_RECORD', file.slice(fixture.path.length), 'part']],
+      streamed: [1],
+      damaged: 1,
+      revision: 'string',
+    })
     expect(said.messages).toEqual([['user', 1], ...WHOLE.slice(1)])
   })
 
@@ -148,7 +153,10 @@ describe('a database in a folder that is not writable', () => {
   it('is refused with STORE_UNREADABLE when the file itself, or its folder, is closed', () => {
     using fixture = restingDatabase(false)
     const body = 'const set = await lib.openSessions({ data }); return set.index.stats().sessions'
-    expect(closed(fixture.path, 0o000, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE', path: fixture.path })
+    expect(closed(fixture.path, 0o000, () => runAsNobody(library, fixture.path, body))).toMatchObject({
+      code: 'STORE_UNREADABLE',
+      path: fixture.path,
+    })
     expect(closed(dirname(fixture.path), 0o000, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE' })
   })
 })

@@ -12,7 +12,13 @@ export function libraryForOthers(folder: string): string {
   mkdirSync(place)
   cpSync(join(REPOSITORY, 'dist'), join(place, 'dist'), { recursive: true })
   writeFileSync(join(place, 'package.json'), '{"type":"module"}')
-  for (const name of ['better-sqlite3/package.json', 'better-sqlite3/lib', 'better-sqlite3/build/Release/better_sqlite3.node', 'bindings', 'file-uri-to-path']) {
+  for (const name of [
+    'better-sqlite3/package.json',
+    'better-sqlite3/lib',
+    'better-sqlite3/build/Release/better_sqlite3.node',
+    'bindings',
+    'file-uri-to-path',
+  ]) {
     cpSync(join(REPOSITORY, 'node_modules', name), join(place, 'node_modules', name), { recursive: true })
   }
   return place

@@ -71,7 +71,10 @@ export function assistantMessage(time: number, options: AssistantOptions = {}): 
 
 /** Turns of a user and an assistant message, a minute apart. */
 export function conversation(start: number, turns: number, step = 60_000): CorpusMessage[] {
-  return Array.from({ length: turns }, (_, at) => [userMessage(start + at * step, [`question ${at}`, 'and more']), assistantMessage(start + at * step + 1000)]).flat()
+  return Array.from({ length: turns }, (_, at) => [
+    userMessage(start + at * step, [`question ${at}`, 'and more']),
+    assistantMessage(start + at * step + 1000),
+  ]).flat()
 }
 
 export function corpusSession(created: number, messages: readonly CorpusMessage[], more: Partial<CorpusSession> = {}): CorpusSession {
@@ -87,7 +90,12 @@ export function corpusSession(created: number, messages: readonly CorpusMessage[
   }
 }
 
-const TOOL = { type: 'tool', callID: 'call_1', tool: 'bash', state: { status: 'completed', input: { command: 'ls' }, output: 'a\nb', title: 'ls', metadata: {}, time: { start: 1, end: 2 } } }
+const TOOL = {
+  type: 'tool',
+  callID: 'call_1',
+  tool: 'bash',
+  state: { status: 'completed', input: { command: 'ls' }, output: 'a\nb', title: 'ls', metadata: {}, time: { start: 1, end: 2 } },
+}
 
 /** Everything that the contract looks at: the wrap, a child, hand-made ids, an empty session, unicode, todos, diffs, unknown parts. */
 export function sampleCorpus(): readonly [CorpusSession, CorpusSession, ...CorpusSession[]] {
@@ -103,7 +111,11 @@ export function sampleCorpus(): readonly [CorpusSession, CorpusSession, ...Corpu
     project: 'global',
     info: { slug: 'neon-forest', directory: '', title: 'Größe 🌲 \u2028 "quoted"', version: '1.1.65', parentID: parent.id },
   })
-  const handMade = corpusSession(WRAP - DAY, [{ id: 'msg-0', data: { role: 'user', time: { created: WRAP - DAY + 5 } }, time: WRAP - DAY + 5, parts: [] }], { id: 'test-session-123' })
+  const handMade = corpusSession(
+    WRAP - DAY,
+    [{ id: 'msg-0', data: { role: 'user', time: { created: WRAP - DAY + 5 } }, time: WRAP - DAY + 5, parts: [] }],
+    { id: 'test-session-123' },
+  )
   return [parent, corpusSession(WRAP - 4 * DAY, across), child, handMade, corpusSession(WRAP - 5 * DAY, [], { id: 'ses_caprockPlan0001' })]
 }
 

@@ -5,7 +5,7 @@ import Database from 'better-sqlite3'
 import { expect } from 'vitest'
 import { runSessionTreeFlow } from '../../src/tree/flow.js'
 import type { Sessions } from '../../src/tree/sessions.js'
-import { issuesIn, valueOf } from './trees.js'
+import { issuesIn, resultOf } from './trees.js'
 
 type Json = Record<string, unknown>
 
@@ -22,7 +22,10 @@ export function readTree(storage: string): Map<string, PlainSession> {
     for (const file of entries(join(storage, 'session', project)).filter((name) => name.endsWith('.json'))) {
       const id = basename(file, '.json')
       const session = parse(join(storage, 'session', project, file))
-      sessions.set(id, { session: session && { projectID: project, directory: '', title: '', version: '', ...session, id, time: timeOf(session) }, messages: treeMessages(storage, id) })
+      sessions.set(id, {
+        session: session && { projectID: project, directory: '', title: '', version: '', ...session, id, time: timeOf(session) },
+        messages: treeMessages(storage, id),
+      })
     }
   }
   return sessions
@@ -130,7 +133,9 @@ function present(record: Json): Json {
 
 /** Todo lists by session id. */
 export function treeTodos(storage: string): Map<string, unknown> {
-  return new Map(entries(join(storage, 'todo')).map((file) => [basename(file, '.json'), JSON.parse(readFileSync(join(storage, 'todo', file), 'utf8'))]))
+  return new Map(
+    entries(join(storage, 'todo')).map((file) => [basename(file, '.json'), JSON.parse(readFileSync(join(storage, 'todo', file), 'utf8'))]),
+  )
 }
 
 export function databaseTodos(path: string): Map<string, unknown> {
@@ -148,7 +153,7 @@ export async function holdAgainst(set: Sessions, id: string, expected: PlainSess
   const meta = set.index.sessionsByTime().find((other) => other.id === id)
   if (meta === undefined) throw new Error(`the library has no session ${id}`)
   const result = await runSessionTreeFlow(set, { session: meta.key })
-  const { session, messages } = valueOf(result)
+  const { session, messages } = resultOf(result)
   const read = messages
     .filter(({ message }) => message !== undefined)
     .map(({ message, parts }) => ({

@@ -35,14 +35,46 @@ function rawOf(record: Json): Json {
 
 function sessionOf(row: Json): Json {
   const json = (value: unknown): unknown => (value === null ? null : JSON.parse(String(value)))
-  const time = { created: row.time_created, updated: row.time_updated, compacting: row.time_compacting, archived: row.time_archived, idle: row.time_idle, viewed: row.time_viewed, suspended: row.time_suspended }
-  const tokens = { input: row.tokens_input, output: row.tokens_output, reasoning: row.tokens_reasoning, cache: { read: row.tokens_cache_read, write: row.tokens_cache_write } }
-  const summary = row.summary_additions === null ? null : given({ additions: row.summary_additions, deletions: row.summary_deletions, files: row.summary_files })
+  const time = {
+    created: row.time_created,
+    updated: row.time_updated,
+    compacting: row.time_compacting,
+    archived: row.time_archived,
+    idle: row.time_idle,
+    viewed: row.time_viewed,
+    suspended: row.time_suspended,
+  }
+  const tokens = {
+    input: row.tokens_input,
+    output: row.tokens_output,
+    reasoning: row.tokens_reasoning,
+    cache: { read: row.tokens_cache_read, write: row.tokens_cache_write },
+  }
+  const summary =
+    row.summary_additions === null ? null : given({ additions: row.summary_additions, deletions: row.summary_deletions, files: row.summary_files })
   return given({
-    id: row.id, slug: row.slug, projectID: row.project_id, workspaceID: row.workspace_id, parentID: row.parent_id, forkSessionID: row.fork_session_id,
-    forkBoundary: row.fork_boundary, directory: row.directory, path: row.path, title: row.title ?? '', version: row.version, summary, cost: row.cost, tokens,
-    agent: row.agent, model: json(row.model), metadata: json(row.metadata), permission: json(row.permission), revert: json(row.revert),
-    idleOutcome: row.idle_outcome, resumeAttempts: row.resume_attempts, time: given(time),
+    id: row.id,
+    slug: row.slug,
+    projectID: row.project_id,
+    workspaceID: row.workspace_id,
+    parentID: row.parent_id,
+    forkSessionID: row.fork_session_id,
+    forkBoundary: row.fork_boundary,
+    directory: row.directory,
+    path: row.path,
+    title: row.title ?? '',
+    version: row.version,
+    summary,
+    cost: row.cost,
+    tokens,
+    agent: row.agent,
+    model: json(row.model),
+    metadata: json(row.metadata),
+    permission: json(row.permission),
+    revert: json(row.revert),
+    idleOutcome: row.idle_outcome,
+    resumeAttempts: row.resume_attempts,
+    time: given(time),
   })
 }
 
@@ -89,7 +121,8 @@ function plainItem(item: Json, ids: Json): Json {
 function plainState({ content, error, ...state }: Json, { created, ran, completed }: Json): Json {
   const lines = ((content ?? []) as Json[]).map(({ text }) => String(text))
   const time = { start: ran ?? created, end: completed }
-  if (state.status === 'completed') return { ...state, output: lines.map((line, at) => (at < lines.length - 1 && !line.endsWith('\n') ? `${line}\n` : line)).join(''), time }
+  if (state.status === 'completed')
+    return { ...state, output: lines.map((line, at) => (at < lines.length - 1 && !line.endsWith('\n') ? `${line}\n` : line)).join(''), time }
   if (state.status === 'error') return { ...state, error: (error as Json).message, cause: error, time }
   throw new Error(`this reader knows no tool in the state ${String(state.status)}`)
 }

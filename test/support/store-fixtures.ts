@@ -5,8 +5,8 @@ import Database from 'better-sqlite3'
 import { type Clock, systemClock } from '../../src/core/clock.js'
 import type { Document } from '../../src/core/documents.js'
 import { MemoryStore } from '../../src/storage/memory-store.js'
-import { openFileStore } from '../../src/storage/opencode-files.js'
 import { openSqliteStores } from '../../src/storage/opencode-database.js'
+import { openFileStore } from '../../src/storage/opencode-files.js'
 import type { Store } from '../../src/storage/store.js'
 import { type Corpus, type CorpusSession, sessionDocument } from './corpus.js'
 import { openCodeTables, type SchemaName } from './opencode-ddl.js'
@@ -152,7 +152,9 @@ const UPSERT_TAIL = 'ON CONFLICT (id) DO UPDATE SET data = excluded.data, time_u
 
 function writeRow(writer: Database.Database, { session, message, part }: RecordPlace, text: string, time: number): void {
   if (part === undefined) {
-    writer.prepare(`INSERT INTO message (id, session_id, time_created, time_updated, data) VALUES (?, ?, ?, ?, ?) ${UPSERT_TAIL}`).run(message, session, time, time, text)
+    writer
+      .prepare(`INSERT INTO message (id, session_id, time_created, time_updated, data) VALUES (?, ?, ?, ?, ?) ${UPSERT_TAIL}`)
+      .run(message, session, time, time, text)
     return
   }
   const sql = `INSERT INTO part (id, message_id, session_id, time_created, time_updated, data) VALUES (?, ?, ?, ?, ?, ?) ${UPSERT_TAIL}`

@@ -24,10 +24,10 @@ export function plain(tree: SessionHydratedTree): PlainTree {
 }
 
 export async function treeOf(sessions: Sessions, request: TreeRequest): Promise<SessionHydratedTree> {
-  return valueOf(await runSessionTreeFlow(sessions, request))
+  return resultOf(await runSessionTreeFlow(sessions, request))
 }
 
-export function valueOf<T>(result: FlowResult<T>): T {
+export function resultOf<T>(result: FlowResult<T>): T {
   if (result.status === 'failed') throw result.error
   return result.value
 }
@@ -60,4 +60,10 @@ export function expectedTree(session: CorpusSession, record: Document): PlainTre
       damagedParts: 0,
     })),
   }
+}
+
+/** The first item of a stream. */
+export async function firstOf<T>(items: AsyncIterable<T>): Promise<T> {
+  for await (const item of items) return item
+  throw new Error('the stream is empty')
 }

@@ -3,10 +3,10 @@ import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import type { Document } from '../../src/core/documents.js'
-import type { ContractSubject } from '../contracts/store.js'
 import { type CorpusMessage, type CorpusSession, sampleCorpus, sessionDocument, userMessage } from './corpus.js'
 import { plainV2Message } from './independent-v2.js'
 import { type FixtureMaker, onlyStore, pretty, type RecordPlace, type StoreFixture, writeFileAt } from './store-fixtures.js'
+import type { ContractSubject } from './store-world.js'
 import { tempFolder } from './temp.js'
 import { openCode2Tables } from './v2-ddl.js'
 
@@ -31,8 +31,17 @@ function asV2({ todos: _, ...session }: CorpusSession): CorpusSession {
 function v2Message({ id, data, time, parts }: CorpusMessage): CorpusMessage {
   const texts = parts.flatMap(({ data }) => (data.type === 'text' && typeof data.text === 'string' ? [data.text] : []))
   const { tokens, cost, finish } = data
-  const step = { agent: 'build', model: { id: 'stub-1', providerID: 'stub' }, content: parts.map(({ data }) => contentItem(data)), cost, finish, tokens, time: data.time }
-  const document = data.role === 'user' ? { type: 'user', text: texts.join('\n\n'), files: [], time: { created: time } } : { type: 'assistant', ...step }
+  const step = {
+    agent: 'build',
+    model: { id: 'stub-1', providerID: 'stub' },
+    content: parts.map(({ data }) => contentItem(data)),
+    cost,
+    finish,
+    tokens,
+    time: data.time,
+  }
+  const document =
+    data.role === 'user' ? { type: 'user', text: texts.join('\n\n'), files: [], time: { created: time } } : { type: 'assistant', ...step }
   return { id, data: JSON.parse(JSON.stringify(document)) as Document, time, parts: [] }
 }
 
@@ -66,7 +75,8 @@ export const v2Fixture: FixtureMaker = (corpus) => {
     for (const session of corpus) {
       insertV2Session(writer, session)
       for (const { id, data, time } of session.messages) fixture.write({ session: session.id, message: id }, JSON.stringify(data), time)
-      if (session.diffs !== undefined) writeFileAt(join(dirname(path), 'storage', 'session_diff', `${session.id}.json`), pretty(session.diffs), session.updated)
+      if (session.diffs !== undefined)
+        writeFileAt(join(dirname(path), 'storage', 'session_diff', `${session.id}.json`), pretty(session.diffs), session.updated)
     }
   })()
   return fixture
@@ -75,9 +85,13 @@ export const v2Fixture: FixtureMaker = (corpus) => {
 const USAGE = { cost: 0, tokens: { input: 0, output: 0, reasoning: 0, cache: { read: 0, write: 0 } } }
 
 export function insertV2Session(writer: Database.Database, { id, project, info, created, updated }: CorpusSession, table = 'session_v2'): void {
-  writer.prepare("INSERT OR IGNORE INTO project (id, worktree, time_created, time_updated, sandboxes) VALUES (?, '/srv/sky', 1, 1, '[]')").run(project)
   writer
-    .prepare(`INSERT INTO ${table} (id, project_id, parent_id, slug, directory, title, version, time_created, time_updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    .prepare("INSERT OR IGNORE INTO project (id, worktree, time_created, time_updated, sandboxes) VALUES (?, '/srv/sky', 1, 1, '[]')")
+    .run(project)
+  writer
+    .prepare(
+      `INSERT INTO ${table} (id, project_id, parent_id, slug, directory, title, version, time_created, time_updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
     .run(id, project, info.parentID ?? null, info.slug, info.directory, info.title, info.version, created, updated)
 }
 

@@ -1,0 +1,167 @@
+/** Parsed documents as records: every kind, every version's gaps, and what is kept raw. */
+import { describe, expect, it } from 'vitest'
+import { type Document, isDocument, missingField } from '../../src/core/documents.js'
+import { parseMessageId, parsePartId, parseProjectId, parseSessionId } from '../../src/core/ids.js'
+import { messageKey, partKey, sessionKey } from '../../src/core/keys.js'
+import { PART_KINDS, toPart } from '../../src/core/parts.js'
+import { toDiffs, toMessage, toProject, toSession, toTodos } from '../../src/core/records.js'
+
+const SESSION = sessionKey('opencode', parseSessionId('ses_1'))
+const MESSAGE = messageKey(SESSION, parseMessageId('msg_1'))
+const PART = partKey(MESSAGE, parsePartId('prt_1'))
+const IDS = { id: 'prt_1', sessionID: 'ses_1', messageID: 'msg_1' }
+
+const TOKENS = { input: 1, output: 2, reasoning: 3, cache: { read: 4, write: 5 } }
+/** One of each kind, as the format describes it; the fewest fields first. */
+const PARTS: Readonly<Record<string, readonly Document[]>> = {
+  text: [{ text: '' }, { text: 'a', synthetic: true, ignored: true, time: { start: 1 }, metadata: {} }],
+  reasoning: [{ text: '' }, { text: 'hm', time: { start: 1, end: 2 } }],
+  tool: [
+    { tool: 'bash', callID: 'c', state: { status: 'pending', input: {} } },
+    { tool: 'bash', callID: 'c', state: { status: 'pending', input: {}, raw: '' } },
+    { tool: 'bash', callID: 'c', state: { status: 'running', input: {}, title: 't', metadata: { output: 'so far' }, time: { start: 1 } } },
+    {
+      tool: 'bash',
+      callID: 'c',
+      state: { status: 'completed', input: {}, output: '', title: '', metadata: {}, time: { start: 1, end: 2, compacted: 3 }, attachments: [] },
+    },
+    { tool: 'bash', callID: 'c', state: { status: 'error', input: {}, error: 'no', metadata: { interrupted: true }, time: { start: 1, end: 2 } } },
+  ],
+  file: [
+    { mime: 'text/plain', url: 'file:///a' },
+    { mime: 'image/png', url: 'data:', filename: 'a.png', source: { type: 'file' } },
+  ],
+  'step-start': [{}, { snapshot: 'abc' }],
+  'step-finish': [{ reason: 'stop', cost: 0, tokens: TOKENS }],
+  snapshot: [{ snapshot: 'abc' }],
+  patch: [{ hash: 'abc', files: [] }],
+  agent: [{ name: 'plan' }, { name: 'plan', source: { value: '@plan', start: 0, end: 5 } }],
+  subtask: [{ prompt: 'p', description: 'd', agent: 'a', model: {}, command: 'c' }],
+  retry: [{ attempt: 1, error: { name: 'APIError' }, time: { created: 1 } }],
+  compaction: [{}, { auto: true, overflow: false, tail_start_id: 'msg_0' }],
+}
+
+describe('parts', () => {
+  it('are of twelve kinds and one for the rest', () => {
+    expect([...PART_KINDS].sort()).toEqual([...Object.keys(PARTS), 'unknown'].sort())
+    expect(Object.keys(PARTS).length).toBe(12)
+  })
+
+  it.each(Object.entries(PARTS))('of kind %s are typed as they stand, their ids from the key', (type, documents) => {
+    for (const document of documents) {
+      expect(toPart({ type, ...document }, PART)).toEqual({ record: { type, ...document, ...IDS } })
+      expect(toPart({ type, ...document, id: 'wrong', sessionID: 'wrong', messageID: 'wrong' }, PART)).toEqual({
+        record: { type, ...document, ...IDS },
+      })
+    }
+  })
+
+  it.each(['hologram', 'constructor', '__proto__', 'toString', ''])('of the unknown kind %j are kept raw, without an issue', (type) => {
+    expect(toPart({ type, depth: 3 }, PART)).toEqual({ record: { type: 'unknown', ...IDS, raw: { type, depth: 3, ...IDS } } })
+  })
+
+  it.each([
+    [{ type: 'text' }, 'a text part without its text'],
+    [{ type: 'text', text: 7 }, 'a text part without its text'],
+    [{ type: 'tool', tool: 'bash' }, 'a tool part without its state'],
+    [{ type: 'tool', tool: 'bash', state: [] }, 'a tool part without its state'],
+    [{ type: 'tool', tool: 'bash', state: { status: 'streaming' } }, 'a tool part in the unknown state "streaming"'],
+    [{ type: 'tool', tool: 'bash', state: { status: 'constructor' } }, 'a tool part in the unknown state "constructor"'],
+    [{ type: 'tool', tool: 'bash', state: {} }, 'a tool part in the unknown state undefined'],
+    [{ type: 'tool', tool: 'bash', state: { status: 'completed' } }, 'a completed tool part without its output'],
+    [{ type: 'tool', tool: 'bash', state: { status: 'error', error: {} } }, 'a error tool part without its error'],
+    [{ type: 'patch', hash: 'a', files: {} }, 'a patch part without its files'],
+    [{ type: 'retry', attempt: '1' }, 'a retry part without its attempt'],
+    [{ type: 'file', mime: 'a' }, 'a file part without its url'],
+  ])('in an odd shape are kept raw, the oddity named: %j', (document, odd) => {
+    expect(toPart({ ...document }, PART)).toEqual({ record: { type: 'unknown', ...IDS, raw: { ...document, ...IDS } }, odd })
+  })
+
+  it.each([null, [], 'text', 7, {}, { type: 7 }, { text: 'no type' }])('are damage when they are %j', (document) => {
+    expect(toPart(document, PART)).toHaveProperty('damage')
+  })
+
+  it('may share their id with a part of another message', () => {
+    const other = partKey(messageKey(SESSION, parseMessageId('msg_2')), PART.part)
+    expect(toPart({ type: 'text', text: '' }, PART)).not.toEqual(toPart({ type: 'text', text: '' }, other))
+  })
+})
+
+describe('messages', () => {
+  it.each([
+    { role: 'user', time: { created: 1 } },
+    { role: 'assistant', time: { created: 1 } },
+    {
+      role: 'assistant',
+      time: { created: 1, completed: 2 },
+      parentID: 'msg_0',
+      error: { name: 'APIError', data: {} },
+      tokens: TOKENS,
+      extra: 'kept',
+    },
+  ])('of every version are typed as they stand: %j', (document) => {
+    expect(toMessage({ ...document }, MESSAGE)).toEqual({ record: { ...document, id: 'msg_1', sessionID: 'ses_1' } })
+  })
+
+  it('of an unknown role are kept raw; of a known one without a time too, named', () => {
+    const ids = { id: 'msg_1', sessionID: 'ses_1' }
+    expect(toMessage({ role: 'system', text: 'x' }, MESSAGE)).toEqual({
+      record: { role: 'unknown', ...ids, raw: { role: 'system', text: 'x', ...ids } },
+    })
+    for (const [time, missing] of [
+      [undefined, 'time'],
+      [null, 'time'],
+      [{}, 'time.created'],
+      [{ created: '1' }, 'time.created'],
+    ]) {
+      expect(toMessage({ role: 'user', time }, MESSAGE)).toEqual({
+        record: { role: 'unknown', ...ids, raw: { role: 'user', time, ...ids } },
+        odd: `a user message without its ${missing}`,
+      })
+    }
+    for (const document of [null, [], 'x', {}, { role: 7 }]) expect(toMessage(document, MESSAGE)).toHaveProperty('damage')
+  })
+})
+
+describe('sessions', () => {
+  const time = { created: 1, updated: 2 }
+
+  it('take their id from the key, and what old versions lack from the path', () => {
+    expect(toSession({ id: 'wrong', time, title: 't' }, SESSION, 'p')).toEqual({
+      record: { id: 'ses_1', projectID: 'p', directory: '', title: 't', version: '', time },
+    })
+    expect(toSession({ projectID: 'own', time }, SESSION, 'p')).toMatchObject({ record: { projectID: 'own' } })
+  })
+
+  it.each([
+    [undefined, { created: 0, updated: 0 }],
+    [{}, { created: 0, updated: 0 }],
+    [{ created: 5 }, { created: 5, updated: 5 }],
+    [
+      { updated: 5, archived: 6 },
+      { created: 0, updated: 5, archived: 6 },
+    ],
+    ['x', { created: 0, updated: 0 }],
+  ])('without whole times (%j) are odd, not lost', (given, whole) => {
+    expect(toSession({ time: given }, SESSION, 'p')).toMatchObject({ record: { time: whole }, odd: 'a session without its times' })
+  })
+
+  it('are damage when they are no object', () => {
+    for (const document of [null, [], 'x', 7]) expect(toSession(document, SESSION, 'p')).toHaveProperty('damage')
+  })
+})
+
+describe('lists and projects', () => {
+  it('are lists, or damage', () => {
+    expect([toTodos([]), toDiffs([])]).toEqual([{ record: [] }, { record: [] }])
+    for (const document of [null, {}, 'x']) for (const type of [toTodos, toDiffs]) expect(type(document)).toHaveProperty('damage')
+    expect(toProject({ worktree: '/' }, parseProjectId('global'))).toEqual({ record: { id: 'global', worktree: '/' } })
+    expect(toProject([], parseProjectId('global'))).toHaveProperty('damage')
+  })
+
+  it('say which field is missing', () => {
+    expect(missingField({ a: 1, b: [], c: {} }, { a: 'number', b: 'array', c: 'object' })).toBeUndefined()
+    expect(missingField({ a: 1, b: {} }, { a: 'number', b: 'array' })).toBe('b')
+    expect([isDocument({}), isDocument([]), isDocument(null)]).toEqual([true, false, false])
+  })
+})

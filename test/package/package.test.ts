@@ -1,0 +1,140 @@
+/** The package as its users meet it: what loads when, what is exported, and that importing does nothing. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import * as library from '../../src/index.js'
+import { REPOSITORY } from '../support/real-sets.js'
+import { codeOf } from '../support/source.js'
+import { tempFolder } from '../support/temp.js'
+
+const DIST = join(REPOSITORY, 'dist')
+const DEMO = join(REPOSITORY, 'examples', 'demo-store', 'opencode')
+const HEAVY = ['lmdb', 'chromadb', 'ollama', 'better-sqlite3', 'node:sqlite', 'mmap-io', 'commander', 'ora']
+const folder = tempFolder()
+afterAll(() => folder[Symbol.dispose]())
+
+/** Runs a script and gives every module it asked for, from inside the packages too. */
+function modulesAskedFor(script: string): string[] {
+  const log = join(folder.path, 'modules.txt')
+  writeFileSync(log, '')
+  writeFileSync(
+    join(folder.path, 'hooks.mjs'),
+    "import { appendFileSync } from 'node:fs'\nexport const resolve = (name, context, next) => (appendFileSync(process.env.MODULES, name + '\\n'), next(name, context))",
+  )
+  writeFileSync(
+    join(folder.path, 'watch.cjs'),
+    `const { appendFileSync } = require('node:fs'); const Module = require('node:module')
+    const say = (name) => appendFileSync(process.env.MODULES, name + '\\n')
+    const load = Module._load; Module._load = (name, ...rest) => (say(name), load(name, ...rest))
+    const builtin = process.getBuiltinModule; process.getBuiltinModule = (name) => (say(name), builtin(name))
+    Module.register(${JSON.stringify(`file://${join(folder.path, 'hooks.mjs')}`)})`,
+  )
+  const child = spawnSync(process.execPath, ['--require', join(folder.path, 'watch.cjs'), '--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    cwd: REPOSITORY,
+    env: { ...process.env, MODULES: log, NODE_OPTIONS: '' },
+  })
+  expect([child.stderr, child.status]).toEqual(['', 0])
+  return readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((name) => name !== '')
+}
+
+const isHeavy = (names: readonly string[]): string[] => HEAVY.filter((heavy) => names.some((name) => name === heavy || name.startsWith(`${heavy}/`)))
+
+describe('what loads', () => {
+  it('on import is nothing but the library and node itself', () => {
+    const names = modulesAskedFor("await import('spanleaf')")
+    expect(names).toContain('spanleaf')
+    expect(isHeavy(names)).toEqual([])
+    expect(names.filter((name) => !/^(spanleaf$|\.{1,2}\/|node:|file:)/.test(name))).toEqual([])
+  })
+
+  it('for a JSON tree is no SQLite, and for a database no index', () => {
+    const read = (data: string): string => `const { openSessions, runSessionFlow } = await import('spanleaf')
+      const sessions = await openSessions({ data: ${JSON.stringify(data)} })
+      for await (const result of runSessionFlow(sessions, { all: true })) if (result.status === 'failed') throw result.error
+      await sessions.close()`
+    expect(isHeavy(modulesAskedFor(read(join(DEMO, 'storage'))))).toEqual([])
+    const forDatabase = isHeavy(modulesAskedFor(read(join(DEMO, 'opencode.db'))))
+    expect(forDatabase.filter((name) => name !== 'better-sqlite3' && name !== 'node:sqlite')).toEqual([])
+    expect(forDatabase.length).toBeGreaterThan(0)
+  })
+
+  it('would be seen if it were more', () => {
+    expect(isHeavy(modulesAskedFor("await import('lmdb')"))).toEqual(['lmdb'])
+    expect(isHeavy(modulesAskedFor("(await import('node:module')).createRequire(process.cwd() + '/x.js')('better-sqlite3')"))).toEqual([
+      'better-sqlite3',
+    ])
+  })
+})
+
+describe('importing', () => {
+  it('any module writes nothing, prints nothing, listens to nothing and ends at once (law 9)', () => {
+    const home = join(folder.path, 'home')
+    mkdirSync(home)
+    const modules = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js') && name !== join('cli', 'main.js'))
+    expect(modules.length).toBeGreaterThan(40)
+    const script = `const before = { env: JSON.stringify(process.env), cwd: process.cwd(), events: process.eventNames().length }
+      for (const name of ${JSON.stringify(modules)}) await import(${JSON.stringify(`file://${DIST}/`)} + name)
+      const after = { env: JSON.stringify(process.env), cwd: process.cwd(), events: process.eventNames().length }
+      if (JSON.stringify(before) !== JSON.stringify(after)) throw new Error('the process changed')
+      const busy = process.getActiveResourcesInfo().filter((name) => !/(Req|TTYWrap|PipeWrap)$/.test(name))
+      if (busy.length > 0) throw new Error(busy.join())`
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      cwd: home,
+      timeout: 20_000,
+      env: { PATH: process.env.PATH, HOME: home, TMPDIR: home, XDG_STATE_HOME: home, XDG_DATA_HOME: home },
+    })
+    expect([child.stdout, child.stderr, child.status]).toEqual(['', '', 0])
+    expect(readdirSync(home)).toEqual([])
+  })
+})
+
+describe('the exports', () => {
+  const manifest = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'))
+
+  it('are the library, the indexer and the manifest, each with its types', () => {
+    expect(Object.keys(manifest.exports)).toEqual(['.', './indexer', './package.json'])
+    for (const entry of [manifest.exports['.'], manifest.exports['./indexer']]) {
+      for (const path of [entry.types, entry.default]) expect(existsSync(join(REPOSITORY, path))).toBe(true)
+    }
+    expect([manifest.type, manifest.sideEffects, existsSync(join(REPOSITORY, manifest.bin.spanleaf))]).toEqual(['module', false, true])
+  })
+
+  it('resolve by name, and nothing else does', () => {
+    const resolved = (name: string): string =>
+      execFileSync(
+        process.execPath,
+        ['--input-type=module', '-e', `console.log(await import('${name}').then((m) => Object.keys(m).length > 0, (e) => e.code))`],
+        { cwd: REPOSITORY, encoding: 'utf8' },
+      ).trim()
+    expect([resolved('spanleaf'), resolved('spanleaf/indexer')]).toEqual(['true', 'true'])
+    expect(resolved('spanleaf/dist/storage/slab.js')).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED')
+  })
+
+  it('of the library are these', () => {
+    expect(Object.keys(library).sort().join(' ')).toMatchInlineSnapshot(
+      `"MemoryStore SlabSpan SpanCache StorageError childRange createSessionSet decodeKey encodeKey errorTable hydrateSessionTree idTime isSafeId issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome systemClock unwrap verifyStores"`,
+    )
+  })
+
+  it('of types are these', () => {
+    expect(typeNames(readFileSync(join(REPOSITORY, 'src', 'index.ts'), 'utf8')).join(' ')).toMatchInlineSnapshot(
+      `"Agent AssistantMessage Clock DamagedRecord EntityKey ErrorCode ErrorRow FileDiff FlowOptions FlowResult FlowScope Generation IndexStats Leaf LeafKind LedgerTotal LoadedSession MemoryPlace Message MessageId MessageKey MessageMeta MessageNode MessageRefNode MessageWithParts OpenOptions Part PartId PartKey PartKind PartRef PartRefNode PlannedMessage Price ProjectId ProjectRecord Read ReadLimit SessionHydratedTree SessionId SessionIndex SessionKey SessionMeta SessionOrigin SessionRecord SessionRefNode SessionRefTree SessionSetOptions SessionTree SessionTreePlan Sessions Span SpanSource StageIssue StageName StageReport StageResult Store StoreKind StoreLedger StoreSupports StoreWork TodoItem Tokens ToolState TreeRequest UnknownMessage UnknownPart Usage UserMessage Verification"`,
+    )
+  })
+})
+
+/** The names that `export type { A }` and `export { type A }` give. */
+function typeNames(text: string): string[] {
+  const names = [...codeOf(text).matchAll(/export\s+(type\s+)?\{([^}]*)\}/g)].flatMap(([, all, list = '']) =>
+    list
+      .split(',')
+      .map((name) => name.trim())
+      .flatMap((name) => (name === '' ? [] : all !== undefined ? [name] : name.startsWith('type ') ? [name.slice(5)] : [])),
+  )
+  return names.sort()
+}
