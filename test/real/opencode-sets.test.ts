@@ -12,7 +12,7 @@ import { createSessionSet } from '../../src/tree/session-set.js'
 import type { Sessions } from '../../src/tree/sessions.js'
 import type { SessionHydratedTree } from '../../src/tree/types.js'
 import { verifyStores } from '../../src/tree/verify.js'
-import { databaseTodos, holdAgainst, readDatabase, readTree, treeTodos } from '../support/independent-reader.js'
+import { databaseTodos, holdAgainst, type PlainSession, readDatabase, readTree, treeTodos } from '../support/independent-reader.js'
 import { readV2Database } from '../support/independent-v2.js'
 import { manifestOf } from '../support/manifest.js'
 import { COUNTS, SETS_ARE_HERE, unpackSets, V2_COUNTS } from '../support/real-sets.js'
@@ -57,9 +57,7 @@ here('the sets of real OpenCode (../shared/data)', () => {
     it('gives every session as an independent reader does, in the order of (time created, id)', async () => {
       const expected = isJson ? readTree(join(data, 'storage')) : readDatabase(join(data, 'opencode.db'))
       expect(expected.size).toBe(sessions)
-      await using set = await openSessions({ data })
-      for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
-      expect(set.index.stats().sessions).toBe(sessions)
+      await holdAll(data, expected)
     })
 
     it('streams what the tree flow gives, and plans at the price that is paid', async () => {
@@ -101,9 +99,7 @@ here('the sets of real OpenCode (../shared/data)', () => {
     it('gives every session as an independent reader does, in the order of seq', async () => {
       const expected = readV2Database(join(data, 'opencode.db'))
       expect([expected.size, [...expected.values()].flatMap((session) => session.messages).length]).toEqual([sessions, messages])
-      await using set = await openSessions({ data })
-      for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
-      expect(set.index.stats().sessions).toBe(sessions)
+      await holdAll(data, expected)
     })
 
     it('streams what the tree flow gives, and plans at the price that is paid', async () => {
@@ -122,6 +118,12 @@ here('the sets of real OpenCode (../shared/data)', () => {
     for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
   })
 })
+
+async function holdAll(data: string, expected: ReadonlyMap<string, PlainSession>): Promise<void> {
+  await using set = await openSessions({ data })
+  for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
+  expect(set.index.stats().sessions).toBe(expected.size)
+}
 
 async function holdStreamed(set: Sessions, streamed: SessionHydratedTree): Promise<void> {
   const planned = await planSessionTree(set, { session: streamed.key })
