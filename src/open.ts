@@ -4,7 +4,7 @@ import { type Clock, systemClock } from './core/clock.js'
 import { StorageError } from './core/errors.js'
 import { checkNumber, refuseUnknown } from './core/options.js'
 import type { StageIssue } from './core/stage.js'
-import { openFileStore } from './storage/opencode-files.js'
+import { openEraAStore, openFileStore } from './storage/opencode-files.js'
 import { openSqliteStore } from './storage/opencode-sqlite.js'
 import { discoverStores, type Environment, type StorePlace, storesAt } from './storage/paths.js'
 import type { Store } from './storage/store.js'
@@ -53,5 +53,12 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
 }
 
 async function openStore(place: StorePlace, clock: Clock): Promise<Store> {
-  return place.kind === 'opencode-sqlite' ? openSqliteStore(place.path) : openFileStore(place.path, clock)
+  switch (place.kind) {
+    case 'opencode-sqlite':
+      return openSqliteStore(place.path)
+    case 'opencode-json':
+      return openFileStore(place.path, clock)
+    case 'opencode-era-a':
+      return openEraAStore(place.path, clock)
+  }
 }

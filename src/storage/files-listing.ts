@@ -1,4 +1,4 @@
-/** Listing an era B tree: names of records, and the session files with their light records. */
+/** Listing a tree of files: names of records, and the session files with their light records. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { StorageError, systemCode } from '../core/errors.js'
@@ -6,6 +6,7 @@ import { isSafeId, type SessionId } from '../core/ids.js'
 import { type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
+import type { FileLayout } from './file-layout.js'
 import { fileGeneration } from './generation.js'
 import { readInto } from './read-file.js'
 import { Slab } from './slab.js'
@@ -36,13 +37,12 @@ export function namesIn(folder: string): string[] {
 }
 
 /** Every session file, newest copy first where one session stands in two project folders. Opens session files only. */
-export function listSessionFiles(tree: string, work: StoreWork, signal: AbortSignal | undefined): Listing<SessionEntry> {
+export function listSessionFiles(layout: FileLayout, work: StoreWork, signal: AbortSignal | undefined): Listing<SessionEntry> {
   const entries = new Map<SessionId, SessionEntry>()
   const issues: StageIssue[] = []
   using slab = new Slab()
-  for (const project of foldersIn(join(tree, 'session'))) {
+  for (const { project, path: folder } of layout.sessionFolders()) {
     signal?.throwIfAborted()
-    const folder = join(tree, 'session', project)
     try {
       for (const name of namesIn(folder)) {
         slab.used = 0

@@ -16,7 +16,7 @@ import type { Generation } from './generation.js'
 import type { Slab } from './slab.js'
 import type { Span } from './span.js'
 
-export type StoreKind = 'memory' | 'opencode-json' | 'opencode-sqlite'
+export type StoreKind = 'memory' | 'opencode-era-a' | 'opencode-json' | 'opencode-sqlite'
 
 /** What a store cannot do it says here, and the contract suite then leaves out. */
 export interface StoreSupports {
