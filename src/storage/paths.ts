@@ -77,7 +77,7 @@ function storesIn(dataDir: string): StorePlace[] {
   const tree = join(dataDir, 'storage')
   if (basename(dataDir) !== 'storage' && isJsonTree(tree)) places.push({ kind: 'opencode-json', path: tree })
   const older = join(dataDir, 'project')
-  if (isEraAFolder(older)) places.push({ kind: 'opencode-era-a', path: older })
+  if (basename(dataDir) !== 'storage' && isEraAFolder(older)) places.push({ kind: 'opencode-era-a', path: older })
   return places
 }
 
@@ -86,7 +86,16 @@ function storesIn(dataDir: string): StorePlace[] {
  * and neither does one project's tree of era A.
  */
 export function isJsonTree(path: string): boolean {
-  return !isFolder(join(path, 'session', 'info')) && ['session', 'message', 'part'].some((name) => isFolder(join(path, name)))
+  return !isProjectTree(path) && ['session', 'message', 'part'].some((name) => isFolder(join(path, name)))
+}
+
+/** The tree of one project of era A. */
+function isProjectTree(path: string): boolean {
+  try {
+    return isFolder(join(path, 'session', 'info'))
+  } catch {
+    return false
+  }
 }
 
 /** The `project` folder of a data folder that 0.x wrote to. One that cannot be looked into counts: its listing then says why. */
@@ -118,6 +127,11 @@ function isFolder(path: string): boolean {
 
 /** @throws the system's error when the path may exist and cannot be looked at */
 function typeOf(path: string): 'file' | 'folder' | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat?.isFile() ? 'file' : stat?.isDirectory() ? 'folder' : undefined
+  try {
+    const stat = statSync(path)
+    return stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : undefined
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw error
+  }
 }
