@@ -5,7 +5,7 @@ import { StorageError } from './core/errors.js'
 import { checkNumber, refuseUnknown } from './core/options.js'
 import type { StageIssue } from './core/stage.js'
 import { openSqliteStores } from './storage/opencode-database.js'
-import { openFileStore } from './storage/opencode-files.js'
+import { openEraAStore, openFileStore } from './storage/opencode-files.js'
 import { discoverStores, type Environment, type StorePlace, storesAt } from './storage/paths.js'
 import type { Store } from './storage/store.js'
 import { createSessionSet } from './tree/session-set.js'
@@ -54,5 +54,12 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
 
 /** A database may hold the stores of two generations. */
 async function openPlace(place: StorePlace, clock: Clock): Promise<readonly Store[]> {
-  return place.kind === 'opencode-sqlite' ? openSqliteStores(place.path) : [openFileStore(place.path, clock)]
+  switch (place.kind) {
+    case 'opencode-sqlite':
+      return openSqliteStores(place.path)
+    case 'opencode-json':
+      return [openFileStore(place.path, clock)]
+    case 'opencode-era-a':
+      return [openEraAStore(place.path, clock)]
+  }
 }

@@ -46,6 +46,11 @@ export function partKey(parent: MessageKey, part: PartId): PartKey {
   return { kind: 'part', agent: parent.agent, session: parent.session, message: parent.message, part }
 }
 
+/** The key of a part inside its message's document: the place it stands at is all that names it. */
+export function inlinePartKey(parent: MessageKey, at: number): PartKey {
+  return partKey(parent, parsePartId(`${parent.message}_${at}`))
+}
+
 /** The session that a key lies in. */
 export function sessionOf(key: EntityKey): SessionKey {
   return key.kind === 'session' ? key : sessionKey(key.agent, key.session)

@@ -6,8 +6,7 @@
  * a kind that is neither asked nor answered (a switch, a turn's end) and a kind not known are `unknown`, kept raw.
  */
 import { type Document, isDocument, missingField, present, type Reading, type Shape } from './documents.js'
-import { parsePartId } from './ids.js'
-import { type MessageKey, partKey } from './keys.js'
+import { inlinePartKey, type MessageKey } from './keys.js'
 import { type Part, toPart } from './parts.js'
 import type { Message, MessageReading } from './records.js'
 import { agentPart, contentPart, filePart, keepId, type PartDraft } from './v2-parts.js'
@@ -70,7 +69,7 @@ function isTime(time: unknown): time is Time {
 function typedParts(drafts: readonly PartDraft[], owner: MessageKey): { readonly parts: readonly Part[]; readonly odd: string | undefined } {
   let odd: string | undefined
   const parts = drafts.map(({ part, stored }, at): Part => {
-    const key = partKey(owner, parsePartId(`${owner.message}_${at}`))
+    const key = inlinePartKey(owner, at)
     const reading: Reading<Part> = part === undefined ? { damage: 'a part that is no object' } : toPart(part, key)
     if ('record' in reading && reading.record.type !== 'unknown') return reading.record
     odd ??= 'damage' in reading ? reading.damage : reading.odd

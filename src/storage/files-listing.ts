@@ -1,11 +1,12 @@
-/** Listing an era B tree: names of records, and the session files with their light records. */
+/** Listing a tree of files: names of records, and the session files with their light records. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { StorageError, systemCode } from '../core/errors.js'
 import { isSafeId, type SessionId } from '../core/ids.js'
-import { type SessionKey, sessionKey } from '../core/keys.js'
+import { type EntityKey, type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
+import type { FileLayout } from './file-layout.js'
 import { fileGeneration } from './generation.js'
 import { readInto } from './read-file.js'
 import { Slab } from './slab.js'
@@ -35,14 +36,23 @@ export function namesIn(folder: string): string[] {
   return names
 }
 
+/** The record names of a folder; one that cannot be read has none, and an issue. */
+export function readableNames(path: string, key: EntityKey | undefined, issues: StageIssue[]): string[] {
+  try {
+    return namesIn(path)
+  } catch (error) {
+    issues.push({ code: 'UNREADABLE_RECORD', ...(key && { key }), path, reason: `the folder cannot be read (${systemCode(error) ?? String(error)})` })
+    return []
+  }
+}
+
 /** Every session file, newest copy first where one session stands in two project folders. Opens session files only. */
-export function listSessionFiles(tree: string, work: StoreWork, signal: AbortSignal | undefined): Listing<SessionEntry> {
+export function listSessionFiles(layout: FileLayout, work: StoreWork, signal: AbortSignal | undefined): Listing<SessionEntry> {
   const entries = new Map<SessionId, SessionEntry>()
   const issues: StageIssue[] = []
   using slab = new Slab()
-  for (const project of foldersIn(join(tree, 'session'))) {
+  for (const { project, path: folder } of layout.sessionFolders()) {
     signal?.throwIfAborted()
-    const folder = join(tree, 'session', project)
     try {
       for (const name of namesIn(folder)) {
         slab.used = 0

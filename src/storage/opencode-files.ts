@@ -1,21 +1,23 @@
 /**
- * OpenCode era B (1.0 to 1.1): a tree of JSON files, each rewritten in place while a message streams.
+ * OpenCode before its databases: trees of JSON files. Era B (1.0 to 1.1) rewrites each in place while a message streams:
  *
  *   session/<project>/<session>.json   message/<session>/<message>.json   part/<message>/<part>.json
  *   session_diff/<session>.json        todo/<session>.json                project/<project>.json
  *
+ * Era A (0.x) keeps a tree per project (`era-a-layout.ts`), written through a temporary file.
  * Paths say who a record is: copied era A files lack ids, and files move between project folders.
  * Parts are keyed by their message alone, so a part folder without its message belongs to nobody.
  */
-import { type Stats, statSync } from 'node:fs'
+import { existsSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.js'
 import { systemCode } from '../core/errors.js'
-import { byIdTime, compareText, idTime, type MessageId, type PartId, type SessionId } from '../core/ids.js'
+import { byIdTime, compareText, idTime, type MessageId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
-import { treeCensus } from './files-census.js'
-import { listSessionFiles, namesIn } from './files-listing.js'
+import { eraALayout } from './era-a-layout.js'
+import { eraBLayout, type FileLayout } from './file-layout.js'
+import { listSessionFiles, readableNames } from './files-listing.js'
 import { fileGeneration, unreadableGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
@@ -30,36 +32,44 @@ const FRESH_MS = 1000
 
 /** Opens an era B tree. Nothing is read until it is asked for. */
 export function openFileStore(path: string, clock: Clock): Store {
-  return new FileStore(path, clock)
+  return new FileStore(eraBLayout(path), clock)
+}
+
+/** Opens the `project` folder of era A, all its trees as one store. Nothing is read until it is asked for. */
+export function openEraAStore(path: string, clock: Clock): Store {
+  return new FileStore(eraALayout(path), clock)
 }
 
 class FileStore implements Store {
   readonly agent = 'opencode'
-  readonly kind = 'opencode-json'
+  readonly kind: FileLayout['kind']
   readonly format = 'v1'
   readonly supports = { recordedTime: false, rows: false, map: false, partLeaves: true }
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly path: string
+  readonly #layout: FileLayout
   readonly #clock: Clock
   #sessions = new Map<SessionId, SessionEntry>()
 
-  constructor(path: string, clock: Clock) {
-    this.path = path
+  constructor(layout: FileLayout, clock: Clock) {
+    this.kind = layout.kind
+    this.path = layout.path
+    this.#layout = layout
     this.#clock = clock
   }
 
   async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
-    const listing = listSessionFiles(this.path, this.work, options.signal)
+    const listing = listSessionFiles(this.#layout, this.work, options.signal)
     this.#sessions = new Map(listing.entries.map((entry) => [entry.key.session, entry]))
     return listing
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
-    return sessions.map(({ session }) => readableNames(join(this.path, 'message', session), undefined, []).length)
+    return sessions.map(({ session }) => readableNames(this.#messageFolder(session), undefined, []).length)
   }
 
   async messages(session: SessionKey, options: { readonly previous?: readonly MessageEntry[] | undefined } = {}): Promise<Listing<MessageEntry>> {
-    const folder = join(this.path, 'message', session.session)
+    const folder = this.#messageFolder(session.session)
     const issues: StageIssue[] = []
     const previous = options.previous ?? []
     const [held, names] = sinceListed(previous, readableNames(folder, session, issues))
@@ -82,26 +92,30 @@ class FileStore implements Store {
   ): Promise<Listing<readonly PartEntry[]>> {
     const near = this.#near(session)
     const issues: StageIssue[] = []
-    const lists = messages.map((message) => {
-      const folder = join(this.path, 'part', message)
-      const entries = readableNames(folder, messageKey(session, message), issues).flatMap((name): PartEntry[] => {
+    const lists = messages.map((message) =>
+      this.#partFiles(messageKey(session, message), near, issues).flatMap(({ name, folder }): PartEntry[] => {
         const id = name as PartEntry['id']
         if (options.price !== true) return [{ id }]
-        const price = this.#price(join(folder, `${name}.json`))
+        const price = this.#price(`${folder}/${name}.json`)
         return price === undefined ? [] : [{ id, price }]
-      })
-      return byIdTime(entries, (entry) => entry.id, near)
-    })
+      }),
+    )
     return listing(lists, issues)
   }
 
   async price(reads: readonly Read[]): Promise<readonly (Price | undefined)[]> {
-    return reads.map((read) => this.#price(this.#pathOf(read.kind, read.key)))
+    return reads.map((read) => {
+      const path = this.#pathOf(read.kind, read.key)
+      return path === undefined ? undefined : this.#price(path)
+    })
   }
 
   async open(reads: readonly Read[], slab: Slab, options: ReadOptions = {}): Promise<readonly Leaf[]> {
-    const opened = reads.map((read) => ({ read, leaf: this.#open(this.#pathOf(read.kind, read.key), read.key, read.price, slab) }))
-    await this.#mend(opened, ({ read }) => this.#reopen(read, slab), options.signal)
+    const opened = reads.map((read) => {
+      const path = this.#pathOf(read.kind, read.key)
+      return { read, path: path ?? this.path, leaf: path === undefined ? absent(read.key, this.path) : this.#open(path, read.key, read.price, slab) }
+    })
+    await this.#mend(opened, ({ read, path }) => this.#reopen(read, path, slab), options.signal)
     return opened.map(({ leaf }) => leaf)
   }
 
@@ -113,17 +127,17 @@ class FileStore implements Store {
   ): Promise<Listing<readonly PartLeaf[]>> {
     const near = this.#near(session)
     const issues: StageIssue[] = []
-    const opened: { key: PartKey; leaf: Leaf }[] = []
-    const lists = messages.map((message) => {
-      const folder = join(this.path, 'part', message.message)
-      return byIdTime(readableNames(folder, message, issues), (name) => name, near).map((name) => {
-        const key = partKey(message, name as PartId)
-        const part = { key, leaf: this.#open(`${folder}/${name}.json`, key, undefined, slab) }
+    const opened: { key: PartKey; path: string; leaf: Leaf }[] = []
+    const lists = messages.map((message) =>
+      this.#partFiles(message, near, issues).map(({ name, folder }) => {
+        const key = partKey(message, name as PartKey['part'])
+        const path = `${folder}/${name}.json`
+        const part = { key, path, leaf: this.#open(path, key, undefined, slab) }
         opened.push(part)
         return part
-      })
-    })
-    await this.#mend(opened, ({ key }) => this.#open(this.#pathOf('part', key), key, undefined, slab), options.signal)
+      }),
+    )
+    await this.#mend(opened, ({ key, path }) => this.#open(path, key, undefined, slab), options.signal)
     return listing(lists, issues)
   }
 
@@ -135,11 +149,12 @@ class FileStore implements Store {
     const { entries } = await this.messages(session)
     const tail = entries.slice(-4).map((entry) => entry.id)
     const listing = await this.parts(session, tail, { price: true })
+    const folder = this.#messageFolder(session.session)
     const files = tail.map((id, at) => [
-      this.#price(join(this.path, 'message', session.session, `${id}.json`))?.generation,
+      this.#price(join(folder, `${id}.json`))?.generation,
       ...(listing.entries[at] ?? []).map((entry) => entry.price?.generation),
     ])
-    return JSON.stringify([this.#price(this.#pathOf('session', session))?.generation, entries.length, tail, files])
+    return JSON.stringify([this.#price(this.#sessionFile(session.session))?.generation, entries.length, tail, files])
   }
 
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
@@ -150,7 +165,7 @@ class FileStore implements Store {
       }
       return opened.leaf
     }
-    return treeCensus(this, open, slab, options)
+    return this.#layout.census((session) => this.#project(session), open, slab, options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -161,19 +176,43 @@ class FileStore implements Store {
     return this.#sessions.get(session.session)?.record?.time.updated || this.#clock.now()
   }
 
-  #pathOf(kind: Read['kind'], key: EntityKey): string {
+  #project(session: SessionId): string | undefined {
+    return this.#sessions.get(session)?.project
+  }
+
+  #sessionFile(session: SessionId): string {
+    return this.#sessions.get(session)?.path ?? join(this.path, 'session', 'unknown', `${session}.json`)
+  }
+
+  #messageFolder(session: SessionId): string {
+    return this.#layout.messageFolder(session, this.#project(session))
+  }
+
+  #partFiles(message: MessageKey, near: number, issues: StageIssue[]): { readonly name: string; readonly folder: string }[] {
+    const folders = this.#layout.partFolders(message.session, message.message, this.#project(message.session))
+    const files = folders.flatMap((folder) => readableNames(folder, message, issues).map((name) => ({ name, folder })))
+    return byIdTime(files, (file) => file.name, near)
+  }
+
+  /** Undefined for what this era has no files for. */
+  #pathOf(kind: Read['kind'], key: EntityKey): string | undefined {
     switch (kind) {
       case 'session':
-        return this.#sessions.get(key.session)?.path ?? join(this.path, 'session', 'unknown', `${key.session}.json`)
+        return this.#sessionFile(key.session)
       case 'todo':
-        return join(this.path, 'todo', `${key.session}.json`)
       case 'diff':
-        return join(this.path, 'session_diff', `${key.session}.json`)
+        return this.#layout.documentFile(kind, key.session)
       case 'message':
-        return join(this.path, 'message', key.session, `${(key as MessageKey).message}.json`)
+        return join(this.#messageFolder(key.session), `${(key as MessageKey).message}.json`)
       case 'part':
-        return join(this.path, 'part', (key as PartKey).message, `${(key as PartKey).part}.json`)
+        return this.#partPath(key as PartKey)
     }
+  }
+
+  #partPath(key: PartKey): string {
+    const [usual, other] = this.#layout.partFolders(key.session, key.message, this.#project(key.session))
+    const path = join(usual, `${key.part}.json`)
+    return other === undefined || existsSync(path) ? path : join(other, `${key.part}.json`)
   }
 
   #open(path: string, key: EntityKey, price: Price | undefined, slab: Slab): Leaf {
@@ -212,8 +251,7 @@ class FileStore implements Store {
   }
 
   /** The rewrite that made the file whole also moved its generation, so the mended leaf takes the new one. */
-  #reopen({ kind, key, price }: Read, slab: Slab): Leaf {
-    const path = this.#pathOf(kind, key)
+  #reopen({ key, price }: Read, path: string, slab: Slab): Leaf {
     return this.#open(path, key, price && this.#price(path), slab)
   }
 
@@ -235,19 +273,13 @@ class FileStore implements Store {
 
 const stale = { code: 'STALE_SPAN', reason: 'the file was rewritten after it was planned', transient: true } as const
 
+function absent(key: EntityKey, path: string): Leaf {
+  return { issue: { code: 'STALE_SPAN', key, path, reason: 'stores of this kind have no such record' } }
+}
+
 function fileIssue(error: unknown, key: EntityKey, path: string): StageIssue {
   if (systemCode(error) === 'ENOENT') return { code: 'STALE_SPAN', key, path, reason: 'the file was removed after it was listed', transient: true }
   return { code: 'UNREADABLE_RECORD', key, path, reason: `it cannot be read (${systemCode(error) ?? String(error)})` }
-}
-
-/** The record names of a folder; one that cannot be read has none, and an issue. */
-function readableNames(path: string, key: EntityKey | undefined, issues: StageIssue[]): string[] {
-  try {
-    return namesIn(path)
-  } catch (error) {
-    issues.push({ code: 'UNREADABLE_RECORD', ...(key && { key }), path, reason: `the folder cannot be read (${systemCode(error) ?? String(error)})` })
-    return []
-  }
 }
 
 /** Which of the previous entries are still there, and which names are new. */

@@ -8,13 +8,13 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 /** A store that was found, not yet opened. */
 export interface StorePlace {
-  readonly kind: 'opencode-json' | 'opencode-sqlite'
-  /** Absolute: the `storage` folder, or the database. */
+  readonly kind: 'opencode-era-a' | 'opencode-json' | 'opencode-sqlite'
+  /** Absolute: the database, the `storage` folder, or the `project` folder of era A. */
   readonly path: string
 }
 
 export interface Discovery {
-  /** In order of precedence: databases before the JSON trees beside them. */
+  /** In order of precedence: databases, then the JSON tree beside them, then the older trees of era A. */
   readonly places: readonly StorePlace[]
   readonly issues: readonly StageIssue[]
 }
@@ -29,7 +29,7 @@ export function spanleafHome(env: Environment, home: string): string {
   return resolve(env.SPANLEAF_HOME || join(env.XDG_STATE_HOME || join(home, '.local', 'state'), 'spanleaf'))
 }
 
-/** The stores of this machine: $OPENCODE_DB, opencode.db, every opencode-<channel>.db, and the JSON tree. */
+/** The stores of this machine: $OPENCODE_DB, opencode.db, every opencode-<channel>.db, and the JSON trees. */
 export function discoverStores(env: Environment, home: string): Discovery {
   const dataDir = opencodeDataDir(env, home)
   const named = env.OPENCODE_DB === ':memory:' ? undefined : env.OPENCODE_DB || undefined
@@ -43,7 +43,7 @@ function databaseAt(path: string): Discovery {
 }
 
 /**
- * The stores that the given paths name: data folders, `storage` folders, or databases. Nothing else is looked at.
+ * The stores that the given paths name: data folders, `storage` or `project` folders, or databases. Nothing else is looked at.
  * @throws StorageError STORE_MISSING for a path that is none of these
  */
 export function storesAt(paths: readonly string[]): Discovery {
@@ -65,6 +65,7 @@ function placesOf(path: string): StorePlace[] {
     if (places.length > 0) return places
   }
   if (isJsonTree(path)) return [{ kind: 'opencode-json', path }]
+  if (isEraAFolder(path)) return [{ kind: 'opencode-era-a', path }]
   throw new StorageError('STORE_MISSING', { reason: 'this folder holds no OpenCode store', path })
 }
 
@@ -75,12 +76,36 @@ function storesIn(dataDir: string): StorePlace[] {
   const places = databases.map((name): StorePlace => ({ kind: 'opencode-sqlite', path: join(dataDir, name) }))
   const tree = join(dataDir, 'storage')
   if (basename(dataDir) !== 'storage' && isJsonTree(tree)) places.push({ kind: 'opencode-json', path: tree })
+  const older = join(dataDir, 'project')
+  if (basename(dataDir) !== 'storage' && isEraAFolder(older)) places.push({ kind: 'opencode-era-a', path: older })
   return places
 }
 
-/** An era B tree has sessions, messages or parts; what databases leave in `storage` (diffs, a marker) makes none. */
+/**
+ * An era B tree has sessions, messages or parts; what databases leave in `storage` (diffs, a marker) makes none,
+ * and neither does one project's tree of era A.
+ */
 export function isJsonTree(path: string): boolean {
-  return ['session', 'message', 'part'].some((name) => isFolder(join(path, name)))
+  return !isProjectTree(path) && ['session', 'message', 'part'].some((name) => isFolder(join(path, name)))
+}
+
+/** The tree of one project of era A. */
+function isProjectTree(path: string): boolean {
+  try {
+    return isFolder(join(path, 'session', 'info'))
+  } catch {
+    return false
+  }
+}
+
+/** The `project` folder of a data folder that 0.x wrote to. One that cannot be looked into counts: its listing then says why. */
+function isEraAFolder(path: string): boolean {
+  try {
+    return isFolder(path) && readdirSync(path).some((slug) => isFolder(join(path, slug, 'storage', 'session')))
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error
+    return true
+  }
 }
 
 function examine(find: () => StorePlace[], path: string): Discovery {
@@ -102,6 +127,11 @@ function isFolder(path: string): boolean {
 
 /** @throws the system's error when the path may exist and cannot be looked at */
 function typeOf(path: string): 'file' | 'folder' | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat?.isFile() ? 'file' : stat?.isDirectory() ? 'folder' : undefined
+  try {
+    const stat = statSync(path)
+    return stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : undefined
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw error
+  }
 }

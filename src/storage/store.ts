@@ -17,7 +17,7 @@ import type { Slab } from './slab.js'
 import type { Span } from './span.js'
 
 /** 'opencode-sqlite' are the tables of OpenCode 1.2 to 1.18 (V1), 'opencode-v2' those of 2.x; one database may hold both. */
-export type StoreKind = 'memory' | 'opencode-json' | 'opencode-sqlite' | 'opencode-v2'
+export type StoreKind = 'memory' | 'opencode-era-a' | 'opencode-json' | 'opencode-sqlite' | 'opencode-v2'
 
 /** What a store cannot do it says here, and the contract suite then leaves out. */
 export interface StoreSupports {

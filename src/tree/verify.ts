@@ -18,7 +18,10 @@ export interface DamagedRecord {
   readonly reason: string
 }
 
-/** One store's account. Records are counted once: intact, damaged, orphaned, superseded, or ignored with a reason. */
+/**
+ * One store's account. Records are counted once: intact, damaged, orphaned, superseded, or ignored with a reason.
+ * Parts inside an intact message are counted as parts too; with any other message they are that one record.
+ */
 export interface StoreLedger {
   readonly kind: StoreKind
   readonly path: string
@@ -133,7 +136,7 @@ class Account {
   }
 
   #addRecord({ kind, key, path, leaf, orphan }: RecordEntry): void {
-    const damage = leaf.span === undefined ? leaf.issue : check(FORMATS[this.#store.format], kind, key, leaf.span)
+    const { damage, inside } = leaf.span === undefined ? { damage: leaf.issue, inside: 0 } : check(FORMATS[this.#store.format], kind, key, leaf.span)
     if (damage !== undefined) {
       this.#damaged.push({ path, key: nameOf(key), code: damage.code, reason: damage.reason })
     } else if (orphan && (kind === 'message' || kind === 'part')) {
@@ -142,27 +145,38 @@ class Account {
       this.#superseded++
     } else {
       this.#count[kind]++
+      this.#count.part += inside
     }
   }
 }
 
+interface Checked {
+  readonly damage?: { readonly code: ErrorCode; readonly reason: string }
+  /** Parts inside a message's own document. */
+  readonly inside: number
+}
+
 /** What is wrong with a record, if anything. */
-function check(format: RecordFormat, kind: Kind, key: EntityKey, span: Span): { readonly code: ErrorCode; readonly reason: string } | undefined {
+function check(format: RecordFormat, kind: Kind, key: EntityKey, span: Span): Checked {
   try {
-    const reading = typed(format, kind, key, parseSpan(span), span.source.type)
-    return 'damage' in reading ? { code: 'CORRUPT_RECORD', reason: reading.damage } : undefined
+    const document = parseSpan(span)
+    if (kind !== 'message') return checked(typed(format, kind, key, document), 0)
+    const reading = format.message(document, key as MessageKey, span.source.type)
+    return checked(reading, 'record' in reading ? reading.record.parts.length : 0)
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
-    return { code: error.code, reason: error.reason }
+    return { damage: { code: error.code, reason: error.reason }, inside: 0 }
   }
 }
 
-function typed(format: RecordFormat, kind: Kind, key: EntityKey, document: unknown, type: string | undefined): Reading<unknown> {
+function checked(reading: Reading<unknown>, inside: number): Checked {
+  return 'damage' in reading ? { damage: { code: 'CORRUPT_RECORD', reason: reading.damage }, inside } : { inside }
+}
+
+function typed(format: RecordFormat, kind: Exclude<Kind, 'message'>, key: EntityKey, document: unknown): Reading<unknown> {
   switch (kind) {
     case 'session':
       return format.session(document, key as SessionKey, '')
-    case 'message':
-      return format.message(document, key as MessageKey, type)
     case 'part':
       return format.part(document, key as PartKey)
     case 'diff':

@@ -87,8 +87,9 @@ here('the sets of real OpenCode (../shared/data)', () => {
     it('holds what the table says, and nothing is damaged', async () => {
       await using set = await openSessions({ data })
       const { stores, total } = await verifyStores(set)
+      const parts = [...readV2Database(join(data, 'opencode.db')).values()].flatMap((session) => session.messages.flatMap((m) => m.parts))
       expect(stores.map((store) => [store.kind, store.sessions, store.messages, store.parts, store.superseded])).toEqual([
-        ['opencode-v2', sessions, messages, 0, 0],
+        ['opencode-v2', sessions, messages, parts.length, 0],
         // what V1 holds of it, V2 has taken over
         ...(both === undefined ? [] : [['opencode-sqlite', 0, 0, 0, both.sessions + both.messages + both.parts]]),
       ])

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { libraryForOthers, runAsNobody } from '../support/as-nobody.js'
 import { type CorpusMessage, conversation, corpusSession } from '../support/corpus.js'
 import { manifestOf } from '../support/manifest.js'
-import { jsonFixture, type StoreFixture, sqliteFixture } from '../support/store-fixtures.js'
+import { eraAFixture, jsonFixture, type StoreFixture, sqliteFixture, writeTreeSessions } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
 const START = Date.parse('2026-03-01T10:00:00Z')
@@ -118,6 +118,28 @@ describe('an era B tree without rights', () => {
     expect(closed(join(fixture.path, 'session'), 0o000, () => runAsNobody(library, fixture.path, body))).toEqual(['STORE_UNREADABLE'])
     expect(closed(dirname(fixture.path), 0o000, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE' })
     expect(closed(dirname(fixture.path), 0o444, () => runAsNobody(library, fixture.path, body))).toMatchObject({ code: 'STORE_UNREADABLE' })
+  })
+})
+
+describe('trees of era A without rights', () => {
+  const LIST = `const set = await lib.openSessions({ data })
+    return { ids: set.index.sessionsByTime().map(({ id }) => id), issues: set.issues.map(({ code, path }) => [code, path.slice(data.length)]) }`
+
+  it.each([0o000, 0o444])('names the closed folder of one project (mode %o), and has the sessions of the others', (mode) => {
+    using fixture = eraAFixture()([SESSION, OTHER])
+    const said = closed(join(fixture.path, SESSION.project), mode, () => runAsNobody(library, fixture.path, LIST))
+    expect(said).toEqual({ ids: [OTHER.id], issues: [['UNREADABLE_RECORD', join('/', SESSION.project, 'storage', 'session', 'info')]] })
+  })
+
+  it.each([0o000, 0o444, 0o111])('names a `project` folder of mode %o, and has the sessions of era B', (mode) => {
+    using fixture = eraAFixture()([SESSION])
+    const data = dirname(fixture.path)
+    writeTreeSessions(join(data, 'storage'), [OTHER])
+    const said = closed(fixture.path, mode, () => runAsNobody(library, data, LIST))
+    expect(said).toMatchObject({
+      ids: [OTHER.id],
+      issues: [[expect.stringMatching(/^(STORE_UNREADABLE|UNREADABLE_RECORD)$/), expect.stringMatching(/^\/project/)]],
+    })
   })
 })
 

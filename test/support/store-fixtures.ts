@@ -1,4 +1,4 @@
-/** Writes a corpus as a memory store, an era B tree or a V1 database, and edits it as OpenCode would. */
+/** Writes a corpus as a memory store, trees of era A, a tree of era B or a V1 database, and edits it as OpenCode would. */
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -6,9 +6,9 @@ import { type Clock, systemClock } from '../../src/core/clock.js'
 import type { Document } from '../../src/core/documents.js'
 import { MemoryStore } from '../../src/storage/memory-store.js'
 import { openSqliteStores } from '../../src/storage/opencode-database.js'
-import { openFileStore } from '../../src/storage/opencode-files.js'
+import { openEraAStore, openFileStore } from '../../src/storage/opencode-files.js'
 import type { Store } from '../../src/storage/store.js'
-import { type Corpus, type CorpusSession, sessionDocument } from './corpus.js'
+import { type Corpus, type CorpusMessage, type CorpusSession, sessionDocument } from './corpus.js'
 import { openCodeTables, type SchemaName } from './opencode-ddl.js'
 import { tempFolder } from './temp.js'
 
@@ -77,6 +77,60 @@ export function writeTreeSessions(tree: string, corpus: Corpus): void {
     if (session.todos !== undefined) writeFileAt(join(tree, 'todo', `${session.id}.json`), pretty(session.todos), session.updated)
     if (session.diffs !== undefined) writeFileAt(join(tree, 'session_diff', `${session.id}.json`), pretty(session.diffs), session.updated)
   }
+}
+
+/** Era A as 0.5 leaves it; parts split off a message whose conversion had failed stand below the message alone. */
+export function eraAFixture({ parts = 'usual' }: { readonly parts?: 'usual' | 'below their message' } = {}): FixtureMaker {
+  return (corpus) => {
+    const folder = tempFolder()
+    const path = join(folder.path, 'opencode', 'project')
+    mkdirSync(path, { recursive: true })
+    writeEraASessions(path, corpus)
+    const fileOf = ({ session, message, part }: RecordPlace): string => {
+      const tree = join(path, (corpus.find(({ id }) => id === session) ?? corpus[0])?.project ?? 'global', 'storage', 'session')
+      if (part === undefined) return join(tree, 'message', session, `${message}.json`)
+      return join(tree, 'part', ...(parts === 'usual' ? [session] : []), message, `${part}.json`)
+    }
+    const fixture: StoreFixture = {
+      path,
+      open: async (clock = systemClock) => openEraAStore(path, clock),
+      write: (place, text, time) => writeFileAt(fileOf(place), withIds(text, place), time),
+      remove: (place) => rmSync(fileOf(place)),
+      sessionRecord: (session) => ({ ...eraASession(session), projectID: session.project, directory: '' }),
+      [Symbol.dispose]: () => folder[Symbol.dispose](),
+    }
+    writeMessages(fixture, corpus)
+    return fixture
+  }
+}
+
+/** `projects` is the folder of all trees; a session's project serves as the slug of its tree. */
+export function writeEraASessions(projects: string, corpus: Corpus): void {
+  for (const session of corpus) {
+    writeFileAt(join(projects, session.project, 'app.json'), '{}', session.created)
+    const storage = join(projects, session.project, 'storage')
+    writeFileAt(join(storage, 'migration'), '3', session.created)
+    writeFileAt(join(storage, 'session', 'info', `${session.id}.json`), pretty(eraASession(session)), session.updated)
+  }
+}
+
+function eraASession({ id, info, created, updated }: CorpusSession): Document {
+  const { title, version, parentID } = info
+  return { id, version, ...(parentID !== undefined && { parentID }), title, time: { created, updated } }
+}
+
+/** The message as 0.1 wrote it: its parts inside, its own fields in `metadata`. */
+export function foldedMessage(session: string, { id, data, parts }: CorpusMessage): Document {
+  const { role, time, modelID, providerID, path, cost, tokens, ...rest } = data
+  const tool: Document = {}
+  const inside = parts.map(({ data: part }) => {
+    if (part.type !== 'tool') return part
+    const { input, output, title, metadata, time: span } = part.state as Document
+    tool[String(part.callID)] = { title, time: span, ...(metadata as Document) }
+    return { type: 'tool-invocation', toolInvocation: { state: 'result', toolCallId: part.callID, toolName: part.tool, args: input, result: output } }
+  })
+  const assistant = role === 'assistant' && { assistant: { modelID, providerID, path, cost, tokens } }
+  return { id, role, ...rest, parts: inside, metadata: { time, sessionID: session, tool, ...assistant } }
 }
 
 export function sqliteFixture(schema: SchemaName): FixtureMaker {

@@ -14,6 +14,8 @@ export interface ContractSubject {
   readonly corpus: readonly [first: CorpusSession, across: CorpusSession, ...others: CorpusSession[]]
   /** As the store's `supports` says. */
   readonly partLeaves: boolean
+  /** False where stores of this kind have neither todo lists nor diffs. */
+  readonly documents: boolean
   newMessage(time: number): CorpusMessage
   expectedTree(session: CorpusSession, record: Document): PlainTree
 }
@@ -21,6 +23,7 @@ export interface ContractSubject {
 export const V1_SUBJECT: ContractSubject = {
   corpus: sampleCorpus(),
   partLeaves: true,
+  documents: true,
   newMessage: userMessage,
   expectedTree,
 }

@@ -14,6 +14,7 @@ import { openCode2Tables } from './v2-ddl.js'
 export const V2_SUBJECT: ContractSubject = {
   corpus: sampleCorpus().map(asV2) as unknown as ContractSubject['corpus'],
   partLeaves: false,
+  documents: true,
   newMessage: (time) => v2Message(userMessage(time)),
   expectedTree: (session, record) => ({
     session: record,

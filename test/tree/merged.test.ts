@@ -2,15 +2,18 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { openSessions } from '../../src/open.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { type CorpusMessage, type CorpusSession, conversation, corpusSession, DAY, sampleCorpus, WRAP } from '../support/corpus.js'
 import { holdAgainst, readDatabase, readTree } from '../support/independent-reader.js'
+import { openCodeTables } from '../support/opencode-ddl.js'
 import { REPOSITORY, SHARED } from '../support/real-sets.js'
-import { jsonFixture, memoryFixture, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
+import { jsonFixture, memoryFixture, sqliteFixture, writeEraASessions, writeFileAt, writeTreeSessions } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 import { keyOf, plain, setOf, treeOf } from '../support/trees.js'
+import { insertV2Session, v2Fixture } from '../support/v2-fixture.js'
 
 const CORPUS = sampleCorpus()
 const [PARENT, , CHILD] = CORPUS as [CorpusSession, CorpusSession, CorpusSession]
@@ -53,6 +56,27 @@ describe('a data folder with a database and a tree', () => {
       expect((tree?.sessions ?? 0) + (tree?.messages ?? 0) + (tree?.parts ?? 0)).toBe(records(CORPUS) - records([PARENT]))
       expect([total.damaged, total.orphans]).toEqual([0, 0])
     })
+  })
+})
+
+describe('a data folder of every era', () => {
+  it('reads each session once: OpenCode 2, then V1, then the tree of era B, then era A', async () => {
+    const sessions = [0, 1, 2, 3].map((at) => corpusSession(WRAP - at * DAY, conversation(WRAP - at * DAY + 1, 1)))
+    const ids = sessions.map(({ id }) => id)
+    using fixture = v2Fixture([])
+    const database = new Database(fixture.path)
+    database.exec(openCodeTables('1.18').replaceAll('CREATE TABLE ', 'CREATE TABLE IF NOT EXISTS '))
+    insertV2Session(database, sessions[0] as CorpusSession)
+    for (const session of sessions.slice(0, 2)) insertV2Session(database, session, 'session')
+    database.close()
+    writeTreeSessions(join(fixture.path, '..', 'storage'), sessions.slice(0, 3))
+    writeEraASessions(join(fixture.path, '..', 'project'), sessions)
+    await using set = await openSessions({ data: join(fixture.path, '..') })
+    const kinds = ['opencode-v2', 'opencode-sqlite', 'opencode-json', 'opencode-era-a']
+    expect(set.stores.map(({ kind }) => kind)).toEqual(kinds)
+    expect(ids.map((id) => set.index.session(keyOf(id))?.source.kind)).toEqual(kinds)
+    const { stores } = await verifyStores(set)
+    expect(stores.map(({ sessions, superseded, damaged }) => [sessions, superseded, damaged])).toEqual([0, 1, 2, 3].map((at) => [1, at, []]))
   })
 })
 
