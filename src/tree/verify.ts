@@ -4,7 +4,7 @@ import { type ErrorCode, StorageError } from '../core/errors.js'
 import { parseProjectId } from '../core/ids.js'
 import { type EntityKey, encodeKey, type MessageKey, type PartKey, type SessionKey, sessionOf } from '../core/keys.js'
 import { toPart } from '../core/parts.js'
-import { toDiffs, toMessage, toProject, toSession } from '../core/records.js'
+import { toDiffs, toMessage, toProject, toSession, toTodos } from '../core/records.js'
 import { Slab } from '../storage/slab.js'
 import { parseSpan, type Span } from '../storage/span.js'
 import type { CensusEntry, Store, StoreKind } from '../storage/store.js'
@@ -146,7 +146,7 @@ class Account {
 /** What is wrong with a record, if anything. */
 function check(kind: Kind, key: EntityKey, span: Span): { readonly code: ErrorCode; readonly reason: string } | undefined {
   try {
-    const reading = typed(kind, key, parseSpan(span))
+    const reading = typed(kind, key, span)
     return 'damage' in reading ? { code: 'CORRUPT_RECORD', reason: reading.damage } : undefined
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
@@ -154,7 +154,8 @@ function check(kind: Kind, key: EntityKey, span: Span): { readonly code: ErrorCo
   }
 }
 
-function typed(kind: Kind, key: EntityKey, document: unknown): Reading<unknown> {
+function typed(kind: Kind, key: EntityKey, span: Span): Reading<unknown> {
+  const document = parseSpan(span)
   switch (kind) {
     case 'session':
       return toSession(document, key as SessionKey, '')
@@ -165,7 +166,8 @@ function typed(kind: Kind, key: EntityKey, document: unknown): Reading<unknown> 
     case 'diff':
       return toDiffs(document)
     case 'todo':
-      return { record: document } // a list where it is a file, one item where it is a row
+      // One item where it is a row of a database, a list where it is a file.
+      return span.source.table === undefined ? toTodos(document) : { record: document }
     case 'project':
       return toProject(document, parseProjectId(key.session))
   }
