@@ -1,5 +1,6 @@
 /** What is measured: each row with its two sides, what it must have read, and its targets. */
 import { readdirSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { basename, join } from 'node:path'
 import { corpus, REPOSITORY, TOOLS } from './corpus.mjs'
 import { dropFileCache, inTurns, runOnce, spread } from './measure.mjs'
@@ -9,6 +10,7 @@ const TAIL = join(REPOSITORY, 'bench', 'tail.mjs')
 const WHOLE = { sessions: 500, messages: 20_000, parts: 100_000 }
 const ONE = { sessions: 1, messages: 40, parts: 200 }
 const TAIL_ROUNDS = 200
+const COLD_RUNS = 3
 
 /** name, title, targets, and `run(runs)`, which gives the row's figures; a row that cannot be measured here throws Skipped. */
 export const ROWS = [
@@ -28,7 +30,7 @@ export class Skipped extends Error {}
 
 /** Which reader is the baseline of the database rows: the shared one needs node:sqlite. */
 export function databaseBaseline() {
-  return process.getBuiltinModule('node:sqlite') === undefined ? 'naive-db.mjs over better-sqlite3' : 'naive-reader.mjs over node:sqlite'
+  return !isBuiltin('node:sqlite') ? 'naive-db.mjs over better-sqlite3' : 'naive-reader.mjs over node:sqlite'
 }
 
 function againstNaive(name, title, [mode, layout], expected, targets = {}) {
@@ -57,7 +59,7 @@ function againstNaive(name, title, [mode, layout], expected, targets = {}) {
 }
 
 function naive(mode, main) {
-  const shared = process.getBuiltinModule('node:sqlite') !== undefined || mode.startsWith('json')
+  const shared = isBuiltin('node:sqlite') || mode.startsWith('json')
   return shared ? [join(TOOLS, 'naive-reader.mjs'), mode, main.home] : [join(REPOSITORY, 'bench', 'naive-db.mjs'), mode, main.db]
 }
 
@@ -91,10 +93,11 @@ function tail(name, title, layout, targets) {
   return { name, title, targets, run }
 }
 
+/** From the disk; a handful of runs, as each of them takes many times as long. */
 function cold(row) {
   const run = (runs) => {
     if (!dropFileCache()) throw new Skipped('the file cache cannot be dropped here')
-    return row.run(runs, dropFileCache)
+    return row.run(Math.min(runs, COLD_RUNS), dropFileCache)
   }
   return { ...row, run }
 }

@@ -21,7 +21,11 @@ else console.log('bench: skipped, because the shared tools (gen-corpus.mjs, naiv
 function main() {
   const runs = options.quick ? 3 : 7
   const rows = ROWS.filter(({ name }) => options.only === undefined || name === options.only)
-  if (rows.length === 0) throw new Error(`--only must be one of: ${ROWS.map(({ name }) => name).join(', ')}`)
+  if (rows.length === 0) {
+    console.error(`bench: --only must be one of: ${ROWS.map(({ name }) => name).join(', ')}`)
+    process.exitCode = 2
+    return
+  }
   const machine = describeMachine()
   console.log(`${machine.node}, ${machine.cpu}, ${machine.kernel}; reference op ${machine.referenceMs.toFixed(1)} ms`)
   console.log(

@@ -11,8 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'spanleaf-index-'))
 
 const sessions = await openSessions({ data })
 const home = await openIndexHome({ home: folder, sessions })
-const { state, cache, embedder, sink } = home
-const indexer = createIndexer({ sessions: sessionSource(sessions), state, cache, embedder, sink })
+const indexer = createIndexer({ ...home, sessions: sessionSource(sessions) })
 
 await indexer.observe() // queue what changed
 console.log(await indexer.drain()) // work until nothing is left to do now

@@ -4,50 +4,80 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { listSessions, openSessions, spanleafHome } from 'spanleaf'
+import { listSessions, openSessions, StorageError, spanleafHome } from 'spanleaf'
 import { createIndexer, openIndexHome, readExclusions, searchIndex, sessionSource } from 'spanleaf/indexer'
 
-const demo = fileURLToPath(new URL('demo-store/opencode', import.meta.url))
-let sessions = await openSessions()
-const isDemo = sessions.stores.length === 0
-if (isDemo) {
-  console.log('No OpenCode store on this machine: taking the demo store of the repository.')
-  sessions = await openSessions({ data: demo })
+const DEMO = fileURLToPath(new URL('demo-store/opencode', import.meta.url))
+const interruption = new AbortController()
+process.once('SIGINT', () => interruption.abort())
+
+try {
+  const found = await openSessions()
+  if (found.stores.length > 0) await indexAndSearch(found, spanleafHome(process.env, homedir()))
+  else await showDemo()
+} catch (error) {
+  if (!(error instanceof StorageError) && !interruption.signal.aborted) throw error
+  console.error(interruption.signal.aborted ? 'stopped' : error.message)
+  process.exitCode = 1
 }
-const home = isDemo ? mkdtempSync(join(tmpdir(), 'spanleaf-demo-')) : spanleafHome(process.env, homedir())
-for (const { kind, path } of sessions.stores) console.log(`${kind}  ${path}`)
 
-const all = listSessions(sessions)
-const index = await openIndexHome({ home, sessions })
-let done = 0
-const indexer = createIndexer({
-  ...{ state: index.state, cache: index.cache, embedder: index.embedder, sink: index.sink },
-  sessions: sessionSource(sessions),
-  exclude: readExclusions(home),
-  onProgress: ({ kind }) => {
-    if (kind === 'released') progress(++done, all.length)
-  },
-})
-console.log(`Indexing ${all.length} sessions with the embedder "${index.embedder.name}" (lexical, no server) into ${index.directory}`)
-await indexer.observe()
-const { embedded, cached } = await indexer.drain()
-await indexer[Symbol.asyncDispose]()
-console.log(`${await index.sink.count()} documents; ${embedded} texts embedded, ${cached} from the cache`)
+async function showDemo() {
+  console.log('No OpenCode store on this machine: taking the demo store of the repository.')
+  const home = mkdtempSync(join(tmpdir(), 'spanleaf-demo-'))
+  try {
+    await indexAndSearch(await openSessions({ data: DEMO }), home, 'why do retries hit the gateway at the same time?')
+  } finally {
+    rmSync(home, { recursive: true })
+  }
+}
 
-// A sample question: the demo has an answer to it; elsewhere the title of the last session is asked for.
-const query = isDemo ? 'why do retries hit the gateway at the same time?' : (all.find(({ title }) => title !== '')?.title ?? 'test')
-console.log(`\nsearch: ${query}\n`)
-const hits = await searchIndex(index, query, { limit: 3 })
-for (const { title, role, text, session } of hits) console.log(`  ${title || '(no title)'} (${role}, ${session})\n    ${text}\n`)
-if (hits.length === 0) console.log('  no hits')
+async function indexAndSearch(sessions, folder, question) {
+  for (const { kind, path } of sessions.stores) console.log(`${kind}  ${path}`)
+  const all = listSessions(sessions)
+  const home = await openIndexHome({ home: folder, sessions })
+  try {
+    console.log(`Indexing ${all.length} sessions into ${home.directory}\nEmbedder: ${home.embedder.name}; no server is needed.`)
+    const { embedded, cached } = await index(sessions, home, folder, all.length)
+    console.log(`${await home.sink.count()} documents; ${embedded} texts embedded, ${cached} from the cache`)
 
-await index.close()
-await sessions.close()
-if (isDemo) rmSync(home, { recursive: true })
-else console.log('Next: npx spanleaf search <words>, npx spanleaf ls, npx spanleaf show <id>')
+    // A sample question: the demo has an answer to it; elsewhere the title of the last session is asked for.
+    const query = question ?? all.find(({ title }) => title !== '')?.title ?? 'test'
+    console.log(`\nsearch: ${plain(query)}\n`)
+    const hits = await searchIndex(home, query, { limit: 3 })
+    for (const { title, role, text, session } of hits) console.log(`  ${plain(title)} (${role}, ${session})\n    ${plain(text)}\n`)
+    if (hits.length === 0) console.log('  no hits\n')
+    if (question === undefined) console.log('Next: npx spanleaf search <words>, npx spanleaf ls, npx spanleaf show <id>')
+  } finally {
+    await home.close()
+    await sessions.close()
+  }
+}
+
+async function index(sessions, home, folder, total) {
+  let done = 0
+  const indexer = createIndexer({
+    ...home,
+    sessions: sessionSource(sessions),
+    exclude: () => readExclusions(folder),
+    onProgress: ({ kind }) => kind === 'released' && progress(++done, total),
+  })
+  try {
+    await indexer.observe(interruption.signal)
+    const report = await indexer.drain(interruption.signal)
+    interruption.signal.throwIfAborted()
+    return report
+  } finally {
+    await indexer[Symbol.asyncDispose]()
+  }
+}
 
 /** One line that is rewritten on a terminal, and every hundredth session elsewhere. */
 function progress(count, total) {
   if (process.stderr.isTTY) process.stderr.write(`\r${count}/${total} sessions${count === total ? '\n' : ''}`)
   else if (count % 100 === 0 || count === total) console.error(`${count}/${total} sessions`)
+}
+
+/** Without control characters, which could move the cursor. */
+function plain(text) {
+  return text.replace(/\p{Cc}/gu, ' ')
 }

@@ -1,13 +1,12 @@
 /** What every command shares: its options, its stores, and how it ends. */
 import { homedir } from 'node:os'
-import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { openSessions, type SessionId, type SessionMeta, type Sessions, StorageError, spanleafHome } from '../index.js'
 import { warn } from './output.js'
 
 export interface CommonOptions {
   readonly data?: readonly string[]
-  readonly home: string
+  readonly home?: string
   readonly json?: boolean
 }
 
@@ -38,6 +37,12 @@ export async function withSessions<T>(options: CommonOptions, signal: AbortSigna
   }
 }
 
+/** Spanleaf's own folder. */
+export function homeOf({ home }: CommonOptions): string {
+  if (home === '') throw new StorageError('INVALID_OPTION', { reason: '--home must be the path of a folder' })
+  return home ?? spanleafHome(process.env, process.env.HOME || homedir())
+}
+
 /** Collects a repeatable option. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value]
@@ -49,22 +54,28 @@ export function wholeNumber(text: string): number {
   throw new InvalidArgumentError('It must be a whole number.')
 }
 
-/** A date (`2026-11-20`, ISO 8601) or an age (`36h`, `7d`, `2w`), as epoch milliseconds. */
-export function timeOption(text: string): number {
+/** The first moment that a date (`2026-11-20`, local), a time (ISO 8601) or an age (`36h`, `7d`, `2w`) names, as epoch milliseconds. */
+export function sinceOption(text: string): number {
+  return timeOf(text, 0)
+}
+
+/** Likewise the last moment: a date is the whole day. */
+export function untilOption(text: string): number {
+  return timeOf(text, 1)
+}
+
+function timeOf(text: string, days: number): number {
   const [, amount, unit] = /^(\d+)([mhdw])$/.exec(text) ?? []
   if (amount !== undefined && unit !== undefined) return Date.now() - Number(amount) * (UNIT_MS[unit] ?? 0)
-  const time = Date.parse(text)
+  const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text) ?? []
+  const date = new Date(Number(year), Number(month) - 1, Number(day) + days)
+  if (year !== undefined && date.getTime() - days >= 0) return date.getTime() - days
+  const time = /^\d{4}-\d{2}-\d{2}T/.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isFinite(time)) return time
   throw new InvalidArgumentError('It must be a date such as 2026-11-20, or an age such as 36h, 7d or 2w.')
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
-
-/** True for sessions of the project with this id, or of the folder with this path or below it. */
-export function inProject(project: string): (meta: SessionMeta) => boolean {
-  const folder = resolve(project)
-  return ({ project: id, directory }) => id === project || directory === folder || directory.startsWith(folder.endsWith('/') ? folder : `${folder}/`)
-}
 
 /** @throws StorageError NOT_FOUND */
 export async function sessionMeta(sessions: Sessions, id: string): Promise<SessionMeta> {

@@ -1,18 +1,17 @@
 /** spanleaf forget: takes a session or a project out of the index, and keeps it out. */
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { isSafeId, openSessions, type SessionKey, type SessionMeta, StorageError } from '../index.js'
-import { addExclusions, createIndexer, hasIndex, type IndexHome, noSessions, openIndexHome } from '../indexer/index.js'
-import { type CommonOptions, command, inProject } from './command.js'
-import { exclusionOf, isFolder } from './index-command.js'
-import { count, plain, print, printJson } from './output.js'
+import { encodeKey, isSafeId, openSessions, type SessionId, type SessionKey, type SessionMeta, type Sessions, StorageError } from '../index.js'
+import { addExclusions, createIndexer, hasIndex, type IndexHome, noSessions, openIndexHome, refuseInsideStore } from '../indexer/index.js'
+import { type CommonOptions, command, homeOf } from './command.js'
+import { clip, count, print, printJson } from './output.js'
+import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 
 interface ForgetOptions extends CommonOptions {
   readonly project?: string
 }
 
 export function forgetCommand(signal: AbortSignal): Command {
-  return command('forget', 'take a session or a project out of the index and keep it out (undo: spanleaf index --include)')
+  return command('forget', 'take a session and its children, or a project, out of the index and keep it out (undo: spanleaf index --include)')
     .argument('[id]', 'the id of the session')
     .option('--project <dir>', 'every session of this folder (or project id)')
     .action((id: string | undefined, options: ForgetOptions) => forget(id, options, signal))
@@ -24,59 +23,83 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
     throw new StorageError('INVALID_OPTION', { reason: 'forget takes either the id of a session or --project' })
   }
   if (id !== undefined && !isSafeId(id)) throw new StorageError('INVALID_ID', { reason: `${JSON.stringify(id)} is no session id` })
-  const removed = hasIndex(options.home) ? await fromIndex(what, options, signal) : undefined
-  if (removed === undefined && !(await isInStores(what, options, signal))) {
-    throw new StorageError('NOT_FOUND', { reason: `neither the index nor a store knows ${JSON.stringify(what)}` })
-  }
-  addExclusions(options.home, exclusionOf([what]))
-  const documents = removed ?? 0
-  if (options.json) await printJson({ documents })
-  else await print(`${count(documents, 'document')} removed; ${plain(what)} stays out of the index from now on.`)
-}
-
-/** Removes what the index holds; undefined when it knows nothing of it. */
-async function fromIndex(what: string, options: ForgetOptions, signal: AbortSignal): Promise<number | undefined> {
-  const home = await openIndexHome({ home: options.home })
-  try {
-    const keys = options.project === undefined ? knownSession(home, what) : await sessionsOfProject(home, options.project)
-    if (keys.length === 0) return undefined
-    // The exclusion comes first: should this be cut short, the next run finishes it.
-    addExclusions(options.home, exclusionOf([what]))
-    const { state, cache, embedder, sink } = home
-    const indexer = createIndexer({ sessions: noSessions, state, cache, embedder, sink })
-    try {
-      return (await indexer.forget(keys, signal)).documents
-    } finally {
-      await indexer[Symbol.asyncDispose]()
-    }
-  } finally {
-    await home.close()
-  }
-}
-
-function knownSession({ state }: IndexHome, id: string): readonly SessionKey[] {
-  return state.sessions().flatMap(({ key }) => (key.session === id ? [key] : []))
-}
-
-/** The sink knows the project of every document, also of sessions whose store is gone. */
-async function sessionsOfProject({ state, sink }: IndexHome, project: string): Promise<readonly SessionKey[]> {
-  const folder = isFolder(project) ? resolve(project) : project
-  const keys: SessionKey[] = []
-  for (const { key } of state.sessions()) {
-    for await (const _ of sink.ids({ agent: key.agent, session: key.session, project: folder })) {
-      keys.push(key)
-      break
-    }
-  }
-  return keys
-}
-
-async function isInStores(what: string, options: ForgetOptions, signal: AbortSignal): Promise<boolean> {
+  const folder = homeOf(options)
   const sessions = await openSessions({ ...(options.data && { data: options.data }), signal })
   try {
-    const matches = options.project === undefined ? (meta: SessionMeta) => meta.id === what : inProject(what)
-    return sessions.index.sessionsByTime().some(matches)
+    refuseInsideStore(folder, sessions)
+    const home = hasIndex(folder) ? await openIndexHome({ home: folder }) : undefined
+    try {
+      const scopes: readonly Scope[] =
+        id === undefined ? [scopeOf(what, sessions)] : familyOf(sessions, id).map((member) => ({ kind: 'id', id: member }))
+      const keys = id === undefined ? await keysOfProject(scopes[0], sessions, home) : keysOfSessions(scopes, sessions, home)
+      if (keys.length === 0) throw new StorageError('NOT_FOUND', { reason: `neither the index nor a store knows ${JSON.stringify(what)}` })
+      // The exclusion comes first: should this be cut short, the next run of the indexer finishes it.
+      addExclusions(folder, exclusionOf(scopes))
+      const documents = home === undefined ? 0 : await remove(home, keys, signal)
+      if (options.json) await printJson({ documents })
+      else
+        await print(`${count(documents, 'document')} of ${count(keys.length, 'session')} removed; ${clip(what)} stays out of the index from now on.`)
+    } finally {
+      await home?.close()
+    }
   } finally {
     await sessions.close()
   }
+}
+
+async function remove({ state, cache, embedder, sink }: IndexHome, keys: readonly SessionKey[], signal: AbortSignal): Promise<number> {
+  const indexer = createIndexer({ sessions: noSessions, state, cache, embedder, sink })
+  try {
+    const { documents } = await indexer.forget(keys, signal)
+    await sink.scrub?.()
+    return documents
+  } finally {
+    await indexer[Symbol.asyncDispose]()
+  }
+}
+
+/** The session and everything it started: the same conversation. */
+function familyOf(sessions: Sessions, id: string, seen: readonly string[] = []): readonly string[] {
+  if (seen.includes(id)) return []
+  const meta = sessions.index.findById(id as SessionId)
+  const children = meta === undefined ? [] : sessions.index.children(meta.key)
+  return [id, ...children.flatMap((child) => familyOf(sessions, child.id, [...seen, id]))]
+}
+
+/** Those that the index or a store knows. */
+function keysOfSessions(scopes: readonly Scope[], sessions: Sessions, home: IndexHome | undefined): readonly SessionKey[] {
+  const ids = scopes.flatMap((scope) => (scope.kind === 'id' ? [scope.id] : []))
+  const known: readonly SessionKey[] = [...sessions.index.sessionsByTime(), ...(home?.state.sessions() ?? [])].map(({ key }) => key)
+  return unique(known.filter(({ session }) => ids.includes(session)))
+}
+
+/** Of the stores, of the sink (also when their store is gone), and of what is embedded but not yet in the sink. */
+async function keysOfProject(scope: Scope | undefined, sessions: Sessions, home: IndexHome | undefined): Promise<readonly SessionKey[]> {
+  if (scope === undefined) return []
+  const within = inScope(scope)
+  const keys = sessions.index
+    .sessionsByTime()
+    .filter((meta: SessionMeta) => within(meta))
+    .map(({ key }) => key)
+  if (home === undefined) return keys
+  keys.push(
+    ...home.state
+      .pending()
+      .filter(within)
+      .map(({ key }) => key),
+  )
+  const projects = scope.kind === 'id' ? [scope.id] : scope.paths
+  for (const { key } of home.state.sessions()) {
+    for (const project of projects) {
+      for await (const _ of home.sink.ids({ agent: key.agent, session: key.session, project })) {
+        keys.push(key)
+        break
+      }
+    }
+  }
+  return unique(keys)
+}
+
+function unique(keys: readonly SessionKey[]): readonly SessionKey[] {
+  return [...new Map(keys.map((key) => [encodeKey(key), key])).values()]
 }

@@ -1,22 +1,21 @@
 /** spanleaf index: brings the search index to what the stores hold now. */
-import { isAbsolute, resolve } from 'node:path'
 import type { Command } from 'commander'
-import ora, { type Ora } from 'ora'
-import type { Sessions } from '../index.js'
+import { type Sessions, StorageError } from '../index.js'
 import {
   addExclusions,
   createIndexer,
   type DrainReport,
-  type Exclusion,
   type IndexHome,
-  type IndexProgress,
   openIndexHome,
   readExclusions,
+  refuseInsideStore,
   removeExclusions,
   sessionSource,
 } from '../indexer/index.js'
-import { type CommonOptions, collect, command, withSessions } from './command.js'
+import { type CommonOptions, collect, command, homeOf, withSessions } from './command.js'
 import { count, print, printJson, warn } from './output.js'
+import { IndexingProgress } from './progress.js'
+import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 
 interface IndexOptions extends CommonOptions {
   readonly exclude?: readonly string[]
@@ -30,108 +29,82 @@ export function indexCommand(signal: AbortSignal): Command {
     .action((options: IndexOptions) => index(options, signal))
 }
 
-/** Folders are told from ids by their separator: no id holds one. */
-export function exclusionOf(values: readonly string[]): Exclusion {
-  const folders = values.filter(isFolder)
-  const ids = values.filter((value) => !folders.includes(value))
-  return { directories: folders.map((folder) => resolve(folder)), projects: ids, sessions: ids }
-}
-
-export function isFolder(value: string): boolean {
-  return isAbsolute(value) || /[/\\]/.test(value) || value === '.' || value === '..'
-}
-
 async function index(options: IndexOptions, signal: AbortSignal): Promise<void> {
-  if (options.include) removeExclusions(options.home, exclusionOf(options.include))
-  if (options.exclude) addExclusions(options.home, exclusionOf(options.exclude))
   await withSessions(options, signal, async (sessions) => {
-    const home = await openIndexHome({ home: options.home, sessions })
+    const folder = homeOf(options)
+    refuseInsideStore(folder, sessions)
+    changeExclusions(folder, options, sessions)
+    const home = await openIndexHome({ home: folder, sessions })
     try {
-      const { report, refused } = await run(sessions, home, options, signal)
-      const status = home.state.status()
-      const { ready, leased, backoff } = status.queue
-      const pending = ready + leased + backoff
-      const documents = await home.sink.count()
-      if (options.json) {
-        const { embedded, cached } = report
-        await printJson({
-          sessions: status.ledger.sessions,
-          messages: status.ledger.messages,
-          documents,
-          embedded,
-          cached,
-          pending,
-          dead: status.dead,
-        })
-      } else {
-        await print(
-          `${count(documents, 'document')} of ${count(status.ledger.messages, 'message')} in ${count(status.ledger.sessions, 'session')} can be searched.`,
-        )
-        if (pending > 0)
-          await print(`${count(pending, 'session')} still pending: they are being written, or are tried again later. Run \`spanleaf index\` again.`)
-      }
-      if (refused !== undefined) warn(refused)
+      const { report, failure } = await run(sessions, home, folder, signal)
+      await printResult(home, report, options)
       signal.throwIfAborted()
+      if (failure === undefined) return
+      warn(`some sessions could not be indexed now (${failure}); they are tried again later`)
+      process.exitCode = 1
     } finally {
       await home.close()
     }
   })
 }
 
+function changeExclusions(folder: string, { exclude = [], include = [] }: IndexOptions, sessions: Sessions): void {
+  const scopes = (values: readonly string[]): readonly Scope[] => values.map((value) => scopeOf(value, sessions))
+  if (include.length > 0) removeExclusions(folder, exclusionOf(scopes(include)))
+  if (exclude.length === 0) return
+  for (const [at, scope] of scopes(exclude).entries()) {
+    const matches = sessions.index.sessionsByTime().some((meta) => inScope(scope)(meta) || (scope.kind === 'id' && meta.id === scope.id))
+    if (!matches) warn(`no session matches ${exclude[at]} now; it is excluded all the same`)
+  }
+  addExclusions(folder, exclusionOf(scopes(exclude)))
+}
+
 async function run(
   sessions: Sessions,
-  home: IndexHome,
-  options: IndexOptions,
+  { state, cache, embedder, sink }: IndexHome,
+  folder: string,
   signal: AbortSignal,
-): Promise<{ report: DrainReport; refused: string | undefined }> {
-  const progress = new Progress(sessions.index.stats().sessions)
-  let refused: string | undefined
-  const { state, cache, embedder, sink } = home
+): Promise<{ report: DrainReport; failure: string | undefined }> {
+  const progress = new IndexingProgress(sessions.index.stats().sessions)
+  let failure: string | undefined
   const indexer = createIndexer({
     sessions: sessionSource(sessions),
     state,
     cache,
     embedder,
     sink,
-    exclude: readExclusions(options.home),
+    exclude: () => readExclusions(folder),
     onProgress: (event) => {
       progress.add(event)
-      if (event.kind === 'failed') refused = `some sessions could not be indexed now (${event.failure.code}); they are tried again later`
+      if (event.kind === 'failed') failure = event.failure.code
     },
   })
   try {
     await indexer.observe(signal)
-    return { report: await indexer.drain(signal), refused }
+    const report = await indexer.drain(signal)
+    progress.end(report.stopped ? 'stopped' : 'done')
+    return { report, failure }
+  } catch (error) {
+    progress.end('stopped')
+    throw error instanceof StorageError || signal.aborted
+      ? error
+      : new StorageError('STATE_UNAVAILABLE', { reason: `indexing stopped: ${String(error)}` }, { cause: error })
   } finally {
     await indexer[Symbol.asyncDispose]()
-    progress.end()
   }
 }
 
-/** A spinner on a terminal, nothing where stderr goes elsewhere but a line at the end. */
-class Progress {
-  readonly #spinner: Ora
-  readonly #total: number
-  #sessions = 0
-  #documents = 0
-
-  constructor(total: number) {
-    this.#total = total
-    this.#spinner = ora({ text: `looking at ${count(total, 'session')}`, stream: process.stderr, discardStdin: false }).start()
+async function printResult(home: IndexHome, { embedded, cached }: DrainReport, { json }: IndexOptions): Promise<void> {
+  const { ledger, queue, dead } = home.state.status()
+  const pending = queue.ready + queue.leased + queue.backoff
+  const documents = await home.sink.count()
+  if (json) {
+    await printJson({ sessions: ledger.sessions, messages: ledger.messages, documents, embedded, cached, pending, dead })
+    return
   }
-
-  add(event: IndexProgress): void {
-    if (event.kind === 'released') this.#sessions++
-    else if (event.kind === 'committed') this.#documents += event.documents
-    else return
-    this.#spinner.text = this.#text()
-  }
-
-  end(): void {
-    this.#spinner.succeed(this.#text())
-  }
-
-  #text(): string {
-    return `indexed ${this.#sessions} of ${count(this.#total, 'session')}, ${count(this.#documents, 'new document')}`
-  }
+  await print(`${count(documents, 'document')} of ${count(ledger.messages, 'message')} in ${count(ledger.sessions, 'session')} can be searched.`)
+  if (pending === 0) return
+  await print(
+    `${count(pending, 'session')} pending: a last message looks unfinished (it is taken as it is after 15 quiet minutes), or something failed.`,
+  )
 }

@@ -1,8 +1,9 @@
 /** spanleaf ls: the sessions of every store. */
 import type { Command } from 'commander'
 import type { SessionMeta } from '../index.js'
-import { type CommonOptions, command, inProject, wholeNumber, withSessions } from './command.js'
+import { type CommonOptions, command, wholeNumber, withSessions } from './command.js'
 import { clip, formatTime, print, printJson, terminalWidth } from './output.js'
+import { inScope, scopeOf } from './scope.js'
 
 interface LsOptions extends CommonOptions {
   readonly all?: boolean
@@ -20,7 +21,7 @@ export function lsCommand(signal: AbortSignal): Command {
 
 async function list(options: LsOptions, signal: AbortSignal): Promise<void> {
   await withSessions(options, signal, async (sessions) => {
-    const wanted = options.project === undefined ? () => true : inProject(options.project)
+    const wanted = options.project === undefined ? () => true : inScope(scopeOf(options.project, sessions))
     const shown = (meta: SessionMeta): boolean => options.all === true || (meta.parent === undefined && meta.archived === undefined)
     const metas = sessions.index
       .sessionsByTime()

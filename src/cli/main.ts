@@ -6,7 +6,7 @@ import { StorageError } from '../index.js'
 import { forgetCommand } from './forget.js'
 import { indexCommand } from './index-command.js'
 import { lsCommand } from './ls.js'
-import { endQuietlyWithReader, warn } from './output.js'
+import { endWithReader, warn } from './output.js'
 import { planCommand } from './plan.js'
 import { searchCommand } from './search.js'
 import { showCommand } from './show.js'
@@ -20,7 +20,7 @@ const INTERRUPTED = 130
 process.exitCode = await run(process.argv)
 
 async function run(argv: readonly string[]): Promise<number> {
-  endQuietlyWithReader()
+  endWithReader()
   hideSqliteWarning()
   const interruption = new AbortController()
   const interrupt = (): void => {
@@ -59,7 +59,8 @@ function exitStatus(error: unknown, signal: AbortSignal): number {
     warn(error.message)
     return error.code === 'INVALID_OPTION' ? USAGE : 1
   }
-  warn(`this is a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+  warn(`this is a bug, please report it: ${error instanceof Error ? error.message : String(error)} (SPANLEAF_DEBUG=1 tells where)`)
+  if (process.env.SPANLEAF_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`)
   return 1
 }
 

@@ -15,23 +15,24 @@ export function warn(sentence: string): void {
   process.stderr.write(`spanleaf: ${plain(sentence).replace(/\s+/g, ' ')}\n`)
 }
 
-/** A closed pipe (`spanleaf ls | head`) is no error. */
-export function endQuietlyWithReader(): void {
+/** A closed pipe (`spanleaf ls | head`) is no error; a full disk is one. */
+export function endWithReader(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
+    if (error.code !== 'EPIPE') warn(`the output cannot be written (${error.code ?? error.message})`)
+    process.exit(error.code === 'EPIPE' ? 0 : 1)
   })
 }
 
 /** Text of a session as a terminal may show it: without control characters, which could move the cursor or fake output. */
-export function plain(text: string): string {
+export function plain(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
   return text.toWellFormed().replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '')
 }
 
 /** On one line, at most `width` characters. */
-export function clip(text: string, width: number): string {
-  const line = plain(text).replace(/\s+/g, ' ').trim()
+export function clip(value: unknown, width = Number.POSITIVE_INFINITY): string {
+  const line = plain(value).replace(/\s+/g, ' ').trim()
   const characters = [...line]
   return characters.length <= width ? line : `${characters.slice(0, Math.max(1, width - 1)).join('')}…`
 }

@@ -3,8 +3,9 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { openSessions, StorageError } from '../index.js'
 import { countStale, hasIndex, type IndexHome, openIndexHome, readExclusions, type SearchHit, searchIndex } from '../indexer/index.js'
-import { type CommonOptions, command, timeOption, wholeNumber } from './command.js'
-import { clip, count, formatTime, plain, print, printJson, warn } from './output.js'
+import { type CommonOptions, command, homeOf, sinceOption, untilOption, wholeNumber } from './command.js'
+import { clip, count, formatTime, print, printJson, warn } from './output.js'
+import { scopeOf } from './scope.js'
 
 interface SearchCommandOptions extends CommonOptions {
   readonly limit: number
@@ -26,17 +27,18 @@ export function searchCommand(signal: AbortSignal): Command {
     .option('--role <role>', 'only messages of: user, assistant')
     .option('--agent <name>', 'only sessions of this agent')
     .option('--session <id>', 'only this session')
-    .option('--since <when>', 'only messages since a date, or not older than 36h, 7d, 2w', timeOption)
-    .option('--until <when>', 'only messages until then', timeOption)
+    .option('--since <when>', 'only messages since a date, or not older than 36h, 7d, 2w', sinceOption)
+    .option('--until <when>', 'only messages until then (a date: the whole day)', untilOption)
     .action((words: readonly string[], options: SearchCommandOptions) => search(words.join(' '), options, signal))
 }
 
 async function search(query: string, options: SearchCommandOptions, signal: AbortSignal): Promise<void> {
-  if (!hasIndex(options.home)) {
+  const folder = homeOf(options)
+  if (!hasIndex(folder)) {
     warn('nothing is indexed yet; run `spanleaf index` first')
     return
   }
-  const home = await openIndexHome({ home: options.home })
+  const home = await openIndexHome({ home: folder })
   try {
     const hits = await searchIndex(home, query, { limit: options.limit, signal, ...filterOf(options) })
     for (const [at, hit] of hits.entries()) {
@@ -51,10 +53,11 @@ async function search(query: string, options: SearchCommandOptions, signal: Abor
   }
 }
 
+/** A folder may be kept by its own name or by what its links lead to; the first is what sessions mostly hold. */
 function filterOf({ project, dir, role, agent, session, since, until }: SearchCommandOptions): object {
-  const folder = project !== undefined && /[/\\]|^\.$/.test(project) ? resolve(project) : project
+  const scope = project === undefined ? undefined : scopeOf(project)
   return {
-    ...(folder !== undefined && { project: folder }),
+    ...(scope !== undefined && { project: scope.kind === 'id' ? scope.id : scope.paths[0] }),
     ...(dir !== undefined && { directory: resolve(dir) }),
     ...(role !== undefined && { role }),
     ...(agent !== undefined && { agent }),
@@ -69,7 +72,7 @@ function hitJson({ score, agent, session, message, role, text, title, directory,
 }
 
 function hitText(rank: number, hit: SearchHit): string {
-  const head = `${rank}. ${clip(hit.title || '(no title)', 100)}  ·  ${hit.role}, ${formatTime(hit.created)}  ·  ${plain(hit.directory)}`
+  const head = `${rank}. ${clip(hit.title || '(no title)', 100)}  ·  ${hit.role}, ${formatTime(hit.created)}  ·  ${clip(hit.directory, 200)}`
   return `${head}\n   ${clip(hit.text, 400)}\n   spanleaf show ${hit.session}\n`
 }
 
@@ -81,7 +84,7 @@ async function stalenessOf({ state }: IndexHome, options: CommonOptions, signal:
   try {
     const sessions = await openSessions({ ...(options.data && { data: options.data }), signal })
     try {
-      const changed = await countStale(state, sessions, readExclusions(options.home))
+      const changed = await countStale(state, sessions, readExclusions(homeOf(options)))
       if (changed > 0) notes.push(`${count(changed, 'session')} new or changed`)
     } finally {
       await sessions.close()

@@ -8,10 +8,10 @@ export function sessionText(meta: SessionMeta, usage: Usage, total: number, show
   const { cost, tokens } = usage
   const lines = [
     clip(meta.title || '(no title)', 200),
-    `${meta.id}  ·  ${plain(meta.directory)}`,
+    `${meta.id}  ·  ${clip(meta.directory)}`,
     `${formatTime(meta.created)} to ${formatTime(meta.updated)}  ·  ${count(total, 'message')}${shown === total ? '' : `, the last ${shown} shown`}` +
       `  ·  $${cost.toFixed(4)}, ${tokens.input.toLocaleString('en')} in, ${tokens.output.toLocaleString('en')} out`,
-    `${meta.source.kind}: ${meta.source.path}`,
+    `${meta.source.kind}: ${clip(meta.source.path)}`,
   ]
   if (meta.damaged) lines.push("! The session's own record is damaged; what follows is read from its messages.")
   return `${lines.join('\n')}\n`
@@ -22,9 +22,9 @@ export function messageText({ key, message, parts, damagedParts }: MessageNode):
   const author = message === undefined ? 'damaged message' : message.role === 'assistant' ? `assistant ${message.modelID ?? ''}`.trim() : message.role
   const body = parts.map(partText).filter((text) => text !== '')
   if (message?.role === 'assistant' && message.error !== undefined)
-    body.push(`! ${message.error.name}: ${clip(errorMessage(message.error.data), 300)}`)
+    body.push(`! ${clip(message.error.name, 80)}: ${clip(errorMessage(message.error.data), 300)}`)
   if (damagedParts > 0) body.push(`! ${count(damagedParts, 'damaged part')}`)
-  return `── ${plain(author)}  ${time}  ${key.message}\n${body.join('\n')}\n`
+  return `── ${clip(author, 120)}  ${time}  ${key.message}\n${body.join('\n')}\n`
 }
 
 function partText(part: Part): string {
@@ -38,13 +38,13 @@ function partText(part: Part): string {
     case 'file':
       return `[file ${clip(part.filename ?? part.mime, 200)}]`
     case 'patch':
-      return part.files.map((file) => `[changed ${clip(String(file), 200)}]`).join('\n')
+      return part.files.map((file) => `[changed ${clip(file, 200)}]`).join('\n')
     case 'subtask':
       return `[subtask ${clip(part.description ?? '', 200)}] ${plain(part.prompt)}`
     case 'agent':
       return `[agent ${clip(part.name, 200)}]`
     case 'retry':
-      return `[retry ${part.attempt}]`
+      return `[retry ${clip(part.attempt, 20)}]`
     case 'compaction':
       return '[the conversation was compacted here]'
     case 'unknown':

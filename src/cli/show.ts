@@ -13,7 +13,7 @@ import {
   type StageReport,
 } from '../index.js'
 import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
-import { print, printJson } from './output.js'
+import { clip, print, printJson } from './output.js'
 import { messageText, sessionText } from './show-text.js'
 
 interface ShowOptions extends CommonOptions {
@@ -134,5 +134,5 @@ async function showText(sessions: Sessions, meta: SessionMeta, options: ShowOpti
   const { tree, issues } = await read(sessions, meta, options, signal)
   await print(sessionText(meta, await sessions.index.usage(meta.key), await sessions.index.messageCount(meta.key), tree.messages.length))
   for (const message of tree.messages) await print(messageText(message))
-  for (const issue of issues) await print(`! ${issue.code}: ${issue.reason} (${issue.path ?? ''})`)
+  for (const issue of issues) await print(`! ${issue.code}: ${clip(issue.reason)} (${clip(issue.path ?? '')})`)
 }

@@ -1,15 +1,17 @@
 /** spanleaf status: the state of the index. */
 import type { Command } from 'commander'
-import { hasIndex, openIndexHome } from '../indexer/index.js'
-import { type CommonOptions, command } from './command.js'
+import { hasIndex, type IndexStatus, openIndexHome } from '../indexer/index.js'
+import { type CommonOptions, command, homeOf } from './command.js'
 import { count, formatBytes, print, printJson } from './output.js'
 
-const EMPTY = {
+const EMPTY: IndexStatus = {
   queue: { ready: 0, leased: 0, backoff: 0 },
   wal: { records: 0, bytes: 0 },
-  ledger: { sessions: 0, messages: 0, documents: 0 },
+  ledger: { sessions: 0, messages: 0, documents: 0, truncatedBytes: 0 },
   oldestPendingAgeMs: null,
   lastError: null,
+  dead: 0,
+  counters: { embedded: 0, cached: 0, commits: 0, replays: 0, upserts: 0, deletes: 0, failures: 0, takeovers: 0, quarantined: 0 },
 }
 
 export function statusCommand(): Command {
@@ -17,12 +19,13 @@ export function statusCommand(): Command {
 }
 
 async function status(options: CommonOptions): Promise<void> {
-  if (!hasIndex(options.home)) {
+  const folder = homeOf(options)
+  if (!hasIndex(folder)) {
     if (options.json) await printJson(EMPTY)
     else await print('Nothing is indexed yet. Run `spanleaf index`.')
     return
   }
-  const home = await openIndexHome({ home: options.home })
+  const home = await openIndexHome({ home: folder })
   try {
     const now = home.state.status()
     if (options.json) {

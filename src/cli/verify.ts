@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { type LedgerTotal, type StoreLedger, verifyStores } from '../index.js'
 import { type CommonOptions, command, withSessions } from './command.js'
-import { count, plain, print, printJson } from './output.js'
+import { clip, count, print, printJson } from './output.js'
 
 /** Exit status when something is damaged. */
 const DAMAGED = 3
@@ -27,12 +27,12 @@ async function verify(options: CommonOptions, signal: AbortSignal): Promise<void
 }
 
 async function printStore(store: StoreLedger): Promise<void> {
-  await print(`${store.kind}  ${store.path}`)
+  await print(`${store.kind}  ${clip(store.path)}`)
   await print(`  ${summary(store)}`)
   if (store.orphans > 0) await print(`  ${count(store.orphans, 'orphan')} (messages or parts whose parent is gone)`)
   if (store.superseded > 0) await print(`  ${count(store.superseded, 'record')} of sessions that are read from another store`)
   for (const { reason, count: number } of store.ignored) await print(`  ${number.toLocaleString('en')} left alone: ${reason}`)
-  for (const { path, code, reason, key } of store.damaged) await print(`  ! ${code} ${plain(reason)}: ${plain(path)} ${plain(key)}`)
+  for (const { path, code, reason, key } of store.damaged) await print(`  ! ${code} ${clip(reason)}: ${clip(path)} ${clip(key)}`)
 }
 
 function summary(ledger: StoreLedger | LedgerTotal): string {

@@ -30,6 +30,7 @@ const ERRORS = {
   STATE_DAMAGED: { retryable: false, advice: 'The index state is damaged; move its folder away and index again.' },
   STATE_UNAVAILABLE: { retryable: true, advice: 'The index state could not be opened or written; free disk space or check permissions.' },
   NETWORK_FILESYSTEM: { retryable: false, advice: 'Keep the index state on a local disk (--home), memory maps break on network mounts.' },
+  EXCLUSIONS_DAMAGED: { retryable: false, advice: 'Mend the line; nothing is indexed until the list of exclusions can be read.' },
   KEY_TOO_LONG: { retryable: false, advice: 'The ids of this session are too long for the index; it is left out.' },
   LEASE_LOST: { retryable: true, advice: 'Another process took the session over; its work counts.' },
   WAL_DAMAGED: { retryable: false, advice: 'The record was put aside, not deleted; see `spanleaf status`.' },

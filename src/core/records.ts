@@ -3,7 +3,7 @@
  * Fields marked "era D" are OpenCode 2's own, which V1 has no place for; `docs/formats.md` has the whole mapping.
  */
 import { type Document, isDocument, missingField, type Reading } from './documents.js'
-import type { MessageId, PartId, ProjectId, SessionId } from './ids.js'
+import { isSafeId, type MessageId, type PartId, type ProjectId, type SessionId } from './ids.js'
 import type { MessageKey, SessionKey } from './keys.js'
 import type { Part, Tokens } from './parts.js'
 
@@ -189,17 +189,26 @@ export function toMessage(document: unknown, key: MessageKey): Reading<Message> 
  */
 export function toSession(document: unknown, key: SessionKey, project: string): Reading<SessionRecord> {
   if (!isDocument(document)) return { damage: 'the document is no object' }
-  const time = isDocument(document.time) ? document.time : {}
+  const odd: string[] = []
   document.id = key.session
   document.projectID ??= project
-  document.directory ??= ''
-  document.title ??= ''
-  document.version ??= ''
+  for (const name of ['projectID', 'directory', 'title', 'version']) {
+    if (typeof document[name] === 'string') continue
+    if (document[name] !== undefined && document[name] !== null) odd.push(`its ${name} is no text`)
+    document[name] = ''
+  }
+  if (document.parentID !== undefined && document.parentID !== null && !isSafeId(document.parentID)) {
+    odd.push('its parentID is no id')
+    document.parentID = undefined
+  }
+  const time = isDocument(document.time) ? document.time : {}
+  if (typeof time.created !== 'number' || typeof time.updated !== 'number') {
+    const created = typeof time.created === 'number' ? time.created : 0
+    document.time = { ...time, created, updated: typeof time.updated === 'number' ? time.updated : created }
+    odd.push('its times are no numbers')
+  }
   const record = document as unknown as SessionRecord
-  if (typeof time.created === 'number' && typeof time.updated === 'number') return { record }
-  const created = typeof time.created === 'number' ? time.created : 0
-  document.time = { ...time, created, updated: typeof time.updated === 'number' ? time.updated : created }
-  return { record, odd: 'a session without its times' }
+  return odd.length === 0 ? { record } : { record, odd: `an odd session: ${odd.join(', ')}` }
 }
 
 /** Types a parsed document as a list of todos; a document that is no list is damage. */

@@ -1,6 +1,7 @@
 /** What a session needs: the difference between what it holds now and what the ledger says the sink holds. Pure. */
-import type { MessageId } from '../core/ids.js'
+import { compareText, idTime, type MessageId } from '../core/ids.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
+import { documentMeta } from './engine.js'
 import type { ProjectedMessage } from './ports.js'
 import { projectMessage } from './projection.js'
 import { type SettleOptions, settlement } from './settled.js'
@@ -14,6 +15,8 @@ export interface Upsert {
   /** Chunks that the sink may hold now. */
   readonly oldChunks: number
   readonly partial: boolean
+  /** See `documentMeta`. */
+  readonly meta: string
 }
 
 export interface Work {
@@ -32,23 +35,20 @@ export interface Work {
 export interface DiffInput {
   readonly ledger: ReadonlyMap<MessageId, LedgerRow>
   readonly tail: SessionTail
-  readonly excluded: boolean
   /** Names what each document carries of its session. */
   readonly meta: string
-  /** Messages that the sink was found to have lost. */
-  readonly repair: ReadonlySet<MessageId>
   readonly now: number
   readonly quantum: number
 }
 
 export function diffSession(input: DiffInput, options: SettleOptions): Work {
   const { ledger, tail } = input
-  const visible = input.excluded ? new Set<MessageId>() : visibleMessages(tail)
+  const visible = visibleMessages(tail)
   const present = new Set(tail.present)
   const removed: LedgerEntry[] = []
   for (const [message, row] of ledger) {
     // Absence proves something in a complete reading only; what is present and hidden was read.
-    if (!visible.has(message) && (tail.complete || input.excluded || present.has(message))) removed.push({ message, row })
+    if (!visible.has(message) && (tail.complete || present.has(message))) removed.push({ message, row })
   }
   const found = { upserts: [] as Upsert[], notes: [] as LedgerEntry[], volatile: 0, leftOut: 0 }
   let more = false
@@ -68,10 +68,19 @@ function visibleMessages({ meta, present }: SessionTail): Set<MessageId> {
   return new Set(from === -1 ? present : present.slice(0, from))
 }
 
-function revertIndex({ revert }: SessionMeta, present: readonly MessageId[]): number {
+/** When the message itself is gone, those made after it are hidden, by the time in their ids; without one, nothing is. */
+function revertIndex({ revert, created, updated }: SessionMeta, present: readonly MessageId[]): number {
   if (revert === undefined) return -1
   const index = present.indexOf(revert)
-  return index === -1 ? present.findIndex((id) => id >= revert) : index
+  if (index !== -1) return index
+  // Ids wrap, so their order as text says nothing across a wrap; inside one millisecond it does.
+  const near = updated || created
+  const from = idTime(revert, near)
+  if (from === undefined) return -1
+  return present.findIndex((id) => {
+    const time = idTime(id, near)
+    return time !== undefined && (time > from || (time === from && compareText(id, revert) > 0))
+  })
 }
 
 function place(
@@ -80,7 +89,8 @@ function place(
   options: SettleOptions,
   found: { upserts: Upsert[]; notes: LedgerEntry[]; volatile: number },
 ): void {
-  const { ledger, tail, meta, now } = input
+  const { ledger, tail, now } = input
+  const meta = documentMeta(input.meta, node, tail.meta)
   const message = node.key.message
   const old = ledger.get(message)
   const signature = node.signature ?? ''
@@ -95,15 +105,15 @@ function place(
   }
   const projected = projectMessage(node)
   const partial = verdict === 'partial'
-  const same = old?.textHash === projected.textHash && old.meta === meta && old.chunks.length > 0 && !input.repair.has(message)
-  if (projected.chunks.length > 0 && !same) found.upserts.push({ node, projected, oldChunks: old?.chunks.length ?? 0, partial })
-  else if (projected.chunks.length === 0 && old !== undefined && old.chunks.length > 0)
-    found.upserts.push({ node, projected, oldChunks: old.chunks.length, partial })
-  else note(found.notes, message, old, rowOf({ node, projected, partial }, old?.chunks ?? [], meta, seen))
+  const same = old?.textHash === projected.textHash && old.meta === meta && old.chunks.length > 0
+  const oldChunks = old?.chunks.length ?? 0
+  const rewritten = projected.chunks.length > 0 ? !same : oldChunks > 0
+  if (rewritten) found.upserts.push({ node, projected, oldChunks, partial, meta })
+  else note(found.notes, message, old, rowOf({ node, projected, partial, meta }, old?.chunks ?? [], seen))
 }
 
 /** The ledger row of a message whose documents the sink holds. */
-export function rowOf({ node, projected, partial }: Omit<Upsert, 'oldChunks'>, chunks: readonly string[], meta: string, at: number): LedgerRow {
+export function rowOf({ node, projected, partial, meta }: Omit<Upsert, 'oldChunks'>, chunks: readonly string[], at: number): LedgerRow {
   const empty = projected.chunks.length === 0
   return {
     signature: node.signature ?? '',

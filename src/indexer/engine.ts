@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../core/clock.js'
 import { StorageError, systemCode } from '../core/errors.js'
 import type { SessionKey } from '../core/keys.js'
-import type { SessionMeta } from '../tree/types.js'
+import type { MessageNode, SessionMeta } from '../tree/types.js'
 import { PROJECTION_VERSION } from './document.js'
 import type { EmbedCache } from './embed-cache.js'
 import type { Embedder, Sink } from './ports.js'
@@ -18,8 +18,10 @@ export interface Exclusion {
 }
 
 export interface Limits {
-  /** Chunks per WAL record and texts per embed call; a message is never split between records. @default 32 */
+  /** Texts per call of the embedder; what it answered is cached at once. @default 32 */
   readonly batchSize: number
+  /** Chunks per WAL record, about: a message is never split between records. @default 256 */
+  readonly recordSize: number
   /** Documents per call of the sink. @default 256 */
   readonly sinkBatchSize: number
   /** Messages written per claim; what is left goes to the tail of the queue. @default 500 */
@@ -65,7 +67,8 @@ export interface Engine {
   readonly sink: Sink
   readonly cache: EmbedCache | undefined
   readonly namespace: string
-  readonly exclude: Exclusion
+  /** Asked anew before each decision, since another process may have excluded more. */
+  readonly exclude: () => Exclusion
   readonly clock: Clock
   readonly random: () => number
   readonly limits: Limits
@@ -74,7 +77,14 @@ export interface Engine {
   readonly progress: (event: IndexProgress) => void
 }
 
-export function isExcluded({ directories = [], projects = [], sessions = [] }: Exclusion, meta: SessionMeta): boolean {
+/** What exclusions go by. */
+export interface Excludable {
+  readonly id: string
+  readonly project: string
+  readonly directory: string
+}
+
+export function isExcluded({ directories = [], projects = [], sessions = [] }: Exclusion, meta: Excludable): boolean {
   if (sessions.includes(meta.id) || projects.includes(meta.project)) return true
   const folder = withSlash(meta.directory)
   return directories.some((directory) => folder.startsWith(withSlash(directory)))
@@ -87,6 +97,23 @@ function withSlash(path: string): string {
 /** Names what a session puts on each of its documents, and the rules by which text is made. */
 export function metaHashOf(meta: SessionMeta): string {
   return shortHash([String(PROJECTION_VERSION), meta.title, meta.directory, meta.project, meta.source.kind])
+}
+
+/** What a message puts on each of its documents. A damaged one is of no known role, and as old as its session. */
+export function recordOf({ message }: MessageNode, meta: SessionMeta): { readonly role: string; readonly created: number } {
+  if (message === undefined || message.role === 'unknown') return { role: 'unknown', created: meta.created }
+  return { role: message.role, created: message.time.created }
+}
+
+/** Names what the documents of a message carry beside their text; begins with the name of what is the session's. */
+export function documentMeta(metaHash: string, node: MessageNode, meta: SessionMeta): string {
+  const { role, created } = recordOf(node, meta)
+  return `${metaHash} ${role} ${created}`
+}
+
+/** Whether documents carry what the session has now. */
+export function carries(documents: string, metaHash: string): boolean {
+  return documents.split(' ', 1)[0] === metaHash
 }
 
 /** A session is looked at again when any of this differs. */

@@ -1,9 +1,9 @@
 /** The part of a text that shows why it was found. */
-import { piecesOf, wordsOf } from './words.js'
+import { onOneLine, piecesOf, windowsOf, wordsOf } from './words.js'
 
 /** At most `length` UTF-16 units on one line, with `…` where the text goes on; around the densest group of the query's words. */
 export function excerptOf(text: string, query: string, length: number): string {
-  const flat = text.replace(/\s+/g, ' ').trim()
+  const flat = onOneLine(text)
   if (flat.length <= length) return flat
   const inner = length - 2
   const focus = densest(occurrences(flat, query), inner)
@@ -19,16 +19,27 @@ interface Occurrence {
 }
 
 const MOST_TERMS = 64
+/** In UTF-16 units: of a longer word, its beginning is looked for. */
+const LONGEST_TERM = 64
 const MOST_OCCURRENCES = 2000
 
 /** Where the words of the query begin a word of the text; else where they stand inside one; else where a word begins as they do. */
 function occurrences(text: string, query: string): readonly Occurrence[] {
-  const terms = [...new Set(wordsOf(query).flatMap((word) => [word, ...piecesOf(word)]))].slice(0, MOST_TERMS)
+  const terms = termsOf(query)
   for (const [before, wanted] of [[WORD_BEGINS, terms] as const, ['', terms] as const, [WORD_BEGINS, terms.map(stemOf)] as const]) {
     const found = wanted.length === 0 ? [] : matchesOf(text, patternOf(before, wanted))
     if (found.length > 0) return found
   }
   return []
+}
+
+function termsOf(query: string): readonly string[] {
+  const terms = new Set<string>()
+  for (const word of wordsOf(query)) {
+    for (const term of [word, ...piecesOf(word)]) terms.add(windowsOf(term, LONGEST_TERM)[0] ?? '')
+    if (terms.size >= MOST_TERMS) break
+  }
+  return [...terms].slice(0, MOST_TERMS)
 }
 
 const WORD_BEGINS = '(?<![\\p{L}\\p{N}])'

@@ -1,5 +1,8 @@
-/** What must never be indexed, remembered between runs: `exclude.json` in spanleaf's folder. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+/**
+ * What must never be indexed, remembered between runs: `exclude.jsonl` in spanleaf's folder.
+ * Each line adds or takes back one exclusion. Lines are appended whole, so processes that write at once lose nothing.
+ */
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, StorageError, systemCode } from '../core/errors.js'
 import type { Exclusion } from './engine.js'
@@ -10,65 +13,63 @@ export interface Exclusions {
   readonly sessions: readonly string[]
 }
 
-const NONE: Exclusions = { directories: [], projects: [], sessions: [] }
+const KINDS = ['directories', 'projects', 'sessions'] as const
+type Kind = (typeof KINDS)[number]
 
-/** @throws StorageError STATE_DAMAGED: a list that cannot be read must not be taken for an empty one */
-export function readExclusions(home: string): Exclusions {
-  const path = join(home, 'exclude.json')
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return NONE
-    throw new StorageError('STATE_DAMAGED', { reason: `the list of exclusions cannot be read: ${messageOf(error)}`, path }, { cause: error })
-  }
-  try {
-    const found: Partial<Record<keyof Exclusions, unknown>> = JSON.parse(text)
-    return { directories: strings(found.directories), projects: strings(found.projects), sessions: strings(found.sessions) }
-  } catch (error) {
-    throw new StorageError(
-      'STATE_DAMAGED',
-      { reason: 'the list of exclusions is not what spanleaf writes; mend or remove it', path },
-      { cause: error },
-    )
-  }
+interface Line {
+  readonly op: 'exclude' | 'include'
+  readonly kind: Kind
+  readonly value: string
 }
 
-/** Adds to the list and gives the new one; written beside and renamed, so that it is never half there. */
+/** @throws StorageError EXCLUSIONS_DAMAGED: a list that cannot be read must not be taken for an empty one */
+export function readExclusions(home: string): Exclusions {
+  const held: Record<Kind, Set<string>> = { directories: new Set(), projects: new Set(), sessions: new Set() }
+  for (const { op, kind, value } of readLines(pathIn(home))) {
+    if (op === 'exclude') held[kind].add(value)
+    else held[kind].delete(value)
+  }
+  return { directories: [...held.directories], projects: [...held.projects], sessions: [...held.sessions] }
+}
+
+/** Adds to the list and gives the new one. */
 export function addExclusions(home: string, more: Exclusion): Exclusions {
-  return writeExclusions(home, combine(readExclusions(home), more))
+  return append(home, 'exclude', more)
 }
 
 /** Takes from the list and gives the new one. */
 export function removeExclusions(home: string, less: Exclusion): Exclusions {
-  const held = readExclusions(home)
-  const without = (list: readonly string[], gone: readonly string[] = []): string[] => list.filter((item) => !gone.includes(item))
-  return writeExclusions(home, {
-    directories: without(held.directories, less.directories),
-    projects: without(held.projects, less.projects),
-    sessions: without(held.sessions, less.sessions),
-  })
+  return append(home, 'include', less)
 }
 
-function combine(held: Exclusions, more: Exclusion): Exclusions {
-  const union = (list: readonly string[], others: readonly string[] = []): string[] => [...new Set([...list, ...others])]
-  return {
-    directories: union(held.directories, more.directories),
-    projects: union(held.projects, more.projects),
-    sessions: union(held.sessions, more.sessions),
-  }
-}
-
-function writeExclusions(home: string, exclusions: Exclusions): Exclusions {
+function append(home: string, op: Line['op'], change: Exclusion): Exclusions {
   mkdirSync(home, { recursive: true, mode: 0o700 })
-  const path = join(home, 'exclude.json')
-  writeFileSync(`${path}.${process.pid}`, `${JSON.stringify(exclusions, null, 2)}\n`, { mode: 0o600 })
-  renameSync(`${path}.${process.pid}`, path)
-  return exclusions
+  const lines = KINDS.flatMap((kind) => (change[kind] ?? []).map((value): Line => ({ op, kind, value })))
+  if (lines.length > 0) appendFileSync(pathIn(home), lines.map((line) => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600 })
+  return readExclusions(home)
 }
 
-function strings(value: unknown): string[] {
-  if (value === undefined) return []
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value
-  throw new TypeError('a list of texts was expected')
+function readLines(path: string): readonly Line[] {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
+    throw new StorageError('EXCLUSIONS_DAMAGED', { reason: `the list of exclusions cannot be read: ${messageOf(error)}`, path }, { cause: error })
+  }
+  return text.split('\n').flatMap((line, at) => (line === '' ? [] : [parseLine(line, at + 1, path)]))
+}
+
+function parseLine(text: string, number: number, path: string): Line {
+  try {
+    const { op, kind, value } = JSON.parse(text)
+    if ((op === 'exclude' || op === 'include') && KINDS.includes(kind) && typeof value === 'string') return { op, kind, value }
+  } catch {
+    // what is no JSON is named below, like any other line that is not ours
+  }
+  throw new StorageError('EXCLUSIONS_DAMAGED', { reason: `line ${number} of the list of exclusions is not what spanleaf writes`, path })
+}
+
+function pathIn(home: string): string {
+  return join(home, 'exclude.jsonl')
 }

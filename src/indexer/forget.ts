@@ -1,6 +1,7 @@
 /** Forgetting: a session leaves the sink, the WAL, the ledger and the cache, under a lease like any other change. */
 import { StorageError } from '../core/errors.js'
-import { encodeKey, type SessionKey } from '../core/keys.js'
+import { isSafeId } from '../core/ids.js'
+import { encodeKey, isAgent, type SessionKey } from '../core/keys.js'
 import { embeddingKey } from './embed-cache.js'
 import { type Engine, failureOf, outside } from './engine.js'
 import { type HeldLease, holdLease } from './lease.js'
@@ -16,8 +17,9 @@ export interface ForgetReport {
   readonly documents: number
 }
 
-/** @throws StorageError SINK_FAILED (the deletion is then pending), LEASE_LOST when another process keeps the session */
+/** @throws StorageError INVALID_OPTION before anything is done; SINK_FAILED (the deletion is then pending), LEASE_LOST when another process keeps the session */
 export async function forgetSessions(engine: Engine, keys: readonly SessionKey[], signal: AbortSignal): Promise<ForgetReport> {
+  checkKeys(keys)
   let sessions = 0
   let documents = 0
   for (const key of keys) {
@@ -29,10 +31,20 @@ export async function forgetSessions(engine: Engine, keys: readonly SessionKey[]
   return { sessions, documents }
 }
 
+/** What names no session must not be taken for all of them. */
+function checkKeys(keys: readonly unknown[]): asserts keys is readonly SessionKey[] {
+  if (!Array.isArray(keys)) throw new StorageError('INVALID_OPTION', { reason: 'forget takes a list of session keys' })
+  for (const [at, key] of keys.entries()) {
+    const { kind, agent, session }: Partial<Record<keyof SessionKey, unknown>> = typeof key === 'object' && key !== null ? key : {}
+    if (kind === 'session' && isAgent(agent) && isSafeId(session)) continue
+    throw new StorageError('INVALID_OPTION', { reason: `forget takes session keys, such as the \`key\` of a session's meta; number ${at} is none` })
+  }
+}
+
 async function forgetOne(engine: Engine, key: SessionKey, signal: AbortSignal): Promise<number | undefined> {
   const claim = await claimFor(engine, key, signal)
   if (claim === undefined) {
-    const ids = [...(await outside('SINK_FAILED', () => sinkIds(engine, key.agent, key.session))).keys()]
+    const ids = [...(await outside('SINK_FAILED', () => sinkIds(engine, key))).keys()]
     for (const page of pages(ids, engine.limits.sinkBatchSize)) await outside('SINK_FAILED', () => engine.sink.delete(page, { signal }))
     return ids.length === 0 ? undefined : ids.length
   }
@@ -65,7 +77,7 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
 async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
   const { state, cache, namespace } = engine
   const { key } = lease.claim
-  const inSink = await outside('SINK_FAILED', () => sinkIds(engine, key.agent, key.session))
+  const inSink = await outside('SINK_FAILED', () => sinkIds(engine, key))
   const ids = new Set(inSink.keys())
   const vectors = new Set<string>()
   for (const { id, text } of pendingRows(engine, lease.claim)) {

@@ -1,8 +1,9 @@
 /** The index on this machine: state, embedding cache, sink and exclusions in one private folder, with the embedded defaults. */
-import { existsSync } from 'node:fs'
-import { dirname, join, resolve, sep } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import { type Clock, systemClock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
+import { refuseUnknown } from '../core/options.js'
 import type { Sessions } from '../tree/sessions.js'
 import { type EmbedCache, openEmbedCache } from './embed-cache.js'
 import { hashEmbedder } from './embedders/hash.js'
@@ -40,9 +41,12 @@ export function hasIndex(home: string): boolean {
  * @throws StorageError INVALID_OPTION when the folder lies inside a store; SINK_MISMATCH, STATE_TOO_NEW, STATE_UNAVAILABLE, NETWORK_FILESYSTEM
  */
 export async function openIndexHome(options: IndexHomeOptions): Promise<IndexHome> {
+  refuseUnknown(options, ['home', 'sessions', 'embedder', 'clock'])
+  if (typeof options.home !== 'string' || options.home === '')
+    throw new StorageError('INVALID_OPTION', { reason: 'home must be the path of a folder' })
   const { clock = systemClock, embedder = hashEmbedder(), sessions } = options
   const directory = resolve(options.home, 'index')
-  refuseInsideStore(directory, sessions)
+  if (sessions !== undefined) refuseInsideStore(directory, sessions)
   const opened: AsyncDisposable[] = []
   const close = async (): Promise<void> => {
     for (const part of opened.splice(0).reverse()) await part[Symbol.asyncDispose]()
@@ -63,14 +67,20 @@ export async function openIndexHome(options: IndexHomeOptions): Promise<IndexHom
   }
 }
 
-function refuseInsideStore(directory: string, sessions: Sessions | undefined): void {
-  for (const { path } of sessions?.stores ?? []) {
-    const folder = path.endsWith('.db') ? dirname(path) : path
-    if (`${directory}${sep}`.startsWith(`${resolve(folder)}${sep}`)) {
-      throw new StorageError('INVALID_OPTION', {
-        reason: "the home folder lies inside an agent's store, where nothing may be written",
-        path: directory,
-      })
+/** @throws StorageError INVALID_OPTION when the folder lies inside one of the stores, links followed */
+export function refuseInsideStore(home: string, sessions: Sessions): void {
+  const place = realPath(resolve(home))
+  for (const { path, kind } of sessions.stores) {
+    const folder = realPath(kind === 'opencode-json' ? path : dirname(path))
+    if (`${place}${sep}`.startsWith(`${folder}${sep}`)) {
+      throw new StorageError('INVALID_OPTION', { reason: "the home folder lies inside an agent's store, where nothing may be written", path: home })
     }
   }
+}
+
+/** With the links of what exists followed; what does not exist yet is below it. */
+function realPath(path: string): string {
+  if (existsSync(path)) return realpathSync(path)
+  const parent = dirname(path)
+  return parent === path ? path : join(realPath(parent), basename(path))
 }

@@ -7,7 +7,7 @@ export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
 export type { ForgetReport } from './forget.js'
 // the index on this machine
-export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome } from './index-home.js'
+export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseInsideStore } from './index-home.js'
 // indexing
 export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'

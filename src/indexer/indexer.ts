@@ -18,12 +18,15 @@ export interface IndexerOptions extends Partial<Limits> {
   readonly state: IndexStore
   readonly embedder: Embedder
   readonly sink: Sink
-  /** Vectors held by text. @default none: a crash between an embedding and its WAL record repeats at most one batch */
+  /** Vectors held by text. @default none: a crash between an embedding and its WAL record repeats at most one record */
   readonly cache?: EmbedCache | undefined
   /** Begins every document id, so that several machines may share a sink. @default 'local' */
   readonly namespace?: string | undefined
-  /** Left out before anything is embedded; what was indexed of it before leaves the sink. */
-  readonly exclude?: Exclusion | undefined
+  /**
+   * Left out before anything is embedded; what was indexed of it before leaves the sink.
+   * A function is asked anew before each decision, so that what other processes exclude counts at once.
+   */
+  readonly exclude?: Exclusion | (() => Exclusion) | undefined
   /** @default the system's */
   readonly clock?: Clock | undefined
   /** Uniform in [0, 1), for the jitter of backoffs. @default the system's */
@@ -62,6 +65,7 @@ export interface Indexer extends AsyncDisposable {
 
 const LIMITS: Limits = {
   batchSize: 32,
+  recordSize: 256,
   sinkBatchSize: 256,
   quantum: 500,
   settleMs: 10_000,
@@ -75,19 +79,17 @@ const LIMITS: Limits = {
 }
 
 const PORTS = ['sessions', 'state', 'embedder', 'sink', 'cache', 'namespace', 'exclude', 'clock', 'random', 'failpoint', 'onProgress']
+/** What else comes along when an index home is spread into the options. */
+const OF_HOME = ['directory', 'close']
 
 /** The caller keeps what it passed in; disposing the indexer stops its work and waits for it. @throws StorageError INVALID_OPTION */
 export function createIndexer(options: IndexerOptions): Indexer {
   const stopping = new AbortController()
   const running = new Set<Promise<unknown>>()
-  const tally = { messages: 0, documents: 0, deleted: 0, embedded: 0, cached: 0, replayed: 0 }
-  const engine = toEngine(options, (event) => {
-    if (event.kind === 'committed') addTo(tally, event)
-    options.onProgress?.(event)
-  })
+  const engine = toEngine(options)
   let bound: Promise<void> | undefined
   const bind = async (): Promise<void> => {
-    bound ??= engine.state.bind({ space: engine.embedder.space, namespace: engine.namespace }).catch((error: unknown) => {
+    bound ??= bindIndex(engine).catch((error: unknown) => {
       bound = undefined
       throw error
     })
@@ -106,7 +108,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
   }
   return {
     observe: (signal) => run(signal, (both) => observeAll(engine, both)),
-    drain: (signal) => run(signal, (both) => drainQueue(engine, tally, both)),
+    drain: (signal) => run(signal, (both) => drainQueue(engine, both)),
     status: () => engine.state.status(),
     forget: (keys, signal) => run(signal, (both) => forgetSessions(engine, keys, both)),
     async [Symbol.asyncDispose]() {
@@ -116,11 +118,21 @@ export function createIndexer(options: IndexerOptions): Indexer {
   }
 }
 
+/** Vectors of two spaces are never mixed, neither in the state nor in the sink. */
+async function bindIndex({ state, embedder, sink, namespace }: Engine): Promise<void> {
+  const { space } = embedder
+  if (sink.space !== undefined && sink.space !== space) {
+    throw new StorageError('SINK_MISMATCH', { reason: `the sink holds vectors of the embedder "${sink.space}", not of "${space}"` })
+  }
+  await state.bind({ space, namespace })
+}
+
 /** Retries of several processes must not fall together. */
 function systemRandom(): number {
   return randomInt(2 ** 32) / 2 ** 32
 }
 
+/** What one drain did, whatever others do at the same time. */
 type Tally = Record<'messages' | 'documents' | 'deleted' | 'embedded' | 'cached' | 'replayed', number>
 
 function addTo(tally: Tally, event: Extract<IndexProgress, { kind: 'committed' }>): void {
@@ -132,8 +144,9 @@ function addTo(tally: Tally, event: Extract<IndexProgress, { kind: 'committed' }
   tally.replayed += event.replayed ? 1 : 0
 }
 
-function toEngine(options: IndexerOptions, onProgress: (event: IndexProgress) => void): Engine {
-  refuseUnknown(options, [...PORTS, ...Object.keys(LIMITS)])
+function toEngine(options: IndexerOptions): Engine {
+  checkPorts(options)
+  refuseUnknown(options, [...PORTS, ...OF_HOME, ...Object.keys(LIMITS)])
   const limits: Record<keyof Limits, number> = { ...LIMITS }
   for (const name of Object.keys(LIMITS) as (keyof Limits)[]) {
     checkNumber(name, options[name], name.endsWith('Ms') ? 0 : 1)
@@ -150,23 +163,55 @@ function toEngine(options: IndexerOptions, onProgress: (event: IndexProgress) =>
     clock = systemClock,
     random = systemRandom,
     failpoint = () => undefined,
+    onProgress,
   } = options
-  refuseUnknown(exclude, ['directories', 'projects', 'sessions'])
   const progress = (event: IndexProgress): void => {
     try {
-      onProgress(event)
+      onProgress?.(event)
     } catch {
       // A listener cannot break the engine.
     }
   }
-  return { sessions, state, embedder, sink, cache, namespace, exclude, clock, random, limits, failpoint, progress }
+  return { sessions, state, embedder, sink, cache, namespace, exclude: askedEachTime(exclude), clock, random, limits, failpoint, progress }
 }
 
-async function drainQueue(engine: Engine, tally: Tally, signal: AbortSignal): Promise<DrainReport> {
+function askedEachTime(exclude: Exclusion | (() => Exclusion)): () => Exclusion {
+  const checked = (exclusion: Exclusion): Exclusion => {
+    refuseUnknown(exclusion, ['directories', 'projects', 'sessions'])
+    return exclusion
+  }
+  if (typeof exclude === 'function') return () => checked(exclude())
+  const fixed = checked(exclude)
+  return () => fixed
+}
+
+const METHODS = {
+  sessions: { names: ['list', 'revision', 'tail'], advice: 'a session source; make one of an open set with sessionSource(sessions)' },
+  state: { names: ['bind', 'observe', 'claim', 'commit'], advice: 'an index state, as openLmdbState() and openIndexHome() give it' },
+  embedder: { names: ['embed'], advice: 'an embedder, such as hashEmbedder()' },
+  sink: { names: ['upsert', 'delete', 'count', 'ids'], advice: 'a sink, as openLocalSink() and openIndexHome() give it' },
+} as const
+
+/** For callers without types. @throws StorageError INVALID_OPTION */
+function checkPorts(options: IndexerOptions): void {
+  for (const [name, { names, advice }] of Object.entries(METHODS)) {
+    const port: unknown = Object(options)[name]
+    if (names.every((method) => typeof Object(port)[method] === 'function')) continue
+    throw new StorageError('INVALID_OPTION', { reason: `${name} must be ${advice}` })
+  }
+}
+
+async function drainQueue(shared: Engine, signal: AbortSignal): Promise<DrainReport> {
+  const tally: Tally = { messages: 0, documents: 0, deleted: 0, embedded: 0, cached: 0, replayed: 0 }
+  const progress = (event: IndexProgress): void => {
+    if (event.kind === 'committed') addTo(tally, event)
+    shared.progress(event)
+  }
+  const engine: Engine = { ...shared, progress }
   const { state, clock, limits, failpoint } = engine
-  const start = { ...tally }
   const ends = { claims: 0, sessions: 0, failed: 0 }
   await state.sweep()
+  await noticeEmptySink(engine)
   let sweptAt = clock.monotonic()
   while (!signal.aborted) {
     failpoint('a')
@@ -186,15 +231,18 @@ async function drainQueue(engine: Engine, tally: Tally, signal: AbortSignal): Pr
       sweptAt = clock.monotonic()
     }
   }
-  const done = (name: keyof Tally): number => tally[name] - start[name]
-  return {
-    ...ends,
-    messages: done('messages'),
-    documents: done('documents'),
-    deleted: done('deleted'),
-    embedded: done('embedded'),
-    cached: done('cached'),
-    replayed: done('replayed'),
-    stopped: signal.aborted,
+  return { ...ends, ...tally, stopped: signal.aborted }
+}
+
+/** A sink that was emptied behind the index is filled again, session by session. */
+async function noticeEmptySink({ sink, state }: Engine): Promise<void> {
+  if (state.status().ledger.documents === 0) return
+  let held: number
+  try {
+    held = await sink.count()
+  } catch {
+    // A sink that does not answer is for the sessions to report.
+    return
   }
+  if (held === 0) await state.verifyAll()
 }

@@ -54,6 +54,7 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
 
   return {
     get tables() {
+      if (closed) throw closedError(options.path)
       // Else a read may see the snapshot of an earlier read of this turn, older than what another process did since.
       handle.root.resetReadTxn()
       return handle.tables
@@ -61,7 +62,7 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
     async transact(change) {
       for (let attempt = 1; ; attempt++) {
         await reopening
-        if (closed) throw new StorageError('STATE_UNAVAILABLE', { reason: 'the index state is closed', path: options.path })
+        if (closed) throw closedError(options.path)
         try {
           return runOnce(handle, change, options.failpoint)
         } catch (error) {
@@ -138,6 +139,11 @@ function runOnce<T, R>(handle: Handle<T>, change: (tables: T) => R, failpoint?: 
 function isLmdbError(error: unknown): boolean {
   if (error instanceof StorageError || !(error instanceof Error)) return false
   return /^MDB_|^Commit failed/.test(error.message) || ('code' in error && typeof error.code === 'number')
+}
+
+/** A handle that is closed says nothing about the file. */
+function closedError(path: string): StorageError {
+  return new StorageError('STATE_UNAVAILABLE', { reason: 'the index is closed', path })
 }
 
 function unavailable(reason: string, path: string, cause: unknown): StorageError {

@@ -1,4 +1,4 @@
-/** Transitions T1, T2, T3, T6 and T7: a session is idle, queued or leased, and no wake-up is lost on the way. */
+/** Transitions T1, T2, T3, T6, T7 and T8: a session is idle, queued or leased, and no wake-up is lost on the way. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import {
   count,
@@ -14,6 +14,8 @@ import {
   readSession,
   type SessionRow,
   type StateTables,
+  scan,
+  toSessionRow,
 } from './lmdb-rows.js'
 import type { Owner } from './owner.js'
 import type { Claim, Observation, Outcome } from './state.js'
@@ -26,8 +28,8 @@ export interface Moment {
 }
 
 /** T1. What was observed and what was processed are kept apart: only their equality lets a session rest. */
-export function observeSessions(t: StateTables, page: Observation, { now }: Moment): SessionKey[] {
-  for (const { key, revision, meta } of page.seen) {
+export function observeSessions(t: StateTables, page: Observation, { now }: Moment): void {
+  for (const { key, revision, meta, store } of page.seen) {
     const before = readSession(t, key)
     const row = before ?? NEW_SESSION
     const changed = row.observedRev !== revision || before === undefined
@@ -35,7 +37,7 @@ export function observeSessions(t: StateTables, page: Observation, { now }: Mome
       ...row,
       observedRev: revision,
       observedMeta: meta,
-      missed: 0,
+      store,
       gone: false,
       // It came back while its documents were being removed: all of it is to be read again.
       processedRev: row.gone ? null : row.processedRev,
@@ -43,18 +45,10 @@ export function observeSessions(t: StateTables, page: Observation, { now }: Mome
     const wake = changed || (row.q === null && (needsRun(seen) || seen.incomplete))
     putSession(t, key, before, wake ? enqueue(t, seen, LANES.fresh, 0, now) : seen)
   }
-  const suspects: SessionKey[] = []
-  for (const key of page.absent) {
-    const row = readSession(t, key)
-    if (row === undefined || row.gone) continue
-    putSession(t, key, row, { ...row, missed: row.missed + 1 })
-    if (row.missed + 1 >= 2) suspects.push(key)
-  }
   for (const key of page.gone) {
     const row = readSession(t, key)
     if (row !== undefined) putSession(t, key, row, enqueue(t, { ...row, gone: true }, LANES.replay, 0, now))
   }
-  return suspects
 }
 
 export interface ClaimRequest extends Moment {
@@ -199,4 +193,16 @@ export function takeOver(t: StateTables, ended: readonly EndedLease[], { now }: 
   }
   count(t, 'n:takeovers', freed)
   return freed
+}
+
+/** T8. A removal deletes without asking what the sink holds. */
+export function verifySessions(t: StateTables, { now }: Moment): number {
+  let asked = 0
+  for (const { key: path, value } of [...scan(t.sess)]) {
+    const row = toSessionRow(value)
+    if (row.gone || row.verifyWanted !== row.verifyDone) continue
+    putSession(t, keyAt(path, 0), row, enqueue(t, { ...row, verifyWanted: row.verifyWanted + 1 }, LANES.fresh, 0, now))
+    asked++
+  }
+  return asked
 }

@@ -3,9 +3,21 @@ import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
 import { encodeKey } from '../core/keys.js'
 import { ownRow } from './lmdb-queue.js'
-import { count, lost, nextNumber, putLedger, putSession, readLedger, type SessionRow, type StateTables, scan } from './lmdb-rows.js'
-import type { Claim, Commit } from './state.js'
-import type { WalBytes } from './wal-codec.js'
+import {
+  count,
+  keyAt,
+  lost,
+  nextNumber,
+  putLedger,
+  putSession,
+  readLedger,
+  type SessionRow,
+  type StateTables,
+  scan,
+  toSessionRow,
+} from './lmdb-rows.js'
+import type { Claim, Commit, PendingSession, WalRecord } from './state.js'
+import { decodeWal, type WalBytes } from './wal-codec.js'
 
 /** T4. */
 export function putRecord(t: StateTables, claim: Claim, bytes: WalBytes): number {
@@ -85,4 +97,28 @@ export function moveToDead(t: StateTables, claim: Claim, seq: number, at: number
   const row = dropPending(t, before)
   putSession(t, claim.key, before, { ...row, verifyWanted: row.verifyWanted + 1 })
   count(t, 'n:quarantined', 1)
+}
+
+/** @throws StorageError WAL_DAMAGED, STATE_TOO_NEW */
+export function readRecord({ walH, walM }: StateTables, seq: number): WalRecord {
+  return decodeWal({ head: walH.getBinary(seq), matrix: walM.getBinary(seq) })
+}
+
+export function pendingSessions(t: StateTables): PendingSession[] {
+  const pending: PendingSession[] = []
+  for (const { key, value } of scan(t.sess)) {
+    const { wal } = toSessionRow(value)
+    const metadata = wal === null ? undefined : rowsOf(t, wal.seq)[0]?.metadata
+    if (metadata !== undefined) pending.push({ key: keyAt(key, 0), project: metadata.project_id, directory: metadata.directory })
+  }
+  return pending
+}
+
+function rowsOf(t: StateTables, seq: number): WalRecord['rows'] {
+  try {
+    return readRecord(t, seq).rows
+  } catch (error) {
+    if (error instanceof StorageError) return []
+    throw error
+  }
 }

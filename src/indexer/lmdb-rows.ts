@@ -57,7 +57,7 @@ export interface SessionRow {
   readonly observedRev: string
   readonly observedMeta: string
   readonly processedRev: string | null
-  readonly missed: number
+  readonly store: string
   readonly gone: boolean
   readonly q: QueueEntry | null
   readonly lease: LeaseRow | null
@@ -77,7 +77,7 @@ export const NEW_SESSION: SessionRow = {
   observedRev: '',
   observedMeta: '',
   processedRev: null,
-  missed: 0,
+  store: '',
   gone: false,
   q: null,
   lease: null,

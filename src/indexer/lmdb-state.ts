@@ -7,14 +7,14 @@ import { StorageError } from '../core/errors.js'
 import type { SessionKey } from '../core/keys.js'
 import { checkNumber, withDefaults } from '../core/options.js'
 import { checkKey, openLmdb, type Table } from './lmdb-env.js'
-import { claimSession, endedLeases, type Moment, observeSessions, releaseSession, renewLease, takeOver } from './lmdb-queue.js'
-import { commitRecord, forgetSession, moveToDead, putRecord, removeSession } from './lmdb-records.js'
+import { claimSession, endedLeases, type Moment, observeSessions, releaseSession, renewLease, takeOver, verifySessions } from './lmdb-queue.js'
+import { commitRecord, forgetSession, moveToDead, pendingSessions, putRecord, readRecord, removeSession } from './lmdb-records.js'
 import { read, readLedger, type StateEnvironment, TABLES } from './lmdb-rows.js'
 import { deadRows, knownSessions, nextDue, statusOf } from './lmdb-status.js'
 import { preparePrivateFolder } from './local-disk.js'
 import { type OwnerProbe, procOwners } from './owner.js'
 import type { IndexIdentity, IndexStore, WalRecord } from './state.js'
-import { decodeWal, encodeWal } from './wal-codec.js'
+import { encodeWal } from './wal-codec.js'
 
 export const STATE_SCHEMA = 1
 
@@ -126,9 +126,11 @@ function lmdbStore(environment: StateEnvironment, { clock, owners, leaseMs, maxD
       return environment.transact((t) => forgetSession(t, claim, bytes))
     },
     quarantine: (claim, seq) => environment.transact((t) => moveToDead(t, claim, seq, clock.now())),
-    walRead: (seq) => readRecord(environment, seq),
+    verifyAll: () => environment.transact((t) => verifySessions(t, moment())),
+    walRead: (seq) => readRecord(environment.tables, seq),
     ledger: (key) => new Map(readLedger(environment.tables, generation(), key).map(({ message, row }) => [message, row])),
     sessions: () => knownSessions(environment.tables),
+    pending: () => pendingSessions(environment.tables),
     dead: () => deadRows(environment.tables),
     status: () => statusOf(environment.tables, clock.now(), maxDelayMs),
     nextRunAt: () => nextDue(environment.tables, clock.now(), maxDelayMs),
@@ -160,11 +162,6 @@ function toIdentity(value: unknown): IndexIdentity | undefined {
 
 function generationOf(identity: IndexIdentity | undefined): string {
   return identity === undefined ? '' : createHash('sha256').update(identity.space).digest('hex').slice(0, 8)
-}
-
-function readRecord(environment: StateEnvironment, seq: number): WalRecord {
-  const { walH, walM } = environment.tables
-  return decodeWal({ head: walH.getBinary(seq), matrix: walM.getBinary(seq) })
 }
 
 function deletionOf(key: SessionKey, deletes: readonly string[], createdAt: number): WalRecord {

@@ -64,7 +64,7 @@ export function knownSessions(t: StateTables): KnownSession[] {
     sessions.push({
       key: keyAt(key, 0),
       revision: row.observedRev,
-      missed: row.missed,
+      store: row.store,
       gone: row.gone,
       stranded: row.q === null && row.lease === null && needsRun(row),
       incomplete: row.incomplete,

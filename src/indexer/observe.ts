@@ -1,8 +1,8 @@
 /** Observation: a listing is compared with the state in memory, and only what differs is written. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
-import { type Engine, isExcluded, metaHashOf, observedRevision } from './engine.js'
+import { type Engine, type Exclusion, isExcluded, metaHashOf, observedRevision } from './engine.js'
 import { pages } from './records.js'
-import type { SourceSession } from './source.js'
+import type { SessionListing, SourceSession } from './source.js'
 import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state.js'
 
 /** Sessions of one transaction. */
@@ -16,60 +16,94 @@ export interface ObserveReport {
   readonly removed: number
   /** Ids too long for the index. */
   readonly leftOut: number
-  /** False: something could not be listed, so nothing was taken for deleted. */
+  /** In the index, of stores that were not looked at: they stay as they are. */
+  readonly elsewhere: number
+  /** False: a store could not be listed as a whole, so nothing of it was taken for deleted. */
   readonly complete: boolean
 }
 
 export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<ObserveReport> {
-  const { state, sessions } = engine
-  const listing = await sessions.list(signal)
+  const { state } = engine
+  const listing = await engine.sessions.list(signal)
   signal?.throwIfAborted()
+  const exclude = engine.exclude()
   const known = new Map(state.sessions().map((session) => [encodeKey(session.key), session]))
+  const here = compareListed(engine, listing, exclude, known)
+  const others = compareUnlisted(listing, exclude, [...known.values()])
+  for (const page of pages(here.seen, PAGE)) await state.observe({ seen: page, gone: [] })
+  const gone = [...here.gone, ...others.gone, ...(await proveGone(engine, others.absent))]
+  for (const page of pages(gone, PAGE)) await state.observe({ seen: [], gone: page })
+  return {
+    sessions: listing.sessions.length,
+    changed: here.changed,
+    excluded: here.excluded + others.excluded,
+    removed: gone.length,
+    leftOut: here.leftOut,
+    elsewhere: others.elsewhere,
+    complete: listing.stores.every(({ complete }) => complete),
+  }
+}
+
+/** Takes from `known` what is listed. */
+function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
   const seen: ObservedSession[] = []
   const gone: SessionKey[] = []
-  let excluded = 0
-  let leftOut = 0
+  const counts = { changed: 0, excluded: 0, leftOut: 0 }
   for (const session of listing.sessions) {
-    const { key } = session.meta
+    const { key, source } = session.meta
     const held = known.get(encodeKey(key))
     known.delete(encodeKey(key))
     if (Buffer.byteLength(key.session) > MAX_ID_BYTES) {
-      leftOut++
+      counts.leftOut++
       engine.progress({ kind: 'left-out', key, code: 'KEY_TOO_LONG' })
-    } else if (isExcluded(engine.exclude, session.meta)) {
-      excluded++
+      continue
+    }
+    if (isExcluded(exclude, session.meta)) {
+      counts.excluded++
       if (held !== undefined && (!held.gone || held.stranded)) gone.push(key)
-    } else if (held === undefined || isDue(engine, held, session)) {
-      seen.push({ key, revision: observedRevision(session.revision, session.meta), meta: metaHashOf(session.meta) })
+      continue
+    }
+    const due = held === undefined || isDue(engine, held, session)
+    if (due) counts.changed++
+    if (due || held.store !== source.path) {
+      seen.push({ key, revision: observedRevision(session.revision, session.meta), meta: metaHashOf(session.meta), store: source.path })
     }
   }
-  const unlisted = [...known.values()]
-  gone.push(...unlisted.filter((held) => held.gone && held.stranded).map(({ key }) => key))
-  // A failed or partial listing proves nothing about what it lacks.
-  const absent = listing.complete ? unlisted.filter((held) => !held.gone).map(({ key }) => key) : []
-  const suspects: SessionKey[] = []
-  for (const page of pages(seen, PAGE)) await state.observe({ seen: page, absent: [], gone: [] })
-  for (const page of pages(absent, PAGE)) suspects.push(...(await state.observe({ seen: [], absent: page, gone: [] })))
-  gone.push(...(await proveGone(engine, suspects)))
-  for (const page of pages(gone, PAGE)) await state.observe({ seen: [], absent: [], gone: page })
-  return { sessions: listing.sessions.length, changed: seen.length, excluded, removed: gone.length, leftOut, complete: listing.complete }
+  return { seen, gone, ...counts }
+}
+
+/** A session counts as absent only when its own store was listed completely and lacks it. */
+function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: readonly KnownSession[]) {
+  const stores = new Map(listing.stores.map(({ path, complete }) => [path, complete]))
+  const gone: SessionKey[] = []
+  const absent: KnownSession[] = []
+  let excluded = 0
+  let elsewhere = 0
+  for (const held of unlisted) {
+    if (held.gone) {
+      if (held.stranded) gone.push(held.key)
+    } else if (exclude.sessions?.includes(held.key.session)) {
+      // Whatever became of its store.
+      excluded++
+      gone.push(held.key)
+    } else if (!stores.has(held.store)) elsewhere++
+    else if (stores.get(held.store)) absent.push(held)
+  }
+  return { gone, absent, excluded, elsewhere }
 }
 
 function isDue(engine: Engine, held: KnownSession, { revision, meta }: SourceSession): boolean {
-  if (held.gone || held.stranded || held.missed > 0 || held.revision !== observedRevision(revision, meta)) return true
+  if (held.gone || held.stranded || held.revision !== observedRevision(revision, meta)) return true
   const ageMs = engine.clock.now() - held.checkedAt
   return held.incomplete && (ageMs < 0 || ageMs >= engine.limits.incompleteRecheckMs)
 }
 
-/** Those of the sessions that the source, asked for each, says are certainly gone. */
-async function proveGone(engine: Engine, keys: readonly SessionKey[]): Promise<SessionKey[]> {
-  const gone: SessionKey[] = []
-  for (const key of keys) {
-    try {
-      if ((await engine.sessions.revision(key)) === undefined) gone.push(key)
-    } catch {
-      // It cannot be told: the next complete listing asks again.
-    }
-  }
-  return gone
+/** Those of the sessions that the source, asked for each in one more listing, says are certainly gone. */
+async function proveGone(engine: Engine, absent: readonly KnownSession[]): Promise<SessionKey[]> {
+  const answers = await Promise.allSettled(absent.map(({ key, store }) => engine.sessions.revision(key, store)))
+  // Where it cannot be told, the next observation asks again.
+  return absent.flatMap(({ key }, at) => {
+    const answer = answers[at]
+    return answer?.status === 'fulfilled' && answer.value === undefined ? [key] : []
+  })
 }

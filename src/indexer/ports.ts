@@ -57,12 +57,21 @@ export interface SinkHit {
 /** Where vectors go. Both writes are idempotent by id and are done when their promise resolves. */
 export interface Sink extends AsyncDisposable {
   readonly name: string
+  /** The space of its vectors, as far as it was known when the sink was opened. */
+  readonly space?: string | undefined
   upsert(rows: readonly SinkRow[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   delete(ids: readonly string[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   count(): Promise<number>
   ids(filter?: SinkFilter): AsyncIterable<{ readonly id: string; readonly text_hash: string }>
   nearest(vector: Float32Array, limit: number, filter?: SinkFilter): Promise<readonly SinkHit[]>
   matching(query: string, limit: number, filter?: SinkFilter): Promise<readonly SinkHit[]>
+  /** The cosine of each of these documents, in their order; undefined where there is none of that id. Spares search a scan of all vectors. */
+  cosines?(vector: Float32Array, ids: readonly string[]): Promise<readonly (number | undefined)[]>
+  /**
+   * Wipes what deleted documents left behind in its files: their bytes and their terms. Costs time in proportion to all that it holds.
+   * A sink that cannot promise it does not have it.
+   */
+  scrub?(): Promise<void>
 }
 
 /** A message as text to embed. */

@@ -3,6 +3,7 @@
  *
  * Never in it: ids, times, hashes, snapshots, tokens, cost, file content as `data:` URL or base64, parts of unknown kind.
  * So two messages with the same content have the same text, and a change of bookkeeping is no change of text.
+ * A store guarantees the few fields that tell a kind of part; any other field may hold anything, and what is no text has no text.
  */
 import { type Document, isDocument } from '../core/documents.js'
 import { checkNumber, withDefaults } from '../core/options.js'
@@ -67,15 +68,15 @@ function sectionOf(part: Part): string {
     case 'text':
       return textOf(part)
     case 'reasoning':
-      return part.text
+      return text(part.text)
     case 'tool':
       return toolText(part)
     case 'file':
       return fileNames(part).join('\n')
     case 'patch':
-      return lines(part.files)
+      return lines(list(part.files))
     case 'agent':
-      return part.name
+      return text(part.name)
     case 'subtask':
       return subtaskText(part)
     case 'step-start':
@@ -86,7 +87,8 @@ function sectionOf(part: Part): string {
     case 'unknown':
       return ''
     default:
-      return part satisfies never
+      part satisfies never
+      return ''
   }
 }
 
@@ -96,7 +98,7 @@ function sectionOf(part: Part): string {
  */
 function textOf(part: TextPart): string {
   if (part.ignored) return ''
-  return part.synthetic ? withoutReminders(part.text) : part.text
+  return part.synthetic ? withoutReminders(text(part.text)) : text(part.text)
 }
 
 const REMINDER = '<system-reminder>'
@@ -117,29 +119,38 @@ function withoutReminders(text: string): string {
 /** Ids that OpenCode generated. Tools print them for the model; in what people write they stay. */
 const GENERATED_ID = /\b(?:ses|msg|prt|per|que|evt|pty|wrk|tool)_[0-9a-f]{12}[0-9A-Za-z]{14}\b/g
 
-function toolText(part: ToolPart): string {
-  const { state } = part
-  const title = 'title' in state ? state.title : undefined
-  const attachments = state.status === 'completed' ? (state.attachments ?? []) : []
+function toolText({ tool, state: given }: ToolPart): string {
+  const state: Document = isDocument(given) ? given : {}
+  const attachments = state.status === 'completed' ? list(state.attachments) : []
   const names = attachments.filter(isDocument).flatMap(fileNames)
-  return lines([part.tool, title, ...(todoLines(part) ?? [inputText(state.input), outputText(part)]), ...names]).replace(GENERATED_ID, '')
+  return lines([tool, state.title, ...(todoLines(text(tool), state) ?? [inputText(state.input), outputText(state)]), ...names]).replace(
+    GENERATED_ID,
+    '',
+  )
 }
 
-function outputText({ state }: ToolPart): string {
-  if (state.status === 'completed') return text(state.output)
+function outputText({ status, output, error, metadata }: Document): string {
+  if (status === 'completed') return text(output)
   // what an interrupted tool had printed stands nowhere else
-  const printed = 'metadata' in state && isDocument(state.metadata) ? text(state.metadata.output) : ''
-  return state.status === 'error' ? lines([text(state.error), printed]) : printed
+  const printed = isDocument(metadata) ? text(metadata.output) : ''
+  return status === 'error' ? lines([error, printed]) : printed
 }
+
+/** In UTF-16 units; beyond it texts stand without their names, lest a name before each text of a long list make a huge text. */
+const MOST_NAMES = 2 ** 20
 
 /** Names and texts of the input, without punctuation: one line per text, under the nearest name. Numbers say nothing alone. */
 function inputText(input: unknown): string {
   const found: string[] = []
+  let named = 0
   const pending: { readonly name: string; readonly value: unknown }[] = [{ name: '', value: input }]
   // a stack, not recursion: the depth of what a model sends has no limit
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const { name, value } = next
-    if (typeof value === 'string') found.push(name === '' ? value : `${name}: ${value}`)
+    if (typeof value === 'string') {
+      named += name.length
+      found.push(name === '' || named > MOST_NAMES ? value : `${name}: ${value}`)
+    }
     if (typeof value !== 'object' || value === null) continue
     const fields = Array.isArray(value) ? value.map((item) => [name, item] as const) : Object.entries(value)
     for (const [key, field] of fields.reverse()) pending.push({ name: key, value: field })
@@ -148,10 +159,10 @@ function inputText(input: unknown): string {
 }
 
 /** The items of a todo tool; its output is the same list again, as JSON. */
-function todoLines({ tool, state }: ToolPart): readonly string[] | undefined {
+function todoLines(tool: string, { input, status, output }: Document): readonly string[] | undefined {
   if (!/^todo_?(?:write|read)$/i.test(tool)) return undefined
-  const input = isDocument(state.input) ? state.input.todos : undefined
-  const todos = Array.isArray(input) ? input : parsedList(state.status === 'completed' ? state.output : '')
+  const given = isDocument(input) ? input.todos : undefined
+  const todos = Array.isArray(given) ? given : parsedList(status === 'completed' ? text(output) : '')
   return todos?.filter(isDocument).map((todo) => `${text(todo.content)}${text(todo.status) === '' ? '' : ` (${text(todo.status)})`}`)
 }
 
@@ -185,6 +196,10 @@ function subtaskText({ agent, description, command, prompt }: SubtaskPart): stri
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : ''
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
 
 /** One line per text that there is; anything that is no text is left out. */

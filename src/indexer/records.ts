@@ -7,7 +7,7 @@ import type { SessionMeta } from '../tree/types.js'
 import { rowOf, type Upsert } from './diff.js'
 import { documentId } from './document.js'
 import { embeddingKey } from './embed-cache.js'
-import { type Engine, outside } from './engine.js'
+import { type Engine, outside, recordOf } from './engine.js'
 import type { HeldLease } from './lease.js'
 import type { DocumentMetadata } from './ports.js'
 import type { LedgerEntry, WalRecord, WalRow } from './state.js'
@@ -30,13 +30,7 @@ export function inBatches(upserts: readonly Upsert[], size: number): Upsert[][] 
 }
 
 /** Embeds what no cache holds, and puts down everything that the rest of the way needs. */
-export async function upsertRecord(
-  engine: Engine,
-  batch: readonly Upsert[],
-  meta: SessionMeta,
-  metaHash: string,
-  signal: AbortSignal,
-): Promise<WalRecord> {
+export async function upsertRecord(engine: Engine, batch: readonly Upsert[], meta: SessionMeta, signal: AbortSignal): Promise<WalRecord> {
   const now = engine.clock.now()
   const rows: WalRow[] = []
   const ledger: LedgerEntry[] = []
@@ -54,7 +48,7 @@ export async function upsertRecord(
       rows.push({ id, text, vector: order.get(key) ?? 0, metadata: metadataOf(upsert, meta, chunk) })
     }
     for (let chunk = keys.length; chunk < oldChunks; chunk++) deletes.push(documentId(engine.namespace, node.key, chunk))
-    ledger.push({ message: node.key.message, row: rowOf(upsert, keys, metaHash, now) })
+    ledger.push({ message: node.key.message, row: rowOf(upsert, keys, now) })
   }
   const { matrix, embedded } = await vectorsOf(engine, texts, signal)
   const dimensions = rows.length === 0 ? 0 : engine.embedder.dimensions
@@ -62,13 +56,14 @@ export async function upsertRecord(
 }
 
 function metadataOf({ node, projected }: Upsert, meta: SessionMeta, chunk: number): DocumentMetadata {
+  const { role, created } = recordOf(node, meta)
   return {
     agent: node.key.agent,
     session_id: node.key.session,
     message_id: node.key.message,
     chunk,
-    role: node.message?.role ?? 'unknown',
-    created_at: node.message === undefined || node.message.role === 'unknown' ? meta.created : node.message.time.created,
+    role,
+    created_at: created,
     text_hash: projected.textHash,
     project_id: meta.project,
     directory: meta.directory,
@@ -136,6 +131,13 @@ export function deletionRecords(engine: Engine, key: SessionKey, removed: readon
 
 export function deletionRecord(key: SessionKey, deletes: readonly string[], drop: readonly MessageId[], createdAt: number): WalRecord {
   return { key, createdAt, rows: [], deletes, ledger: [], drop, embedded: 0, cached: 0, dimensions: 0, matrix: new Float32Array(0) }
+}
+
+/** In the place of a record that must not reach the sink any more: what it, or a part of it, would have left there goes. */
+export function withdrawalOf({ key, createdAt, rows, deletes, ledger, drop, embedded, cached }: WalRecord): WalRecord {
+  const ids = [...rows.map(({ id }) => id), ...deletes]
+  const messages = [...ledger.map(({ message }) => message), ...drop]
+  return { ...deletionRecord(key, ids, messages, createdAt), embedded, cached }
 }
 
 export function documentIds(namespace: string, key: SessionKey, message: MessageId, chunks: number): string[] {

@@ -1,11 +1,13 @@
 /** Search: full text and nearest vectors, fused by reciprocal rank into one hit per message. */
+import { StorageError } from '../core/errors.js'
 import type { Agent } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import { excerptOf } from './excerpt.js'
 import type { Embedder, Sink, SinkFilter, SinkHit } from './ports.js'
+import { onOneLine } from './words.js'
 
 export interface SearchOptions extends SinkFilter {
-  /** Messages at most. @default 10 */
+  /** Messages at most; 0 gives none. @default 10 */
   readonly limit?: number
   /**
    * How much the nearest vectors count. The full text counts 1, and 1 more for texts that hold the query as written.
@@ -35,7 +37,9 @@ export interface SearchHit {
 }
 
 const SEARCH_OPTIONS = ['limit', 'vectorWeight', 'excerptCharacters', 'signal']
-const FILTERS = ['project', 'directory', 'role', 'agent', 'session', 'since', 'until'] as const
+const TEXT_FILTERS = ['project', 'directory', 'role', 'agent', 'session'] as const
+const TIME_FILTERS = ['since', 'until'] as const
+const FILTERS = [...TEXT_FILTERS, ...TIME_FILTERS] as const
 /** The constant of reciprocal rank fusion: how little the first ranks differ from each other. */
 const RANK_CONSTANT = 60
 const LEXICAL_WEIGHT = 0.25
@@ -50,24 +54,40 @@ export async function searchIndex(
   options: SearchOptions = {},
 ): Promise<readonly SearchHit[]> {
   const { limit = 10, vectorWeight = defaultWeight(index.embedder), excerptCharacters = 240, signal } = options
-  refuseUnknown(options, [...SEARCH_OPTIONS, ...FILTERS])
-  checkNumber('limit', limit, 1, LAST_DEPTH)
-  checkNumber('vectorWeight', vectorWeight, 0)
-  checkNumber('excerptCharacters', excerptCharacters, 40)
-  if (query.trim() === '' || (await index.sink.count()) === 0) return []
-  const filter = filterOf(options)
-  const [byVector, byText] = await Promise.all([
-    vectorWeight === 0 ? [] : nearestHits(index, query, { limit, filter, signal }),
-    enoughHits((depth) => index.sink.matching(query, depth, filter), limit),
-  ])
+  checkSearch(query, options)
+  if (query.trim() === '' || limit < 1) return []
+  const wanted: Wanted = { query, limit: Math.floor(limit), filter: filterOf(options), vectorWeight, signal }
+  const byText = await enoughHits((depth) => index.sink.matching(query, depth, wanted.filter), wanted.limit)
+  signal?.throwIfAborted()
+  if (byText.length === 0 && (await index.sink.count()) === 0) return []
+  const byVector = vectorWeight === 0 ? [] : await vectorHits(index, byText, wanted)
   signal?.throwIfAborted()
   const rankings = [
     { weight: 1, hits: byText.filter(({ text }) => holdsWhole(text, query)) },
     { weight: 1, hits: byText },
     { weight: vectorWeight, hits: byVector },
   ]
-  const best = fuse(rankings).slice(0, Math.floor(limit))
+  const best = fuse(rankings).slice(0, wanted.limit)
   return best.map((candidate) => toSearchHit(candidate, query, excerptCharacters))
+}
+
+/** @throws StorageError INVALID_OPTION; callers without types pass anything */
+function checkSearch(query: unknown, options: SearchOptions): void {
+  refuseUnknown(options, [...SEARCH_OPTIONS, ...FILTERS])
+  if (typeof query !== 'string') throw new StorageError('INVALID_OPTION', { reason: `the query must be a text, not of type ${typeof query}` })
+  checkNumber('limit', options.limit, 0, LAST_DEPTH)
+  checkNumber('vectorWeight', options.vectorWeight, 0)
+  checkNumber('excerptCharacters', options.excerptCharacters, 40)
+  for (const name of TEXT_FILTERS) {
+    const given: unknown = options[name]
+    if (given !== undefined && typeof given !== 'string')
+      throw new StorageError('INVALID_OPTION', { reason: `${name} must be a text, not of type ${typeof given}` })
+  }
+  for (const name of TIME_FILTERS) {
+    const given: unknown = options[name]
+    if (given !== undefined && !Number.isFinite(given))
+      throw new StorageError('INVALID_OPTION', { reason: `${name} must be a time in epoch milliseconds, not ${String(given)}` })
+  }
 }
 
 function defaultWeight({ space }: Embedder): number {
@@ -83,19 +103,34 @@ function filterOf(options: SearchOptions): SinkFilter {
 }
 
 interface Wanted {
+  readonly query: string
   readonly limit: number
   readonly filter: SinkFilter
+  readonly vectorWeight: number
   readonly signal: AbortSignal | undefined
 }
 
-async function nearestHits(
+/** The nearest documents; in a lexical space, where they count less than words, of those with the words if these are of enough messages. */
+async function vectorHits(
   { embedder, sink }: { readonly embedder: Embedder; readonly sink: Sink },
-  query: string,
-  { limit, filter, signal }: Wanted,
+  byText: readonly SinkHit[],
+  { query, limit, filter, vectorWeight, signal }: Wanted,
 ): Promise<readonly SinkHit[]> {
   const vector = await embedder.embed([query], { kind: 'query', signal })
-  const hits = await enoughHits((depth) => sink.nearest(vector, depth, filter), limit)
+  const isEnough = isLexical(embedder.space) && vectorWeight < 1 && messagesOf(byText).size >= limit
+  const cosines = isEnough
+    ? await sink.cosines?.(
+        vector,
+        byText.map(({ id }) => id),
+      )
+    : undefined
+  const hits = cosines ? byCosine(byText, cosines) : await enoughHits((depth) => sink.nearest(vector, depth, filter), limit)
   return isLexical(embedder.space) ? hits.filter(({ score }) => score >= LEXICAL_FLOOR) : hits
+}
+
+function byCosine(hits: readonly SinkHit[], cosines: readonly (number | undefined)[]): readonly SinkHit[] {
+  const scored = hits.flatMap((hit, i) => (cosines[i] === undefined ? [] : [{ ...hit, score: cosines[i] }]))
+  return scored.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1))
 }
 
 /** Hashed features of unrelated texts collide; below this cosine a likeness is chance. */
@@ -107,7 +142,7 @@ const LAST_DEPTH = 10_000
 async function enoughHits(ask: (depth: number) => Promise<readonly SinkHit[]>, limit: number): Promise<readonly SinkHit[]> {
   for (let depth = Math.max(FIRST_DEPTH, limit * 4); ; depth *= 4) {
     const hits = await ask(depth)
-    if (hits.length < depth || depth >= LAST_DEPTH || new Set(hits.map(messageOf)).size >= limit) return hits
+    if (hits.length < depth || depth >= LAST_DEPTH || messagesOf(hits).size >= limit) return hits
   }
 }
 
@@ -117,11 +152,14 @@ const BOUNDARY = '[\\p{L}\\p{M}\\p{N}_]'
 /** True when the query stands in the text as it was written, but for case and spacing, and not inside longer words. */
 function holdsWhole(text: string, query: string): boolean {
   if (query.length > LONGEST_WHOLE) return false
-  const written = query
-    .trim()
+  const written = onOneLine(query)
     .replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
-    .replace(/\s+/g, '\\s+')
+    .replaceAll(' ', '\\s{1,1000}')
   return new RegExp(`(?<!${BOUNDARY})${written}(?!${BOUNDARY})`, 'iu').test(text)
+}
+
+function messagesOf(hits: readonly SinkHit[]): ReadonlySet<string> {
+  return new Set(hits.map(messageOf))
 }
 
 function messageOf({ metadata }: SinkHit): string {

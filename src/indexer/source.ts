@@ -9,10 +9,18 @@ export interface SourceSession {
   readonly revision: string
 }
 
+/** A store that was looked at for a listing. */
+export interface ListedStore {
+  /** As `meta.source.path` of its sessions names it. */
+  readonly path: string
+  /** False when anything of it could not be listed: then absence proves nothing. */
+  readonly complete: boolean
+}
+
 export interface SessionListing {
   readonly sessions: readonly SourceSession[]
-  /** False when anything could not be read: then absence proves nothing. */
-  readonly complete: boolean
+  /** Stores that could not be opened, or were not asked for, are not among them; nothing is known of their sessions. */
+  readonly stores: readonly ListedStore[]
 }
 
 export interface SessionTail {
@@ -21,13 +29,16 @@ export interface SessionTail {
   readonly messages: readonly MessageNode[]
   /** Every message id of the session now, in order. */
   readonly present: readonly MessageId[]
-  /** False when anything could not be read: then absence proves nothing. */
+  /** False when anything could not be read: then absence proves nothing. What could not be read is not among the messages. */
   readonly complete: boolean
 }
 
 export interface SessionSource {
   list(signal?: AbortSignal): Promise<SessionListing>
-  /** `undefined`: the session is certainly gone. Throws when it cannot be told. */
-  revision(key: SessionKey): Promise<string | undefined>
+  /**
+   * `undefined`: the session is certainly gone, by a listing made after the call of the store that it came from
+   * (of every store, when none is named). Throws when it cannot be told.
+   */
+  revision(key: SessionKey, store?: string): Promise<string | undefined>
   tail(key: SessionKey, known: (key: MessageKey) => string | undefined, signal?: AbortSignal): Promise<SessionTail>
 }

@@ -5,7 +5,7 @@ import { type Exclusion, isExcluded, observedRevision } from './engine.js'
 import type { IndexStore } from './state.js'
 
 /** Sessions looked at, the last updated first: a question beside a search must not cost a scan. */
-const LOOKED_AT = 500
+const LOOKED_AT = 100
 
 /** How many of the last updated sessions are not in the index as they are now. Opens no message. */
 export async function countStale(state: IndexStore, sessions: Sessions, exclude: Exclusion = {}): Promise<number> {

@@ -18,7 +18,7 @@ export interface LedgerRow {
   readonly chunks: readonly string[]
   /** settled: the text is final. volatile: still being written, what the sink holds is older. empty: nothing to embed. */
   readonly state: 'settled' | 'volatile' | 'empty'
-  /** Names the title, directory and project that the documents carry. */
+  /** Names what the documents carry beside their text, see `documentMeta`. */
   readonly meta: string
   /** When this signature was first seen, epoch milliseconds. */
   readonly at: number
@@ -66,23 +66,31 @@ export interface ObservedSession {
   readonly revision: string
   /** Names the title, directory and project of the session. */
   readonly meta: string
+  /** The path of the store that it was listed in. */
+  readonly store: string
 }
 
 /** One page of what a listing showed. */
 export interface Observation {
   readonly seen: readonly ObservedSession[]
-  /** Not in a complete listing. */
-  readonly absent: readonly SessionKey[]
   /** Proven to be gone, or excluded: every document leaves the sink. */
   readonly gone: readonly SessionKey[]
+}
+
+/** A session whose pending record holds text. */
+export interface PendingSession {
+  readonly key: SessionKey
+  /** What the documents of the record carry. */
+  readonly project: string
+  readonly directory: string
 }
 
 /** A session as the state knows it, for comparing a listing without a transaction. */
 export interface KnownSession {
   readonly key: SessionKey
   readonly revision: string
-  /** Complete listings in a row that lacked it. */
-  readonly missed: number
+  /** The path of the store that it was last listed in; only that store can tell that it is gone. */
+  readonly store: string
   readonly gone: boolean
   /** Should be queued and is not: it is to be observed again. */
   readonly stranded: boolean
@@ -174,8 +182,8 @@ export interface IndexStore extends AsyncDisposable {
   /** What the index was built with, undefined before the first use. */
   identity(): IndexIdentity | undefined
 
-  /** T1. At most 256 sessions at once. Gives the absent ones that two complete listings in a row lacked. */
-  observe(page: Observation): Promise<readonly SessionKey[]>
+  /** T1. At most 256 sessions at once. */
+  observe(page: Observation): Promise<void>
   /** T2. The first runnable session, or the one asked for unless another owner holds it. */
   claim(only?: SessionKey): Promise<Claim | undefined>
   /** T3. Gives the new deadline, monotonic milliseconds. @throws StorageError LEASE_LOST */
@@ -194,12 +202,16 @@ export interface IndexStore extends AsyncDisposable {
   forget(claim: Claim, deletes: readonly string[]): Promise<number | undefined>
   /** Puts a record that cannot be decoded aside; the sink is compared with the ledger at the next run. */
   quarantine(claim: Claim, seq: number): Promise<void>
+  /** T8. Every session is to compare the sink with its ledger; those that are already asked to are left alone. Gives the number of the others. */
+  verifyAll(): Promise<number>
 
   /** @throws StorageError WAL_DAMAGED, STATE_TOO_NEW (the record stays) */
   walRead(seq: number): WalRecord
   /** In the order of the ids. */
   ledger(key: SessionKey): ReadonlyMap<MessageId, LedgerRow>
   sessions(): readonly KnownSession[]
+  /** What stands in the WAL and perhaps nowhere else. Records without text, and those that cannot be read, are left out. */
+  pending(): readonly PendingSession[]
   /** The encoded keys of what `status` counts as dead. */
   dead(): readonly { readonly what: string; readonly code: string; readonly key: string; readonly at: number }[]
   status(): IndexStatus

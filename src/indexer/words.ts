@@ -1,14 +1,53 @@
-/** Words of prose and code, for lexical features and for full text. */
+/**
+ * Words of prose and code, for lexical features and for full text.
+ *
+ * V8 keeps a place on its stack for each repetition of a class, and throws at some millions of them; so no repetition
+ * here goes beyond LONGEST_WORD, whatever the text.
+ */
 
-/** A run of letters, marks, digits and underscores: a word, a number or an identifier. */
+/** In UTF-16 units; a longer run of letters and digits counts as several words. */
+const LONGEST_WORD = 65_536
+/** A run of letters, marks, digits and underscores: a word, a number or an identifier. In a text that is no longer than a word may be. */
 const WORD = /[\p{L}\p{M}\p{N}_]+/gu
 const ASCII_WORD = /[A-Za-z0-9_]+/g
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII is meant
-const ASCII = /^[\u0000-\u007f]*$/
+const NOT_ASCII = /[\u0080-\uffff]/
 
 export function wordsOf(text: string): readonly string[] {
-  return text.match(ASCII.test(text) ? ASCII_WORD : WORD) ?? []
+  const words = windowsOf(text, LONGEST_WORD).map((window) => window.match(NOT_ASCII.test(window) ? WORD : ASCII_WORD) ?? [])
+  return words.length === 1 ? (words[0] ?? []) : words.flat()
 }
+
+/** The text in windows of at most `length` units, each cut after its last white space if it has any near its end, never within a character. */
+export function windowsOf(text: string, length: number): readonly string[] {
+  if (text.length <= length) return [text]
+  const windows: string[] = []
+  for (let start = 0; start < text.length; ) {
+    const end = start + length < text.length ? cutBefore(text, start, start + length) : text.length
+    windows.push(text.slice(start, end))
+    start = end
+  }
+  return windows
+}
+
+const FARTHEST_CUT = 1000
+const SPACE = /\s/
+
+function cutBefore(text: string, start: number, last: number): number {
+  const first = Math.max(start + 1, last - FARTHEST_CUT)
+  for (let at = last; at > first; at--) if (SPACE.test(text.charAt(at - 1))) return at
+  const splitsPair = (text.charCodeAt(last) & 0xfc00) === 0xdc00
+  return splitsPair && last - 1 > start ? last - 1 : last
+}
+
+/** All on one line, each run of white space as one space. */
+export function onOneLine(text: string): string {
+  let flat = text.replace(SPACES, ' ')
+  // a run may have been longer than the expression takes at once
+  while (flat.includes('  ')) flat = flat.replace(SPACES, ' ')
+  return flat.trim()
+}
+
+const SPACES = /\s{1,1000}/g
 
 const COMPOUND = /_|[\p{Ll}\p{N}]\p{Lu}|\p{Lu}{2}\p{Ll}/u
 const LOWER_TO_UPPER = /(\p{Ll}\p{N}*)(\p{Lu})/gu

@@ -1,7 +1,7 @@
 /** A short name for a text: equal texts, equal names. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** 132 bits of SHA-256 as 22 characters. */
 export function fingerprint(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22)
+  return hash('sha256', text, 'base64url').slice(0, 22)
 }

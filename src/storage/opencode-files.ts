@@ -18,6 +18,7 @@ import type { StageIssue } from '../core/stage.js'
 import { eraALayout } from './era-a-layout.js'
 import { eraBLayout, type FileLayout } from './file-layout.js'
 import { listSessionFiles, readableNames } from './files-listing.js'
+import { fingerprint } from './fingerprint.js'
 import { fileGeneration, unreadableGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
@@ -141,20 +142,18 @@ class FileStore implements Store {
     return listing(lists, issues)
   }
 
-  /**
-   * Parts are rewritten without a trace in any folder, so the tail is stat'ed: the session's file, and the last messages
-   * with their parts. Older rewrites move nothing here; the indexer's slow scan and `deep` reading find them.
-   */
+  /** Parts are rewritten without a trace in any folder, so every file of the session is stat'ed; none is opened. */
   async revision(session: SessionKey): Promise<string> {
     const { entries } = await this.messages(session)
-    const tail = entries.slice(-4).map((entry) => entry.id)
-    const listing = await this.parts(session, tail, { price: true })
+    const ids = entries.map((entry) => entry.id)
+    const parts = await this.parts(session, ids, { price: true })
     const folder = this.#messageFolder(session.session)
-    const files = tail.map((id, at) => [
+    const files = ids.map((id, at) => [
+      id,
       this.#price(join(folder, `${id}.json`))?.generation,
-      ...(listing.entries[at] ?? []).map((entry) => entry.price?.generation),
+      ...(parts.entries[at] ?? []).map((entry) => `${entry.id} ${entry.price?.generation}`),
     ])
-    return JSON.stringify([this.#price(this.#sessionFile(session.session))?.generation, entries.length, tail, files])
+    return fingerprint(JSON.stringify([this.#price(this.#sessionFile(session.session))?.generation, files]))
   }
 
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {

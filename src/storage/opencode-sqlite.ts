@@ -51,7 +51,8 @@ export class SqliteStore implements Store {
     using slab = new Slab()
     const { session } = this.#layout
     const { columns, text } = this.#connection.schema.session[session].light
-    const entries = this.#connection.all(`SELECT id, ${columns} FROM ${session}`).flatMap(([id, ...row]): SessionEntry[] => {
+    const entries = this.#connection.all(`SELECT ${columns}, id FROM ${session}`).flatMap((row): SessionEntry[] => {
+      const id = row.at(-1)
       if (!this.#isSafe(id, 'session', issues)) return []
       slab.used = 0
       return [this.#entry(sessionKey('opencode', id as SessionId), text(row), slab)]

@@ -3,10 +3,9 @@
  * Entries are copies outside any slab, named by key and generation: a newer generation is another entry, never a wrong hit.
  */
 
-import { StorageError } from '../core/errors.js'
 import { type EntityKey, encodeKey } from '../core/keys.js'
 import type { Generation } from './generation.js'
-import type { Span, SpanSource } from './span.js'
+import { OwnedSpan, type Span, type SpanSource } from './span.js'
 
 interface Entry {
   readonly bytes: Buffer
@@ -38,7 +37,7 @@ export class SpanCache {
     if (entry === undefined) return undefined
     this.#entries.delete(name)
     this.#entries.set(name, entry)
-    return new CachedSpan(key, entry.source, generation, entry.bytes)
+    return new OwnedSpan(key, entry.source, generation, entry.bytes)
   }
 
   /** Keeps a copy of the span's bytes. Spans without a generation, and records above the whole budget, are not kept. */
@@ -74,35 +73,6 @@ export class SpanCache {
       dropped++
     }
     return dropped
-  }
-}
-
-class CachedSpan implements Span {
-  readonly key: EntityKey
-  readonly source: SpanSource
-  readonly generation: Generation
-  readonly length: number
-  #bytes: Buffer | undefined
-
-  constructor(key: EntityKey, source: SpanSource, generation: Generation, bytes: Buffer) {
-    this.key = key
-    this.source = source
-    this.generation = generation
-    this.length = bytes.length
-    this.#bytes = bytes
-  }
-
-  bytes(): Uint8Array {
-    if (this.#bytes !== undefined) return this.#bytes
-    throw new StorageError('SPAN_DISPOSED', { reason: 'the span has ended', path: this.source.path, key: encodeKey(this.key) })
-  }
-
-  text(): string {
-    return Buffer.from(this.bytes()).toString('utf8')
-  }
-
-  [Symbol.dispose](): void {
-    this.#bytes = undefined
   }
 }
 

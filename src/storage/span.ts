@@ -70,6 +70,44 @@ export class SlabSpan implements Span {
   }
 }
 
+/** A span with a buffer of its own, outside any slab: for single records that outlive the reading. */
+export class OwnedSpan implements Span {
+  readonly key: EntityKey
+  readonly source: SpanSource
+  readonly generation: Generation | undefined
+  readonly length: number
+  #bytes: Buffer | undefined
+
+  constructor(key: EntityKey, source: SpanSource, generation: Generation | undefined, bytes: Buffer) {
+    this.key = key
+    this.source = source
+    this.generation = generation
+    this.length = bytes.length
+    this.#bytes = bytes
+  }
+
+  static copyOf(span: Span): OwnedSpan {
+    return new OwnedSpan(span.key, span.source, span.generation, Buffer.from(span.bytes()))
+  }
+
+  bytes(): Uint8Array {
+    return this.#live()
+  }
+
+  text(): string {
+    return this.#live().toString('utf8')
+  }
+
+  #live(): Buffer {
+    if (this.#bytes !== undefined) return this.#bytes
+    throw new StorageError('SPAN_DISPOSED', { reason: 'the span has ended', path: this.source.path, key: encodeKey(this.key) })
+  }
+
+  [Symbol.dispose](): void {
+    this.#bytes = undefined
+  }
+}
+
 /**
  * Parses the document of a span. Every record of this library is parsed here and nowhere else.
  * @throws StorageError CORRUPT_RECORD, its reason one of: empty, NUL-filled, invalid UTF-8, truncated, not JSON

@@ -69,6 +69,7 @@ async function openCopy(path: string, walBytes: number): Promise<SqliteDatabase>
   }
   const folder = mkdtempSync(join(tmpdir(), 'spanleaf-'))
   const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
   try {
     const copy = join(folder, basename(path))
     copyFileSync(path, copy)
@@ -78,10 +79,12 @@ async function openCopy(path: string, walBytes: number): Promise<SqliteDatabase>
       ...database,
       [Symbol.dispose]: () => {
         database[Symbol.dispose]()
+        process.off('exit', remove)
         remove()
       },
     }
   } catch (error) {
+    process.off('exit', remove)
     remove()
     throw error
   }

@@ -73,9 +73,9 @@ export function packRows(query: Query, source: PackSource, ids: readonly string[
 /** Each row of a pack: which id it belongs to, which row it is, and where its data stand in `bytes`. */
 export function eachRow({ at, lengths }: PackedRows, take: (at: number, row: number, start: number, length: number) => void): void {
   let start = 0
-  for (const [row, owner] of at.entries()) {
+  for (let row = 0; row < at.length; row++) {
     const length = lengths[row] ?? 0
-    take(owner, row, start, length)
+    take(at[row] ?? -1, row, start, length)
     start += length
   }
 }

@@ -150,7 +150,7 @@ export interface Store extends AsyncDisposable {
   open(reads: readonly Read[], slab: Slab, options?: ReadOptions): Promise<readonly Leaf[]>
   /** Opens every part of the given messages, unpriced, by id; each list in the place of its message. */
   openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<Listing<readonly PartLeaf[]>>
-  /** A token that moves when anything of the session that counts as its tail, or its number of messages, changes. */
+  /** A token that moves when any record of the session changes. Opens none. */
   revision(session: SessionKey): Promise<string>
   /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */
   census(slab: () => Slab, options?: ReadOptions): AsyncIterable<CensusEntry>

@@ -2,7 +2,7 @@
 import { StorageError } from '../core/errors.js'
 import { type EntityKey, encodeKey, type MessageKey, type PartKey, type SessionKey, sessionOf } from '../core/keys.js'
 import { Slab } from '../storage/slab.js'
-import type { Span } from '../storage/span.js'
+import { OwnedSpan, type Span } from '../storage/span.js'
 import type { LeafKind, Read } from '../storage/store.js'
 import type { Sessions } from './sessions.js'
 
@@ -46,11 +46,11 @@ async function readLeaf(sessions: Sessions, kind: LeafKind, key: EntityKey): Pro
     const held = cached?.get(key, price.generation)
     if (held !== undefined) return held
     const read: Read = { kind, key, price }
-    const slab = new Slab()
+    using slab = new Slab(sessions.slabs)
     const [leaf] = await store.open([read], slab)
     if (leaf?.span !== undefined) {
       cached?.put(leaf.span)
-      return leaf.span
+      return OwnedSpan.copyOf(leaf.span)
     }
     const { code = 'STALE_SPAN', reason = 'it was not read', path = store.path } = leaf?.issue ?? {}
     if (code !== 'STALE_SPAN' || attempt > 0) throw new StorageError(code, { reason, path, key: encodeKey(key) })

@@ -74,7 +74,7 @@ class Reader {
   async open(reads: readonly Read[]): Promise<readonly Leaf[]> {
     const opened = await this.#store.open(reads, this.#slab, { signal: this.#signal })
     const leaves = opened.some(isStale) ? await this.#openStaleAgain(reads, opened) : opened
-    this.#note(leaves)
+    for (const leaf of leaves) this.#note(leaf)
     return leaves
   }
 
@@ -117,7 +117,7 @@ class Reader {
     const keys = planned.map(({ key }) => key)
     const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, { signal: this.#signal })
     this.#issues.push(...parts.issues)
-    for (const list of parts.entries) this.#note(list.map(({ leaf }) => leaf))
+    for (const list of parts.entries) for (const { leaf } of list) this.#note(leaf)
     return planned.map(({ key, created, order }, at) => ({
       key,
       created,
@@ -129,17 +129,15 @@ class Reader {
     }))
   }
 
-  #note(leaves: readonly Leaf[]): void {
-    for (const { span, issue } of leaves) {
-      if (span === undefined) {
-        this.#issues.push(issue)
-        continue
-      }
-      this.count.records++
-      this.count.bytes += span.length
-      if (span.source.table === undefined) this.count.files++
-      else this.count.rows++
+  #note({ span, issue }: Leaf): void {
+    if (span === undefined) {
+      this.#issues.push(issue)
+      return
     }
+    this.count.records++
+    this.count.bytes += span.length
+    if (span.source.table === undefined) this.count.files++
+    else this.count.rows++
   }
 }
 

@@ -169,7 +169,7 @@ function metaOf({ entry, store }: MergedSession, now: number): SessionMeta {
     title: record?.title ?? '',
     directory: record?.directory ?? '',
     project: record?.projectID ?? entry.project,
-    parent: record?.parentID,
+    parent: record?.parentID ?? undefined,
     created: made,
     updated: record?.time.updated || made,
     archived: record?.time.archived,

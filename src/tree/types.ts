@@ -197,7 +197,7 @@ export interface SessionIndex {
   messageCounts(keys: readonly SessionKey[]): Promise<readonly number[]>
   /** Cost and tokens: of the record, or added up from the messages where the record has none (opens them). */
   usage(key: SessionKey): Promise<Usage>
-  /** A token that moves when the session's tail or its number of messages changes. */
+  /** A token that moves when any record of the session changes. Opens none. */
   revision(key: SessionKey): Promise<string>
   stats(): IndexStats
 }

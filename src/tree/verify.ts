@@ -4,7 +4,7 @@ import { type ErrorCode, StorageError } from '../core/errors.js'
 import { FORMATS, type RecordFormat } from '../core/formats.js'
 import { parseProjectId } from '../core/ids.js'
 import { type EntityKey, encodeKey, type MessageKey, type PartKey, type SessionKey, sessionOf } from '../core/keys.js'
-import { toDiffs, toProject } from '../core/records.js'
+import { toDiffs, toProject, toTodos } from '../core/records.js'
 import { Slab } from '../storage/slab.js'
 import { parseSpan, type Span } from '../storage/span.js'
 import type { CensusEntry, Store, StoreKind } from '../storage/store.js'
@@ -159,9 +159,8 @@ interface Checked {
 /** What is wrong with a record, if anything. */
 function check(format: RecordFormat, kind: Kind, key: EntityKey, span: Span): Checked {
   try {
-    const document = parseSpan(span)
-    if (kind !== 'message') return checked(typed(format, kind, key, document), 0)
-    const reading = format.message(document, key as MessageKey, span.source.type)
+    if (kind !== 'message') return checked(typed(format, kind, key, span), 0)
+    const reading = format.message(parseSpan(span), key as MessageKey, span.source.type)
     return checked(reading, 'record' in reading ? reading.record.parts.length : 0)
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
@@ -173,7 +172,8 @@ function checked(reading: Reading<unknown>, inside: number): Checked {
   return 'damage' in reading ? { damage: { code: 'CORRUPT_RECORD', reason: reading.damage }, inside } : { inside }
 }
 
-function typed(format: RecordFormat, kind: Exclude<Kind, 'message'>, key: EntityKey, document: unknown): Reading<unknown> {
+function typed(format: RecordFormat, kind: Exclude<Kind, 'message'>, key: EntityKey, span: Span): Reading<unknown> {
+  const document = parseSpan(span)
   switch (kind) {
     case 'session':
       return format.session(document, key as SessionKey, '')
@@ -182,7 +182,8 @@ function typed(format: RecordFormat, kind: Exclude<Kind, 'message'>, key: Entity
     case 'diff':
       return toDiffs(document)
     case 'todo':
-      return { record: document } // a list where it is a file, one item where it is a row
+      // One item where it is a row of a database, a list where it is a file.
+      return span.source.table === undefined ? toTodos(document) : { record: document }
     case 'project':
       return toProject(document, parseProjectId(key.session))
   }

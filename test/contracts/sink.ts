@@ -32,6 +32,7 @@ export function describeSink(name: string, empty: () => Promise<Sink>, { runs = 
     describeNearest(empty)
     describeMatching(empty)
     describeFilters(empty)
+    describeOptional(empty)
     it('equals the model after any writes', () => equalsModel(empty, runs))
   })
 }
@@ -239,6 +240,35 @@ function describeFilters(empty: () => Promise<Sink>): void {
         .sort()
         .join(''),
     ).toBe(expected)
+  })
+}
+
+/** What a sink need not have. */
+function describeOptional(empty: () => Promise<Sink>): void {
+  it('gives the cosines of single documents, if it gives any', async (context) => {
+    await using sink = await empty()
+    if (sink.cosines === undefined) return context.skip()
+    expect(await sink.cosines(vector([1]), ['a'])).toEqual([undefined])
+    await sink.upsert([sinkRow('a', 'x', [3, 4]), sinkRow('b', 'x', [0]), sinkRow('c', 'x', [-2])])
+    const [a, ...others] = await sink.cosines(vector([2]), ['a', 'unknown', 'c', 'b', 'c'])
+    expect(a).toBeCloseTo(0.6, 6)
+    expect(others).toEqual([undefined, -1, 0, -1])
+    expect(await sink.cosines(vector([1]), [])).toEqual([])
+  })
+
+  it('holds what is left after a scrub, if it can scrub', async (context) => {
+    await using sink = await empty()
+    if (sink.scrub === undefined) return context.skip()
+    await sink.scrub()
+    await sink.upsert([sinkRow('a', 'apple', [1]), sinkRow('b', 'banana', [0, 1]), sinkRow('c', 'cherry', [1, 1])])
+    await sink.delete(['b'])
+    await sink.scrub()
+    await sink.scrub()
+    expect((await idsOf(sink)).map(([id]) => id).sort()).toEqual(['a', 'c'])
+    expect(await matchedIds(sink, 'apple banana cherry')).toHaveLength(2)
+    expect(await sink.nearest(vector([1]), 9)).toMatchObject([{ id: 'a' }, { id: 'c' }])
+    await sink.upsert([sinkRow('b', 'banana', [0, 1])])
+    expect(await matchedIds(sink, 'banana')).toEqual(['b'])
   })
 }
 

@@ -40,7 +40,20 @@ export function walRecord(fields: Partial<WalRecord> = {}): WalRecord {
   }
 }
 
-const seen = (key: typeof A, revision = 'r1') => ({ seen: [{ key, revision, meta: 'm' }], absent: [], gone: [] })
+const seen = (key: typeof A, revision = 'r1') => ({ seen: [{ key, revision, meta: 'm', store: '/store' }], gone: [] })
+const METADATA = {
+  agent: 'opencode',
+  session_id: 'ses_a',
+  message_id: 'msg_1',
+  chunk: 0,
+  role: 'user',
+  created_at: 1,
+  text_hash: 'hash',
+  project_id: 'project',
+  directory: '/work',
+  title: 'title',
+  source: 'memory',
+} as const
 const DONE = { kind: 'done' } as const
 
 export async function claimed(state: IndexStore, only?: typeof A): Promise<Claim> {
@@ -190,15 +203,12 @@ export function describeState(name: string, place: () => StatePlace): void {
       expect(await claimed(other)).toMatchObject({ wal: seq })
     })
 
-    it('counts absence in complete listings, and drops a gone session only when nothing is left of it', async () => {
+    it('drops a gone session only when nothing is left of it', async () => {
       await state.observe(seen(A))
-      const absent = { seen: [], absent: [A], gone: [] }
-      expect(await state.observe(absent)).toEqual([])
-      expect(await state.observe(absent)).toEqual([A])
       const claim = await claimed(state)
       expect(await state.remove(claim)).toBe(false)
       await state.commit(claim, { ledger: walRecord().ledger })
-      await state.observe({ seen: [], absent: [], gone: [A] })
+      await state.observe({ seen: [], gone: [A] })
       expect(await state.remove(claim)).toBe(false)
       await state.release(claim, DONE)
       const last = await claimed(state)
@@ -211,7 +221,7 @@ export function describeState(name: string, place: () => StatePlace): void {
     it('reads a session anew that comes back while it is being removed', async () => {
       await state.observe(seen(A))
       await state.release(await claimed(state), DONE)
-      await state.observe({ seen: [], absent: [], gone: [A] })
+      await state.observe({ seen: [], gone: [A] })
       const claim = await claimed(state)
       await state.observe(seen(A))
       expect(await state.remove(claim)).toBe(false)
@@ -227,6 +237,40 @@ export function describeState(name: string, place: () => StatePlace): void {
       expect(() => state.walRead(old)).toThrow(expect.objectContaining({ code: 'WAL_DAMAGED' }))
       expect(state.walRead(seq ?? 0)).toMatchObject({ key: A, rows: [], deletes: ['doc-1'] })
       expect(state.status().wal.records).toBe(1)
+    })
+
+    it('asks every session to be compared with the sink, once', async () => {
+      await state.observe(seen(A))
+      await state.observe(seen(B))
+      await state.release(await claimed(state), DONE)
+      await state.observe({ seen: [], gone: [B] })
+      expect(await state.verifyAll()).toBe(1)
+      expect(await state.verifyAll()).toBe(0)
+      await state.release(await claimed(state, B), DONE)
+      const claim = await claimed(state, A)
+      expect(claim.verify).toBe(1)
+      await state.release(claim, { kind: 'done', verified: claim.verify })
+      expect(await claimed(state)).toMatchObject({ key: B, gone: true })
+      expect(await state.verifyAll()).toBe(1)
+    })
+
+    it('knows the store of each session, and what its pending records carry', async () => {
+      await state.observe(seen(A))
+      await state.observe(seen(B))
+      expect(state.sessions().map(({ key, store }) => [key, store])).toEqual([
+        [A, '/store'],
+        [B, '/store'],
+      ])
+      await state.observe({ seen: [{ key: B, revision: 'r1', meta: 'm', store: '/other' }], gone: [] })
+      expect(state.sessions()[1]?.store).toBe('/other')
+      expect(state.status().queue.ready).toBe(2)
+      const rows = [{ id: 'doc', text: 'text', vector: 0, metadata: METADATA }]
+      const claim = await claimed(state)
+      const seq = await state.walAppend(claim, walRecord({ rows }))
+      await state.walAppend(await claimed(state), walRecord({ key: B, deletes: ['doc'], dimensions: 0, matrix: new Float32Array(0) }))
+      expect(state.pending()).toEqual([{ key: A, project: 'project', directory: '/work' }])
+      await other.commit(claim, { wal: { seq, record: walRecord({ rows }), replayed: false } })
+      expect(state.pending()).toEqual([])
     })
 
     it('fixes what it was built with', async () => {

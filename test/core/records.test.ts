@@ -143,7 +143,7 @@ describe('sessions', () => {
     ],
     ['x', { created: 0, updated: 0 }],
   ])('without whole times (%j) are odd, not lost', (given, whole) => {
-    expect(toSession({ time: given }, SESSION, 'p')).toMatchObject({ record: { time: whole }, odd: 'a session without its times' })
+    expect(toSession({ time: given }, SESSION, 'p')).toMatchObject({ record: { time: whole }, odd: 'an odd session: its times are no numbers' })
   })
 
   it('are damage when they are no object', () => {

@@ -75,4 +75,15 @@ describe('chunks', () => {
     expect(chunks.length).toBeLessThan(30)
     expect(() => chunkSections(['x'], 10)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
   })
+
+  it('take huge sections, of one character and of white space', () => {
+    const LENGTH = 10_000_000
+    for (const unit of ['x', ' ', '\n', '漢', '🎉', 'e\u0301', '\u200d', 'x\n\n', '. ']) {
+      const section = `a${unit.repeat(LENGTH / unit.length)}z`
+      const chunks = chunkSections([section], 1600)
+      expect(chunks.at(0)?.startsWith('a') && chunks.at(-1)?.endsWith('z'), unit).toBe(true)
+      expect(Math.max(...chunks.map((chunk) => chunk.length))).toBeLessThanOrEqual(1600)
+    }
+    expect(chunkSections(new Array(1_000_000).fill('x'), 1600).length).toBeLessThan(2000)
+  })
 })

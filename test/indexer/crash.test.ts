@@ -134,6 +134,15 @@ describe('killed at a crash point', () => {
     const embedded = linesOf(join(there.folder, 'events.log')).filter((line) => line.startsWith('E '))
     expect(new Set(embedded).size).toBe(embedded.length)
   })
+
+  it.concurrent.each(['c:1', 'c:2', 'c:3', 'd:2'])('%s without one, at most one record is embedded again', async (killAt) => {
+    const there = place(`record-${killAt.replace(':', '-')}`)
+    expect(await run(there, { killAt })).toBe('SIGKILL')
+    expect(await run(there)).toBe('0')
+    const embedded = linesOf(join(there.folder, 'events.log')).filter((line) => line.startsWith('E '))
+    // Four chunks to a record, one chunk to a message.
+    expect(embedded.length - new Set(embedded).size).toBeLessThanOrEqual(4)
+  })
 })
 
 describe('killed at odd moments', () => {

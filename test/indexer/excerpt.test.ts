@@ -44,4 +44,14 @@ describe('excerpt', () => {
     })
     fc.assert(property, { numRuns: 300 })
   })
+
+  it('takes huge texts and huge queries', () => {
+    const LENGTH = 10_000_000
+    for (const unit of ['x', '漢', ' ', '\n', 'a ', 'A1']) {
+      const huge = unit.repeat(LENGTH / unit.length)
+      expect(excerptOf(`needle ${huge} end`, `${huge} needle`, 100).length).toBeLessThanOrEqual(100)
+    }
+    const longWord = 'word'.repeat(1000)
+    expect(excerptOf(`${FILLER.repeat(20)} ${longWord} ${FILLER.repeat(20)}`, longWord, 100)).toContain('wordword')
+  })
 })

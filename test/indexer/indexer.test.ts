@@ -15,7 +15,7 @@ describe('an indexer', () => {
     await using it = await rig()
     it.world.add('ses_a', ['one', 'two'])
     it.world.add('ses_b', ['', 'x'.repeat(5000)])
-    expect(await it.indexer.observe()).toEqual({ sessions: 2, changed: 2, excluded: 0, removed: 0, leftOut: 0, complete: true })
+    expect(await it.indexer.observe()).toEqual({ sessions: 2, changed: 2, excluded: 0, removed: 0, leftOut: 0, elsewhere: 0, complete: true })
     const report = await it.indexer.drain()
     expect(report).toMatchObject({ claims: 2, sessions: 2, messages: 3, failed: 0, stopped: false })
     expect(contentOf(it.sink)).toEqual(it.world.expected())
@@ -189,7 +189,7 @@ describe('what fails', () => {
 describe('stopping', () => {
   it('in the middle loses nothing: the session is runnable at once, and its record is drained', async () => {
     const stop = new AbortController()
-    await using it = await rig({ batchSize: 1 })
+    await using it = await rig({ batchSize: 1, recordSize: 1 })
     it.world.add('ses_a', ['one', 'two', 'three'])
     it.sink.before = () => {
       if (it.embedder.texts.length === 2) stop.abort()
@@ -267,57 +267,6 @@ describe('privacy', () => {
     session.directory = '/secret'
     await it.indexer.drain()
     expect(it.embedder.texts).toEqual([])
-  })
-
-  it('forget takes a session out of sink, WAL, ledger, queue and cache', async () => {
-    using folder = tempFolder()
-    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
-    await using it = await rig({ cache, batchSize: 1 })
-    it.world.add('ses_a', ['one', 'two', 'three'])
-    it.world.add('ses_b', ['other'])
-    it.sink.before = ({ kind }) => {
-      if (kind === 'upsert' && it.embedder.texts.includes('two')) throw new Error('down')
-    }
-    await it.run()
-    expect(it.state.status().wal.records).toBe(2)
-    expect(await it.indexer.forget([keyOf('ses_a'), keyOf('ses_nobody')])).toEqual({ sessions: 1, documents: 1 })
-    expect(it.sink.rows.size).toBe(0)
-    expect(it.state.ledger(keyOf('ses_a')).size).toBe(0)
-    expect(it.state.sessions().map(({ key }) => key.session)).toEqual(['ses_b'])
-    expect(it.state.status().wal.records).toBe(1)
-    it.world.sessions.delete('ses_b')
-    it.sink.before = () => undefined
-    it.embedder.texts.length = 0
-    await it.run()
-    expect(it.embedder.texts).toEqual(['one', 'two', 'three'])
-  })
-
-  it('forget waits for the run of another process to end', async () => {
-    await using it = await rig({ forgetWaitMs: 1 })
-    it.world.add('ses_a', ['one'])
-    await it.indexer.observe()
-    const second = await it.join(2)
-    const claim = await second.state.claim()
-    const forgetting = it.indexer.forget([keyOf('ses_a')])
-    const failed = expect(forgetting).rejects.toMatchObject({ code: 'LEASE_LOST' })
-    await new Promise((resolve) => setImmediate(resolve))
-    it.clock.advance(60)
-    await failed
-    if (claim !== undefined) await second.state.release(claim, { kind: 'done' })
-    expect(await it.indexer.forget([keyOf('ses_a')])).toEqual({ sessions: 1, documents: 0 })
-  })
-
-  it('forget with the sink down leaves the deletion pending, and the next drain ends it', async () => {
-    await using it = await rig()
-    it.world.add('ses_a', ['one'])
-    await it.run()
-    it.sink.before = () => Promise.reject(new Error('down'))
-    await expect(it.indexer.forget([keyOf('ses_a')])).rejects.toMatchObject({ code: 'SINK_FAILED' })
-    it.sink.before = () => undefined
-    it.clock.advance(120_000)
-    await it.indexer.drain()
-    expect(it.sink.rows.size).toBe(0)
-    expect(it.state.status().ledger.sessions).toBe(0)
   })
 })
 

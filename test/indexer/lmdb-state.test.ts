@@ -141,12 +141,21 @@ describe('a transaction', () => {
     expect(db.tables.rows.get('n')).toBeUndefined()
   })
 
-  it('after close is refused', async () => {
+  it('or a read after close is refused, and says nothing about the file', async () => {
     using folder = tempFolder()
     const db = await openLmdb({ path: join(folder.path, 'x.mdb'), tables })
     await db[Symbol.asyncDispose]()
     await db[Symbol.asyncDispose]()
-    await expect(db.transact(() => 1)).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' })
+    const closed = { code: 'STATE_UNAVAILABLE', reason: 'the index is closed' }
+    await expect(db.transact(() => 1)).rejects.toMatchObject(closed)
+    expect(() => db.tables).toThrow(expect.objectContaining(closed))
+    const state = await openLmdbState({ directory: folder.path })
+    await state[Symbol.asyncDispose]()
+    for (const read of [() => state.status(), () => state.sessions(), () => state.ledger(A), () => state.pending(), () => state.identity()]) {
+      expect(read).toThrow(expect.objectContaining(closed))
+    }
+    await expect(state.sweep()).rejects.toMatchObject(closed)
+    await expect(state.claim()).rejects.toMatchObject(closed)
   })
 })
 
@@ -172,10 +181,10 @@ describe('keys', () => {
     await using state = await openLmdbState({ directory: folder.path })
     await state.bind({ space: 's', namespace: 'n' })
     const long = keyOf('s'.repeat(2000))
-    await expect(state.observe({ seen: [{ key: long, revision: 'r', meta: 'm' }], absent: [], gone: [] })).rejects.toMatchObject({
+    await expect(state.observe({ seen: [{ key: long, revision: 'r', meta: 'm', store: '/store' }], gone: [] })).rejects.toMatchObject({
       code: 'KEY_TOO_LONG',
     })
-    await state.observe({ seen: [{ key: A, revision: 'r', meta: 'm' }], absent: [], gone: [] })
+    await state.observe({ seen: [{ key: A, revision: 'r', meta: 'm', store: '/store' }], gone: [] })
     const ledger = [{ message: 'm'.repeat(2000) as MessageId, row: ledgerRow() }]
     const claim = await claimed(state)
     await expect(state.walAppend(claim, walRecord({ ledger }))).rejects.toMatchObject({ code: 'KEY_TOO_LONG' })
@@ -187,7 +196,7 @@ describe('keys', () => {
     await using state = await openLmdbState({ directory: folder.path })
     await state.bind({ space: 's', namespace: 'n' })
     const key = keyOf('é'.repeat(400))
-    await state.observe({ seen: [{ key, revision: 'r', meta: 'm' }], absent: [], gone: [] })
+    await state.observe({ seen: [{ key, revision: 'r', meta: 'm', store: '/store' }], gone: [] })
     const claim = await claimed(state)
     const ledger = [{ message: 'm'.repeat(800) as MessageId, row: ledgerRow() }]
     await state.commit(claim, { ledger })
@@ -198,7 +207,7 @@ describe('keys', () => {
 describe('rows', () => {
   it('[F26] that cannot be read are STATE_DAMAGED, never taken for missing', async () => {
     using folder = tempFolder()
-    const observation = { seen: [{ key: A, revision: 'r', meta: 'm' }], absent: [], gone: [] }
+    const observation = { seen: [{ key: A, revision: 'r', meta: 'm', store: '/store' }], gone: [] }
     {
       await using state = await openLmdbState({ directory: folder.path })
       await state.observe(observation)
@@ -220,7 +229,7 @@ describe('rows', () => {
       root.openDB<unknown, Key>({ name: 'sess' }).putSync([A.agent, A.session], { observedRev: 'r' })
     })
     await using state = await openLmdbState({ directory: folder.path })
-    expect(state.sessions()).toMatchObject([{ key: A, revision: 'r', missed: 0, gone: false, stranded: true }])
+    expect(state.sessions()).toMatchObject([{ key: A, revision: 'r', store: '', gone: false, stranded: true }])
   })
 })
 

@@ -194,3 +194,76 @@ describe('projection as a whole', () => {
     ])
   })
 })
+
+describe('projection of odd documents', () => {
+  it.each([
+    ['text with odd times', { type: 'text', text: 'kept', time: null, metadata: null, synthetic: 'yes' }, 'kept'],
+    [
+      'a tool with odd fields',
+      completed('read', { a: 'kept' }, 'out', { title: 5, attachments: 'no', metadata: null, time: null }),
+      'read\na: kept\nout',
+    ],
+    ['a tool with odd attachments', completed('read', {}, 'out', { attachments: [null, 'x', 5, { filename: 5, source: [], url: {} }] }), 'read\nout'],
+    ['a tool with a list for input', { type: 'tool', tool: 'bash', state: { status: 'running', input: ['a', ['b', 5, null]] } }, 'bash\na\nb'],
+    ['a tool with a text for input', { type: 'tool', tool: 'bash', state: { status: 'pending', input: 'all' } }, 'bash\nall'],
+    ['a tool with a number for input', { type: 'tool', tool: 'bash', state: { status: 'error', input: 7, error: 'bad', metadata: [] } }, 'bash\nbad'],
+    ['todos that are none', completed('todowrite', { todos: [5, null, { content: {}, status: [] }] }, '5'), 'todowrite'],
+    ['a file with odd names', { type: 'file', mime: 'text/plain', url: 'file:///%E0%A4%A', filename: 5, source: 'x' }, ''],
+    ['a file with no host', { type: 'file', mime: 'text/plain', url: 'file://[', filename: 'kept', source: { path: {}, name: [] } }, 'kept'],
+    ['a subtask with odd fields', { type: 'subtask', prompt: 'kept', description: {}, agent: 5, command: [] }, 'kept'],
+    ['a patch of odd files', { type: 'patch', hash: HASH, files: [5, 'kept', null, ['x']] }, 'kept'],
+  ])('has the text of %s', (_, document, expected) => {
+    expect(textOf(document)).toBe(expected)
+  })
+
+  it('takes documents that no store would give as a part of a known kind', () => {
+    const kinds = ['text', 'reasoning', 'tool', 'file', 'patch', 'agent', 'subtask', 'unknown', 'none']
+    for (const type of kinds) {
+      const part = { type, text: 5, tool: 5, state: null, files: 5, name: {}, prompt: [], url: 5 } as unknown as Part
+      expect(projectMessage({ ...node(), parts: [part] }).chunks, type).toEqual([])
+    }
+  })
+
+  it('never throws, and gives well-formed text, whatever stands in the fields', () => {
+    const value = fc.oneof(
+      fc.jsonValue({ maxDepth: 4, stringUnit: 'binary' }),
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom(null, 5, 'no', [5], {}),
+    )
+    const fields = (names: readonly string[]) => fc.record(Object.fromEntries(names.map((name) => [name, value])), { requiredKeys: [] })
+    const state = fc
+      .tuple(
+        fc.constantFrom<unknown>('pending', 'running', 'completed', 'error', 5),
+        fields(['input', 'output', 'title', 'error', 'metadata', 'attachments', 'time']),
+      )
+      .map(([status, rest]) => ({ ...rest, status }))
+    const tool = fc.tuple(fc.constantFrom<unknown>('bash', 'todowrite', 'todoread', 5), fc.oneof(state, value))
+    const document = fc.oneof(
+      fc.tuple(tool, fields(['metadata', 'callID'])).map(([[name, given], rest]) => ({ ...rest, type: 'tool', tool: name, state: given })),
+      fc
+        .tuple(
+          fc.constantFrom('text', 'reasoning', 'file', 'patch', 'agent', 'subtask', 'retry', 'compaction', 'step-start'),
+          fields(['text', 'time', 'ignored', 'synthetic', 'files', 'name', 'prompt', 'description', 'command', 'filename', 'url', 'source', 'agent']),
+        )
+        .map(([type, rest]) => ({ ...rest, type })),
+    )
+    const property = fc.property(fc.array(document, { maxLength: 4 }), (documents) => {
+      const { chunks } = projectMessage({ ...node(), parts: documents as unknown as Part[] }, { chunkCharacters: 64 })
+      for (const chunk of chunks) expect(chunk.isWellFormed() && chunk.trim() === chunk && chunk !== '').toBe(true)
+    })
+    fc.assert(property, { numRuns: 2000 })
+  })
+
+  it('takes input of any depth, of objects and of lists', () => {
+    let list: unknown = 'found'
+    for (let depth = 0; depth < 10_000; depth++) list = depth % 2 === 0 ? [list] : { key: list }
+    expect(textOf(completed('deep', [list], 'ok'))).toBe('deep\nkey: found\nok')
+    expect(textOf(completed('todoread', {}, '['.repeat(1_000_000)))).toMatch(/^todoread\n\[/)
+  })
+
+  it('does not grow with the square of the input', () => {
+    const name = 'n'.repeat(100_000)
+    const { chunks, truncatedBytes } = projectMessage(node(completed('many', { [name]: new Array(20_000).fill('word') }, '')))
+    expect(Buffer.byteLength(chunks.join('\n')) + truncatedBytes).toBeLessThan(2_000_000)
+  })
+})

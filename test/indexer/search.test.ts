@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { hashEmbedder } from '../../src/indexer/embedders/hash.js'
 import type { DocumentMetadata, Embedder, Sink } from '../../src/indexer/ports.js'
 import { searchIndex } from '../../src/indexer/search.js'
@@ -119,7 +119,35 @@ describe('search options and order', () => {
     expect(await searchIndex(index, 'words', { session: 'another' })).toEqual([])
     const misspelt: object = { limmit: 1 }
     await expect(searchIndex(index, 'words', misspelt)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
-    await expect(searchIndex(index, 'words', { limit: 0 })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+
+  it('gives no hits for a limit of 0', async () => {
+    const index = await indexOf([['m1', 'the same words']])
+    expect(await searchIndex(index, 'words', { limit: 0 })).toEqual([])
+  })
+
+  it.each([
+    ['a query that is no text', 5, {}],
+    ['no query', undefined, {}],
+    ['a negative limit', 'words', { limit: -1 }],
+    ['a limit that is a text', 'words', { limit: '5' }],
+    ['a limit that is no number', 'words', { limit: Number.NaN }],
+    ['a time that is a text', 'words', { since: '2024-01-01' }],
+    ['a time without end', 'words', { until: Number.POSITIVE_INFINITY }],
+    ['a time that is no number', 'words', { since: Number.NaN }],
+    ['a role that is a list', 'words', { role: ['user'] }],
+    ['a project that is null', 'words', { project: null }],
+    ['a directory that is a number', 'words', { directory: 5 }],
+  ])('refuses %s in a sentence, even on an empty index', async (_, query, options) => {
+    const index = { embedder: hashEmbedder(), sink: memorySink() }
+    const refused = searchIndex(index, query as string, options as object)
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_OPTION', reason: expect.stringMatching(/ must be /) })
+  })
+
+  it('takes a query and a text of ten million characters', async () => {
+    const index = await indexOf([['m1', `needle ${' '.repeat(10_000_000)} haystack`]])
+    expect(messages(await searchIndex(index, 'needle haystack'))).toEqual(['m1'])
+    expect(await searchIndex(index, 'x'.repeat(10_000_000))).toEqual([])
   })
 
   it('ranks by both lists, and gives equal scores one order', async () => {
@@ -246,6 +274,25 @@ describe('search quality of the embedded defaults', () => {
       if (first?.message !== message) wrong.push(`${query} -> ${first?.message}`)
     }
     expect(wrong).toEqual([])
+  })
+
+  it('is as good without reading all vectors, which a lexical space does not need when the words are enough', async () => {
+    await using sink = await openLocalSink({ path: join(folder, 'candidates.db') })
+    const { embedder } = await indexOf([...CORPUS, ...noise], sink)
+    const nearest = vi.spyOn(sink, 'nearest')
+    const wrong: string[] = []
+    let scans = 0
+    for (const [query, message] of QUESTIONS) {
+      const hits = await searchIndex({ embedder, sink }, query, { limit: 1 })
+      scans += nearest.mock.calls.length
+      nearest.mockClear()
+      if (hits[0]?.message !== message) wrong.push(`${query} -> ${hits[0]?.message}`)
+    }
+    expect(wrong).toEqual([])
+    // a word that is inside of longer ones only, and one that is misspelt
+    expect(scans).toBeLessThanOrEqual(3)
+    await searchIndex({ embedder, sink }, 'fencing token', { limit: 1, vectorWeight: 1 })
+    expect(nearest).toHaveBeenCalledOnce()
   })
 
   it('is not led astray by short texts that look like the query', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { pairsOf, piecesOf, wordsOf } from '../../src/indexer/words.js'
+import { onOneLine, pairsOf, piecesOf, windowsOf, wordsOf } from '../../src/indexer/words.js'
 
 describe('words', () => {
   it('are runs of letters, marks, digits and underscores', () => {
@@ -29,5 +29,37 @@ describe('words', () => {
     expect(pairsOf('日本語v2のテスト')).toEqual(['日本', '本語', 'のテ', 'テス', 'スト'])
     expect(pairsOf('word')).toEqual([])
     expect(pairsOf('naïve')).toEqual([])
+  })
+})
+
+describe('words of huge texts', () => {
+  const LENGTH = 10_000_000
+
+  it.each([
+    ['one letter', 'x', 1],
+    ['one letter beyond ASCII', 'é', 1],
+    ['an unspaced script', '漢', 1],
+    ['letters of two units', '\u{20000}', 2],
+    ['a digit after a letter', '1', 1],
+  ])('takes a run of %s, in words of bounded length', (_, unit, units) => {
+    const text = `a ${unit.repeat(LENGTH / units)} z`
+    const words = wordsOf(text)
+    expect(words[0]).toBe('a')
+    expect(words.at(-1)).toBe('z')
+    expect(words.join('').length).toBe(LENGTH + 2)
+    expect(Math.max(...words.map((word) => word.length))).toBeLessThanOrEqual(65_536)
+    for (const word of words.slice(0, 3)) expect(pairsOf(word).length + piecesOf(word).length).toBeLessThan(65_536)
+    expect(words.every((word) => word.isWellFormed())).toBe(true)
+  })
+
+  it('has windows that end after a space where there is one', () => {
+    expect(windowsOf('short', 10)).toEqual(['short'])
+    expect(windowsOf('some words here', 10)).toEqual(['some ', 'words here'])
+    expect(windowsOf('🎉🎉🎉', 3)).toEqual(['🎉', '🎉', '🎉'])
+    expect(windowsOf('🎉🎉', 1).join('')).toBe('🎉🎉')
+  })
+
+  it('is put on one line, however long a run of white space is', () => {
+    expect(onOneLine(`a${' \n'.repeat(LENGTH / 2)}b${'\t'.repeat(1001)}c `)).toBe('a b c')
   })
 })

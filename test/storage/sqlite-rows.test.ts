@@ -58,7 +58,7 @@ describe('data columns', () => {
     await using sessions = await setOf(...(await openSqliteStores(world.path)))
     const result = await runSessionTreeFlow(sessions, { session: keyOf('s') })
     expect(issuesIn(result).map(({ code, reason }) => [code, reason])).toEqual([
-      ['UNEXPECTED_SHAPE', 'a session without its times'],
+      ['UNEXPECTED_SHAPE', 'an odd session: its times are no numbers'],
       ['CORRUPT_RECORD', 'empty'],
       ['CORRUPT_RECORD', 'empty'],
     ])

@@ -43,7 +43,10 @@ const nodeOf = (key, { id, text }) => ({
 })
 const find = (key) => world.find(({ id }) => id === key.session)
 const sessions = {
-  list: async () => ({ sessions: world.map((session) => ({ meta: metaOf(session), revision: hashOf(JSON.stringify(session)) })), complete: true }),
+  list: async () => ({
+    sessions: world.map((session) => ({ meta: metaOf(session), revision: hashOf(JSON.stringify(session)) })),
+    stores: [{ path: '/store', complete: true }],
+  }),
   revision: async (key) => find(key) && hashOf(JSON.stringify(find(key))),
   tail: async (key, known) => {
     const nodes = find(key).messages.map((message) => nodeOf(key, message))
@@ -89,6 +92,7 @@ const sink = {
   async delete(ids) {
     for (const id of ids) appendFileSync(sinkFile, `${JSON.stringify({ id, deleted: true })}\n`)
   },
+  count: async () => held().size,
   async *ids({ session }) {
     for (const [id, row] of held()) if (row.session === session) yield { id, text_hash: row.text_hash }
   },
@@ -106,9 +110,18 @@ const counted = {
 }
 const cache = withCache === 'cache' ? await openEmbedCache({ directory, now: Date.now }) : undefined
 process.stdout.write('ready\n')
-const indexer = createIndexer({ sessions, state: counted, embedder, sink, cache, batchSize: 4, sinkBatchSize: 2, quantum: 6, failpoint })
-// Twice: a session counts as removed after two complete listings.
-await indexer.observe()
+const indexer = createIndexer({
+  sessions,
+  state: counted,
+  embedder,
+  sink,
+  cache,
+  batchSize: 2,
+  recordSize: 4,
+  sinkBatchSize: 2,
+  quantum: 6,
+  failpoint,
+})
 await indexer.observe()
 const report = await indexer.drain()
 await indexer[Symbol.asyncDispose]()

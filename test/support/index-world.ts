@@ -74,6 +74,8 @@ export interface WorldMessage {
   completed?: number
   changed: number
   version: number
+  /** Its own record cannot be read; its parts can. */
+  damaged?: boolean
 }
 
 export interface WorldSession {
@@ -82,6 +84,8 @@ export interface WorldSession {
   directory: string
   project: string
   revert?: string
+  /** The path of its store. @default '/store' */
+  store?: string
   updated: number
   revision: number
   messages: WorldMessage[]
@@ -90,7 +94,8 @@ export interface WorldSession {
 export class World {
   readonly sessions = new Map<string, WorldSession>()
   readonly hydrated: string[] = []
-  complete = true
+  /** The stores that are open, and whether they can be listed as a whole. */
+  readonly stores = new Map([['/store', true]])
   tailComplete = true
   failing = new Set<string>()
   readonly clock: Clock
@@ -133,13 +138,15 @@ export class World {
   }
 
   source(): SessionSource {
+    const listed = () => [...this.sessions.values()].filter(({ store = '/store' }) => this.stores.has(store))
     return {
       list: async () => ({
-        sessions: [...this.sessions.values()].map((s) => ({ meta: metaOf(s), revision: String(s.revision) })),
-        complete: this.complete,
+        sessions: listed().map((s) => ({ meta: metaOf(s), revision: String(s.revision) })),
+        stores: [...this.stores].map(([path, complete]) => ({ path, complete })),
       }),
-      revision: async (key) => {
-        const session = this.sessions.get(key.session)
+      revision: async (key, store = '/store') => {
+        const session = listed().find(({ id }) => id === key.session)
+        if (session === undefined && !this.stores.get(store)) throw new Error('it cannot be told')
         return session && String(session.revision)
       },
       tail: async (key, known, signal) => {
@@ -190,7 +197,7 @@ export function metaOf(session: WorldSession): SessionMeta {
     model: undefined,
     usage: undefined,
     damaged: false,
-    source: { kind: 'memory', path: '/store' },
+    source: { kind: 'memory', path: session.store ?? '/store' },
   }
 }
 
@@ -202,7 +209,7 @@ export function nodeOf(key: SessionKey, message: WorldMessage): MessageNode {
   const record = message.role === 'user' ? { role: 'user' as const, time } : { role: 'assistant' as const, time }
   return {
     key: messageKey(key, id),
-    message: { id, sessionID: key.session, ...record },
+    message: message.damaged ? undefined : { id, sessionID: key.session, ...record },
     parts,
     damagedParts: 0,
     signature: `v${message.version}`,

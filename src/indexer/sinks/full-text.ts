@@ -1,5 +1,5 @@
 /** Full text in SQLite's FTS5: what is indexed of a text, and what a person's words ask for. */
-import { pairsOf, piecesOf, wordsOf } from '../words.js'
+import { pairsOf, piecesOf, windowsOf, wordsOf } from '../words.js'
 
 /**
  * Underscores part words, so `parse_span` is found by each word and, as a phrase, by the whole; accents do not count.
@@ -19,6 +19,8 @@ function partsOf(word: string): readonly string[] {
 }
 
 const MOST_TERMS = 32
+/** In UTF-16 units; what is longer is looked for by its beginning. */
+const LONGEST_QUERY = 4096
 const SHORTEST_PREFIX = 3
 /** A phrase in double quotes, or a run without spaces. */
 const TERM = /"([^"]+)"|[^\s"]+/gu
@@ -30,7 +32,11 @@ const CONTROL = /[\u0000-\u001f\u007f]/g
  * Everything of the query stands inside quotes, so nothing of it is syntax. The last word also matches as a beginning.
  */
 export function matchExpression(query: string): string | undefined {
-  const terms = [...query.replace(CONTROL, ' ').matchAll(TERM)].map(([whole, phrase]) => ({ text: phrase ?? whole, isPhrase: phrase !== undefined }))
+  const beginning = windowsOf(query, LONGEST_QUERY)[0] ?? ''
+  const terms = [...beginning.replace(CONTROL, ' ').matchAll(TERM)].map(([whole, phrase]) => ({
+    text: phrase ?? whole,
+    isPhrase: phrase !== undefined,
+  }))
   const wanted = terms.filter(({ text }) => wordsOf(text).some((word) => /[^_]/.test(word))).slice(0, MOST_TERMS)
   const alternatives = new Set(wanted.flatMap(({ text, isPhrase }) => (isPhrase ? [quoted(text)] : alternativesOf(text))))
   const last = wanted.at(-1)

@@ -71,7 +71,7 @@ const RETRY_MS = 20
 async function prepareDatabase(database: SqliteDatabase, path: string, busyTimeoutMs: number): Promise<void> {
   for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
     try {
-      refuseForeign(database, path)
+      snapshot(database, () => refuseForeign(database, path))
       database.exec('PRAGMA journal_mode = WAL')
       break
     } catch (error) {
@@ -86,7 +86,11 @@ async function prepareDatabase(database: SqliteDatabase, path: string, busyTimeo
   })
 }
 
-function refuseForeign(database: SqliteDatabase, path: string): 'empty' | 'ours' {
+/**
+ * To be called in a transaction: another process may make the schema between two reads.
+ * @throws StorageError STATE_TOO_NEW, STORE_UNSUPPORTED
+ */
+export function refuseForeign(database: SqliteDatabase, path: string): 'empty' | 'ours' {
   const application = numberOf(database, 'PRAGMA application_id')
   const version = numberOf(database, 'PRAGMA user_version')
   if (application === APPLICATION && version > SCHEMA_VERSION) {
@@ -126,6 +130,17 @@ function within<T>(database: SqliteDatabase, begin: string, work: () => T): T {
     }
     throw error
   }
+}
+
+/**
+ * Merges the full text index, whose segments keep the terms of deleted texts until then; writes the file anew, whose pages may hold
+ * bytes of rows that moved; and empties the -wal, which holds both as they were.
+ */
+export function scrubDatabase(database: SqliteDatabase, path: string): void {
+  database.exec("INSERT INTO words (words) VALUES ('optimize')")
+  database.exec('VACUUM')
+  const blocked = numberOf(database, 'PRAGMA wal_checkpoint(TRUNCATE)')
+  if (blocked !== 0) throw new StorageError('SINK_FAILED', { reason: 'another process reads the sink, so what was deleted is not wiped yet', path })
 }
 
 /** What a failure of the file means to the indexer. Reasons name no text and no query. */

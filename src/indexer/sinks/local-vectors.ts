@@ -31,6 +31,11 @@ export class LocalVectors {
     }
   }
 
+  /** What was asked for, else what is held. */
+  get space(): string | undefined {
+    return this.#options.space === '' ? this.#meta('space') : this.#options.space
+  }
+
   /** @throws StorageError EMBEDDING_INVALID unless all rows have finite vectors of one length */
   check(rows: readonly SinkRow[]): void {
     const dimensions = rows[0]?.vector.length ?? 0
@@ -75,16 +80,39 @@ export class LocalVectors {
 
   /** @throws StorageError SINK_MISMATCH when the query has another length than the vectors */
   nearest(query: Float32Array, limit: number, condition: Condition | undefined): readonly Neighbour[] {
-    const dimensions = Number(this.#meta('dimensions') ?? 0)
-    if (dimensions === 0 || this.#isEmpty()) return []
-    if (query.length !== dimensions) throw this.#mismatch(`it holds vectors of ${dimensions} numbers, the query has ${query.length}`)
+    const dimensions = this.#dimensionsFor(query)
+    if (dimensions === 0) return []
     const matrix = this.#matrix(dimensions)
     if (matrix === undefined) return this.#scan(query, limit, condition)
     return matrix.nearest(query, limit, condition && this.#docs(condition))
   }
 
+  /**
+   * The cosines of these documents alone, without reading the others.
+   * @throws StorageError SINK_MISMATCH when the query has another length than the vectors
+   */
+  cosines(query: Float32Array, ids: readonly string[]): readonly (number | undefined)[] {
+    const dimensions = this.#dimensionsFor(query)
+    const scale = scaleOf(query)
+    const stored = this.#database.prepare('SELECT vector FROM vectors WHERE doc = (SELECT doc FROM documents WHERE id = ?)')
+    return ids.map((id) => {
+      const blob = stored.get(id)?.[0]
+      if (blob === undefined) return undefined
+      const vector = this.#floats(blob, dimensions)
+      return dot(query, vector, 0) * scale * scaleOf(vector)
+    })
+  }
+
   clear(): void {
     this.#kept = undefined
+  }
+
+  /** The length of all vectors, which must be that of the query; 0 when there are none. */
+  #dimensionsFor(query: Float32Array): number {
+    const dimensions = Number(this.#meta('dimensions') ?? 0)
+    if (dimensions === 0 || this.#isEmpty()) return 0
+    if (query.length !== dimensions) throw this.#mismatch(`it holds vectors of ${dimensions} numbers, the query has ${query.length}`)
+    return dimensions
   }
 
   #docs({ sql, values }: Condition): readonly number[] {

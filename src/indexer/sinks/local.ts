@@ -1,13 +1,14 @@
 /** The sink that needs no server: one SQLite file with the documents, their vectors and a full text index. */
 import { resolve } from 'node:path'
 import { StorageError } from '../../core/errors.js'
-import { isAgent } from '../../core/keys.js'
 import { checkNumber, withDefaults } from '../../core/options.js'
 import type { SqliteDatabase, SqliteStatement, SqlRow, SqlValue } from '../../storage/sqlite-driver.js'
-import type { DocumentMetadata, Sink, SinkFilter, SinkHit, SinkRow } from '../ports.js'
+import type { Sink, SinkFilter, SinkHit, SinkRow } from '../ports.js'
 import { matchExpression, piecesText } from './full-text.js'
-import { localFailure, openLocalDatabase, snapshot, transact } from './local-database.js'
+import { localFailure, openLocalDatabase, scrubDatabase, snapshot, transact } from './local-database.js'
 import { conditionOf } from './local-filter.js'
+import { openReadOnlyDatabase } from './local-read-only.js'
+import { fieldsOf, INSERT_NEW, SELECT_BY_DOC, selectMatching, toHit, UPDATE } from './local-rows.js'
 import { LocalVectors } from './local-vectors.js'
 
 export interface LocalSinkOptions {
@@ -19,82 +20,84 @@ export interface LocalSinkOptions {
   readonly maxVectorBytes?: number
   /** How long a call waits for another process that writes, in milliseconds. @default 5000 */
   readonly busyTimeoutMs?: number
+  /**
+   * Only to search: nothing is made, changed or given another mode, and a folder that cannot be written is no obstacle.
+   * Where SQLite can, it puts its -shm beside the file, which readers and writers share. @default false
+   */
+  readonly readOnly?: boolean
 }
 
-const localDefaults: Required<LocalSinkOptions> = { path: '', space: '', maxVectorBytes: 512 * 2 ** 20, busyTimeoutMs: 5000 }
+const localDefaults: Required<LocalSinkOptions> = {
+  path: '',
+  space: '',
+  maxVectorBytes: 512 * 2 ** 20,
+  busyTimeoutMs: 5000,
+  readOnly: false,
+}
 
 /**
  * Vectors are searched exactly, so a search costs time in proportion to the documents that pass the filter.
  * Any number of processes may have one file open. Every call is one transaction: it is done as a whole or not at all.
- * @throws StorageError INVALID_OPTION, STATE_TOO_NEW, STORE_UNSUPPORTED, STATE_UNAVAILABLE, STATE_DAMAGED, SINK_MISMATCH, SINK_FAILED
+ * @throws StorageError INVALID_OPTION, STATE_TOO_NEW, STORE_UNSUPPORTED, STATE_UNAVAILABLE, STATE_DAMAGED, SINK_MISMATCH, SINK_FAILED;
+ * with `readOnly` also STORE_MISSING, STORE_UNREADABLE, STORE_TOO_LARGE_TO_COPY
  */
 export async function openLocalSink(options: LocalSinkOptions): Promise<Sink> {
-  const { path, space, maxVectorBytes, busyTimeoutMs } = withDefaults(localDefaults, options)
+  const { path, space, maxVectorBytes, busyTimeoutMs, readOnly } = withDefaults(localDefaults, options)
   if (path === '') throw new StorageError('INVALID_OPTION', { reason: 'the local sink needs a path' })
   checkNumber('maxVectorBytes', maxVectorBytes, 0)
   checkNumber('busyTimeoutMs', busyTimeoutMs, 0)
   const place = resolve(path)
-  const database = await openLocalDatabase(place, Math.floor(busyTimeoutMs))
+  const timeoutMs = Math.floor(busyTimeoutMs)
+  const database = await (readOnly ? openReadOnlyDatabase(place, timeoutMs) : openLocalDatabase(place, timeoutMs))
   try {
-    return new LocalSink(database, place, new LocalVectors(database, { path: place, space, maxBytes: maxVectorBytes }))
+    return new LocalSink(database, new LocalVectors(database, { path: place, space, maxBytes: maxVectorBytes }), { path: place, readOnly })
   } catch (error) {
     database[Symbol.dispose]()
     throw localFailure(error, place)
   }
 }
 
-const COLUMNS = [
-  'id',
-  'text',
-  'agent',
-  'session_id',
-  'message_id',
-  'chunk',
-  'role',
-  'created_at',
-  'text_hash',
-  'project_id',
-  'directory',
-  'title',
-  'source',
-]
-const UPSERT = `INSERT INTO documents (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})
-  ON CONFLICT (id) DO UPDATE SET ${COLUMNS.map((name) => `${name} = excluded.${name}`).join(', ')} RETURNING doc`
-const SELECTED = COLUMNS.map((name) => `d.${name}`).join(', ')
 const IDS_PER_PAGE = 1000
-/** How much a match in the pieces of identifiers counts beside one in the text. */
-const RANK = 'bm25(words, 1.0, 0.6)'
 
 class LocalSink implements Sink {
   readonly name = 'local'
+  readonly space: string | undefined
   readonly #database: SqliteDatabase
   readonly #path: string
+  readonly #readOnly: boolean
   readonly #vectors: LocalVectors
   /** By their SQL, which is one of few. */
   readonly #statements = new Map<string, SqliteStatement>()
   #open = true
 
-  constructor(database: SqliteDatabase, path: string, vectors: LocalVectors) {
+  constructor(database: SqliteDatabase, vectors: LocalVectors, { path, readOnly }: { readonly path: string; readonly readOnly: boolean }) {
     this.#database = database
     this.#path = path
+    this.#readOnly = readOnly
     this.#vectors = vectors
+    this.space = vectors.space
   }
 
   async upsert(rows: readonly SinkRow[], options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    this.#begin(options.signal)
+    this.#beginWrite(options.signal)
     if (rows.length === 0) return
     this.#vectors.check(rows)
     this.#attempt(() => {
       const docs = transact(this.#database, () => {
         this.#vectors.adopt(rows)
-        return rows.map((row) => this.#store(row))
+        let next = Number(this.#prepare('SELECT coalesce(max(doc), 0) FROM documents').get()?.[0]) + 1
+        return rows.map((row) => {
+          const doc = this.#store(row, next)
+          if (doc === next) next++
+          return doc
+        })
       })
       for (const [i, row] of rows.entries()) this.#vectors.noteStored(docs[i] ?? 0, row)
     })
   }
 
   async delete(ids: readonly string[], options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    this.#begin(options.signal)
+    this.#beginWrite(options.signal)
     if (ids.length === 0) return
     this.#attempt(() => {
       const docs = transact(this.#database, () => ids.map((id) => this.#remove(id)))
@@ -130,7 +133,7 @@ class LocalSink implements Sink {
     return this.#attempt(() =>
       snapshot(this.#database, () => {
         const neighbours = this.#vectors.nearest(vector, Math.floor(limit), condition)
-        const row = this.#prepare(`SELECT ${SELECTED} FROM documents d WHERE d.doc = ?`)
+        const row = this.#prepare(SELECT_BY_DOC)
         return neighbours.flatMap(({ doc, score }) => {
           const found = row.get(doc)
           return found === undefined ? [] : [toHit(found, score)]
@@ -145,13 +148,19 @@ class LocalSink implements Sink {
     const expression = matchExpression(query)
     if (expression === undefined || limit < 1) return []
     const condition = conditionOf(filter)
-    // the cross join keeps the full text index outside, and texts are read of the best only
-    const sql = `SELECT ${SELECTED}, score FROM (
-        SELECT words.rowid AS best, -${RANK} AS score FROM words CROSS JOIN documents m ON m.doc = words.rowid
-        WHERE words MATCH ?${condition ? ` AND ${condition.sql}` : ''} ORDER BY score DESC, m.id LIMIT ?
-      ) JOIN documents d ON d.doc = best ORDER BY score DESC, d.id`
-    const rows = this.#attempt(() => this.#prepare(sql).all(expression, ...(condition?.values ?? []), Math.floor(limit)))
-    return rows.map((row) => toHit(row, Number(row[COLUMNS.length])))
+    const most = Math.floor(limit)
+    const rows = this.#attempt(() => this.#prepare(selectMatching(condition)).all(...(condition?.values ?? []), expression, most - 1, most))
+    return rows.map((row) => toHit(row))
+  }
+
+  async cosines(vector: Float32Array, ids: readonly string[]): Promise<readonly (number | undefined)[]> {
+    this.#begin()
+    return this.#attempt(() => snapshot(this.#database, () => this.#vectors.cosines(vector, ids)))
+  }
+
+  async scrub(): Promise<void> {
+    this.#beginWrite()
+    this.#attempt(() => scrubDatabase(this.#database, this.#path))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -162,11 +171,18 @@ class LocalSink implements Sink {
     this.#database[Symbol.dispose]()
   }
 
-  #store({ id, text, vector, metadata }: SinkRow): number {
-    const doc = this.#prepare(UPSERT).get(...COLUMNS.map((name) => fieldOf(name, id, text, metadata)))?.[0] ?? null
-    this.#prepare('REPLACE INTO words (rowid, text, pieces) VALUES (?, ?, ?)').run(doc, text, piecesText(text))
-    this.#prepare('REPLACE INTO vectors (doc, vector) VALUES (?, ?)').run(doc, new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
-    return Number(doc)
+  /** Stores the row as `next`, or as the document that it is already; gives its number. */
+  #store(row: SinkRow, next: number): number {
+    const { id, text, vector } = row
+    const fields = fieldsOf(row)
+    const isNew = this.#prepare(INSERT_NEW).run(next, ...fields) === 1
+    const doc = isNew ? next : Number(this.#prepare('SELECT doc FROM documents WHERE id = ?').get(id)?.[0])
+    if (!isNew) this.#prepare(UPDATE).run(...fields, doc)
+    const verb = isNew ? 'INSERT' : 'REPLACE'
+    this.#prepare(`${verb} INTO words (rowid, text, pieces) VALUES (?, ?, ?)`).run(doc, text, piecesText(text))
+    const blob = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)
+    this.#prepare(`${verb} INTO vectors (doc, vector) VALUES (?, ?)`).run(doc, blob)
+    return doc
   }
 
   #remove(id: string): number | undefined {
@@ -185,6 +201,11 @@ class LocalSink implements Sink {
     return statement
   }
 
+  #beginWrite(signal?: AbortSignal): void {
+    this.#begin(signal)
+    if (this.#readOnly) throw new StorageError('INVALID_OPTION', { reason: 'the sink was opened to be read only', path: this.#path })
+  }
+
   #begin(signal?: AbortSignal): void {
     signal?.throwIfAborted()
     if (!this.#open) throw new StorageError('SINK_FAILED', { reason: 'the sink is closed', path: this.#path })
@@ -197,29 +218,4 @@ class LocalSink implements Sink {
       throw localFailure(error, this.#path)
     }
   }
-}
-
-function fieldOf(name: string, id: string, text: string, metadata: DocumentMetadata): SqlValue {
-  if (name === 'id') return id
-  return name === 'text' ? text : metadata[name as keyof DocumentMetadata]
-}
-
-function toHit(row: SqlRow, score: number): SinkHit {
-  const text = (column: number): string => String(row[column])
-  const agent = text(2)
-  if (!isAgent(agent)) throw new StorageError('STATE_DAMAGED', { reason: 'a document of the sink names an unknown agent' })
-  const metadata: DocumentMetadata = {
-    agent,
-    session_id: text(3),
-    message_id: text(4),
-    chunk: Number(row[5]),
-    role: text(6),
-    created_at: Number(row[7]),
-    text_hash: text(8),
-    project_id: text(9),
-    directory: text(10),
-    title: text(11),
-    source: text(12),
-  }
-  return { id: text(0), score, text: text(1), metadata }
 }

@@ -10,6 +10,7 @@ import { openLocalSink } from '../../../src/indexer/sinks/local.js'
 import { openSqlite } from '../../../src/storage/sqlite-driver.js'
 
 const WRITER = fileURLToPath(new URL('../../support/sink-writer.mjs', import.meta.url))
+const OPENER = fileURLToPath(new URL('../../support/sink-opener.mjs', import.meta.url))
 const ROWS_LEFT = 9
 const folders: string[] = []
 
@@ -26,11 +27,31 @@ function startWriter(path: string, name: string, batches: number): { readonly ch
   return { child, stored: () => printed.split('\n').slice(0, -1) }
 }
 
+/** `said` is the last line that it printed. */
+function startOpener(path: string): { readonly child: ChildProcess; readonly ready: Promise<unknown>; readonly said: Promise<string> } {
+  const child = spawn(process.execPath, [OPENER, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  let printed = ''
+  child.stdout?.on('data', (data: Buffer) => (printed += data.toString()))
+  const ready = once(child.stdout ?? child, 'data')
+  return { child, ready, said: once(child, 'close').then(() => printed.trim().split('\n').at(-1) ?? '') }
+}
+
 afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
 describe('local sink in several processes', () => {
+  it('is made by six processes at the same moment', async () => {
+    for (let round = 0; round < 8; round++) {
+      const path = freshPath()
+      const openers = Array.from({ length: 6 }, () => startOpener(path))
+      await Promise.all(openers.map(({ ready }) => ready))
+      for (const { child } of openers) child.stdin?.write('go')
+      expect(await Promise.all(openers.map(({ said }) => said)), `round ${round}`).toEqual(new Array(6).fill('opened 0'))
+      await expectWhole(path)
+    }
+  }, 60_000)
+
   it('is made by all at once, written by all at once, and loses nothing', async () => {
     const path = freshPath()
     const names = ['one', 'two', 'three']

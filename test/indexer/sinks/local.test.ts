@@ -1,10 +1,11 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type LocalSinkOptions, openLocalSink } from '../../../src/indexer/sinks/local.js'
 import { openSqlite } from '../../../src/storage/sqlite-driver.js'
 import { describeSink, sinkRow } from '../../contracts/sink.js'
+import { libraryForOthers, runAsNobody } from '../../support/as-nobody.js'
 
 const folders: string[] = []
 
@@ -82,6 +83,180 @@ describe('local sink file', () => {
     using reader = await openSqlite(path, { readOnly: true })
     expect(reader.prepare("SELECT count(*) FROM documents WHERE text LIKE '%unforgettable%'").get()).toEqual([0])
     for (const table of ['documents', 'vectors', 'words']) expect(reader.prepare(`SELECT count(*) FROM ${table}`).get(), table).toEqual([1])
+  })
+})
+
+describe('local sink space', () => {
+  it('is the one it was opened with, else the one it holds, else none', async () => {
+    const path = freshPath()
+    {
+      await using unknown = await openLocalSink({ path })
+      expect(unknown.space).toBeUndefined()
+      await using sink = await openLocalSink({ path, space: 'hash/1/8' })
+      expect(sink.space).toBe('hash/1/8')
+      await sink.upsert([sinkRow('a')])
+    }
+    await using again = await openLocalSink({ path })
+    expect(again.space).toBe('hash/1/8')
+  })
+})
+
+describe('local sink scrub', () => {
+  const filler = (i: number): string => `kept number ${i} ${'of many words that stay here '.repeat(30 + (i % 40))}`
+  const SECRET = 'qjxzvkwq'
+  const holding = (path: string, needle: string): readonly string[] =>
+    readdirSync(dirname(path)).filter((name) => readFileSync(join(dirname(path), name)).includes(needle))
+
+  it('leaves no byte of a deleted text, of its terms or of its metadata in any file', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path })
+    const needles = [SECRET, 'wvbzxqk', 'Zqwpvjk', 'secretfolder', 'secretmessage']
+    const secret = (i: number) =>
+      sinkRow(`secret${i}`, `wvbzxqk${i} ${SECRET} ${'plain words '.repeat(i * 10)} ZqwpvjkTail`, [i], {
+        directory: `/secretfolder/${i}`,
+        message_id: `secretmessage${i}`,
+      })
+    for (let i = 0; i < 60; i++) await sink.upsert([sinkRow(`k${i}`, filler(i)), secret(i), sinkRow(`l${i}`, filler(i))])
+    for (const needle of needles) expect(holding(path, needle), needle).not.toEqual([])
+    await sink.delete(Array.from({ length: 60 }, (_, i) => `secret${i}`))
+    await sink.upsert([sinkRow('k7', filler(7))])
+    expect(holding(path, SECRET)).not.toEqual([])
+    await sink.scrub?.()
+    for (const needle of needles) expect(holding(path, needle), needle).toEqual([])
+    expect(await sink.count()).toBe(120)
+    expect(await sink.matching('kept', 1000)).toHaveLength(120)
+  })
+
+  it('leaves no copy behind of what SQLite moved from page to page while documents came and went', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path })
+    let seed = 25
+    const random = (below: number): number => {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
+      return Math.floor((seed / 2 ** 32) * below)
+    }
+    const secrets = new Set<string>()
+    for (let i = 0; i < 1500; i += 10) {
+      const rows = Array.from({ length: 10 }, (_, j) => {
+        const word = random(10) < 4 ? SECRET : 'kept'
+        const metadata = { session_id: `${random(1e6)}${word}`, directory: `${random(1e6)}${word}`, created_at: random(1e6) }
+        return sinkRow(`${random(1e9)}-${i + j}`, `${word} ${'abc '.repeat(random(300))}`, [1], metadata)
+      })
+      await sink.upsert(rows)
+      for (const { id, text } of rows) if (text.startsWith(SECRET)) secrets.add(id)
+      const gone = random(10) < 3 ? [...secrets].filter(() => random(2) === 0) : []
+      await sink.delete(gone)
+      for (const id of gone) secrets.delete(id)
+    }
+    await sink.delete([...secrets])
+    await sink.scrub?.()
+    expect(holding(path, SECRET)).toEqual([])
+  })
+
+  it('leaves nothing of a text that was the only one, nor of one that was replaced', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path })
+    await sink.upsert([sinkRow('a', `the ${SECRET} text`)])
+    await sink.upsert([sinkRow('a', 'another text')])
+    await sink.scrub?.()
+    expect(holding(path, SECRET)).toEqual([])
+    await sink.upsert([sinkRow('b', `the ${SECRET} text`)])
+    await sink.delete(['a', 'b'])
+    await sink.scrub?.()
+    expect(holding(path, SECRET)).toEqual([])
+  })
+
+  it('says so when a reader keeps it from wiping, and wipes once the reader is gone', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path, busyTimeoutMs: 10 })
+    await sink.upsert([sinkRow('a', `the ${SECRET} text`), sinkRow('b', 'kept')])
+    using reader = await openSqlite(path, { readOnly: true })
+    reader.exec('BEGIN')
+    reader.prepare('SELECT count(*) FROM documents').get()
+    await sink.delete(['a'])
+    await expect(sink.scrub?.()).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: true })
+    reader.exec('COMMIT')
+    await sink.scrub?.()
+    expect(holding(path, SECRET)).toEqual([])
+    expect(await sink.matching('kept', 5)).toMatchObject([{ id: 'b' }])
+  })
+})
+
+describe('local sink for reading only', () => {
+  it('answers as the other does, sees what is written, and writes nothing', async () => {
+    const path = freshPath()
+    await using writer = await openLocalSink({ path, space: 'hash/1/8' })
+    await writer.upsert([sinkRow('a', 'apple', [1, 2]), sinkRow('b', 'banana', [2, 1])])
+    await using sink = await openLocalSink({ path, readOnly: true })
+    expect(sink.space).toBe('hash/1/8')
+    expect(await sink.count()).toBe(2)
+    expect(await sink.matching('banana', 5)).toMatchObject([{ id: 'b' }])
+    expect(await sink.nearest(sinkRow('x', '', [1, 2]).vector, 1)).toMatchObject([{ id: 'a' }])
+    await writer.upsert([sinkRow('c', 'cherry', [1, 2])])
+    expect(await sink.matching('cherry', 5)).toMatchObject([{ id: 'c' }])
+    for (const write of [sink.upsert([sinkRow('d')]), sink.delete(['a']), sink.scrub?.()])
+      await expect(write).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    expect(await writer.count()).toBe(3)
+    await expect(openLocalSink({ path, readOnly: true, space: 'model/8' })).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
+  })
+
+  it('is refused where there is none, and makes none', async () => {
+    const path = freshPath()
+    await expect(openLocalSink({ path, readOnly: true })).rejects.toMatchObject({ code: 'STORE_MISSING', path })
+    expect(existsSync(dirname(path))).toBe(false)
+    mkdirSync(dirname(path))
+    writeFileSync(path, '')
+    await expect(openLocalSink({ path, readOnly: true })).rejects.toMatchObject({ code: 'STORE_MISSING', path })
+    expect(statSync(path).size).toBe(0)
+  })
+
+  it('refuses a newer schema and another database', async () => {
+    const path = freshPath()
+    await (await openLocalSink({ path }))[Symbol.asyncDispose]()
+    await change(path, 'PRAGMA user_version = 2')
+    await expect(openLocalSink({ path, readOnly: true })).rejects.toMatchObject({ code: 'STATE_TOO_NEW', path })
+    const foreign = join(dirname(path), 'foreign.db')
+    await change(foreign, 'CREATE TABLE session (id TEXT)')
+    await expect(openLocalSink({ path: foreign, readOnly: true })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED' })
+  })
+
+  it('keeps the modes of the file and of its folder', async () => {
+    const path = freshPath()
+    await (await openLocalSink({ path }))[Symbol.asyncDispose]()
+    chmodSync(path, 0o640)
+    chmodSync(dirname(path), 0o750)
+    await using sink = await openLocalSink({ path, readOnly: true })
+    expect(await sink.count()).toBe(0)
+    expect(statSync(path).mode & 0o777).toBe(0o640)
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o750)
+  })
+
+  it('works in a folder that cannot be written', async () => {
+    const path = freshPath()
+    const folder = dirname(dirname(path))
+    {
+      await using sink = await openLocalSink({ path })
+      await sink.upsert([sinkRow('a', 'apple'), sinkRow('b', 'banana')])
+    }
+    for (const [place, mode] of [
+      [path, 0o444],
+      [dirname(path), 0o555],
+      [folder, 0o755],
+    ] as const)
+      chmodSync(place, mode)
+    const library = libraryForOthers(folder)
+    const body = `
+      const { openLocalSink } = await import(${JSON.stringify(join(library, 'dist', 'indexer', 'sinks', 'local.js'))})
+      const sink = await openLocalSink({ path: data, readOnly: true })
+      return (await sink.matching('banana', 5)).map(({ id }) => id)`
+    expect(runAsNobody(library, path, body)).toEqual(['b'])
+    expect(readdirSync(dirname(path))).toEqual(['sink.db'])
+    expect(runAsNobody(library, join(folder, 'none', 'sink.db'), body)).toMatchObject({ code: 'STORE_MISSING' })
+    chmodSync(path, 0o400)
+    expect(runAsNobody(library, path, body)).toMatchObject({ code: 'STORE_UNREADABLE', path })
+    chmodSync(dirname(path), 0o700)
+    expect(runAsNobody(library, path, body)).toMatchObject({ code: 'STORE_UNREADABLE', path })
+    chmodSync(dirname(path), 0o755)
   })
 })
 

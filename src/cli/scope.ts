@@ -1,0 +1,42 @@
+/** What `--project`, `--exclude`, `--include` and `forget` name: a folder, or the id of a project or a session. */
+import { existsSync, realpathSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { isAbsolute, resolve } from 'node:path'
+import { type SessionMeta, type Sessions, StorageError } from '../index.js'
+import type { Exclusion } from '../indexer/index.js'
+
+export type Scope =
+  | {
+      readonly kind: 'folder'
+      /** As given and with its links followed: sessions keep the folder as their process saw it. */
+      readonly paths: readonly string[]
+    }
+  | { readonly kind: 'id'; readonly id: string }
+
+/**
+ * A text with a separator, `.`, `..` or `~` is a folder, and so is a bare name that is a folder here and no id of a project.
+ * @throws StorageError INVALID_OPTION for an empty text
+ */
+export function scopeOf(text: string, sessions?: Sessions): Scope {
+  if (text === '') throw new StorageError('INVALID_OPTION', { reason: 'an empty text names no folder, project or session' })
+  const isId = sessions?.index.sessionsByTime().some(({ id, project }) => id === text || project === text) === true
+  const isPath = isAbsolute(text) || /[/\\]/.test(text) || ['.', '..', '~'].includes(text)
+  if (!isPath && (isId || !isFolder(text))) return { kind: 'id', id: text }
+  const path = resolve(text.replace(/^~(?=$|[/\\])/, () => homedir()))
+  return { kind: 'folder', paths: [...new Set([path, ...(existsSync(path) ? [realpathSync(path)] : [])])] }
+}
+
+export function exclusionOf(scopes: readonly Scope[]): Exclusion {
+  const ids = scopes.flatMap((scope) => (scope.kind === 'id' ? [scope.id] : []))
+  return { directories: scopes.flatMap((scope) => (scope.kind === 'folder' ? scope.paths : [])), projects: ids, sessions: ids }
+}
+
+/** True for sessions that ran in the folder or below it, or are of the project. */
+export function inScope(scope: Scope): (session: Pick<SessionMeta, 'project' | 'directory'>) => boolean {
+  if (scope.kind === 'id') return ({ project }) => project === scope.id
+  return ({ directory }) => scope.paths.some((path) => directory === path || directory.startsWith(path.endsWith('/') ? path : `${path}/`))
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}

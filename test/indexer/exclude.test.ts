@@ -1,0 +1,161 @@
+/** What is excluded leaves, wherever it is on its way. */
+import { describe, expect, it } from 'vitest'
+import { StorageError } from '../../src/core/errors.js'
+import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import type { Exclusion } from '../../src/indexer/engine.js'
+import { rig } from '../support/index-rig.js'
+import { START, tempFolder } from '../support/index-world.js'
+
+const DOWN = () => Promise.reject(new Error('down'))
+
+describe('a pending record', () => {
+  it.each<[string, Exclusion]>([
+    ['session', { sessions: ['ses_a'] }],
+    ['project', { projects: ['project_1'] }],
+    ['directory', { directories: ['/work'] }],
+  ])('of an excluded %s becomes deletions, and its text does not reach the sink', async (_name, exclude) => {
+    await using it = await rig({ sinkBatchSize: 1 })
+    it.world.add('ses_a', ['one', 'two', 'three'])
+    // The first document gets through.
+    it.sink.before = () => {
+      if (it.sink.rows.size === 1) throw new Error('down')
+    }
+    await it.run()
+    expect(it.state.status().wal.records).toBe(1)
+    const written: string[] = []
+    it.sink.before = ({ kind, ids }) => {
+      if (kind === 'upsert') written.push(...ids)
+    }
+    const { indexer } = await it.join(2, { exclude })
+    it.clock.advance(120_000)
+    await indexer.drain()
+    expect(written).toEqual([])
+    expect(it.sink.rows.size).toBe(0)
+    expect(it.state.status()).toMatchObject({ wal: { records: 0 }, ledger: { documents: 0 } })
+  })
+
+  it('of a session that is gone becomes deletions', async () => {
+    await using it = await rig()
+    it.world.add('ses_a', ['one'])
+    it.sink.before = DOWN
+    await it.run()
+    it.world.sessions.delete('ses_a')
+    const kinds: string[] = []
+    it.sink.before = ({ kind }) => void kinds.push(kind)
+    await it.run()
+    expect(kinds).toEqual(['delete'])
+    expect(it.state.sessions()).toEqual([])
+  })
+
+  it('of a session that left the excluded folder since is written anew', async () => {
+    await using it = await rig()
+    const session = it.world.add('ses_a', ['one'], { directory: '/secret' })
+    it.sink.before = DOWN
+    await it.run()
+    it.sink.before = () => undefined
+    session.directory = '/open'
+    const { indexer } = await it.join(2, { exclude: { directories: ['/secret'] } })
+    it.clock.advance(120_000)
+    await indexer.observe()
+    await indexer.drain()
+    expect([...it.sink.rows.values()].map(({ metadata }) => Object(metadata).directory)).toEqual(['/open'])
+  })
+})
+
+describe('an exclusion that another process adds', () => {
+  it.each(['b', 'd', 'e', 'h'])('at point %s of a run counts in that run', async (point) => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    const cached: string[] = []
+    const watched: typeof cache = {
+      ...cache,
+      async put(entries) {
+        cached.push(...entries.map(({ key }) => key))
+        await cache.put(entries)
+      },
+    }
+    let exclude: Exclusion = {}
+    await using it = await rig({
+      cache: watched,
+      recordSize: 1,
+      exclude: () => exclude,
+      failpoint: (name) => {
+        if (name === point) exclude = { sessions: ['ses_a'] }
+      },
+    })
+    it.world.add('ses_a', ['one', 'two', 'three'])
+    let upserts = 0
+    it.sink.before = ({ kind }) => {
+      if (kind === 'upsert') upserts++
+    }
+    await it.run()
+    expect(it.sink.rows.size).toBe(0)
+    // A record that is durable may still get through; it is taken back before the run ends.
+    expect(upserts).toBe(point === 'b' || point === 'd' ? 0 : 1)
+    expect(it.embedder.texts.length).toBeLessThan(2)
+    expect(cached.filter((key) => cache.get(key) !== undefined)).toEqual([])
+    expect(it.state.status().ledger.documents).toBe(0)
+    exclude = {}
+    it.clock.advance(120_000)
+    const { indexer } = await it.join(2, { exclude: {}, failpoint: () => undefined })
+    await indexer.observe()
+    await indexer.drain()
+    expect(it.sink.rows.size).toBe(3)
+  })
+
+  it('is asked for before an observation writes', async () => {
+    let exclude: Exclusion = {}
+    await using it = await rig({ exclude: () => exclude })
+    it.world.add('ses_a', ['one'])
+    const { list } = it.world.source()
+    const { indexer } = await it.join(2, {
+      sessions: {
+        ...it.world.source(),
+        list: async () => {
+          const listing = await list()
+          exclude = { projects: ['project_1'] }
+          return listing
+        },
+      },
+    })
+    expect(await indexer.observe()).toMatchObject({ excluded: 1, changed: 0 })
+  })
+
+  it('to a list that cannot be read any more stops the run, and blames no session', async () => {
+    await using it = await rig()
+    it.world.add('ses_a', ['one'])
+    await it.indexer.observe()
+    const { indexer } = await it.join(2, {
+      exclude: () => {
+        throw new StorageError('EXCLUSIONS_DAMAGED', { reason: 'the list cannot be read' })
+      },
+    })
+    await expect(indexer.drain()).rejects.toMatchObject({ code: 'EXCLUSIONS_DAMAGED' })
+    await expect(indexer.observe()).rejects.toMatchObject({ code: 'EXCLUSIONS_DAMAGED' })
+    expect(it.embedder.texts).toEqual([])
+    expect(it.state.status()).toMatchObject({ queue: { ready: 1, leased: 0, backoff: 0 }, counters: { failures: 0 } })
+  })
+})
+
+describe('the vectors of a session', () => {
+  it.each<[string, boolean]>([
+    ['excluded', true],
+    ['deleted', false],
+  ])('that is %s leave the cache with it', async (_name, excluded) => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    let exclude: Exclusion = {}
+    await using it = await rig({ cache, exclude: () => exclude })
+    it.world.add('ses_a', ['one', 'two'])
+    it.world.add('ses_b', ['three'])
+    await it.run()
+    const keysOf = (): string[] => it.state.sessions().flatMap(({ key }) => [...it.state.ledger(key).values()].flatMap(({ chunks }) => chunks))
+    const before = keysOf()
+    expect(before.filter((key) => cache.get(key) !== undefined)).toHaveLength(3)
+    if (excluded) exclude = { sessions: ['ses_a'] }
+    else it.world.sessions.delete('ses_a')
+    await it.run()
+    expect(before.filter((key) => cache.get(key) !== undefined)).toEqual(keysOf())
+    expect(keysOf()).toHaveLength(1)
+  })
+})

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest'
+import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { rig } from '../support/index-rig.js'
+import { keyOf, metaOf, START, tempFolder } from '../support/index-world.js'
+
+describe('forget', () => {
+  it.each<[string, (meta: ReturnType<typeof metaOf>) => unknown]>([
+    ['the meta of a session', (meta) => meta],
+    ['a plain id', (meta) => meta.id],
+    ['nothing', () => undefined],
+    ['an empty object', () => ({})],
+    ['a key of a message', (meta) => ({ ...meta.key, kind: 'message', message: 'msg_1' })],
+    ['a key of an unknown agent', (meta) => ({ ...meta.key, agent: 'nobody' })],
+    ['a key with an unsafe id', (meta) => ({ ...meta.key, session: '../ses_a' })],
+  ])('of %s is refused before anything happens', async (_name, wrong) => {
+    await using it = await rig()
+    const session = it.world.add('ses_a', ['one'])
+    it.world.add('ses_b', ['two'])
+    await it.run()
+    const keys = [keyOf('ses_b'), wrong(metaOf(session))] as never
+    await expect(it.indexer.forget(keys)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    expect(it.sink.rows.size).toBe(2)
+    expect(it.state.sessions()).toHaveLength(2)
+  })
+
+  it('of a key in place of a list is refused', async () => {
+    await using it = await rig()
+    await expect(it.indexer.forget(keyOf('ses_a') as never)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+})
+
+describe('forget of a session', () => {
+  it('takes a session out of sink, WAL, ledger, queue and cache', async () => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    await using it = await rig({ cache, batchSize: 1, recordSize: 1 })
+    it.world.add('ses_a', ['one', 'two', 'three'])
+    it.world.add('ses_b', ['other'])
+    it.sink.before = ({ kind }) => {
+      if (kind === 'upsert' && it.embedder.texts.includes('two')) throw new Error('down')
+    }
+    await it.run()
+    expect(it.state.status().wal.records).toBe(2)
+    expect(await it.indexer.forget([keyOf('ses_a'), keyOf('ses_nobody')])).toEqual({ sessions: 1, documents: 1 })
+    expect(it.sink.rows.size).toBe(0)
+    expect(it.state.ledger(keyOf('ses_a')).size).toBe(0)
+    expect(it.state.sessions().map(({ key }) => key.session)).toEqual(['ses_b'])
+    expect(it.state.status().wal.records).toBe(1)
+    it.world.sessions.delete('ses_b')
+    it.sink.before = () => undefined
+    it.embedder.texts.length = 0
+    await it.run()
+    expect(it.embedder.texts).toEqual(['one', 'two', 'three'])
+  })
+
+  it('waits for the run of another process to end', async () => {
+    await using it = await rig({ forgetWaitMs: 1 })
+    it.world.add('ses_a', ['one'])
+    await it.indexer.observe()
+    const second = await it.join(2)
+    const claim = await second.state.claim()
+    const forgetting = it.indexer.forget([keyOf('ses_a')])
+    const failed = expect(forgetting).rejects.toMatchObject({ code: 'LEASE_LOST' })
+    await new Promise((resolve) => setImmediate(resolve))
+    it.clock.advance(60)
+    await failed
+    if (claim !== undefined) await second.state.release(claim, { kind: 'done' })
+    expect(await it.indexer.forget([keyOf('ses_a')])).toEqual({ sessions: 1, documents: 0 })
+  })
+
+  it('with the sink down leaves the deletion pending, and the next drain ends it', async () => {
+    await using it = await rig()
+    it.world.add('ses_a', ['one'])
+    await it.run()
+    it.sink.before = () => Promise.reject(new Error('down'))
+    await expect(it.indexer.forget([keyOf('ses_a')])).rejects.toMatchObject({ code: 'SINK_FAILED' })
+    it.sink.before = () => undefined
+    it.clock.advance(120_000)
+    await it.indexer.drain()
+    expect(it.sink.rows.size).toBe(0)
+    expect(it.state.status().ledger.sessions).toBe(0)
+  })
+})
