@@ -36,8 +36,9 @@ async function index(options: IndexOptions, signal: AbortSignal): Promise<void> 
     changeExclusions(folder, options, sessions)
     const home = await openIndexHome({ home: folder, sessions })
     try {
-      const { report, failure } = await run(sessions, home, folder, signal)
+      const { report, failure, elsewhere } = await run(sessions, home, folder, signal)
       await printResult(home, report, options)
+      if (elsewhere > 0) warn(`${count(elsewhere, 'indexed session')} of stores that were not looked at now stay as they are`)
       signal.throwIfAborted()
       if (failure === undefined) return
       warn(`some sessions could not be indexed now (${failure}); they are tried again later`)
@@ -64,7 +65,7 @@ async function run(
   { state, cache, embedder, sink }: IndexHome,
   folder: string,
   signal: AbortSignal,
-): Promise<{ report: DrainReport; failure: string | undefined }> {
+): Promise<{ report: DrainReport; failure: string | undefined; elsewhere: number }> {
   const progress = new IndexingProgress(sessions.index.stats().sessions)
   let failure: string | undefined
   const indexer = createIndexer({
@@ -80,10 +81,10 @@ async function run(
     },
   })
   try {
-    await indexer.observe(signal)
+    const { elsewhere } = await indexer.observe(signal)
     const report = await indexer.drain(signal)
     progress.end(report.stopped ? 'stopped' : 'done')
-    return { report, failure }
+    return { report, failure, elsewhere }
   } catch (error) {
     progress.end('stopped')
     throw error instanceof StorageError || signal.aborted

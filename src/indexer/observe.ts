@@ -12,6 +12,7 @@ export interface ObserveReport {
   readonly sessions: number
   /** New, changed, or to be looked at again. */
   readonly changed: number
+  /** Left out, or withheld while a damaged record hides the folder and folders are excluded. */
   readonly excluded: number
   readonly removed: number
   /** Ids too long for the index. */
@@ -61,6 +62,11 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
     if (isExcluded(exclude, session.meta)) {
       counts.excluded++
       if (held !== undefined && (!held.gone || held.stranded)) gone.push(key)
+      continue
+    }
+    if (session.meta.damaged && (exclude.directories?.length ?? 0) > 0) {
+      // Where it ran stands in its damaged record: nobody can tell whether that folder is excluded. What is indexed of it stays.
+      counts.excluded++
       continue
     }
     const due = held === undefined || isDue(engine, held, session)

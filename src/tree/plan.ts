@@ -6,7 +6,7 @@
  * message is seen with `deep` only.
  */
 import { StorageError } from '../core/errors.js'
-import { encodeKey, type MessageKey, messageKey, partKey } from '../core/keys.js'
+import { encodeKey, type MessageKey, messageKey, partKey, type SessionKey } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
 import { fingerprint } from '../storage/fingerprint.js'
@@ -20,6 +20,7 @@ const HOT_COUNT = 8
 const HOT_WINDOW_MS = 10 * 60 * 1000
 /** Marks the signature of a message that was still being written. */
 const UNSETTLED = '~'
+const UNSETTLED_CODE = UNSETTLED.charCodeAt(0)
 
 /**
  * @throws StorageError INVALID_OPTION, NOT_FOUND (the session, or the message that bounds a window), AMBIGUOUS_ID
@@ -102,6 +103,48 @@ function unpriced({ entry }: MergedSession, chosen: readonly MessageEntry[]): re
   })
 }
 
+/** A message is cold that stands before `place` and was created before `time` (epoch ms). */
+interface HotSince {
+  readonly place: number
+  readonly time: number
+}
+
+function hotSince(sessions: Sessions, all: readonly MessageEntry[], { deep }: TreeRequest): HotSince {
+  const eighthLast = all.at(-HOT_COUNT)
+  const place = deep === true || eighthLast === undefined ? Number.NEGATIVE_INFINITY : placeOf(eighthLast)
+  return { place, time: sessions.clock.now() - HOT_WINDOW_MS }
+}
+
+interface Looked {
+  readonly key: MessageKey
+  readonly listed: MessageEntry
+}
+
+/**
+ * All but the cold messages that the caller holds; `held` gets the signatures of the hot ones.
+ * The one loop that every tail spends on every message of its session, hence so plain.
+ */
+function looksAt(
+  session: SessionKey,
+  chosen: readonly MessageEntry[],
+  { place, time }: HotSince,
+  known: TreeRequest['known'],
+  held: Map<string, string>,
+): readonly Looked[] {
+  const looked: Looked[] = []
+  for (const listed of chosen) {
+    const key = messageKey(session, listed.id)
+    const signature = known === undefined ? undefined : known(key)
+    if (signature !== undefined) {
+      const unsettled = signature.charCodeAt(0) === UNSETTLED_CODE
+      if (placeOf(listed) < place && listed.created < time && !unsettled) continue
+      held.set(listed.id, unsettled ? signature.slice(1) : signature)
+    }
+    looked.push({ key, listed })
+  }
+  return looked
+}
+
 async function priced(
   sessions: Sessions,
   session: MergedSession,
@@ -110,26 +153,9 @@ async function priced(
   request: TreeRequest,
 ): Promise<Draft> {
   const { entry, store } = session
-  const eighthLast = all.at(-HOT_COUNT)
-  const hotFrom = eighthLast === undefined ? 0 : placeOf(eighthLast)
-  const young = sessions.clock.now() - HOT_WINDOW_MS
   const held = new Map<string, string>()
-  const looked: { key: MessageKey; listed: MessageEntry }[] = []
-  let unchanged = 0
-  for (const listed of chosen) {
-    const { id, created } = listed
-    const key = messageKey(entry.key, id)
-    const known = request.known?.(key)
-    if (known !== undefined) {
-      const cold = placeOf(listed) < hotFrom && created < young && !known.startsWith(UNSETTLED) && request.deep !== true
-      if (cold) {
-        unchanged++
-        continue
-      }
-      held.set(id, known.startsWith(UNSETTLED) ? known.slice(UNSETTLED.length) : known)
-    }
-    looked.push({ key, listed })
-  }
+  const looked = looksAt(entry.key, chosen, hotSince(sessions, all, request), request.known, held)
+  let unchanged = chosen.length - looked.length
   const reads = looked.map(({ key }): Read => ({ kind: 'message', key }))
   const prices = await store.price(reads)
   const parts = await store.parts(

@@ -159,3 +159,24 @@ describe('the vectors of a session', () => {
     expect(keysOf()).toHaveLength(1)
   })
 })
+
+describe('a session whose own record is damaged', () => {
+  it('is withheld while a folder is excluded, for it may have run there; what is indexed of it stays', async () => {
+    await using it = await rig({ exclude: { directories: ['/work/secret'] } })
+    it.world.add('ses_new', ['hush'], { directory: '', damaged: true })
+    const old = it.world.add('ses_old', ['hello'])
+    await it.run()
+    expect(it.embedder.texts).toEqual(['hello'])
+    Object.assign(old, { damaged: true, directory: '', revision: 2 })
+    expect(await it.indexer.observe()).toMatchObject({ excluded: 2, removed: 0, changed: 0 })
+    await it.indexer.drain()
+    expect([...it.sink.rows.values()].map(({ text }) => text)).toEqual(['hello'])
+  })
+
+  it('is indexed where no folder is excluded', async () => {
+    await using it = await rig({ exclude: { sessions: ['ses_other'] } })
+    it.world.add('ses_new', ['hello'], { directory: '', damaged: true })
+    await it.run()
+    expect(it.embedder.texts).toEqual(['hello'])
+  })
+})

@@ -86,6 +86,8 @@ export interface WorldSession {
   revert?: string
   /** The path of its store. @default '/store' */
   store?: string
+  /** Its own record cannot be read: nobody knows where it ran. */
+  damaged?: boolean
   updated: number
   revision: number
   messages: WorldMessage[]
@@ -196,7 +198,7 @@ export function metaOf(session: WorldSession): SessionMeta {
     version: '1.0.0',
     model: undefined,
     usage: undefined,
-    damaged: false,
+    damaged: session.damaged === true,
     source: { kind: 'memory', path: session.store ?? '/store' },
   }
 }
