@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
 import { afterAll, describe, expect, it } from 'vitest'
-import { DEMO, jsonLines, REPOSITORY, runCli, startCli } from '../support/cli.js'
+import { jsonLines, REPOSITORY, runCli, settledDemo, startCli } from '../support/cli.js'
 import { manifestOf } from '../support/manifest.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'spanleaf-cli-index-'))
-const data = ['--data', DEMO]
+const demo = settledDemo(folder)
+const data = ['--data', demo]
 const ajv = new Ajv({ allowUnionTypes: true })
 const home = (name: string): string[] => ['--home', join(folder, name)]
 
@@ -83,7 +84,7 @@ describe('index, status, search', () => {
     expect(none.stderr).toMatch(/nothing is indexed yet/)
     expect(runCli(['search', 'token', ...data, ...undisturbed]).stderr).toBe('')
     const tree = join(folder, 'grown')
-    cpSync(`${DEMO}/storage`, tree, { recursive: true, preserveTimestamps: true })
+    cpSync(`${demo}/storage`, tree, { recursive: true, preserveTimestamps: true })
     runCli(['index', '--data', tree, ...home('grown-home')])
     const session = readdirSync(join(tree, 'message'))[0] ?? ''
     writeFileSync(join(tree, 'message', session, 'msg_new.json'), JSON.stringify({ id: 'msg_new', role: 'user', time: { created: 1795200000000 } }))
@@ -92,7 +93,7 @@ describe('index, status, search', () => {
 
   it('never writes into the stores, and refuses a home inside one', () => {
     const copy = join(folder, 'copy')
-    cpSync(DEMO, copy, { recursive: true })
+    cpSync(demo, copy, { recursive: true, preserveTimestamps: true })
     const before = manifestOf(copy)
     runCli(['index', '--data', copy, ...home('manifest')])
     runCli(['search', 'token', '--data', copy, ...home('manifest')])

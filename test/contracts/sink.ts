@@ -84,6 +84,18 @@ function describeWrites(empty: () => Promise<Sink>): void {
     expect(await sink.nearest(vector([1]), 10)).toMatchObject([{ id: 'b' }])
   })
 
+  it('scores and ranks as before when a record is delivered again', async () => {
+    await using sink = await empty()
+    const rows = Array.from({ length: 40 }, (_, at) =>
+      sinkRow(`d${at}`, `${'retry backoff '.repeat((at % 7) + 1)}word${at} ${'token '.repeat(at % 5)}`),
+    )
+    await sink.upsert(rows)
+    const before = (await sink.matching('retry token word3', 40)).map(({ id, score }) => [id, score])
+    for (let time = 0; time < 3; time++) await sink.upsert(rows.slice(0, 20))
+    expect((await sink.matching('retry token word3', 40)).map(({ id, score }) => [id, score])).toEqual(before)
+    expect(before.length).toBeGreaterThan(10)
+  })
+
   it('does nothing for no rows, and refuses an aborted call', async () => {
     await using sink = await empty()
     await sink.upsert([])

@@ -1,5 +1,7 @@
 /** Runs the compiled command line as users do. */
 import { spawn, spawnSync } from 'node:child_process'
+import { cpSync, readdirSync, utimesSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
@@ -35,4 +37,13 @@ export function startCli(args: readonly string[], env: Readonly<Record<string, s
     env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+}
+
+/** A copy of the demo store that nobody wrote to for a day: in a fresh clone its unfinished messages would still count as being written. */
+export function settledDemo(folder: string): string {
+  const copy = join(folder, 'demo')
+  cpSync(DEMO, copy, { recursive: true })
+  const yesterday = new Date(Date.now() - 86_400_000)
+  for (const name of readdirSync(copy, { recursive: true, encoding: 'utf8' })) utimesSync(join(copy, name), yesterday, yesterday)
+  return copy
 }

@@ -171,15 +171,20 @@ class LocalSink implements Sink {
     this.#database[Symbol.dispose]()
   }
 
-  /** Stores the row as `next`, or as the document that it is already; gives its number. */
+  /**
+   * Stores the row as `next`, or as the document that it is already; gives its number.
+   * Words are written again only when the text is another one: a replaced row leaves its mark on the statistics that rank
+   * all others, and a record delivered a second time after a crash must change no answer.
+   */
   #store(row: SinkRow, next: number): number {
     const { id, text, vector } = row
     const fields = fieldsOf(row)
     const isNew = this.#prepare(INSERT_NEW).run(next, ...fields) === 1
-    const doc = isNew ? next : Number(this.#prepare('SELECT doc FROM documents WHERE id = ?').get(id)?.[0])
+    const [held, heldText] = isNew ? [next, undefined] : (this.#prepare('SELECT doc, text FROM documents WHERE id = ?').get(id) ?? [])
+    const doc = Number(held)
     if (!isNew) this.#prepare(UPDATE).run(...fields, doc)
     const verb = isNew ? 'INSERT' : 'REPLACE'
-    this.#prepare(`${verb} INTO words (rowid, text, pieces) VALUES (?, ?, ?)`).run(doc, text, piecesText(text))
+    if (heldText !== text) this.#prepare(`${verb} INTO words (rowid, text, pieces) VALUES (?, ?, ?)`).run(doc, text, piecesText(text))
     const blob = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)
     this.#prepare(`${verb} INTO vectors (doc, vector) VALUES (?, ?)`).run(doc, blob)
     return doc
