@@ -12,7 +12,7 @@ export interface ObserveReport {
   readonly sessions: number
   /** New, changed, or to be looked at again. */
   readonly changed: number
-  /** Left out, or withheld while a damaged record hides the folder and folders are excluded. */
+  /** Left out, or withheld because its record tells no folder while folders are excluded. */
   readonly excluded: number
   readonly removed: number
   /** Ids too long for the index. */
@@ -64,8 +64,8 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       if (held !== undefined && (!held.gone || held.stranded)) gone.push(key)
       continue
     }
-    if (session.meta.damaged && (exclude.directories?.length ?? 0) > 0) {
-      // Where it ran stands in its damaged record: nobody can tell whether that folder is excluded. What is indexed of it stays.
+    if (session.meta.directory === '' && (exclude.directories?.length ?? 0) > 0) {
+      // Its record is damaged, or of era A, which has no folder: nobody can tell whether that is excluded. What is indexed of it stays.
       counts.excluded++
       continue
     }
