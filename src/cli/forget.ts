@@ -1,9 +1,19 @@
 /** spanleaf forget: takes a session or a project out of the index, and keeps it out. */
 import type { Command } from 'commander'
-import { encodeKey, isSafeId, openSessions, type SessionId, type SessionKey, type SessionMeta, type Sessions, StorageError } from '../index.js'
+import {
+  createSessionSet,
+  encodeKey,
+  isSafeId,
+  openSessions,
+  type SessionId,
+  type SessionKey,
+  type SessionMeta,
+  type Sessions,
+  StorageError,
+} from '../index.js'
 import { addExclusions, createIndexer, hasIndex, type IndexHome, noSessions, openIndexHome, refuseInsideStore } from '../indexer/index.js'
 import { type CommonOptions, command, homeOf } from './command.js'
-import { clip, count, print, printJson } from './output.js'
+import { clip, count, print, printJson, warn } from './output.js'
 import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 
 interface ForgetOptions extends CommonOptions {
@@ -24,7 +34,7 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
   }
   if (id !== undefined && !isSafeId(id)) throw new StorageError('INVALID_ID', { reason: `${JSON.stringify(id)} is no session id` })
   const folder = homeOf(options)
-  const sessions = await openSessions({ ...(options.data && { data: options.data }), signal })
+  const sessions = await openWhatCanBe(options, signal)
   try {
     refuseInsideStore(folder, sessions)
     const home = hasIndex(folder) ? await openIndexHome({ home: folder }) : undefined
@@ -55,6 +65,17 @@ async function remove({ state, cache, embedder, sink }: IndexHome, keys: readonl
     return documents
   } finally {
     await indexer[Symbol.asyncDispose]()
+  }
+}
+
+/** What was indexed must be forgettable also when its stores are gone or cannot be read; a `--data` that names none is a mistake. */
+async function openWhatCanBe({ data }: ForgetOptions, signal: AbortSignal): Promise<Sessions> {
+  try {
+    return await openSessions({ ...(data && { data }), signal })
+  } catch (error) {
+    if (!(error instanceof StorageError) || data !== undefined) throw error
+    warn(`${error.reason}: only what the index knows is looked at`)
+    return createSessionSet([])
   }
 }
 

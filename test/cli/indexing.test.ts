@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { chmodSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
@@ -135,6 +135,18 @@ describe('exclusion and forgetting', () => {
     expect(project?.documents).toBeGreaterThan(0)
     expect(jsonLines(runCli(['search', 'websocket reconnect', '--json', '--dir', '/home/dev/projects/chat-relay', ...data, ...at]))).toEqual([])
     expect(runCli(['forget', 'ses_nobody', ...data, ...at])).toMatchObject({ status: 1 })
+  })
+
+  it('forgets also when the only store cannot be read any more', () => {
+    const at = home('storeless')
+    runCli(['index', ...data, ...at])
+    const [hit] = jsonLines(runCli(['search', 'thundering herd', '--json', ...data, ...at]))
+    const xdg = join(folder, 'xdg')
+    mkdirSync(join(xdg, 'opencode'), { recursive: true })
+    writeFileSync(join(xdg, 'opencode', 'opencode.db'), 'this was a database once '.repeat(100))
+    const result = runCli(['forget', String(hit?.session), '--json', ...at], { XDG_DATA_HOME: xdg })
+    expect(result.stderr).toMatch(/only what the index knows/)
+    expect(jsonLines(result)[0]?.documents).toBeGreaterThan(0)
   })
 
   it('leaves no text of a forgotten session in any file of the index', () => {

@@ -23,10 +23,10 @@ describe('what a text names', () => {
   })
 
   it('holds a folder and what is below it, not its neighbours', () => {
-    const within = inScope(scopeOf('/work/secret'))
-    expect(within({ project: 'p', directory: '/work/secret' })).toBe(true)
-    expect(within({ project: 'p', directory: '/work/secret/deep' })).toBe(true)
-    expect(within({ project: 'p', directory: '/work/secretary' })).toBe(false)
+    const within = inScope(scopeOf('/home/dev/secret'))
+    expect(within({ project: 'p', directory: '/home/dev/secret' })).toBe(true)
+    expect(within({ project: 'p', directory: '/home/dev/secret/deep' })).toBe(true)
+    expect(within({ project: 'p', directory: '/home/dev/secretary' })).toBe(false)
   })
 })
 
@@ -35,10 +35,10 @@ describe('the list of exclusions', () => {
     using folder = tempFolder()
     const home = join(folder.path, 'home')
     expect(readExclusions(home)).toEqual({ directories: [], projects: [], sessions: [] })
-    addExclusions(home, exclusionOf([scopeOf('/work/secret'), scopeOf('ses_a')]))
-    expect(readExclusions(home)).toEqual({ directories: ['/work/secret'], projects: ['ses_a'], sessions: ['ses_a'] })
+    addExclusions(home, exclusionOf([scopeOf('/home/dev/secret'), scopeOf('ses_a')]))
+    expect(readExclusions(home)).toEqual({ directories: ['/home/dev/secret'], projects: ['ses_a'], sessions: ['ses_a'] })
     removeExclusions(home, exclusionOf([scopeOf('ses_a')]))
-    expect(readExclusions(home)).toEqual({ directories: ['/work/secret'], projects: [], sessions: [] })
+    expect(readExclusions(home)).toEqual({ directories: ['/home/dev/secret'], projects: [], sessions: [] })
     const { appendFileSync, statSync } = await import('node:fs')
     expect(statSync(join(home, 'exclude.jsonl')).mode & 0o777).toBe(0o600)
     appendFileSync(join(home, 'exclude.jsonl'), 'half a li')

@@ -12,7 +12,7 @@ describe('a pending record', () => {
   it.each<[string, Exclusion]>([
     ['session', { sessions: ['ses_a'] }],
     ['project', { projects: ['project_1'] }],
-    ['directory', { directories: ['/work'] }],
+    ['directory', { directories: ['/home/dev'] }],
   ])('of an excluded %s becomes deletions, and its text does not reach the sink', async (_name, exclude) => {
     await using it = await rig({ sinkBatchSize: 1 })
     it.world.add('ses_a', ['one', 'two', 'three'])
@@ -162,7 +162,7 @@ describe('the vectors of a session', () => {
 
 describe('a session whose own record is damaged', () => {
   it('is withheld while a folder is excluded, for it may have run there; what is indexed of it stays', async () => {
-    await using it = await rig({ exclude: { directories: ['/work/secret'] } })
+    await using it = await rig({ exclude: { directories: ['/home/dev/secret'] } })
     it.world.add('ses_new', ['hush'], { directory: '', damaged: true })
     const old = it.world.add('ses_old', ['hello'])
     await it.run()

@@ -234,12 +234,12 @@ describe('stopping', () => {
 })
 
 describe('privacy', () => {
-  it.each([[{ directories: ['/work/secret/'] }], [{ projects: ['project_secret'] }], [{ sessions: ['ses_secret'] }]])(
+  it.each([[{ directories: ['/home/dev/secret/'] }], [{ projects: ['project_secret'] }], [{ sessions: ['ses_secret'] }]])(
     '%j is left out before anything is embedded',
     async (exclude) => {
       await using it = await rig({ exclude })
-      it.world.add('ses_secret', ['hush'], { directory: '/work/secret/deep', project: 'project_secret' })
-      it.world.add('ses_open', ['hello'], { directory: '/work/secretary' })
+      it.world.add('ses_secret', ['hush'], { directory: '/home/dev/secret/deep', project: 'project_secret' })
+      it.world.add('ses_open', ['hello'], { directory: '/home/dev/secretary' })
       expect(await it.indexer.observe()).toMatchObject({ excluded: 1, changed: 1 })
       await it.indexer.drain()
       expect(it.embedder.texts).toEqual(['hello'])

@@ -111,7 +111,7 @@ export class World {
     const session: WorldSession = {
       id,
       title: `Title of ${id}`,
-      directory: '/work/demo',
+      directory: '/home/dev/demo',
       project: 'project_1',
       updated,
       revision: 1,
