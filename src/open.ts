@@ -8,6 +8,7 @@ import { openSqliteStores } from './storage/opencode-database.js'
 import { openEraAStore, openFileStore } from './storage/opencode-files.js'
 import { discoverStores, type Environment, type StorePlace, storesAt } from './storage/paths.js'
 import type { Store } from './storage/store.js'
+import { fixedStores } from './storage/store-source.js'
 import { createSessionSet } from './tree/session-set.js'
 import type { Sessions } from './tree/sessions.js'
 
@@ -49,7 +50,7 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
   }
   const [first] = refused
   if (stores.length === 0 && first !== undefined) throw new StorageError(first.code, { reason: first.reason, path: first.path })
-  return createSessionSet(stores, { clock, issues: refused, ...(cacheBytes !== undefined && { cacheBytes }) })
+  return createSessionSet(fixedStores(stores, refused), { clock, ...(cacheBytes !== undefined && { cacheBytes }) })
 }
 
 /** A database may hold the stores of two generations. */

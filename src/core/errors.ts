@@ -16,6 +16,7 @@ const ERRORS = {
   STORE_MISSING: { retryable: false, advice: 'Check the path; it names neither an OpenCode data folder nor a database.' },
   STORE_UNREADABLE: { retryable: false, advice: 'Check the permissions of the path and of its folder.' },
   STORE_UNSUPPORTED: { retryable: false, advice: 'The store is of another program or version; spanleaf leaves it alone.' },
+  STORE_NOT_READY: { retryable: true, advice: 'OpenCode is creating, replacing or upgrading the store; try again in a moment.' },
   STORE_BUSY: { retryable: true, advice: 'A writer holds the database; try again.' },
   STORE_DAMAGED: { retryable: false, advice: 'The database is damaged; check it with `PRAGMA integrity_check` on a copy.' },
   STORE_TOO_LARGE_TO_COPY: { retryable: false, advice: 'Make the folder writable for SQLite, or use a Node version that has node:sqlite.' },
@@ -23,6 +24,14 @@ const ERRORS = {
   // records
   STALE_SPAN: { retryable: true, advice: 'The record changed after planning; plan again.' },
   CORRUPT_RECORD: { retryable: false, advice: 'The record is damaged; everything else is returned intact.' },
+  SESSION_RECORD_DAMAGED: {
+    retryable: false,
+    advice: 'The record of the session is damaged; its messages are all here, and what they tell stands in for it.',
+  },
+  RECORD_FROM_LOWER_COPY: {
+    retryable: false,
+    advice: 'The record is damaged in the store it belongs to; an older store holds it intact, and that copy is returned.',
+  },
   UNREADABLE_RECORD: { retryable: false, advice: 'The record could not be read; check the permissions of its path.' },
   UNEXPECTED_SHAPE: { retryable: false, advice: 'The record is of a known kind but of an unknown shape; it is kept raw.' },
   // indexer

@@ -10,7 +10,7 @@ import type { SessionRecord } from '../core/records.js'
 import type { MergedSession } from '../storage/merged.js'
 import type { MessageEntry, SessionEntry, Store } from '../storage/store.js'
 import { notFound, type Sessions } from './sessions.js'
-import type { IndexStats, MessageMeta, PartRef, SessionIndex, SessionMeta, Usage } from './types.js'
+import type { IndexStats, MessageMeta, PartRef, SessionIndex, SessionMeta, SessionOrigin, Usage } from './types.js'
 import { addUpUsage, usageIn } from './usage.js'
 
 /** Message lists are kept up to this many messages in all, least recently used out first. */
@@ -160,8 +160,8 @@ export class MergedIndex implements SessionIndex {
   }
 }
 
-function metaOf({ entry, store }: MergedSession, now: number): SessionMeta {
-  const { key, record } = entry
+function metaOf({ entry, store, record, hidden }: MergedSession, now: number): SessionMeta {
+  const { key } = entry
   const made = record?.time.created || (idTime(key.session, now) ?? 0)
   return {
     key,
@@ -177,9 +177,14 @@ function metaOf({ entry, store }: MergedSession, now: number): SessionMeta {
     version: record?.version ?? '',
     model: record?.model,
     usage: record && recordedUsage(record),
-    damaged: record === undefined,
-    source: { kind: store.kind, path: store.path },
+    damaged: entry.record === undefined,
+    source: originOf(store),
+    hides: hidden.map((copy) => originOf(copy.store)),
   }
+}
+
+function originOf({ kind, path }: Store): SessionOrigin {
+  return { kind, path }
 }
 
 /** The running sums of the record; zeros mean that nobody added up. */

@@ -8,6 +8,7 @@ import { type MergedSession, mergeSessions, type StoreListing } from '../storage
 import { SlabPool } from '../storage/slab.js'
 import { SpanCache } from '../storage/span-cache.js'
 import type { MessageEntry, Store } from '../storage/store.js'
+import { fixedStores, type StoreSource } from '../storage/store-source.js'
 import { MergedIndex } from './session-index.js'
 import { notFound, type Sessions } from './sessions.js'
 
@@ -15,13 +16,11 @@ export interface SessionSetOptions {
   readonly clock?: Clock
   /** Bytes of single records kept in memory. @default 16 MiB */
   readonly cacheBytes?: number
-  /** What was found wrong before the stores were opened. */
-  readonly issues?: readonly StageIssue[]
 }
 
-/** Lists the stores and takes them over: they are closed with the set. `stores` stand in order of precedence. */
-export async function createSessionSet(stores: readonly Store[], options: SessionSetOptions = {}): Promise<Sessions> {
-  const set = new SessionSet(stores, options)
+/** Lists the stores and takes them over: they are closed with the set. */
+export async function createSessionSet(stores: readonly Store[] | StoreSource, options: SessionSetOptions = {}): Promise<Sessions> {
+  const set = new SessionSet('refresh' in stores ? stores : fixedStores(stores), options)
   try {
     await set.refresh()
     return set
@@ -32,20 +31,22 @@ export async function createSessionSet(stores: readonly Store[], options: Sessio
 }
 
 class SessionSet implements Sessions {
-  readonly stores: readonly Store[]
   readonly clock: Clock
   readonly cache: SpanCache
   readonly slabs = new SlabPool()
   readonly index: MergedIndex
-  readonly #early: readonly StageIssue[]
+  readonly #source: StoreSource
   #issues: readonly StageIssue[] = []
 
-  constructor(stores: readonly Store[], { clock = systemClock, cacheBytes = 16 * 2 ** 20, issues = [] }: SessionSetOptions) {
-    this.stores = stores
+  constructor(source: StoreSource, { clock = systemClock, cacheBytes = 16 * 2 ** 20 }: SessionSetOptions) {
+    this.#source = source
     this.clock = clock
     this.cache = new SpanCache(cacheBytes)
     this.index = new MergedIndex(this)
-    this.#early = issues
+  }
+
+  get stores(): readonly Store[] {
+    return this.#source.stores
   }
 
   get issues(): readonly StageIssue[] {
@@ -53,7 +54,8 @@ class SessionSet implements Sessions {
   }
 
   async refresh(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const issues = [...this.#early]
+    await this.#source.refresh(options)
+    const issues = [...this.#source.issues]
     const listings: StoreListing[] = []
     for (const store of this.stores) {
       try {
@@ -68,7 +70,7 @@ class SessionSet implements Sessions {
       }
     }
     this.#issues = issues
-    this.index.replace(mergeSessions(listings))
+    this.index.replace(await mergeSessions(listings))
   }
 
   async locate(session: SessionKey | SessionId): Promise<MergedSession> {
@@ -97,8 +99,6 @@ class SessionSet implements Sessions {
 
   async close(): Promise<void> {
     this.cache.clear()
-    const closed = await Promise.allSettled(this.stores.map((store) => store[Symbol.asyncDispose]()))
-    const failures = closed.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
-    if (failures.length > 0) throw new AggregateError(failures, 'Not every store could be closed.')
+    await this.#source[Symbol.asyncDispose]()
   }
 }

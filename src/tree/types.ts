@@ -1,7 +1,7 @@
 /** The shapes that pass between the stages: request -> plan -> spans -> records. */
 import type { StorageError } from '../core/errors.js'
 import type { FormatName } from '../core/formats.js'
-import type { MessageId, SessionId } from '../core/ids.js'
+import type { MessageId, PartId, SessionId } from '../core/ids.js'
 import type { MessageKey, SessionKey } from '../core/keys.js'
 import type { Part, PartKind, Tokens } from '../core/parts.js'
 import type { Message, SessionRecord } from '../core/records.js'
@@ -33,8 +33,12 @@ export interface SessionMeta {
   readonly model: { readonly id: string; readonly providerID: string } | undefined
   /** Running sums of the record. Undefined when it holds none or only zeros: `usage()` then adds up the messages. */
   readonly usage: Usage | undefined
+  /** The session's own record is damaged; these fields are of a lower copy, or rebuilt from its messages. */
   readonly damaged: boolean
+  /** The store that the session is read from. */
   readonly source: SessionOrigin
+  /** Stores with another copy, which this one hides; `compareCopies` tells what only they hold. In order of precedence. */
+  readonly hides: readonly SessionOrigin[]
 }
 
 /** What a session used. */
@@ -78,6 +82,8 @@ export interface TreeRequest {
   /** Over it the plan fails with PLAN_TOO_LARGE, before any content is read. */
   readonly limit?: ReadLimit
   readonly deep?: boolean
+  /** Give the untouched documents beside the records. */
+  readonly native?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -144,6 +150,13 @@ export interface SessionRefTree extends Disposable {
   readonly kinds: readonly PartKind[] | undefined
 }
 
+/** The documents as they stand in the store, parsed and otherwise untouched; undefined where they are damaged. */
+export interface NativeMessage {
+  readonly message: unknown
+  /** Empty where parts stand inside their message's document. */
+  readonly parts: readonly { readonly id: PartId; readonly document: unknown }[]
+}
+
 export interface MessageNode {
   readonly key: MessageKey
   /** Undefined when the message's own record is damaged; its parts are still here. */
@@ -155,6 +168,8 @@ export interface MessageNode {
   /** To be handed back through `known`. Undefined when the tree was read without prices. */
   readonly signature: string | undefined
   readonly changed: number | undefined
+  /** With `native` only. */
+  readonly native?: NativeMessage
 }
 
 export interface SessionHydratedTree {
@@ -164,6 +179,8 @@ export interface SessionHydratedTree {
   readonly session: SessionRecord | undefined
   /** By (time created, id), or in the order that the store keeps (OpenCode 2). */
   readonly messages: readonly MessageNode[]
+  /** With `native` only: the session's own document. */
+  readonly native?: unknown
 }
 
 /** The result of all three stages. */

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { sessionSource } from '../../src/indexer/session-source.js'
 import { openFileStore } from '../../src/storage/opencode-files.js'
+import { fixedStores } from '../../src/storage/store-source.js'
 import { createSessionSet } from '../../src/tree/session-set.js'
 import type { Sessions } from '../../src/tree/sessions.js'
 import { libraryForOthers, runAsNobody } from '../support/as-nobody.js'
@@ -128,9 +129,12 @@ describe('a listing', () => {
   it('tells of each store whether it was listed as a whole', async () => {
     await using there = await place()
     using second = jsonFixture([corpusSession(WRAP - DAY, [])])
-    const sessions = await createSessionSet([await there.fixture.open(), await second.open()], {
-      issues: [{ code: 'STORE_UNSUPPORTED', path: '/elsewhere/opencode.db', reason: 'it is of another program' }],
-    })
+    const sessions = await createSessionSet(
+      fixedStores(
+        [await there.fixture.open(), await second.open()],
+        [{ code: 'STORE_UNSUPPORTED', path: '/elsewhere/opencode.db', reason: 'it is of another program' }],
+      ),
+    )
     const source = sessionSource(sessions)
     const storesNow = async (): Promise<boolean[]> => (await source.list()).stores.map(({ complete }) => complete)
     expect((await source.list()).stores.map(({ path }) => path)).toEqual([there.fixture.path, second.path])

@@ -200,6 +200,7 @@ export function metaOf(session: WorldSession): SessionMeta {
     usage: undefined,
     damaged: session.damaged === true,
     source: { kind: 'memory', path: session.store ?? '/store' },
+    hides: [],
   }
 }
 
