@@ -94,6 +94,20 @@ describe('a copy further down', () => {
     expect(await source(V2(session([...cut, LATER])), V1(session()))).toBe('/v2 < /v1')
   })
 
+  it('is not read for a damaged message at its end, but for an intact one before it', async () => {
+    const spoilt = (store: MemoryStore, ...ids: readonly string[]): MemoryStore => {
+      for (const message of ids) store.put({ session: KEY.session, message }, '{', LATER.time)
+      return store
+    }
+    const [latest] = conversation(START + 7_200_000, 1) as [CorpusMessage]
+    const more = V1(session([...TALK, LATER, latest]))
+    expect(await source(V2(session()), spoilt(V1(session()), 'msg_stray'))).toBe('/v2 < /v1')
+    expect(await source(V2(session()), spoilt(more, latest.id))).toBe('/v1 < /v2')
+    expect(await source(V2(session()), spoilt(more, latest.id, LATER.id))).toBe('/v1 < /v2') // their parts are there
+    for (const { id, parts } of [LATER, latest]) for (const part of parts) more.put({ session: KEY.session, message: id, part: part.id }, '', START)
+    expect(await source(V2(session()), more)).toBe('/v2 < /v1')
+  })
+
   it('is read when it ends with the same message and its record is newer: renamed or archived by an older client', async () => {
     const renamed = { ...session(TALK, START + 5), info: { ...session().info, title: 'renamed' } }
     expect(await source(V2(session()), V1(renamed))).toBe('/v1 < /v2')
