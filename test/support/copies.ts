@@ -18,7 +18,7 @@ export function putMessage(store: MemoryStore, session: string, { id, data, time
   for (const part of parts) store.put({ session, message: id, part: part.id }, part.data, part.time)
 }
 
-/** Where each session is read from, and what that hides, by title of the session: `path < path, path`. */
+/** Where each session is read from, and what that hides, the last updated first: `path < path, path`. */
 export function sourcesOf(sessions: Sessions): readonly string[] {
   return sessions.index
     .sessionsByTime()
