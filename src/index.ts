@@ -2,6 +2,7 @@
 
 export { type Clock, systemClock } from './core/clock.js'
 export { type ErrorCode, type ErrorRow, errorTable, StorageError } from './core/errors.js'
+export { folderName, isWithinFolder } from './core/folders.js'
 // ids, keys, records
 export {
   idTime,

@@ -117,7 +117,7 @@ describe('the exports', () => {
 
   it('of the library are these', () => {
     expect(Object.keys(library).sort().join(' ')).toMatchInlineSnapshot(
-      `"MemoryStore SlabSpan SpanCache StorageError childRange createSessionSet decodeKey encodeKey errorTable hydrateSessionTree idTime isSafeId issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome systemClock unwrap verifyStores"`,
+      `"MemoryStore SlabSpan SpanCache StorageError childRange createSessionSet decodeKey encodeKey errorTable folderName hydrateSessionTree idTime isSafeId isWithinFolder issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome systemClock unwrap verifyStores"`,
     )
   })
 
