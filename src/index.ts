@@ -67,6 +67,7 @@ export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan,
 export { resolveSessionTree } from './tree/resolve.js'
 export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
 export type { Sessions } from './tree/sessions.js'
+export { describeStores, type OtherCopies, type StoreDescription, type StoresDescription, storeEras } from './tree/stores.js'
 export type {
   FlowResult,
   IndexStats,

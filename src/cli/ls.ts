@@ -39,7 +39,7 @@ async function list(options: LsOptions, signal: AbortSignal): Promise<void> {
 }
 
 function toJson(meta: SessionMeta, messages: number): object {
-  const { key, id, title, directory, project, parent, created, updated, archived, damaged, source } = meta
+  const { key, id, title, directory, project, parent, created, updated, archived, damaged, source, hides } = meta
   return {
     agent: key.agent,
     id,
@@ -53,6 +53,7 @@ function toJson(meta: SessionMeta, messages: number): object {
     messages,
     damaged,
     source,
+    hides,
   }
 }
 

@@ -1,0 +1,84 @@
+/** spanleaf stores: every store that was found, and what hides what. */
+import type { Command } from 'commander'
+import { describeStores, openSessions, type StageIssue, StorageError, type StoreDescription, type StoresDescription } from '../index.js'
+import { type CommonOptions, command, refuseNoStore } from './command.js'
+import { clip, clipPath, count, formatBytes, print, printJson, terminalWidth } from './output.js'
+
+export function storesCommand(signal: AbortSignal): Command {
+  return command('stores', 'list every store with what it holds, what hides what, and what cannot be read', { narrows: false }).action(
+    (options: CommonOptions) => stores(options, signal),
+  )
+}
+
+async function stores(options: CommonOptions, signal: AbortSignal): Promise<void> {
+  const found = await describe(options, signal)
+  if (options.json) await printJson(toJson(found))
+  else await print(storesText(found, terminalWidth()))
+  if (found.stores.length === 0) process.exitCode = 1
+}
+
+/** A store that cannot be opened is an answer here, even when it is the only one. */
+async function describe({ data }: CommonOptions, signal: AbortSignal): Promise<StoresDescription> {
+  try {
+    await using sessions = await openSessions({ ...(data && { data }), signal })
+    const found = await describeStores(sessions, { signal })
+    if (found.stores.length === 0 && found.issues.length === 0) refuseNoStore()
+    return found
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.path === undefined || error.code === 'STORE_MISSING') throw error
+    const { code, path, reason, retryable: transient } = error
+    return { stores: [], issues: [{ code, path, reason, transient }], total: { sessions: 0, bytes: 0 } }
+  }
+}
+
+function toJson({ stores, issues, total }: StoresDescription): object {
+  return {
+    stores: stores.map(({ sessions, messages, parts, bytes, ...store }) => ({
+      ...store,
+      sessions: sessions ?? null,
+      messages: messages ?? null,
+      parts: parts ?? null,
+      bytes: bytes ?? null,
+    })),
+    issues: issues.map(({ code, path, reason, transient }) => ({ code, path: path ?? null, reason, transient: transient === true })),
+    total,
+  }
+}
+
+const HEAD = ['KIND', 'WRITTEN BY', 'SESSIONS', 'MESSAGES', 'PARTS', 'SIZE'] as const
+
+/** A line of numbers for each store, below it its path and what it hides; at most `width` characters wide, but for the table. */
+export function storesText({ stores, issues, total }: StoresDescription, width: number): string {
+  const rows = [HEAD, ...stores.map(cellsOf)]
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (row: readonly string[]): string =>
+    row.map((cell, at) => (at < 2 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join('  ')
+  const names = namesOf(stores)
+  const blocks = stores.map((store) => `${line(cellsOf(store))}\n  ${clipPath(store.path, width - 2)}\n  ${clip(viewOf(store, names), width - 2)}`)
+  const bad = issues.map((issue) => issueText(issue, width))
+  const sum = `${count(total.sessions, 'session')} in all, each shown once; ${formatBytes(total.bytes)} on disk`
+  return (stores.length === 0 ? bad : [line(HEAD), ...blocks, ...bad, sum]).join('\n')
+}
+
+function cellsOf(store: StoreDescription): readonly string[] {
+  const number = (value: number | undefined): string => value?.toLocaleString('en') ?? '?'
+  const { kind, era, sessions, messages, parts, partsInMessages, bytes } = store
+  const size = bytes === undefined ? '?' : formatBytes(bytes)
+  return [kind, era, number(sessions), number(messages), partsInMessages ? 'inside messages' : number(parts), size]
+}
+
+/** By kind where there is one of a kind, else by path. */
+function namesOf(stores: readonly StoreDescription[]): (store: Pick<StoreDescription, 'kind' | 'path'>) => string {
+  return ({ kind, path }) => (stores.filter((store) => store.kind === kind).length > 1 ? path : kind)
+}
+
+/** `2 shown; hides 31 of opencode-json; 1 hidden by opencode-v2` */
+function viewOf({ shown, hides, hiddenBy }: StoreDescription, nameOf: ReturnType<typeof namesOf>): string {
+  const over = hides.map((copy) => `hides ${copy.sessions.toLocaleString('en')} of ${nameOf(copy)}`)
+  const under = hiddenBy.map((copy) => `${copy.sessions.toLocaleString('en')} hidden by ${nameOf(copy)}`)
+  return [`${shown.toLocaleString('en')} shown`, ...over, ...under].join('; ')
+}
+
+function issueText({ code, path, reason }: StageIssue, width: number): string {
+  return `! ${code}  ${clipPath(path ?? '', width - code.length - 4)}\n  ${clip(reason, width - 2)}`
+}
