@@ -60,6 +60,6 @@ function toJson(meta: SessionMeta, messages: number): object {
 function toLine(meta: SessionMeta, messages: number): string {
   const marks = `${meta.damaged ? '[damaged record] ' : ''}${meta.archived === undefined ? '' : '[archived] '}${meta.parent === undefined ? '' : '└ '}`
   const left = `${formatTime(meta.updated)}  ${String(messages).padStart(5)}  ${meta.id}  `
-  const text = `${marks}${meta.title || '(no title)'}  ·  ${meta.directory}`
+  const text = [`${marks}${meta.title || '(no title)'}`, meta.directory].filter((words) => words !== '').join('  ·  ')
   return left + clip(text, Math.max(20, terminalWidth() - left.length))
 }

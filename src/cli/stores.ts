@@ -1,6 +1,14 @@
 /** spanleaf stores: every store that was found, and what hides what. */
 import type { Command } from 'commander'
-import { describeStores, openSessions, type StageIssue, StorageError, type StoreDescription, type StoresDescription } from '../index.js'
+import {
+  describeStores,
+  type OtherCopies,
+  openSessions,
+  type StageIssue,
+  StorageError,
+  type StoreDescription,
+  type StoresDescription,
+} from '../index.js'
 import { type CommonOptions, command, refuseNoStore } from './command.js'
 import { clip, clipPath, count, formatBytes, print, printJson, terminalWidth } from './output.js'
 
@@ -72,10 +80,12 @@ function namesOf(stores: readonly StoreDescription[]): (store: Pick<StoreDescrip
   return ({ kind, path }) => (stores.filter((store) => store.kind === kind).length > 1 ? path : kind)
 }
 
-/** `2 shown; hides 31 of opencode-json; 1 hidden by opencode-v2` */
+/** `2 shown; hides 31 of opencode-json, 1 of opencode-era-a; hidden: 1 by opencode-v2` */
 function viewOf({ shown, hides, hiddenBy }: StoreDescription, nameOf: ReturnType<typeof namesOf>): string {
-  const over = hides.map((copy) => `hides ${copy.sessions.toLocaleString('en')} of ${nameOf(copy)}`)
-  const under = hiddenBy.map((copy) => `${copy.sessions.toLocaleString('en')} hidden by ${nameOf(copy)}`)
+  const list = (copies: readonly OtherCopies[], word: string): string =>
+    copies.map((copy) => `${copy.sessions.toLocaleString('en')} ${word} ${nameOf(copy)}`).join(', ')
+  const over = hides.length > 0 ? [`hides ${list(hides, 'of')}`] : []
+  const under = hiddenBy.length > 0 ? [`hidden: ${list(hiddenBy, 'by')}`] : []
   return [`${shown.toLocaleString('en')} shown`, ...over, ...under].join('; ')
 }
 

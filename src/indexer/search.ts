@@ -32,6 +32,8 @@ export interface SearchHit {
   readonly text: string
   readonly title: string
   readonly directory: string
+  /** The kind of store that the message was read from. */
+  readonly source: string
   /** Epoch milliseconds. */
   readonly created: number
   /** The document that matched best: one chunk of the message. */
@@ -217,6 +219,7 @@ function toSearchHit({ hit, score }: Candidate, query: string, excerptCharacters
     text: excerptOf(text, query, excerptCharacters),
     title: metadata.title,
     directory: metadata.directory,
+    source: metadata.source,
     created: metadata.created_at,
     document: { id, chunk: metadata.chunk, text },
   }
