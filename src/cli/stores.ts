@@ -1,9 +1,11 @@
 /** spanleaf stores: every store that was found, and what hides what. */
+import { sep } from 'node:path'
 import type { Command } from 'commander'
 import {
   describeStores,
   type OtherCopies,
   openSessions,
+  type SessionOrigin,
   type StageIssue,
   StorageError,
   type StoreDescription,
@@ -75,9 +77,21 @@ function cellsOf(store: StoreDescription): readonly string[] {
   return [kind, era, number(sessions), number(messages), partsInMessages ? 'inside messages' : number(parts), size]
 }
 
-/** By kind where there is one of a kind, else by path. */
-function namesOf(stores: readonly StoreDescription[]): (store: Pick<StoreDescription, 'kind' | 'path'>) => string {
-  return ({ kind, path }) => (stores.filter((store) => store.kind === kind).length > 1 ? path : kind)
+/** By kind; where there are several of one, with as much of the end of the path as tells them apart. */
+function namesOf(stores: readonly StoreDescription[]): (store: SessionOrigin) => string {
+  return ({ kind, path }) => {
+    const others = stores.filter((store) => store.kind === kind && store.path !== path).map((store) => foldersOf(store.path))
+    if (others.length === 0) return kind
+    const folders = foldersOf(path)
+    const end = (names: readonly string[], length: number): string => names.slice(-length).join('/')
+    let length = 1
+    while (length < folders.length && others.some((other) => end(other, length) === end(folders, length))) length++
+    return `${kind} (${end(folders, length)})`
+  }
+}
+
+function foldersOf(path: string): readonly string[] {
+  return path.split(sep)
 }
 
 /** `2 shown; hides 31 of opencode-json, 1 of opencode-era-a; hidden: 1 by opencode-v2` */

@@ -64,11 +64,14 @@ describe('stores', () => {
     expect(lines.filter((line) => /^ {2}….*deep\/opencode\.db$/.test(line))).toHaveLength(4)
   })
 
-  it('names two stores of one kind by their paths', async () => {
+  it('tells two stores of one kind apart by the ends of their paths', async () => {
     await using set = await openSessions({ data: era.data })
     const { stores, ...rest } = await describeStores(set)
     const twice = [...stores, { ...(stores[1] as (typeof stores)[number]), path: '/elsewhere/opencode-dev.db' }]
-    expect(storesText({ ...rest, stores: twice }, 1000)).toMatch(/hides 1 of \S+opencode\.db, 1 of opencode-json/)
+    expect(storesText({ ...rest, stores: twice }, 1000)).toContain('hides 1 of opencode-sqlite (opencode.db), 1 of opencode-json,')
+    const alike = [...stores, { ...(stores[1] as (typeof stores)[number]), path: '/elsewhere/opencode/opencode.db' }]
+    const parent = era.data.split('/').at(-2)
+    expect(storesText({ ...rest, stores: alike }, 1000)).toContain(`hides 1 of opencode-sqlite (${parent}/opencode/opencode.db), 1 of`)
   })
 
   it('tells of the only store even when it cannot be read, and ends with 1', () => {
