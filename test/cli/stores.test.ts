@@ -1,5 +1,5 @@
 /** Every store, one view: `stores`, `ls` and `search` over the union of all eras, and narrowed with `--store`. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
@@ -8,9 +8,10 @@ import { storesText } from '../../src/cli/stores.js'
 import { describeStores, openSessions } from '../../src/index.js'
 import { jsonLines, REPOSITORY, runCli } from '../support/cli.js'
 import { conversation, corpusSession, DAY, WRAP } from '../support/corpus.js'
+import { tamper } from '../support/databases.js'
 import { everyEra, KINDS } from '../support/every-era.js'
 import { manifestOf } from '../support/manifest.js'
-import { jsonFixture } from '../support/store-fixtures.js'
+import { jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 
 const era = everyEra()
 const data = ['--data', era.data]
@@ -214,6 +215,36 @@ describe('index and search', () => {
     expect(new Set(search())).toEqual(new Set(['C:\\work\\sea']))
     runCli(['index', '--include', 'C:/work/sky', ...data, ...at])
     expect(new Set(search())).toContain('C:\\work\\sky\\deep')
+  })
+})
+
+describe('projects', () => {
+  const session = corpusSession(WRAP, conversation(WRAP, 1))
+  const list = (path: string, ...args: string[]): unknown[] =>
+    jsonLines(runCli(['ls', '--json', ...args, '--data', path])).map(({ id, projectId, directory }) => [id, projectId, directory])
+  const listed = [[session.id, session.project, '/srv/sky']]
+
+  it('that were deleted leave their sessions listed like any other', () => {
+    using tree = jsonFixture([session])
+    rmSync(join(tree.path, 'project'), { recursive: true })
+    expect(list(tree.path)).toEqual(listed)
+    using database = sqliteFixture('1.18')([session])
+    tamper(database.path, (writer) => {
+      writer.pragma('foreign_keys = OFF')
+      writer.exec('DELETE FROM project')
+    })
+    expect(list(database.path)).toEqual(listed)
+    for (const path of [tree.path, database.path]) expect(list(path, '--project', session.project)).toEqual(listed)
+  })
+
+  it('that a session moved to are told by its record, and its folder is its own', () => {
+    using tree = jsonFixture([session])
+    renameSync(join(tree.path, 'session', session.project), join(tree.path, 'session', 'global'))
+    writeFileSync(join(tree.path, 'project', 'global.json'), JSON.stringify({ id: 'global', worktree: '/', time: { created: 1 } }))
+    expect(list(tree.path, '--project', session.project)).toEqual(listed)
+    expect(list(tree.path, '--project', 'global')).toEqual([])
+    expect(list(tree.path, '--project', '/srv/sky/')).toEqual(listed)
+    expect(list(tree.path, '--project', '/srv/other')).toEqual([])
   })
 })
 
