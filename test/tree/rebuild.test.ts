@@ -8,7 +8,16 @@ import type { Store } from '../../src/storage/store.js'
 import { loadMessages } from '../../src/tree/loader.js'
 import { rebuildRecord } from '../../src/tree/rebuild.js'
 import { manualClock } from '../support/clocks.js'
-import { assistantMessage, type CorpusMessage, type CorpusSession, conversation, corpusSession, generatedId, userMessage, WRAP } from '../support/corpus.js'
+import {
+  assistantMessage,
+  type CorpusMessage,
+  type CorpusSession,
+  conversation,
+  corpusSession,
+  generatedId,
+  userMessage,
+  WRAP,
+} from '../support/corpus.js'
 import { tamper } from '../support/databases.js'
 import {
   eraAFixture,
