@@ -4,8 +4,9 @@ import type { SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { refuseUnknown } from '../core/options.js'
 import type { PartKind } from '../core/parts.js'
-import { issuesOf, type StageIssue, type StageReport, type StageResult } from '../core/stage.js'
+import { issuesOf, type StageReport, type StageResult } from '../core/stage.js'
 import { hydrateSessionTree } from './hydrate.js'
+import { mendTree } from './mend.js'
 import { planSessionTree, planTree } from './plan.js'
 import { resolveSessionTree } from './resolve.js'
 import type { Sessions } from './sessions.js'
@@ -89,7 +90,10 @@ async function finish(
   const hydrated = hydrateSessionTree(refs)
   reports.push(hydrated.report)
   if (hydrated.status === 'failed') return { status: 'failed', stage: 'hydrate', error: hydrated.error, reports }
-  const [first, ...rest]: readonly StageIssue[] = [...issuesOf(planned), ...issuesOf(resolved), ...issuesOf(hydrated)]
-  if (first === undefined) return { status: 'ok', value: hydrated.value, reports }
-  return { status: 'partial', value: hydrated.value, issues: [first, ...rest], reports }
+  const found = [...issuesOf(planned), ...issuesOf(resolved), ...issuesOf(hydrated)]
+  const { tree, issues, report } = await mendTree(sessions, refs, hydrated.value, found, signal)
+  if (report !== undefined) reports.push(report)
+  const [first, ...rest] = issues
+  if (first === undefined) return { status: 'ok', value: tree, reports }
+  return { status: 'partial', value: tree, issues: [first, ...rest], reports }
 }

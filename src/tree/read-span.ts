@@ -1,4 +1,7 @@
-/** Single records as spans: for viewers that jump to one message or part. Reads through the span cache. */
+/**
+ * Single records as spans: for viewers that jump to one message or part. Reads through the span cache.
+ * They are raw: a damaged record is given as it stands, whatever other copies of the session hold (`mend.ts`).
+ */
 import { StorageError } from '../core/errors.js'
 import { type EntityKey, encodeKey, type MessageKey, messageKey, type PartKey, type SessionKey, sessionOf } from '../core/keys.js'
 import { Slab } from '../storage/slab.js'

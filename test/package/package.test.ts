@@ -117,13 +117,13 @@ describe('the exports', () => {
 
   it('of the library are these', () => {
     expect(Object.keys(library).sort().join(' ')).toMatchInlineSnapshot(
-      `"MemoryStore SlabSpan SpanCache StorageError childRange createSessionSet decodeKey encodeKey errorTable hydrateSessionTree idTime isSafeId issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome systemClock unwrap verifyStores"`,
+      `"MemoryStore SlabSpan SpanCache StorageError childRange compareCopies createSessionSet decodeKey encodeKey errorTable hydrateSessionTree idTime isSafeId issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome systemClock unwrap verifyStores"`,
     )
   })
 
   it('of types are these', () => {
     expect(typeNames(readFileSync(join(REPOSITORY, 'src', 'index.ts'), 'utf8')).join(' ')).toMatchInlineSnapshot(
-      `"Agent AssistantMessage Clock DamagedRecord EntityKey ErrorCode ErrorRow FileDiff FlowOptions FlowResult FlowScope Generation IndexStats Leaf LeafKind LedgerTotal LoadedSession MemoryPlace Message MessageId MessageKey MessageMeta MessageNode MessageRefNode MessageWithParts OpenOptions Part PartId PartKey PartKind PartRef PartRefNode PlannedMessage Price ProjectId ProjectRecord Read ReadLimit SessionHydratedTree SessionId SessionIndex SessionKey SessionMeta SessionOrigin SessionRecord SessionRefNode SessionRefTree SessionSetOptions SessionTree SessionTreePlan Sessions Span SpanSource StageIssue StageName StageReport StageResult Store StoreKind StoreLedger StoreSupports StoreWork TodoItem Tokens ToolState TreeRequest UnknownMessage UnknownPart Usage UserMessage Verification"`,
+      `"Agent AssistantMessage Clock CopyComparison DamagedRecord EntityKey ErrorCode ErrorRow FileDiff FlowOptions FlowResult FlowScope Generation IndexStats Leaf LeafKind LedgerTotal LoadedSession MemoryPlace Message MessageId MessageKey MessageMeta MessageNode MessageRefNode MessageWithParts OpenOptions Part PartId PartKey PartKind PartRef PartRefNode PlannedMessage Price ProjectId ProjectRecord Read ReadLimit SessionHydratedTree SessionId SessionIndex SessionKey SessionMeta SessionOrigin SessionRecord SessionRefNode SessionRefTree SessionSetOptions SessionTree SessionTreePlan Sessions Span SpanSource StageIssue StageName StageReport StageResult Store StoreKind StoreLedger StoreSupports StoreWork TodoItem Tokens ToolState TreeRequest UnknownMessage UnknownPart Usage UserMessage Verification"`,
     )
   })
 })
