@@ -19,7 +19,8 @@ const MOST_MESSAGES = 8
 /**
  * An intact record without a directory gets the one its messages name; a damaged one is made anew.
  * Undefined when the record is damaged and the session has no messages.
- * Opens a few messages of the session, never a part. What cannot be read leaves what was found until then.
+ * Opens a few messages of the session, never a part. A store that cannot be read leaves what was found until then.
+ * @throws StorageError that is retryable: a moment later more may be found
  */
 export async function rebuildRecord({ store, entry }: SessionCopy, clock: Clock): Promise<SessionRecord | undefined> {
   const { key, project, record } = entry
@@ -33,7 +34,7 @@ export async function rebuildRecord({ store, entry }: SessionCopy, clock: Clock)
       if (enough(clues)) break
     }
   } catch (error) {
-    if (!(error instanceof StorageError)) throw error
+    if (!(error instanceof StorageError) || error.retryable) throw error
   }
   const { directory = '', title = '', messages } = clues
   if (record !== undefined) return directory === '' ? record : { ...record, directory }

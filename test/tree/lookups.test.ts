@@ -34,11 +34,19 @@ const FIRST_KEY = messageKey(KEY, parseMessageId(FIRST.id))
 const PART_KEY = partKey(FIRST_KEY, parsePartId(FIRST.parts[0]?.id ?? ''))
 
 describe('the index', () => {
-  it('opens session records alone when it is built', async () => {
-    using fixture = jsonFixture(CORPUS)
-    const store = await fixture.open()
-    const { work } = await workOf(store, () => setOf(store))
-    expect(work.files).toBe(CORPUS.length)
+  it('opens session records alone when it is built, and two messages of the one session that tells no folder', async () => {
+    const homeless = CORPUS.filter(({ info }) => info.directory === '')
+    expect(homeless).toEqual([CHILD])
+    for (const [corpus, messages] of [
+      [CORPUS.filter((session) => session !== CHILD), []],
+      [CORPUS, CHILD.messages.slice(0, 2)],
+    ] as const) {
+      using fixture = jsonFixture(corpus)
+      const world = watched(await fixture.open())
+      const { work } = await workOf(world.store, () => setOf(world.store))
+      expect(work.files).toBe(corpus.length + messages.length)
+      expect(world.opened).toEqual(messages.map(({ id }) => id))
+    }
   })
 
   it('looks sessions up by key, id, project, parent and time', async () => {

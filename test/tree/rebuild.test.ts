@@ -144,7 +144,7 @@ describe('a damaged record of era B', () => {
     expect(await rebuilt(await fixture.open(clock))).toBeUndefined()
   })
 
-  it('leaves what was found when the store fails, and lets bugs through', async () => {
+  it('leaves what was found when the store fails for good; what may pass, and bugs, it lets through', async () => {
     using fixture = jsonFixture([SESSION])
     damageSession(fixture)
     const world = watched(await fixture.open(clock))
@@ -158,15 +158,17 @@ describe('a damaged record of era B', () => {
         },
       }
     }
-    failAt(2, new StorageError('STORE_BUSY', { reason: 'somebody writes' }))
+    failAt(2, new StorageError('STORE_DAMAGED', { reason: 'the disk is full' }))
     const half = await rebuilt(world.store)
     expect([half?.title, half?.directory, half?.time.updated]).toEqual(['Skies', '', LAST])
     world.before = {
       messages: () => {
-        throw new StorageError('STORE_BUSY', { reason: 'somebody writes' })
+        throw new StorageError('STORE_UNREADABLE', { reason: 'it is closed' })
       },
     }
     expect(await rebuilt(world.store)).toBeUndefined()
+    failAt(2, new StorageError('STORE_BUSY', { reason: 'somebody writes' }))
+    await expect(rebuilt(world.store)).rejects.toMatchObject({ code: 'STORE_BUSY' })
     failAt(1, new TypeError('a bug'))
     await expect(rebuilt(world.store)).rejects.toThrow('a bug')
   })
