@@ -1,5 +1,16 @@
 /** A session as programs read it: docs/schemas/show.schema.json and show-jsonl.schema.json. */
-import type { ChildLink, FlowResult, MessageNode, Part, SessionHydratedTree, SessionId, SessionMeta, StageIssue, StageReport } from '../index.js'
+import type {
+  ChildLink,
+  CopyComparison,
+  FlowResult,
+  MessageNode,
+  Part,
+  SessionHydratedTree,
+  SessionId,
+  SessionMeta,
+  StageIssue,
+  StageReport,
+} from '../index.js'
 
 /** Who started the session, and whom it started. */
 export interface Links {
@@ -44,8 +55,17 @@ function partJson(part: Part): object {
   return part.type === 'unknown' ? part.raw : part
 }
 
+/** What hidden copies hold besides; undefined where there are none, or where they were not asked. */
+export type Copies = readonly CopyComparison[] | undefined
+
+export interface Ending {
+  readonly copies: Copies
+  readonly issues: readonly StageIssue[]
+  readonly reports: readonly StageReport[]
+}
+
 /** What comes after the messages. */
-export function endJson({ parent, children }: Links, issues: readonly StageIssue[], reports: readonly StageReport[]): object {
+export function endJson({ parent, children }: Links, { copies, issues, reports }: Ending): object {
   const links = {
     ...(parent && { parent }),
     children: children.map(({ session, by, part, missing }) => ({
@@ -55,7 +75,7 @@ export function endJson({ parent, children }: Links, issues: readonly StageIssue
       ...(part && { messageID: part.message, partID: part.part }),
     })),
   }
-  return { links, issues, report: mergeReports(reports) }
+  return { links, ...(copies && { copies }), issues, report: mergeReports(reports) }
 }
 
 /** Adds the links of one more page of a session: every page has those by parent, and those that its own tools name. */

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import {
   type ChildLink,
   childLinks,
+  compareCopies,
   type FlowResult,
   runSessionFlow,
   runSessionTreeFlow,
@@ -16,7 +17,7 @@ import {
 } from '../index.js'
 import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
 import { print, printJson } from './output.js'
-import { addLinks, endJson, headJson, issuesIn, type Links, messageJson, treeIn } from './show-json.js'
+import { addLinks, type Copies, endJson, headJson, issuesIn, type Links, messageJson, treeIn } from './show-json.js'
 import { issueText, linksText, messageText, sessionText } from './show-text.js'
 
 interface ShowOptions extends CommonOptions {
@@ -68,7 +69,9 @@ class ShowReader {
     const tree = treeIn(result)
     const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
     const messages = tree.messages.map(messageJson)
-    const shown = { ...headJson(meta, tree), messages, ...endJson(links, issuesIn(result), result.reports) }
+    const { copies, issues } = await this.#compare(meta)
+    const end = { copies, issues: [...issuesIn(result), ...issues], reports: result.reports }
+    const shown = { ...headJson(meta, tree), messages, ...endJson(links, end) }
     if (this.#options.children !== true) return shown
     const children: object[] = []
     for (const child of this.#following(meta, links)) children.push(await this.toJson(child))
@@ -91,7 +94,9 @@ class ShowReader {
       reports.push(...page.reports)
     }
     const links = this.#linksOf(meta, [...children.values()])
-    await printJson({ type: 'end', session: meta.id, ...endJson(links, issues, reports) })
+    const compared = await this.#compare(meta)
+    const end = { copies: compared.copies, issues: [...issues, ...compared.issues], reports }
+    await printJson({ type: 'end', session: meta.id, ...endJson(links, end) })
     for (const child of this.#following(meta, links)) await this.stream(child)
   }
 
@@ -102,9 +107,10 @@ class ShowReader {
     const tree = treeIn(result)
     const { messages } = tree
     const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
-    await print(sessionText(meta, await index.usage(meta.key), await index.messageCount(meta.key), messages.length, links.parent))
+    const { copies, issues } = await this.#compare(meta)
+    await print(sessionText(meta, await index.usage(meta.key), await index.messageCount(meta.key), messages.length, links.parent, copies))
     for (const message of messages) await print(messageText(message))
-    for (const issue of issuesIn(result)) await print(issueText(issue))
+    for (const issue of [...issuesIn(result), ...issues]) await print(issueText(issue))
     const text = linksText(links)
     if (text !== '') await print(text)
     for (const child of this.#following(meta, links)) await this.print(child)
@@ -120,6 +126,18 @@ class ShowReader {
     const { last, native } = this.#options
     if (last !== undefined) yield await this.#read(meta)
     else yield* runSessionFlow(this.#sessions, { session: meta.key }, { output: 'messages', signal: this.#signal, ...(native && { native }) })
+  }
+
+  /** Reads every copy, so not for a window. A copy that cannot be read is an issue beside what is shown. */
+  async #compare({ key, hides }: SessionMeta): Promise<{ readonly copies: Copies; readonly issues: readonly StageIssue[] }> {
+    if (hides.length === 0 || this.#options.last !== undefined) return { copies: undefined, issues: [] }
+    try {
+      return { copies: await compareCopies(this.#sessions, key), issues: [] }
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      const { code, path, reason, retryable } = error
+      return { copies: undefined, issues: [{ code, reason, ...(path !== undefined && { path }), ...(retryable && { transient: true }) }] }
+    }
   }
 
   #linksOf({ key, parent }: SessionMeta, children: readonly ChildLink[]): Links {

@@ -27,6 +27,7 @@ interface Shown {
   readonly native?: Document
   readonly messages: readonly { readonly info: Document; readonly parts: readonly Document[]; readonly damaged?: true; readonly native?: Document }[]
   readonly links: { readonly parent?: Document; readonly children: readonly Document[] }
+  readonly copies?: readonly Document[]
   readonly issues: readonly { readonly code: string }[]
   readonly children?: readonly Shown[]
 }
@@ -117,8 +118,38 @@ describe('a session in two stores', () => {
     expect(fromLines(streamed('parent', '--data', data))).toEqual({ ...both, report: undefined })
     expect(runCli(['show', 'parent', '--data', data]).stdout).toContain(`also in: opencode-json (${join(data, 'storage')}), hidden`)
     const one = shown('child', '--data', data)
-    expect([one.hides, one.damaged, one.native]).toEqual([[], undefined, undefined])
+    expect([one.hides, one.damaged, one.native, one.copies]).toEqual([[], undefined, undefined, undefined])
     expect(runCli(['show', 'child', '--data', data]).stdout).not.toContain('also in')
+  })
+})
+
+describe('what only a hidden copy holds', () => {
+  it('is told, and so is what it says otherwise', () => {
+    using rows = sqliteFixture('1.18')(FAMILY)
+    using tree = jsonFixture(FAMILY.slice(0, 2))
+    const data = dirname(rows.path)
+    tree.write({ session: 'parent', message: 'msg_parent_early' }, JSON.stringify({ role: 'user', time: { created: START - 5 } }), START - 5)
+    tree.write({ session: 'parent', message: 'msg_parent_user', part: 'prt_parent_user_9' }, '{"type":"text","text":"kept"}', START)
+    tree.write({ session: 'parent', message: 'msg_parent_user', part: 'prt_parent_user_0' }, '{"type":"text","text":"other"}', START)
+    cpSync(tree.path, join(data, 'storage'), { recursive: true })
+    const source = { kind: 'opencode-json', path: join(data, 'storage') }
+    const part = { kind: 'part', agent: 'opencode', session: 'parent', message: 'msg_parent_user' }
+    const { copies } = shown('parent', '--data', data)
+    expect(copies).toEqual([
+      {
+        source,
+        messages: 3,
+        parts: 5,
+        onlyIn: { messages: ['msg_parent_early'], parts: [{ ...part, part: 'prt_parent_user_9' }] },
+        conflicts: [{ ...part, part: 'prt_parent_user_0' }],
+      },
+    ])
+    expect(streamed('parent', '--data', data).at(-1)?.copies).toEqual(copies)
+    const text = (id: string, ...args: readonly string[]): string => runCli(['show', id, '--data', data, ...args]).stdout
+    expect(text('parent')).toContain(`(${source.path}), hidden: 1 message only there, 1 part only there, 1 record different there\n`)
+    expect(text('child')).toContain(`(${source.path}), hidden: it holds nothing else\n`)
+    expect(text('parent', '--last', '1')).toContain(`(${source.path}), hidden\n`)
+    expect(shown('parent', '--data', data, '--last', '1').copies).toBeUndefined()
   })
 })
 
