@@ -29,7 +29,7 @@ export interface Merge {
   readonly issues: readonly StageIssue[]
 }
 
-/** Opens nothing, and asks nothing of sessions that stand in one store alone. `previous` is the merge before this one. */
+/** Asks nothing of sessions that stand in one store alone, and opens messages of those alone whose lower copy seems newer. `previous` is the merge before this one. */
 export async function mergeSessions(listings: readonly StoreListing[], previous: MergedSessions = new Map()): Promise<Merge> {
   const copies = copiesByName(listings)
   const contests = [...copies.values()].filter((list) => list.length > 1)

@@ -6,7 +6,8 @@
  *
  * 1. Its newest message was created after every message of the upper copy, which does not have it. An older client went on after
  *    the import, or the import dropped the end, or has not come to it yet. Times alone do not prove it (a tree knows the time in
- *    the id, a row its own, some milliseconds apart), so the message is looked up before it is believed to be missing.
+ *    the id, a row its own, some milliseconds apart), so the message is looked up before it is believed to be missing, and opened:
+ *    one that is damaged with all its parts proves nothing, then the one before it is looked at.
  *    `time.updated` has no say here: the newer client moves it without knowing what the older one wrote meanwhile. The price is
  *    that messages which the upper copy removed (a revert that is followed by nothing) show again until it has later ones.
  *    The other way round messages would be lost, and nobody would know.
@@ -16,11 +17,15 @@
  * A damaged record tells no time, so it neither gains nor loses the place; a store that cannot be asked leaves things as they were.
  */
 import { groupBy } from '../core/collections.js'
+import type { Reading } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
+import { FORMATS } from '../core/formats.js'
 import { compareText, idTime } from '../core/ids.js'
-import { messageKey } from '../core/keys.js'
+import { type MessageKey, messageKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
-import type { MessageEntry, SessionEntry, Store, StoreKind } from './store.js'
+import { Slab, SlabPool } from './slab.js'
+import { parseSpan, type Span } from './span.js'
+import type { Leaf, MessageEntry, SessionEntry, Store, StoreKind } from './store.js'
 
 /** A session as one store holds it. */
 export interface SessionCopy {
@@ -49,7 +54,7 @@ export interface Choice {
   readonly issues: readonly StageIssue[]
 }
 
-/** `before` gives the store that a session was read from until now. Asks each store once for all its sessions, and opens nothing. */
+/** `before` gives the store that a session was read from until now. Asks each store once for all its sessions; opens messages of those alone that seem ahead. */
 export async function chooseCopies(contests: readonly Copies[], before: (copy: SessionCopy) => Store | undefined): Promise<Choice> {
   const issues: StageIssue[] = []
   const newest = await newestOf(contests.flat(), issues)
@@ -64,7 +69,7 @@ export async function chooseCopies(contests: readonly Copies[], before: (copy: S
       if (upper === undefined || lower === undefined || unknown.has(copies)) continue
       const standing = standingOf(upper, lower, newest)
       if (standing === 'ahead') chosen.set(copies, lower)
-      else if (standing !== 'behind') rivals.push({ copies, upper, lower, message: standing })
+      else if (standing !== 'behind') rivals.push({ copies, upper, lower, message: standing, end: newest.get(upper)?.created ?? 0 })
     }
     for (const copies of await settleRivals(rivals, chosen, issues)) unknown.add(copies)
   }
@@ -119,21 +124,61 @@ interface Rival {
   readonly upper: SessionCopy
   readonly lower: SessionCopy
   readonly message: MessageEntry
+  /** Epoch milliseconds: the end of the upper copy. */
+  readonly end: number
 }
 
-/** Returns those whose upper store could not be asked. */
+/** Returns those that could not be settled: a store could not be asked. */
 async function settleRivals(rivals: readonly Rival[], chosen: Map<Copies, SessionCopy>, issues: StageIssue[]): Promise<readonly Copies[]> {
   const unsettled: Copies[] = []
+  const pool = new SlabPool()
   for (const [store, group] of groupBy(rivals, (rival) => rival.upper.store)) {
     try {
       const prices = await store.price(group.map(({ upper, message }) => ({ kind: 'message', key: messageKey(upper.entry.key, message.id) })))
-      for (const [at, { copies, lower }] of group.entries()) if (prices[at] === undefined) chosen.set(copies, lower)
+      for (const [at, rival] of group.entries()) {
+        if (prices[at] === undefined && (await hasLaterMessage(rival, pool))) chosen.set(rival.copies, rival.lower)
+      }
     } catch (error) {
       issues.push(issueOf(error, store))
       unsettled.push(...group.map(({ copies }) => copies))
     }
   }
   return unsettled
+}
+
+/** How many messages that the upper copy lacks are opened to find one that is intact. */
+const MOST_OPENED = 8
+
+async function hasLaterMessage({ upper, lower, end }: Rival, pool: SlabPool): Promise<boolean> {
+  const { key } = lower.entry
+  const { entries } = await lower.store.messages(key)
+  const later = entries.filter(({ created }) => created > end).reverse()
+  const keys = later.map(({ id }) => messageKey(key, id))
+  const prices = await upper.store.price(keys.map((message) => ({ kind: 'message', key: message })))
+  for (const message of keys.filter((_, at) => prices[at] === undefined).slice(0, MOST_OPENED)) {
+    if (await isIntact(lower, message, pool)) return true
+  }
+  return false
+}
+
+/** True when the message or a part of it can be read. */
+async function isIntact({ store, entry }: SessionCopy, key: MessageKey, pool: SlabPool): Promise<boolean> {
+  using slab = new Slab(pool)
+  const format = FORMATS[store.format]
+  const [leaf] = await store.open([{ kind: 'message', key }], slab)
+  if (reads(leaf, (span) => format.message(parseSpan(span), key, span.source.type))) return true
+  const { entries } = await store.openParts(entry.key, [key], slab)
+  return (entries[0] ?? []).some((part) => reads(part.leaf, (span) => format.part(parseSpan(span), part.key)))
+}
+
+function reads(leaf: Leaf | undefined, type: (span: Span) => Reading<unknown>): boolean {
+  if (leaf?.span === undefined) return false
+  try {
+    return 'record' in type(leaf.span)
+  } catch (error) {
+    if (error instanceof StorageError) return false
+    throw error
+  }
 }
 
 /** @throws what is no StorageError */

@@ -148,7 +148,10 @@ export interface Store extends AsyncDisposable {
   readonly work: StoreWork
   /** Every session, each with its light record. */
   sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
-  /** The message created last of each of the sessions, without opening one; undefined where there is none. What a store notes by itself (a switch, a turn's end) is none. */
+  /**
+   * The message created last of each of the sessions, without opening one; undefined where there is none.
+   * What a store notes by itself (OpenCode 2: a switch, a turn's end) does not count.
+   */
   newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]>
   /** How many messages each of the sessions has, in their order, without opening one. */
   messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
