@@ -12,7 +12,7 @@ export interface ObserveReport {
   readonly sessions: number
   /** New, changed, or to be looked at again. */
   readonly changed: number
-  /** Left out, or withheld because its record tells no folder while folders are excluded. */
+  /** Left out, or withheld because nothing tells its folder while folders are excluded. */
   readonly excluded: number
   readonly removed: number
   /** Ids too long for the index. */
@@ -65,7 +65,7 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       continue
     }
     if (session.meta.directory === '' && (exclude.directories?.length ?? 0) > 0) {
-      // Its record is damaged, or of era A, which has no folder: nobody can tell whether that is excluded. What is indexed of it stays.
+      // Neither its record nor its first messages name a folder: nobody can tell whether it is excluded. What is indexed of it stays.
       counts.excluded++
       continue
     }

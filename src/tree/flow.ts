@@ -19,6 +19,8 @@ export interface FlowOptions {
   /** 'sessions': a tree per session. 'messages': a session in several trees of up to 64 messages each, for sessions of any size. @default 'sessions' */
   readonly output?: 'sessions' | 'messages'
   readonly parts?: { readonly kinds?: readonly PartKind[] }
+  /** Give the untouched documents beside the records. */
+  readonly native?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -43,14 +45,14 @@ export async function* runSessionFlow(
   scope: FlowScope,
   options: FlowOptions = {},
 ): AsyncGenerator<FlowResult<SessionHydratedTree>> {
-  refuseUnknown(options, ['output', 'parts', 'signal'])
-  const { output = 'sessions', parts, signal } = options
+  refuseUnknown(options, ['output', 'parts', 'native', 'signal'])
+  const { output = 'sessions', parts, native, signal } = options
   if (output !== 'sessions' && output !== 'messages') {
     throw new StorageError('INVALID_OPTION', { reason: `output must be "sessions" or "messages", not ${JSON.stringify(output)}` })
   }
   for (const session of await sessionsIn(sessions, scope)) {
     signal?.throwIfAborted()
-    const planned = await planTree(sessions, { session, ...(parts && { parts }), ...(signal && { signal }) }, false)
+    const planned = await planTree(sessions, { session, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) }, false)
     if (output === 'sessions') yield await finish(sessions, planned, signal)
     else for (const page of pagesOf(planned)) yield await finish(sessions, page, signal)
   }
