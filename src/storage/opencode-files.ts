@@ -60,7 +60,7 @@ class FileStore implements Store {
   }
 
   async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
-    const listing = listSessionFiles(this.#layout, this.work, options.signal)
+    const listing = await listSessionFiles(this.#layout, this.work, this.#clock, options.signal)
     this.#sessions = new Map(listing.entries.map((entry) => [entry.key.session, entry]))
     return listing
   }
