@@ -32,6 +32,8 @@ export class MergedIndex implements SessionIndex {
 
   /** Takes a new listing of all stores. */
   replace(merged: ReadonlyMap<string, MergedSession>): void {
+    // A list belongs to the store that it was made of.
+    for (const name of this.#lists.keys()) if (merged.get(name)?.store !== this.#merged.get(name)?.store) this.#drop(name)
     this.#merged = merged
     this.#metas = new Map([...merged].map(([name, session]) => [name, metaOf(session, this.#sessions.clock.now())]))
     this.#byTime = [...this.#metas.values()].sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1))
@@ -41,7 +43,6 @@ export class MergedIndex implements SessionIndex {
       byAge.filter((meta) => meta.parent !== undefined),
       (meta) => meta.parent,
     )
-    for (const name of this.#lists.keys()) if (!merged.has(name)) this.#drop(name)
   }
 
   merged(key: SessionKey): MergedSession | undefined {

@@ -88,8 +88,9 @@ class SessionSet implements Sessions {
     { anew = false }: { readonly anew?: boolean } = {},
   ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }> {
     const name = encodeKey(entry.key)
-    const listing = await store.messages(entry.key, { previous: anew ? undefined : this.index.held(name) })
-    if (listing.complete) this.index.hold(name, listing.entries)
+    const isCurrent = (): boolean => this.index.merged(entry.key)?.store === store
+    const listing = await store.messages(entry.key, { previous: anew || !isCurrent() ? undefined : this.index.held(name) })
+    if (listing.complete && isCurrent()) this.index.hold(name, listing.entries)
     return listing
   }
 
