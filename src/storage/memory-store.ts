@@ -20,6 +20,7 @@ import type {
   ReadOptions,
   SessionEntry,
   Store,
+  StoreTotals,
   StoreWork,
 } from './store.js'
 
@@ -78,6 +79,17 @@ export class MemoryStore implements Store {
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
     return sessions.map((session) => this.#messagesOf(session).length)
+  }
+
+  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
+    const lists = await Promise.all(sessions.map((session) => this.messages(session)))
+    return lists.map(({ entries }) => entries.at(-1))
+  }
+
+  async totals(): Promise<StoreTotals> {
+    const bytes = [...this.#records.values()].reduce((total, record) => total + record.bytes.length, 0)
+    const count = (kind: LeafKind): number => this.#select(kind).length
+    return { sessions: count('session'), messages: count('message'), parts: count('part'), bytes }
   }
 
   async messages(session: SessionKey): Promise<Listing<MessageEntry>> {

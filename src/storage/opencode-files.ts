@@ -18,12 +18,27 @@ import type { StageIssue } from '../core/stage.js'
 import { eraALayout } from './era-a-layout.js'
 import { eraBLayout, type FileLayout } from './file-layout.js'
 import { listSessionFiles, readableNames } from './files-listing.js'
+import { lastCreated, sinceListed } from './files-messages.js'
+import { filesTotals } from './files-totals.js'
 import { fingerprint } from './fingerprint.js'
 import { fileGeneration, unreadableGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
 import { SlabSpan } from './span.js'
-import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
+import type {
+  Leaf,
+  Listing,
+  MessageEntry,
+  PartEntry,
+  PartLeaf,
+  Price,
+  Read,
+  ReadOptions,
+  SessionEntry,
+  Store,
+  StoreTotals,
+  StoreWork,
+} from './store.js'
 
 /** A half-written file is read again, at most this often, after 15, 30, 60 and 120 ms. */
 const RETRIES = 4
@@ -69,17 +84,18 @@ class FileStore implements Store {
     return sessions.map(({ session }) => readableNames(this.#messageFolder(session), undefined, []).length)
   }
 
+  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
+    const namesOf = (session: SessionId): readonly string[] => readableNames(this.#messageFolder(session), undefined, [])
+    return sessions.map(({ session }) => lastCreated(namesOf(session).map((name) => this.#messageEntry(session, name))))
+  }
+
   async messages(session: SessionKey, options: { readonly previous?: readonly MessageEntry[] | undefined } = {}): Promise<Listing<MessageEntry>> {
     const folder = this.#messageFolder(session.session)
     const issues: StageIssue[] = []
     const previous = options.previous ?? []
     const [held, names] = sinceListed(previous, readableNames(folder, session, issues))
     if (names.length === 0 && held.length === previous.length) return listing(previous, issues)
-    const near = this.#sessions.get(session.session)?.record?.time.created || this.#clock.now()
-    const fresh = names.map((name): MessageEntry => {
-      const created = idTime(name, near) ?? (this.#price(join(folder, `${name}.json`))?.changed || near)
-      return { id: name as MessageId, created }
-    })
+    const fresh = names.map((name) => this.#messageEntry(session.session, name))
     return listing(
       [...held, ...fresh].sort((a, b) => a.created - b.created || compareText(a.id, b.id)),
       issues,
@@ -156,6 +172,10 @@ class FileStore implements Store {
     return fingerprint(JSON.stringify([this.#price(this.#sessionFile(session.session))?.generation, files]))
   }
 
+  async totals(options: ReadOptions = {}): Promise<StoreTotals> {
+    return filesTotals(this.#layout, options.signal)
+  }
+
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
     const open = async (path: string, key: EntityKey, into: Slab): Promise<Leaf> => {
       const opened = { leaf: this.#open(path, key, undefined, into) }
@@ -169,6 +189,12 @@ class FileStore implements Store {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#sessions.clear()
+  }
+
+  #messageEntry(session: SessionId, name: string): MessageEntry {
+    const near = this.#sessions.get(session)?.record?.time.created || this.#clock.now()
+    const created = idTime(name, near) ?? (this.#price(join(this.#messageFolder(session), `${name}.json`))?.changed || near)
+    return { id: name as MessageId, created }
   }
 
   #near(session: SessionKey): number {
@@ -279,15 +305,6 @@ function absent(key: EntityKey, path: string): Leaf {
 function fileIssue(error: unknown, key: EntityKey, path: string): StageIssue {
   if (systemCode(error) === 'ENOENT') return { code: 'STALE_SPAN', key, path, reason: 'the file was removed after it was listed', transient: true }
   return { code: 'UNREADABLE_RECORD', key, path, reason: `it cannot be read (${systemCode(error) ?? String(error)})` }
-}
-
-/** Which of the previous entries are still there, and which names are new. */
-function sinceListed(previous: readonly MessageEntry[], names: readonly string[]): readonly [readonly MessageEntry[], readonly string[]] {
-  // Folders are listed in the order of the names, which is that of time but for a wrap: then the new ones are the last.
-  if (previous.every(({ id }, at) => id === names[at])) return [previous, names.slice(previous.length)]
-  const left = new Set(names)
-  const held = previous.filter(({ id }) => left.delete(id))
-  return [held, [...left]]
 }
 
 function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {

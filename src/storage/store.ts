@@ -106,6 +106,15 @@ export interface StoreWork {
   stats: number
 }
 
+export interface StoreTotals {
+  readonly sessions: number
+  readonly messages: number
+  /** Undefined where parts stand inside their messages' documents. */
+  readonly parts: number | undefined
+  /** On disk: of the tree's files, or of the database with its -wal, whatever else it holds. */
+  readonly bytes: number
+}
+
 /** One record met while everything on disk is counted. */
 export type CensusEntry =
   | {
@@ -134,6 +143,8 @@ export interface Store extends AsyncDisposable {
   readonly work: StoreWork
   /** Every session, each with its light record. */
   sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
+  /** The message created last of each of the sessions, without opening one; undefined where there is none. */
+  newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]>
   /** How many messages each of the sessions has, in their order, without opening one. */
   messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
   /** The messages of a session by `order`, else by (created, id). With the `previous` entries at hand only what is new is looked at closely. */
@@ -152,6 +163,8 @@ export interface Store extends AsyncDisposable {
   openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<Listing<readonly PartLeaf[]>>
   /** A token that moves when any record of the session changes. Opens none. */
   revision(session: SessionKey): Promise<string>
+  /** What is there, counted by names and rows: damaged records and orphans are among them. Opens none. */
+  totals(options?: ReadOptions): Promise<StoreTotals>
   /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */
   census(slab: () => Slab, options?: ReadOptions): AsyncIterable<CensusEntry>
 }
