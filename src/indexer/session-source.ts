@@ -131,8 +131,13 @@ async function readTail(sessions: Sessions, key: SessionKey, { known, signal, st
     meta,
     messages: result.value.messages.filter((node) => !withheld.has(node.key.message)),
     present: entries.map((entry) => entry.id),
-    complete: unread.length === 0 && issues.every(({ code }) => code === 'INVALID_ID'),
+    complete: unread.length === 0 && issues.every(({ code }) => code === 'INVALID_ID') && !isFailing(sessions, session.store.path),
   }
+}
+
+/** A store that as a whole is not what it should be may lack a table, and then gives no message and no issue of the session. */
+function isFailing({ issues }: Sessions, store: string): boolean {
+  return issues.some((issue) => hidesSessions(issue) && issue.path === store)
 }
 
 /** What is there and may be readable later. Damage is not: it was read, and what is left of the message is all that there is. */

@@ -37,6 +37,9 @@ class SessionSet implements Sessions {
   readonly index: MergedIndex
   readonly #source: StoreSource
   #issues: readonly StageIssue[] = []
+  /** Listings begun, and the last one that was taken. */
+  #begun = 0
+  #taken = 0
 
   constructor(source: StoreSource, { clock = systemClock, cacheBytes = 16 * 2 ** 20 }: SessionSetOptions) {
     this.#source = source
@@ -54,6 +57,7 @@ class SessionSet implements Sessions {
   }
 
   async refresh(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const turn = ++this.#begun
     await this.#source.refresh(options)
     const issues = [...this.#source.issues]
     const listings: StoreListing[] = []
@@ -69,8 +73,12 @@ class SessionSet implements Sessions {
         issues.push({ code: error.code, path: error.path ?? store.path, reason: error.reason, transient: error.retryable })
       }
     }
+    const merged = await mergeSessions(listings)
+    // One that began later knows better.
+    if (turn < this.#taken) return
+    this.#taken = turn
     this.#issues = issues
-    this.index.replace(await mergeSessions(listings))
+    this.index.replace(merged)
   }
 
   async locate(session: SessionKey | SessionId): Promise<MergedSession> {

@@ -27,7 +27,7 @@ interface Place extends AsyncDisposable {
   readonly sessions: Sessions
   readonly it: Rig
   /** Another process on the same index, over the stores as they are now. */
-  later(): Promise<AsyncDisposable & { readonly indexer: Rig['indexer'] }>
+  later(): Promise<AsyncDisposable & { readonly indexer: Rig['indexer']; readonly sessions: Sessions }>
 }
 
 /** A data folder with a database and, if there is something for it, a tree of files; all of it is indexed. */
@@ -51,7 +51,7 @@ async function place(corpus: Corpus, tree: Corpus = []): Promise<Place> {
     later: async () => {
       const own = await open()
       const { indexer } = await it.join(2, { sessions: sessionSource(own) })
-      return { indexer, [Symbol.asyncDispose]: () => own.close() }
+      return { indexer, sessions: own, [Symbol.asyncDispose]: () => own.close() }
     },
     async [Symbol.asyncDispose]() {
       await it[Symbol.asyncDispose]()
@@ -174,6 +174,21 @@ describe('a database that fails', () => {
       false,
       false,
     ])
+  })
+
+  it('keeps its documents while it lacks the table of its messages, in the next process too', async () => {
+    await using there = await place([SESSION])
+    const before = contentOf(there.it.sink)
+    tamper(there.database, (database) => database.exec('ALTER TABLE message RENAME TO aside'))
+    await using next = await there.later()
+    expect(next.sessions.issues).toMatchObject([{ code: 'STORE_NOT_READY', transient: true }])
+    expect(await pass(there, next.indexer)).toMatchObject({ changed: 1, removed: 0, complete: false })
+    expect(contentOf(there.it.sink)).toEqual(before)
+    expect(there.it.state.sessions()).toMatchObject([{ incomplete: true }])
+    tamper(there.database, (database) => database.exec('ALTER TABLE aside RENAME TO message'))
+    await pass(there, next.indexer)
+    expect(contentOf(there.it.sink)).toEqual(before)
+    expect(there.it.state.sessions()).toMatchObject([{ incomplete: false }])
   })
 
   it('is not the only one that is not known when its folder cannot be looked into', async () => {
