@@ -160,7 +160,7 @@ function eachFile(corpus: Corpus, write: (place: Place, document: string, time: 
 }
 
 export const V1: Layout = {
-  name: "a database's V1 tables",
+  name: 'the V1 tables of a database',
   partLeaves: true,
   write: (data, corpus) =>
     inDatabase(data, openCodeTables('1.18'), (database) => {
@@ -187,7 +187,7 @@ export const V1: Layout = {
 }
 
 export const V2: Layout = {
-  name: "a database's V2 tables",
+  name: 'the V2 tables of a database',
   partLeaves: false,
   write: (data, corpus) =>
     inDatabase(data, openCode2Tables(), (database) => {
