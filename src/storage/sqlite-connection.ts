@@ -37,6 +37,16 @@ export class SqliteConnection implements Disposable {
     return rows
   }
 
+  /** `all`, but a row is let go before the next one is fetched. `take` must not query. */
+  each(sql: string, take: (row: SqlRow) => void): void {
+    this.#guard(() => {
+      for (const row of this.#statement(sql).iterate()) {
+        this.work.rows++
+        take(row)
+      }
+    })
+  }
+
   /** Messages or parts with their data, packed. */
   pack(source: PackSource, ids: readonly string[]): readonly PackedRows[] {
     const packs = packRows((sql, ...parameters) => this.#run(sql, parameters), source, ids)
@@ -53,13 +63,18 @@ export class SqliteConnection implements Disposable {
   }
 
   #run(sql: string, parameters: readonly (string | number)[]): readonly SqlRow[] {
+    return this.#guard(() => this.#statement(sql).all(...parameters)) ?? []
+  }
+
+  /** Undefined where a table is not there. */
+  #guard<T>(query: () => T): T | undefined {
     try {
-      return this.#statement(sql).all(...parameters)
+      return query()
     } catch (error) {
       const failure = sqliteFailure(error)
       if (failure === 'too-big') throw error
       if (failure !== 'no-table') throw storeError(error, this.path)
-      return []
+      return undefined
     }
   }
 
