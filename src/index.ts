@@ -2,6 +2,7 @@
 
 export { type Clock, systemClock } from './core/clock.js'
 export { type ErrorCode, type ErrorRow, errorTable, StorageError } from './core/errors.js'
+export { folderName, isWithinFolder } from './core/folders.js'
 // ids, keys, records
 export {
   idTime,
@@ -66,6 +67,7 @@ export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan,
 export { resolveSessionTree } from './tree/resolve.js'
 export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
 export type { Sessions } from './tree/sessions.js'
+export { describeStores, type OtherCopies, type StoreDescription, type StoresDescription, storeEras } from './tree/stores.js'
 export type {
   FlowResult,
   IndexStats,
