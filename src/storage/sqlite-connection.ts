@@ -61,6 +61,20 @@ export class SqliteConnection implements Disposable {
     }
   }
 
+  /** `all`, but a row is let go before the next one is fetched. `take` must not query. */
+  each(sql: string, take: (row: SqlRow) => void): void {
+    this.#ask(
+      sql,
+      (statement) => {
+        for (const row of statement.iterate()) {
+          this.work.rows++
+          take(row)
+        }
+      },
+      undefined,
+    )
+  }
+
   /** Messages or parts with their data, packed. */
   pack(source: PackSource, ids: readonly string[]): readonly PackedRows[] {
     const packs = packRows((sql, ...parameters) => this.#run(sql, parameters), source, ids)
@@ -79,13 +93,18 @@ export class SqliteConnection implements Disposable {
   }
 
   #run(sql: string, parameters: Parameters): readonly SqlRow[] {
+    return this.#ask(sql, (statement) => statement.all(...parameters), [])
+  }
+
+  /** `none` where there is no such table. SQLite tells that before it gives the first row. */
+  #ask<T>(sql: string, use: (statement: SqliteStatement) => T, none: T): T {
     try {
-      return this.#rows(sql, parameters)
+      return use(this.#statement(sql))
     } catch (error) {
       switch (this.#failure(error)) {
         case 'no-table':
         case 'no-column':
-          return this.#runAgain(sql, parameters)
+          return this.#askAgain(sql, use, none)
         case 'too-big':
           throw error
         default:
@@ -95,26 +114,25 @@ export class SqliteConnection implements Disposable {
   }
 
   /** For a statement that the schema of a moment ago did not fit. */
-  #runAgain(sql: string, parameters: Parameters): readonly SqlRow[] {
+  #askAgain<T>(sql: string, use: (statement: SqliteStatement) => T, none: T): T {
     this.#probe()
     try {
-      return this.#rows(sql, parameters)
+      return use(this.#statement(sql))
     } catch (error) {
       const failure = this.#failure(error)
       if (failure === 'too-big') throw error
-      if (failure === 'no-table' && !this.#lost(messageOf(error))) return []
+      if (failure === 'no-table' && !this.#lost(messageOf(error))) return none
       throw storeError(error, this.path)
     }
   }
 
-  #rows(sql: string, parameters: Parameters): readonly SqlRow[] {
-    let statement = this.#statements.get(sql)
-    if (statement === undefined) {
-      this.#refuseClosed()
-      statement = this.#database.prepare(sql)
-      this.#statements.set(sql, statement)
-    }
-    return statement.all(...parameters)
+  #statement(sql: string): SqliteStatement {
+    const held = this.#statements.get(sql)
+    if (held !== undefined) return held
+    this.#refuseClosed()
+    const statement = this.#database.prepare(sql)
+    this.#statements.set(sql, statement)
+    return statement
   }
 
   /** True when the table of records that SQLite does not find was there before. */
@@ -148,7 +166,7 @@ export class SqliteConnection implements Disposable {
 
   #readSchemaVersion(): string {
     try {
-      return String(this.#rows('PRAGMA schema_version', [])[0]?.[0])
+      return String(this.#statement('PRAGMA schema_version').all()[0]?.[0])
     } catch (error) {
       throw error instanceof StorageError ? error : storeError(error, this.path)
     }

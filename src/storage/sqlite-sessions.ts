@@ -16,14 +16,15 @@ export function listSessionRows(connection: SqliteConnection, table: SessionTabl
   const issues: StageIssue[] = []
   using slab = new Slab()
   const { columns, text } = connection.schema.session[table].light
-  const entries = connection.all(`SELECT ${columns}, id FROM ${table}`).flatMap((row): SessionEntry[] => {
+  const entries: SessionEntry[] = []
+  connection.each(`SELECT ${columns}, id FROM ${table}`, (row) => {
     const id = row.at(-1)
     if (!isSafeId(id)) {
       issues.push({ code: 'INVALID_ID', path: connection.path, reason: `a row of ${table} has the unsafe id ${JSON.stringify(id)}` })
-      return []
+      return
     }
     slab.used = 0
-    return [sessionEntry(connection.path, table, sessionKey('opencode', id as SessionId), text(row), slab)]
+    entries.push(sessionEntry(connection.path, table, sessionKey('opencode', id as SessionId), text(row), slab))
   })
   return { entries, issues, complete: true }
 }
