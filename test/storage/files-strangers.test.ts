@@ -114,9 +114,10 @@ describe('session records', () => {
     writeFileAt(sessionFile(fixture), text, START)
     await using sessions = await setOf(await fixture.open())
     expect(sessions.index.session(KEY)).toMatchObject({ damaged: true, id: SESSION.id, created: START, title: '' })
-    expect(sessions.issues.map(({ code }) => code)).toEqual(['CORRUPT_RECORD'])
+    expect(sessions.issues.map(({ code }) => code)).toEqual(['SESSION_RECORD_DAMAGED'])
     const result = await runSessionTreeFlow(sessions, { session: KEY })
-    expect(resultOf(result).session).toBeUndefined()
+    expect(resultOf(result).session).toMatchObject({ id: SESSION.id, projectID: SESSION.project, time: { created: START } })
+    expect(issuesIn(result).map(({ code }) => code)).toEqual(['SESSION_RECORD_DAMAGED'])
     expect(resultOf(result).messages.length).toBe(SESSION.messages.length)
   })
 
