@@ -42,6 +42,8 @@ export { opencodeDataDir, spanleafHome } from './storage/paths.js'
 export { parseSpan, SlabSpan, type Span, type SpanSource } from './storage/span.js'
 export { SpanCache } from './storage/span-cache.js'
 export type { Leaf, LeafKind, Price, Read, Store, StoreKind, StoreSupports, StoreWork } from './storage/store.js'
+export { type ChildLink, childLinks } from './tree/children.js'
+export { type CopyComparison, compareCopies } from './tree/copies.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
 // just the data
@@ -74,6 +76,7 @@ export type {
   MessageMeta,
   MessageNode,
   MessageRefNode,
+  NativeMessage,
   PartRef,
   PartRefNode,
   PlannedMessage,

@@ -20,6 +20,7 @@ import type {
   ReadOptions,
   SessionEntry,
   Store,
+  StoreKind,
   StoreTotals,
   StoreWork,
 } from './store.js'
@@ -45,7 +46,7 @@ export interface MemoryPlace {
 
 export class MemoryStore implements Store {
   readonly agent = 'opencode'
-  readonly kind = 'memory'
+  readonly kind: StoreKind
   readonly format = 'v1'
   readonly supports = { recordedTime: true, rows: true, map: false, partLeaves: true }
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
@@ -53,8 +54,9 @@ export class MemoryStore implements Store {
   readonly #records = new Map<string, MemoryRecord>()
   #version = 0
 
-  constructor(path = 'memory:') {
+  constructor(path = 'memory:', kind: StoreKind = 'memory') {
     this.path = path
+    this.kind = kind
   }
 
   /** Writes a record: a document, or text that stands as it is (to be damaged). `time` is when, in epoch milliseconds. */

@@ -17,6 +17,7 @@ import { databaseCensus } from './sqlite-census.js'
 import type { SqliteConnection } from './sqlite-connection.js'
 import type { SqlRow } from './sqlite-driver.js'
 import type { Layout } from './sqlite-layouts.js'
+import { partsWithColumns, withColumns } from './sqlite-native.js'
 import { eachRow } from './sqlite-pack.js'
 import type { RowText } from './sqlite-rows.js'
 import { listSessionRows } from './sqlite-sessions.js'
@@ -137,14 +138,20 @@ export class SqliteStore implements Store {
     })
   }
 
-  async open(reads: readonly Read[], slab: Slab): Promise<readonly Leaf[]> {
+  async open(reads: readonly Read[], slab: Slab, options: ReadOptions = {}): Promise<readonly Leaf[]> {
     const leaves = new Map<Read, Leaf>()
     this.#openRows('message', reads, slab, leaves)
     this.#openRows('part', reads, slab, leaves)
-    return reads.map((read) => leaves.get(read) ?? this.#openOther(read, slab))
+    const opened = reads.map((read) => leaves.get(read) ?? this.#openOther(read, slab))
+    return options.native === true ? withColumns(this.#connection, this.#layout, opened) : opened
   }
 
-  async openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab): Promise<Listing<readonly PartLeaf[]>> {
+  async openParts(
+    session: SessionKey,
+    messages: readonly MessageKey[],
+    slab: Slab,
+    options: ReadOptions = {},
+  ): Promise<Listing<readonly PartLeaf[]>> {
     if (this.#layout.part === undefined) return noParts(messages)
     const issues: StageIssue[] = []
     const lists = messages.map((): PartLeaf[] => [])
@@ -161,10 +168,8 @@ export class SqliteStore implements Store {
       })
     }
     const near = this.#timeOf(session)
-    return listing(
-      lists.map((parts) => byIdTime(parts, ({ key }) => key.part, near)),
-      issues,
-    )
+    const ordered = lists.map((parts) => byIdTime(parts, ({ key }) => key.part, near))
+    return listing(options.native === true ? partsWithColumns(this.#connection, this.#layout, ordered) : ordered, issues)
   }
 
   /** `time_updated` of the session moves neither with its messages nor with its parts, so all are asked. */

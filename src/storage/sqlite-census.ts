@@ -162,7 +162,7 @@ function partReading(message: string | undefined, owned: string): TableReading {
 function* pages(connection: SqliteConnection, sql: string): Generator<readonly SqlRow[]> {
   let last = 0
   for (;;) {
-    const page = connection.all(`${sql} ORDER BY r.rowid LIMIT ${PAGE}`, last)
+    const page = connection.allOrNone(`${sql} ORDER BY r.rowid LIMIT ${PAGE}`, last)
     if (page.length === 0) return
     yield page
     last = Number(page.at(-1)?.[0])

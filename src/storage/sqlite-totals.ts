@@ -21,17 +21,21 @@ export function databaseTotals(connection: SqliteConnection, { session, message,
 /** Above so many sessions one query over the whole table is cheaper than one for each. */
 const ONE_BY_ONE = 64
 
+/** What OpenCode 2 notes by itself: it tells nothing of whether the session went on. */
+const NOTES = "('agent-switched', 'model-switched', 'location-switched', 'idle', 'system')"
+
 /** The message created last of each session; `max` makes SQLite take the other columns from the row that has it. */
 export function newestRows(
   connection: SqliteConnection,
   { message, order }: Layout,
   sessions: readonly SessionKey[],
 ): readonly (MessageEntry | undefined)[] {
-  const select = `SELECT session_id, id, max(time_created)${order === 'seq' ? ', seq' : ''} FROM ${message}`
+  const [seq, said] = order === 'seq' ? [', seq', `type NOT IN ${NOTES}`] : ['', 'true']
+  const select = `SELECT session_id, id, max(time_created)${seq} FROM ${message} WHERE ${said}`
   const rows =
     sessions.length > ONE_BY_ONE
       ? connection.all(`${select} GROUP BY session_id`)
-      : sessions.flatMap(({ session }) => connection.all(`${select} WHERE session_id = ?`, session))
+      : sessions.flatMap(({ session }) => connection.all(`${select} AND session_id = ?`, session))
   const newest = new Map(rows.map((row) => [row[0], entryOf(row)]))
   return sessions.map(({ session }) => newest.get(session))
 }

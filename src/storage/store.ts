@@ -7,6 +7,7 @@
  * - damage is a leaf or an issue, never a throw; a store that as a whole cannot be read throws StorageError;
  * - nothing is ever written to `path`, and no read transaction lives across an await.
  */
+import type { Document } from '../core/documents.js'
 import type { FormatName } from '../core/formats.js'
 import type { MessageId, PartId } from '../core/ids.js'
 import type { Agent, EntityKey, MessageKey, PartKey, SessionKey } from '../core/keys.js'
@@ -86,6 +87,8 @@ export type Leaf =
   | {
       readonly span: Span
       readonly issue?: undefined
+      /** With `native`, of a row: its columns as they are stored, all but the document that is the span. */
+      readonly row?: Document
       /** The file was written moments ago and looked half-written at every try. */
       readonly torn?: boolean
     }
@@ -130,6 +133,8 @@ export type CensusEntry =
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
+  /** Rows are opened with all their columns. */
+  readonly native?: boolean | undefined
 }
 
 export interface Store extends AsyncDisposable {
@@ -143,7 +148,10 @@ export interface Store extends AsyncDisposable {
   readonly work: StoreWork
   /** Every session, each with its light record. */
   sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
-  /** The message created last of each of the sessions, without opening one; undefined where there is none. */
+  /**
+   * The message created last of each of the sessions, without opening one; undefined where there is none.
+   * What a store notes by itself (OpenCode 2: a switch, a turn's end) does not count.
+   */
   newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]>
   /** How many messages each of the sessions has, in their order, without opening one. */
   messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>

@@ -116,11 +116,14 @@ describe('messages that hold their parts', () => {
 })
 
 describe('sessions', () => {
-  it('have the slug of their tree for a project, and no directory', async () => {
-    using fixture = eraAFixture()([SESSION])
+  it('have the slug of their tree for a project, and the directory that their messages name; none where there are no answers', async () => {
+    const mute = corpusSession(START, [FIRST], { project: SLUG, id: 'ses_mute' })
+    using fixture = eraAFixture()([SESSION, mute])
     await using sessions = await setOf(await fixture.open())
-    expect(sessions.index.sessionsByTime()).toMatchObject([{ project: SLUG, directory: '', source: { kind: 'opencode-era-a', path: fixture.path } }])
-    expect(sessions.index.sessionsForProject(SLUG).length).toBe(1)
+    const source = { kind: 'opencode-era-a', path: fixture.path }
+    expect(sessions.index.session(KEY)).toMatchObject({ project: SLUG, directory: '/srv/sky', title: 'The sky', damaged: false, source })
+    expect(sessions.index.session(keyOf('ses_mute'))).toMatchObject({ project: SLUG, directory: '', source })
+    expect(sessions.index.sessionsForProject(SLUG).length).toBe(2)
   })
 
   it.each(['', '{', '[]', '\0\0\0'])('keep their messages when their own record is %j', async (text) => {
@@ -271,13 +274,13 @@ describe('discovery of era A', () => {
   it('takes neither the tree of one project nor any other `project` folder for a store', () => {
     using fixture = eraAFixture()([SESSION])
     for (const path of [join(fixture.path, SLUG), join(fixture.path, SLUG, 'storage')]) {
-      expect(() => storesAt([path])).toThrow(expect.objectContaining({ code: 'STORE_MISSING' }))
+      expect(storesAt([path])).toMatchObject({ places: [], issues: [{ code: 'STORE_MISSING', path: path }] })
     }
     using folder = tempFolder()
     mkdirSync(join(folder.path, 'project', 'mine', 'storage'), { recursive: true })
     writeFileSync(join(folder.path, 'project', 'a file'), '')
     symlinkSync(join(folder.path, 'project', 'a file'), join(folder.path, 'project', 'a link'))
-    expect(() => storesAt([folder.path])).toThrow(expect.objectContaining({ code: 'STORE_MISSING' }))
+    expect(storesAt([folder.path])).toMatchObject({ places: [], issues: [{ code: 'STORE_MISSING', path: folder.path }] })
     mkdirSync(join(folder.path, 'project', 'mine', 'storage', 'session'))
     expect(storesAt([folder.path]).places).toMatchObject([{ kind: 'opencode-era-a' }])
   })
