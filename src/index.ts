@@ -43,6 +43,7 @@ export { SpanCache } from './storage/span-cache.js'
 export type { Leaf, LeafKind, Price, Read, Store, StoreKind, StoreSupports, StoreWork } from './storage/store.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
+export type { DamagedRecord, OrphanCounts, OrphanRecord, RecordPlace, StoreLedger } from './tree/ledger.js'
 // just the data
 export {
   type LoadedSession,
@@ -60,9 +61,9 @@ export {
 } from './tree/loader.js'
 // stages
 export { planReads, planSessionTree } from './tree/plan.js'
-
 // spans and stores
 export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from './tree/read-span.js'
+export type { RecordDamage, RecordFlaw } from './tree/record-check.js'
 export { resolveSessionTree } from './tree/resolve.js'
 export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
 export type { Sessions } from './tree/sessions.js'
@@ -86,4 +87,4 @@ export type {
   TreeRequest,
   Usage,
 } from './tree/types.js'
-export { type DamagedRecord, type LedgerTotal, type StoreLedger, type Verification, verifyStores } from './tree/verify.js'
+export { type LedgerTotal, type Verification, type VerifyOptions, verifyStores } from './tree/verify.js'

@@ -5,7 +5,7 @@ import { StorageError, systemCode } from '../core/errors.js'
 import { isSafeId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
-import type { StageIssue } from '../core/stage.js'
+import { issueOf, type StageIssue } from '../core/stage.js'
 import type { FileLayout } from './file-layout.js'
 import { fileGeneration } from './generation.js'
 import { readInto } from './read-file.js'
@@ -101,7 +101,7 @@ function readSession(key: SessionKey, project: string, path: string, slab: Slab,
   } catch (error) {
     const damage: StageIssue =
       error instanceof StorageError
-        ? { code: error.code, key, path, reason: error.reason }
+        ? issueOf(error, key, path)
         : { code: 'UNREADABLE_RECORD', key, path, reason: `it cannot be read (${systemCode(error) ?? String(error)})` }
     return { ...base, record: undefined, generation: '' as SessionEntry['generation'], damage }
   }

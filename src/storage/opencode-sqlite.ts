@@ -9,7 +9,7 @@ import { StorageError } from '../core/errors.js'
 import { byIdTime, isSafeId, type MessageId, type PartId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type MessageKey, partKey, type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
-import type { StageIssue } from '../core/stage.js'
+import { issueOf, type StageIssue } from '../core/stage.js'
 import { openDiffFile, priceDiffFile } from './diff-files.js'
 import { fingerprint } from './fingerprint.js'
 import { rowGeneration, textGeneration } from './generation.js'
@@ -21,7 +21,7 @@ import type { SqlRow } from './sqlite-driver.js'
 import type { Layout } from './sqlite-layouts.js'
 import { eachRow } from './sqlite-pack.js'
 import type { RowText } from './sqlite-rows.js'
-import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
+import type { CensusOptions, Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, SessionEntry, Store, StoreWork } from './store.js'
 
 /** One generation's tables in a database. The connection is the store's own, and is closed with it. */
 export class SqliteStore implements Store {
@@ -166,7 +166,7 @@ export class SqliteStore implements Store {
     return fingerprint(JSON.stringify([own, ...this.#layout.revision.map((sql) => this.#connection.all(sql, session))]))
   }
 
-  census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
+  census(slab: () => Slab, options: CensusOptions = {}): ReturnType<Store['census']> {
     return databaseCensus(this.#connection, this.#layout, slab, options)
   }
 
@@ -185,7 +185,7 @@ export class SqliteStore implements Store {
       return { ...base, project: '', record: undefined, damage: { code: 'CORRUPT_RECORD', key, path: this.path, reason: reading.damage } }
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
-      return { ...base, project: '', record: undefined, damage: { code: error.code, key, path: this.path, reason: error.reason } }
+      return { ...base, project: '', record: undefined, damage: issueOf(error, key, this.path) }
     }
   }
 
