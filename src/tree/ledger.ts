@@ -82,6 +82,8 @@ export class Ledger {
   readonly #ignored = new Map<string, number>()
   readonly #damaged: DamagedRecord[] = []
   readonly #orphanRecords: OrphanRecord[] = []
+  #session: EntityKey['session'] | undefined
+  #source: SessionOrigin | undefined
   #inside = 0
   #superseded = 0
 
@@ -154,11 +156,20 @@ export class Ledger {
 
   /** Todo lists and diff files name their session alone, so that it may be another store's. */
   #columnOf({ kind, key, orphan }: CensusRecord): 'read' | 'orphan' | 'superseded' {
-    const source = this.#sessions.index.session(sessionOf(key))?.source
+    const source = this.#sourceOf(key)
     if (source === undefined || (orphan && (kind === 'message' || kind === 'part'))) return orphan ? 'orphan' : 'read'
     if (source.path === this.#store.path && source.kind === this.#store.kind) return 'read'
     const isShared = kind === 'diff' && (orphan || this.#store.supports.rows)
     return isShared && readsBeside(source, this.#store) ? 'read' : 'superseded'
+  }
+
+  /** Where the session of a record is read from. Records of one session mostly come one after the other. */
+  #sourceOf(key: EntityKey): SessionOrigin | undefined {
+    if (key.session !== this.#session) {
+      this.#session = key.session
+      this.#source = this.#sessions.index.session(sessionOf(key))?.source
+    }
+    return this.#source
   }
 
   #supersede({ kind, key }: CensusRecord, inside: number): Promise<void> | undefined {
