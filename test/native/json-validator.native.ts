@@ -21,22 +21,22 @@ describe('simdjson', () => {
   }, 120_000)
 
   test.each([
-    ['1e999', true],
-    ['18446744073709551616', true],
-    ['"\\ud83d"', true],
-    ['"\ud83d"', true],
-    ['{"a":1,"a":2}', true],
-    [`${'['.repeat(100_000)}${']'.repeat(100_000)}`, true],
-    ['\ufeff{}', false],
-    ['', false],
-    [' ', false],
-    ['{}\0', false],
-    ['"\0"', false],
-    ['{} {}', false],
-    ['"\\u12"', false],
-    ['[1,]', false],
-    ['NaN', false],
-  ])(`takes or refuses %j as JSON.parse does${note}`, (text, valid) => {
+    ['a number beyond all numbers', '1e999', true],
+    ['an integer of more than 64 bits', '18446744073709551616', true],
+    ['half a pair as an escape', '"\\ud83d"', true],
+    ['half a pair as it is', '"\ud83d"', true],
+    ['one name twice', '{"a":1,"a":2}', true],
+    ['100,000 lists inside each other', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, true],
+    ['a byte order mark', '\ufeff{}', false],
+    ['nothing', '', false],
+    ['a blank', ' ', false],
+    ['a NUL behind the document', '{}\0', false],
+    ['a NUL in a text', '"\0"', false],
+    ['two documents', '{} {}', false],
+    ['half an escape', '"\\u12"', false],
+    ['a comma too many', '[1,]', false],
+    ['a word of JavaScript', 'NaN', false],
+  ])(`takes or refuses %s as JSON.parse does${note}`, (_, text, valid) => {
     expect([isValid(text), parses(text)]).toEqual([valid, valid])
   })
 })
