@@ -56,6 +56,7 @@ here('the sets of real OpenCode (../shared/data)', () => {
         damaged: 0,
       })
       expect(sum(stores.map(recordsIn))).toBe(onDisk(data))
+      expect(await verifyStores(set, { deep: true })).toEqual({ stores, total })
       expect(set.issues).toEqual([])
     })
 

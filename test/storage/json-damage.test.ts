@@ -1,8 +1,15 @@
 /** What is wrong with a text, and at which byte. */
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { jsonFlaw } from '../../src/storage/json-damage.js'
+import { runSessionTreeFlow } from '../../src/tree/flow.js'
+import { type CorpusMessage, conversation, corpusSession } from '../support/corpus.js'
 import { jsonText, nearlyJson, parses } from '../support/json-texts.js'
+import { jsonFixture, memoryFixture, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
+import { issuesIn, keyOf, setOf } from '../support/trees.js'
+
+const START = Date.parse('2026-03-01T10:00:00Z')
 
 const flawOf = (content: string | Uint8Array): unknown => {
   const flaw = jsonFlaw(Buffer.from(content))
@@ -111,6 +118,35 @@ describe('the flaw of a text', () => {
     const depth = 300_000
     expect(flawOf(`${'[{"a":'.repeat(depth)}1${'}]'.repeat(depth)}`)).toBeUndefined()
     expect(flawOf('['.repeat(depth))).toEqual(['truncated', depth])
+  })
+})
+
+describe('the issue of a damaged record', () => {
+  it.each([
+    ['files', jsonFixture],
+    ['rows', sqliteFixture('1.18')],
+    ['memory', memoryFixture],
+  ])('says at which byte, in %s', async (_, make) => {
+    const session = corpusSession(START, conversation(START + 1000, 1))
+    const [message, other] = session.messages as [CorpusMessage, CorpusMessage]
+    using fixture = make([session])
+    fixture.write({ session: session.id, message: message.id }, '{"role":"user"', START)
+    fixture.write({ session: session.id, message: other.id, part: other.parts[0]?.id ?? '' }, '{"é":,}', START)
+    await using sessions = await setOf(await fixture.open())
+    const result = await runSessionTreeFlow(sessions, { session: keyOf(session.id) })
+    const found = issuesIn(result).map(({ code, reason, offset }) => [code, reason, offset])
+    expect(found.sort()).toEqual([
+      ['CORRUPT_RECORD', 'not JSON', 6],
+      ['CORRUPT_RECORD', 'truncated', 14],
+    ])
+  })
+
+  it('says so of a session that is listed', async () => {
+    const session = corpusSession(START, [])
+    using fixture = jsonFixture([session])
+    writeFileAt(join(fixture.path, 'session', session.project, `${session.id}.json`), '{"id": "x", }', START)
+    await using sessions = await setOf(await fixture.open())
+    expect(sessions.issues).toMatchObject([{ code: 'CORRUPT_RECORD', reason: 'not JSON', offset: 12 }])
   })
 })
 
