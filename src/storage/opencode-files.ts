@@ -23,20 +23,7 @@ import { fileGeneration, unreadableGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
 import { SlabSpan } from './span.js'
-import type {
-  CensusOptions,
-  Leaf,
-  Listing,
-  MessageEntry,
-  PartEntry,
-  PartLeaf,
-  Price,
-  Read,
-  ReadOptions,
-  SessionEntry,
-  Store,
-  StoreWork,
-} from './store.js'
+import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
 
 /** A half-written file is read again, at most this often, after 15, 30, 60 and 120 ms. */
 const RETRIES = 4
@@ -169,7 +156,7 @@ class FileStore implements Store {
     return fingerprint(JSON.stringify([this.#price(this.#sessionFile(session.session))?.generation, files]))
   }
 
-  census(slab: () => Slab, options: CensusOptions = {}): ReturnType<Store['census']> {
+  census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
     const open = async (path: string, key: EntityKey, into: Slab): Promise<Leaf> => {
       const opened = { leaf: this.#open(path, key, undefined, into) }
       if (opened.leaf.span !== undefined && opened.leaf.torn === true) {

@@ -21,7 +21,7 @@ import type { SqlRow } from './sqlite-driver.js'
 import type { Layout } from './sqlite-layouts.js'
 import { eachRow } from './sqlite-pack.js'
 import type { RowText } from './sqlite-rows.js'
-import type { CensusOptions, Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, SessionEntry, Store, StoreWork } from './store.js'
+import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
 
 /** One generation's tables in a database. The connection is the store's own, and is closed with it. */
 export class SqliteStore implements Store {
@@ -166,7 +166,7 @@ export class SqliteStore implements Store {
     return fingerprint(JSON.stringify([own, ...this.#layout.revision.map((sql) => this.#connection.all(sql, session))]))
   }
 
-  census(slab: () => Slab, options: CensusOptions = {}): ReturnType<Store['census']> {
+  census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
     return databaseCensus(this.#connection, this.#layout, slab, options)
   }
 

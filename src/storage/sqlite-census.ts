@@ -6,14 +6,11 @@ import { besideDatabase } from './beside-database.js'
 import type { Slab } from './slab.js'
 import { OwnedSpan, type Span, type SpanSource } from './span.js'
 import type { SqliteConnection } from './sqlite-connection.js'
-import type { SqlRow, SqlValue } from './sqlite-driver.js'
+import type { SqlValue } from './sqlite-driver.js'
 import { type Layout, layoutsIn } from './sqlite-layouts.js'
+import { pages } from './sqlite-pages.js'
 import { type FoundRow, presentColumns, recordTables, type TableReading } from './sqlite-tables.js'
 import type { CensusEntry, CensusOptions, CensusRecord } from './store.js'
-
-/** A page is one short query, and what it returns is in memory at once: at most these many rows, and about these many bytes. */
-const PAGE_ROWS = 200
-const PAGE_BYTES = 8 * 2 ** 20
 
 /** Tables whose rows are counted and never read, unless a generation in this database has its records there. */
 const LEFT_ALONE: Readonly<Record<string, string>> = {
@@ -56,12 +53,14 @@ const CHECKED: Readonly<Record<string, string>> = {
  * Of a database with two generations each counts its own tables. Those that both have in common (projects, what is left alone)
  * are counted by the newer, files beside the database by the older, whose time they are from.
  */
-export async function* databaseCensus(
-  connection: SqliteConnection,
-  layout: Layout,
-  slab: () => Slab,
-  options: CensusOptions,
-): AsyncGenerator<CensusEntry> {
+export function databaseCensus(connection: SqliteConnection, layout: Layout, slab: () => Slab, options: CensusOptions): AsyncIterable<CensusEntry> {
+  const entries = everyEntry(connection, layout, slab, options)
+  // Delegating to generators costs an asynchronous one several promises per row; each step here is synchronous anyway.
+  const steps = { next: async () => entries.next(), return: async () => entries.return(undefined) }
+  return { [Symbol.asyncIterator]: () => steps }
+}
+
+function* everyEntry(connection: SqliteConnection, layout: Layout, slab: () => Slab, options: CensusOptions): Generator<CensusEntry> {
   const { schema } = connection
   const layouts = layoutsIn(schema.tables)
   const isNewest = layouts[0]?.kind === layout.kind
@@ -87,7 +86,7 @@ function* tableCensus(
     for (const page of pages(connection, reading)) {
       signal?.throwIfAborted()
       met += page.length
-      for (const [, ...row] of page) {
+      for (const row of page) {
         const found = read(row)
         if (found === undefined) unsafe++
         else yield recordOf(reading, found, sourceOf(found.type), ignored)
@@ -160,7 +159,8 @@ function documents(table: string, column: string): TableReading {
     kind: 'document',
     table,
     json: [],
-    columns: `'row ' || r.rowid, CAST(r."${column}" AS BLOB)`,
+    fields: ["'row ' || r.rowid", `r."${column}"`],
+    data: 1,
     read: ([id, data]) => ({ key: sessionKey('opencode', String(id) as SessionId), data, orphan: false }),
   }
 }
@@ -174,23 +174,4 @@ function rowsIn(connection: SqliteConnection, table: string): number {
 function unreadable(error: unknown, path: string, table: string): CensusEntry {
   if (error instanceof StorageError && !error.retryable) return { what: 'unreadable', path, table, reason: error.reason }
   throw error
-}
-
-/** By rowid, which crosses as text: it has more digits than a JavaScript number. */
-function* pages(connection: SqliteConnection, { table, columns }: TableReading): Generator<readonly SqlRow[]> {
-  const select = `SELECT CAST(r.rowid AS TEXT), ${columns} FROM ${table} r`
-  let page = connection.all(`${select} ORDER BY r.rowid LIMIT ?`, PAGE_ROWS)
-  let rows = PAGE_ROWS
-  while (page.length > 0) {
-    const last = String(page.at(-1)?.[0])
-    yield page
-    rows = Math.max(1, Math.min(PAGE_ROWS, Math.floor((rows * PAGE_BYTES) / Math.max(1, bytesOf(page)))))
-    page = connection.all(`${select} WHERE r.rowid > CAST(? AS INTEGER) ORDER BY r.rowid LIMIT ?`, last, rows)
-  }
-}
-
-function bytesOf(page: readonly SqlRow[]): number {
-  let bytes = 0
-  for (const row of page) for (const value of row) if (value instanceof Uint8Array) bytes += value.length
-  return bytes
 }

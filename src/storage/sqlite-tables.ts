@@ -4,6 +4,7 @@ import { type EntityKey, messageKey, partKey, sessionKey } from '../core/keys.js
 import type { SqliteConnection } from './sqlite-connection.js'
 import type { SqlRow, SqlValue } from './sqlite-driver.js'
 import type { Layout } from './sqlite-layouts.js'
+import type { Selection } from './sqlite-pages.js'
 import type { RowText, SessionTable } from './sqlite-rows.js'
 import type { CensusKind } from './store.js'
 
@@ -17,14 +18,11 @@ export interface FoundRow {
   readonly columns?: readonly SqlValue[]
 }
 
-export interface TableReading {
+export interface TableReading extends Selection {
   readonly kind: CensusKind
-  readonly table: string
-  /** What to select behind the rowid, of the table as `r`. */
-  readonly columns: string
   /** Names of the JSON columns that are checked on their own. */
   readonly json: readonly string[]
-  /** Undefined for a row whose id may not be used. Takes the row without its rowid. */
+  /** Undefined for a row whose id may not be used. */
   readonly read: (row: SqlRow) => FoundRow | undefined
 }
 
@@ -66,12 +64,12 @@ function rowsOf(
   json: readonly string[],
   sessions: ReadonlySet<SqlValue | undefined> | undefined,
 ): TableReading {
-  const blobs = json.map((name) => `CAST(r."${name}" AS BLOB), `)
+  const blobs = json.map((name) => `CAST(r."${name}" AS BLOB)`)
   return {
     kind,
     table,
     json,
-    columns: `r.${id}, ${blobs.join('')}${columns}`,
+    fields: [`r.${id}`, ...blobs, columns],
     read: ([id, ...row]) => {
       if (!isSafeId(id)) return undefined
       const found = { key: sessionKey('opencode', id as SessionId), data: text(row.slice(json.length)), orphan: sessions?.has(id) === false }
@@ -86,7 +84,8 @@ function messages(table: Layout['message'], sessions: ReadonlySet<SqlValue | und
     kind: 'message',
     table,
     json: [],
-    columns: `r.session_id, r.id, CAST(r.data AS BLOB), ${type}`,
+    fields: ['r.session_id', 'r.id', 'r.data', type],
+    data: 2,
     read: ([session, id, data, type]) => {
       if (!isSafeId(session) || !isSafeId(id)) return undefined
       const key = messageKey(sessionKey('opencode', session as SessionId), id as MessageId)
@@ -98,12 +97,13 @@ function messages(table: Layout['message'], sessions: ReadonlySet<SqlValue | und
 
 /** A part belongs to the session of its message; its own `session_id` has no foreign key. */
 function parts(message: string | undefined, sessions: ReadonlySet<SqlValue | undefined>): TableReading {
-  const owner = message === undefined ? 'NULL' : `(SELECT m.session_id FROM ${message} m WHERE m.id = r.message_id)`
+  const owner = message === undefined ? 'NULL' : `CAST((SELECT m.session_id FROM ${message} m WHERE m.id = r.message_id) AS TEXT)`
   return {
     kind: 'part',
     table: 'part',
     json: [],
-    columns: `${owner}, r.session_id, r.message_id, r.id, CAST(r.data AS BLOB)`,
+    fields: [owner, 'r.session_id', 'r.message_id', 'r.id', 'r.data'],
+    data: 4,
     read: ([owner, session, message, id, data]) => {
       const parent = owner ?? session
       if (!isSafeId(parent) || !isSafeId(message) || !isSafeId(id)) return undefined
