@@ -2,6 +2,7 @@
 
 export { type Clock, systemClock } from './core/clock.js'
 export { type ErrorCode, type ErrorRow, errorTable, StorageError } from './core/errors.js'
+export { folderName, isWithinFolder } from './core/folders.js'
 // ids, keys, records
 export {
   idTime,
@@ -41,6 +42,8 @@ export { opencodeDataDir, spanleafHome } from './storage/paths.js'
 export { parseSpan, SlabSpan, type Span, type SpanSource } from './storage/span.js'
 export { SpanCache } from './storage/span-cache.js'
 export type { Leaf, LeafKind, Price, Read, Store, StoreKind, StoreSupports, StoreWork } from './storage/store.js'
+export { type ChildLink, childLinks } from './tree/children.js'
+export { type CopyComparison, compareCopies } from './tree/copies.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
 export type { DamagedRecord, OrphanCounts, OrphanRecord, RecordPlace, StoreLedger } from './tree/ledger.js'
@@ -67,12 +70,14 @@ export type { RecordDamage, RecordFlaw } from './tree/record-check.js'
 export { resolveSessionTree } from './tree/resolve.js'
 export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
 export type { Sessions } from './tree/sessions.js'
+export { describeStores, type OtherCopies, type StoreDescription, type StoresDescription, storeEras } from './tree/stores.js'
 export type {
   FlowResult,
   IndexStats,
   MessageMeta,
   MessageNode,
   MessageRefNode,
+  NativeMessage,
   PartRef,
   PartRefNode,
   PlannedMessage,

@@ -6,15 +6,19 @@ import { warn } from './output.js'
 
 export interface CommonOptions {
   readonly data?: readonly string[]
+  readonly store?: readonly string[]
   readonly home?: string
   readonly json?: boolean
 }
 
-/** A subcommand with the options that all have. */
-export function command(name: string, description: string): Command {
-  return new Command(name)
+/** A subcommand with the options that all have; `narrows` is false for those that must see every store. */
+export function command(name: string, description: string, { narrows = true }: { readonly narrows?: boolean } = {}): Command {
+  const made = new Command(name)
     .description(description)
     .addOption(new Option('--data <dir>', 'read this data folder or database instead of looking for stores (repeatable)').argParser(collect))
+  const store = new Option('--store <kind>', 'only stores of this kind, or at this path, also what others hide (see spanleaf stores; repeatable)')
+  if (narrows) made.addOption(store.argParser(collect))
+  return made
     .addOption(
       new Option('--home <dir>', "spanleaf's own folder").default(spanleafHome(process.env, homedir()), '$SPANLEAF_HOME or the XDG state folder'),
     )
@@ -22,12 +26,10 @@ export function command(name: string, description: string): Command {
 }
 
 /** Runs `use` with the open stores; warns of what could not be read, and closes them. */
-export async function withSessions<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
-  const sessions = await openSessions({ ...(options.data && { data: options.data }), signal })
+export async function withSessions<T>({ data, store }: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
+  const sessions = await openSessions({ ...(data && { data }), ...(store && { store }), signal })
   try {
-    if (sessions.stores.length === 0) {
-      throw new StorageError('STORE_MISSING', { reason: 'no OpenCode store was found on this machine; name one with --data' })
-    }
+    if (sessions.stores.length === 0) refuseNoStore()
     for (const issue of sessions.issues) {
       if (issue.key === undefined) warn(`${issue.reason} (${issue.path ?? 'unknown'})`)
     }
@@ -35,6 +37,11 @@ export async function withSessions<T>(options: CommonOptions, signal: AbortSigna
   } finally {
     await sessions.close()
   }
+}
+
+/** @throws StorageError STORE_MISSING */
+export function refuseNoStore(): never {
+  throw new StorageError('STORE_MISSING', { reason: 'no OpenCode store was found on this machine; name one with --data' })
 }
 
 /** Spanleaf's own folder. */

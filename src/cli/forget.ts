@@ -21,7 +21,9 @@ interface ForgetOptions extends CommonOptions {
 }
 
 export function forgetCommand(signal: AbortSignal): Command {
-  return command('forget', 'take a session and its children, or a project, out of the index and keep it out (undo: spanleaf index --include)')
+  return command('forget', 'take a session and its children, or a project, out of the index and keep it out (undo: spanleaf index --include)', {
+    narrows: false,
+  })
     .argument('[id]', 'the id of the session')
     .option('--project <dir>', 'every session of this folder (or project id)')
     .action((id: string | undefined, options: ForgetOptions) => forget(id, options, signal))

@@ -1,5 +1,5 @@
 /** spanleaf index: brings the search index to what the stores hold now. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { type Sessions, StorageError } from '../index.js'
 import {
   addExclusions,
@@ -20,13 +20,22 @@ import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 interface IndexOptions extends CommonOptions {
   readonly exclude?: readonly string[]
   readonly include?: readonly string[]
+  readonly store?: never
 }
 
 export function indexCommand(signal: AbortSignal): Command {
-  return command('index', 'index what is new for search; ends when nothing is left to do now')
+  return command('index', 'index what is new for search; ends when nothing is left to do now', { narrows: false })
+    .addOption(new Option('--store <kind>').argParser(refuseStore).hideHelp())
     .option('--exclude <what>', 'never index this folder, project id or session id, now and later; what was indexed of it goes (repeatable)', collect)
     .option('--include <what>', 'take back an exclusion (repeatable)', collect)
     .action((options: IndexOptions) => index(options, signal))
+}
+
+/** Without the other stores a hidden copy would be taken for the session, and what only they hold for deleted. */
+function refuseStore(): never {
+  throw new StorageError('INVALID_OPTION', {
+    reason: 'the index holds each session once, from the store that it is read from, so index takes no --store; search does',
+  })
 }
 
 async function index(options: IndexOptions, signal: AbortSignal): Promise<void> {

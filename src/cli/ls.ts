@@ -39,7 +39,7 @@ async function list(options: LsOptions, signal: AbortSignal): Promise<void> {
 }
 
 function toJson(meta: SessionMeta, messages: number): object {
-  const { key, id, title, directory, project, parent, created, updated, archived, damaged, source } = meta
+  const { key, id, title, directory, project, parent, created, updated, archived, damaged, source, hides } = meta
   return {
     agent: key.agent,
     id,
@@ -53,12 +53,13 @@ function toJson(meta: SessionMeta, messages: number): object {
     messages,
     damaged,
     source,
+    hides,
   }
 }
 
 function toLine(meta: SessionMeta, messages: number): string {
   const marks = `${meta.damaged ? '[damaged record] ' : ''}${meta.archived === undefined ? '' : '[archived] '}${meta.parent === undefined ? '' : '└ '}`
   const left = `${formatTime(meta.updated)}  ${String(messages).padStart(5)}  ${meta.id}  `
-  const text = `${marks}${meta.title || '(no title)'}  ·  ${meta.directory}`
+  const text = [`${marks}${meta.title || '(no title)'}`, meta.directory].filter((words) => words !== '').join('  ·  ')
   return left + clip(text, Math.max(20, terminalWidth() - left.length))
 }

@@ -12,6 +12,7 @@ import { searchCommand } from './search.js'
 import { showCommand } from './show.js'
 import { spansCommand } from './spans.js'
 import { statusCommand } from './status.js'
+import { storesCommand } from './stores.js'
 import { verifyCommand } from './verify.js'
 
 const USAGE = 2
@@ -46,7 +47,18 @@ function program(signal: AbortSignal): Command {
     .version(version(), '--version')
     .showHelpAfterError('(see --help)')
     .exitOverride()
-  const commands = [lsCommand, showCommand, searchCommand, indexCommand, statusCommand, forgetCommand, verifyCommand, planCommand, spansCommand]
+  const commands = [
+    storesCommand,
+    lsCommand,
+    showCommand,
+    searchCommand,
+    indexCommand,
+    statusCommand,
+    forgetCommand,
+    verifyCommand,
+    planCommand,
+    spansCommand,
+  ]
   for (const make of commands) root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
   return root
 }

@@ -37,6 +37,12 @@ export function clip(value: unknown, width = Number.POSITIVE_INFINITY): string {
   return characters.length <= width ? line : `${characters.slice(0, Math.max(1, width - 1)).join('')}…`
 }
 
+/** A path in at most `width` characters: its end tells more than its beginning. */
+export function clipPath(path: string, width = Number.POSITIVE_INFINITY): string {
+  const characters = [...clip(path)]
+  return characters.length <= width ? characters.join('') : `…${characters.slice(1 - Math.max(2, width)).join('')}`
+}
+
 /** The width of the terminal; unlimited where the output is no terminal. */
 export function terminalWidth(): number {
   return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY

@@ -1,14 +1,14 @@
 /** What `--project`, `--exclude`, `--include` and `forget` name: a folder, or the id of a project or a session. */
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { isAbsolute, resolve } from 'node:path'
-import { type SessionMeta, type Sessions, StorageError } from '../index.js'
+import { isAbsolute, resolve, win32 } from 'node:path'
+import { folderName, isWithinFolder, type SessionMeta, type Sessions, StorageError } from '../index.js'
 import type { Exclusion } from '../indexer/index.js'
 
 export type Scope =
   | {
       readonly kind: 'folder'
-      /** As given and with its links followed: sessions keep the folder as their process saw it. */
+      /** As given and with its links followed, each as `folderName` spells it: sessions keep the folder as their process saw it. */
       readonly paths: readonly string[]
     }
   | { readonly kind: 'id'; readonly id: string }
@@ -22,8 +22,15 @@ export function scopeOf(text: string, sessions?: Sessions): Scope {
   const isId = sessions?.index.sessionsByTime().some(({ id, project }) => id === text || project === text) === true
   const isPath = isAbsolute(text) || /[/\\]/.test(text) || ['.', '..', '~'].includes(text)
   if (!isPath && (isId || !isFolder(text))) return { kind: 'id', id: text }
-  const path = resolve(text.replace(/^~(?=$|[/\\])/, () => homedir()))
-  return { kind: 'folder', paths: [...new Set([path, ...(existsSync(path) ? [realpathSync(path)] : [])])] }
+  return { kind: 'folder', paths: folderPaths(text) }
+}
+
+/** Every path that sessions of the folder may name it by. A Windows path is one on every system: stores are read elsewhere, too. */
+export function folderPaths(text: string): readonly [string, ...string[]] {
+  const isWindows = /^(?:[A-Za-z]:[\\/]|\\\\)/.test(text)
+  const path = isWindows ? win32.normalize(text) : resolve(text.replace(/^~(?=$|[/\\])/, () => homedir()))
+  const others = [...(existsSync(path) ? [realpathSync(path)] : []), ...(text.startsWith('//') ? [text] : [])].map(folderName)
+  return [folderName(path), ...new Set(others.filter((other) => other !== folderName(path)))]
 }
 
 export function exclusionOf(scopes: readonly Scope[]): Exclusion {
@@ -34,7 +41,7 @@ export function exclusionOf(scopes: readonly Scope[]): Exclusion {
 /** True for sessions that ran in the folder or below it, or are of the project. */
 export function inScope(scope: Scope): (session: Pick<SessionMeta, 'project' | 'directory'>) => boolean {
   if (scope.kind === 'id') return ({ project }) => project === scope.id
-  return ({ directory }) => scope.paths.some((path) => directory === path || directory.startsWith(path.endsWith('/') ? path : `${path}/`))
+  return ({ directory }) => scope.paths.some((path) => isWithinFolder(directory, path))
 }
 
 function isFolder(path: string): boolean {

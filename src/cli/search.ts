@@ -1,21 +1,13 @@
 /** spanleaf search: finds messages by their words. */
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { openSessions, StorageError } from '../index.js'
-import { countStale, hasIndex, type IndexHome, openIndexHome, readExclusions, type SearchHit, searchIndex } from '../indexer/index.js'
+import { countStale, hasIndex, type IndexHome, openIndexHome, readExclusions, type SearchHit } from '../indexer/index.js'
 import { type CommonOptions, command, homeOf, sinceOption, untilOption, wholeNumber } from './command.js'
 import { clip, count, formatTime, print, printJson, warn } from './output.js'
-import { scopeOf } from './scope.js'
+import { type SearchFilters, searchAll, searchesOf } from './search-filters.js'
 
-interface SearchCommandOptions extends CommonOptions {
+interface SearchCommandOptions extends CommonOptions, SearchFilters {
   readonly limit: number
-  readonly project?: string
-  readonly dir?: string
-  readonly role?: string
-  readonly agent?: string
-  readonly session?: string
-  readonly since?: number
-  readonly until?: number
 }
 
 export function searchCommand(signal: AbortSignal): Command {
@@ -40,7 +32,7 @@ async function search(query: string, options: SearchCommandOptions, signal: Abor
   }
   const home = await openIndexHome({ home: folder })
   try {
-    const hits = await searchIndex(home, query, { limit: options.limit, signal, ...filterOf(options) })
+    const hits = await searchAll(home, query, searchesOf(options, home.state), { limit: options.limit, signal })
     for (const [at, hit] of hits.entries()) {
       if (options.json) await printJson(hitJson(hit))
       else await print(hitText(at + 1, hit))
@@ -53,22 +45,8 @@ async function search(query: string, options: SearchCommandOptions, signal: Abor
   }
 }
 
-/** A folder may be kept by its own name or by what its links lead to; the first is what sessions mostly hold. */
-function filterOf({ project, dir, role, agent, session, since, until }: SearchCommandOptions): object {
-  const scope = project === undefined ? undefined : scopeOf(project)
-  return {
-    ...(scope !== undefined && { project: scope.kind === 'id' ? scope.id : scope.paths[0] }),
-    ...(dir !== undefined && { directory: resolve(dir) }),
-    ...(role !== undefined && { role }),
-    ...(agent !== undefined && { agent }),
-    ...(session !== undefined && { session }),
-    ...(since !== undefined && { since }),
-    ...(until !== undefined && { until }),
-  }
-}
-
-function hitJson({ score, agent, session, message, role, text, title, directory, created }: SearchHit): object {
-  return { score, agent, session, message, role, text, title, directory, created }
+function hitJson({ score, agent, session, message, role, text, title, directory, source, created }: SearchHit): object {
+  return { score, agent, session, message, role, text, title, directory, source, created }
 }
 
 function hitText(rank: number, hit: SearchHit): string {

@@ -1,10 +1,11 @@
 /** A session as people read it. */
-import type { MessageNode, Part, SessionMeta, Usage } from '../index.js'
+import type { MessageNode, Part, SessionMeta, SessionOrigin, StageIssue, Usage } from '../index.js'
 import { clip, count, formatTime, plain } from './output.js'
+import type { Copies, Links } from './show-json.js'
 
 const TOOL_OUTPUT_LINES = 12
 
-export function sessionText(meta: SessionMeta, usage: Usage, total: number, shown: number): string {
+export function sessionText(meta: SessionMeta, usage: Usage, total: number, shown: number, parent: Links['parent'], copies: Copies): string {
   const { cost, tokens } = usage
   const lines = [
     clip(meta.title || '(no title)', 200),
@@ -12,9 +13,33 @@ export function sessionText(meta: SessionMeta, usage: Usage, total: number, show
     `${formatTime(meta.created)} to ${formatTime(meta.updated)}  ·  ${count(total, 'message')}${shown === total ? '' : `, the last ${shown} shown`}` +
       `  ·  $${cost.toFixed(4)}, ${tokens.input.toLocaleString('en')} in, ${tokens.output.toLocaleString('en')} out`,
     `${meta.source.kind}: ${clip(meta.source.path)}`,
+    ...meta.hides.map((origin) => copyText(origin, copies)),
   ]
-  if (meta.damaged) lines.push("! The session's own record is damaged; what follows is read from its messages.")
+  if (parent !== undefined) lines.push(`started by ${clip(parent.id)}${parent.missing ? ', which no store holds' : ''}`)
+  if (meta.damaged) lines.push("! The session's own record is damaged; what stands above is of a hidden copy, or told by the messages.")
   return `${lines.join('\n')}\n`
+}
+
+function copyText({ kind, path }: SessionOrigin, copies: Copies): string {
+  const line = `also in: ${kind} (${clip(path)}), hidden`
+  const copy = copies?.find(({ source }) => source.kind === kind && source.path === path)
+  if (copy === undefined) return line
+  const { onlyIn, conflicts } = copy
+  const told = [
+    ...(onlyIn.messages.length > 0 ? [`${count(onlyIn.messages.length, 'message')} only there`] : []),
+    ...(onlyIn.parts.length > 0 ? [`${count(onlyIn.parts.length, 'part')} only there`] : []),
+    ...(conflicts.length > 0 ? [`${count(conflicts.length, 'record')} different there`] : []),
+  ]
+  return `${line}: ${told.length === 0 ? 'it holds nothing else' : told.join(', ')}`
+}
+
+/** The sessions that this one started; '' for none. */
+export function linksText({ children }: Links): string {
+  return children.map(({ session, missing }) => `└ started ${clip(session)}${missing ? ', which no store holds' : ''}`).join('\n')
+}
+
+export function issueText({ code, reason, path = '' }: StageIssue): string {
+  return `! ${code}: ${clip(reason)} (${clip(path)})`
 }
 
 export function messageText({ key, message, parts, damagedParts }: MessageNode): string {

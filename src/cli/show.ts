@@ -1,25 +1,30 @@
 /** spanleaf show: a session with its messages and parts. */
 import type { Command } from 'commander'
 import {
+  type ChildLink,
+  childLinks,
+  compareCopies,
   type FlowResult,
-  type MessageNode,
-  type Part,
   runSessionFlow,
   runSessionTreeFlow,
   type SessionHydratedTree,
+  type SessionId,
   type SessionMeta,
   type Sessions,
   type StageIssue,
   type StageReport,
+  StorageError,
 } from '../index.js'
 import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
-import { clip, print, printJson } from './output.js'
-import { messageText, sessionText } from './show-text.js'
+import { print, printJson } from './output.js'
+import { addLinks, type Copies, endJson, headJson, issuesIn, type Links, messageJson, treeIn } from './show-json.js'
+import { issueText, linksText, messageText, sessionText } from './show-text.js'
 
 interface ShowOptions extends CommonOptions {
   readonly last?: number
   readonly children?: boolean
   readonly jsonl?: boolean
+  readonly native?: boolean
 }
 
 export function showCommand(signal: AbortSignal): Command {
@@ -28,111 +33,125 @@ export function showCommand(signal: AbortSignal): Command {
     .option('--last <n>', 'only its last messages', wholeNumber)
     .option('--children', 'the sessions it started too')
     .option('--jsonl', 'record by record, for sessions of any size: session, messages, end')
+    .option('--native', 'with --json or --jsonl: the untouched originals beside the records')
     .action((id: string, options: ShowOptions) => show(id, options, signal))
 }
 
 async function show(id: string, options: ShowOptions, signal: AbortSignal): Promise<void> {
+  if (options.native && !options.json && !options.jsonl) {
+    throw new StorageError('INVALID_OPTION', { reason: '--native gives documents: it needs --json or --jsonl' })
+  }
   await withSessions(options, signal, async (sessions) => {
     const meta = await sessionMeta(sessions, id)
-    const family = options.children === true ? familyOf(sessions, meta) : [meta]
-    if (options.jsonl) for (const member of family) await streamRecords(sessions, member, options, signal)
-    else if (options.json) await printJson(await toJson(sessions, meta, options, signal))
-    else for (const member of family) await showText(sessions, member, options, signal)
+    const reader = new ShowReader(sessions, options, signal)
+    if (options.jsonl) await reader.stream(meta)
+    else if (options.json) await printJson(await reader.toJson(meta))
+    else await reader.print(meta)
   })
 }
 
-/** The session and everything it started, depth first. Parent links are data: a circle is entered once. */
-function familyOf(sessions: Sessions, meta: SessionMeta, seen: Set<string> = new Set()): SessionMeta[] {
-  if (seen.has(meta.id)) return []
-  seen.add(meta.id)
-  return [meta, ...sessions.index.children(meta.key).flatMap((child) => familyOf(sessions, child, seen))]
-}
+/** A session and, with --children, everything it started, depth first. Links are data: each session is entered once. */
+class ShowReader {
+  readonly #sessions: Sessions
+  readonly #options: ShowOptions
+  readonly #signal: AbortSignal
+  readonly #entered = new Set<string>()
 
-async function read(sessions: Sessions, meta: SessionMeta, options: ShowOptions, signal: AbortSignal): Promise<Loaded> {
-  const window = options.last === undefined ? {} : { messages: { last: options.last } }
-  return loaded(await runSessionTreeFlow(sessions, { session: meta.key, signal, ...window }))
-}
-
-interface Loaded {
-  readonly tree: SessionHydratedTree
-  readonly issues: readonly StageIssue[]
-  readonly reports: readonly StageReport[]
-}
-
-function loaded(result: FlowResult<SessionHydratedTree>): Loaded {
-  if (result.status === 'failed') throw result.error
-  return { tree: result.value, issues: result.status === 'partial' ? result.issues : [], reports: result.reports }
-}
-
-async function toJson(
-  sessions: Sessions,
-  meta: SessionMeta,
-  options: ShowOptions,
-  signal: AbortSignal,
-  above: readonly string[] = [],
-): Promise<object> {
-  const { tree, issues, reports } = await read(sessions, meta, options, signal)
-  const session = { session: tree.session ?? { id: meta.id }, messages: tree.messages.map(messageJson), issues, report: mergeReports(reports) }
-  if (options.children !== true) return session
-  const inside = [...above, meta.id]
-  const children: object[] = []
-  for (const child of sessions.index.children(meta.key)) {
-    if (!inside.includes(child.id)) children.push(await toJson(sessions, child, options, signal, inside))
+  constructor(sessions: Sessions, options: ShowOptions, signal: AbortSignal) {
+    this.#sessions = sessions
+    this.#options = options
+    this.#signal = signal
   }
-  return { ...session, children }
-}
 
-/** As `opencode export` has it. A damaged message stands with its ids alone. */
-function messageJson({ key, message, parts }: MessageNode): object {
-  const info = message === undefined ? { id: key.message, sessionID: key.session } : message.role === 'unknown' ? message.raw : message
-  return { info, parts: parts.map(partJson), ...(message === undefined && { damaged: true }) }
-}
-
-function partJson(part: Part): object {
-  return part.type === 'unknown' ? part.raw : part
-}
-
-/** One account of all stages: `stages` holds each. */
-function mergeReports(reports: readonly StageReport[]): object {
-  const sum = (pick: (report: StageReport) => number): number => reports.reduce((total, report) => total + pick(report), 0)
-  const resolved = reports.filter(({ stage }) => stage === 'resolve')
-  const read = (pick: (report: StageReport) => number): number => resolved.reduce((total, report) => total + pick(report), 0)
-  return {
-    durationMs: sum(({ durationMs }) => durationMs),
-    files: read(({ files }) => files),
-    rows: read(({ rows }) => rows),
-    bytes: read(({ bytes }) => bytes),
-    records: read(({ records }) => records),
-    stages: reports,
+  async toJson(meta: SessionMeta): Promise<object> {
+    this.#entered.add(meta.id)
+    const result = await this.#read(meta)
+    const tree = treeIn(result)
+    const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
+    const messages = tree.messages.map(messageJson)
+    const { copies, issues } = await this.#compare(meta)
+    const end = { copies, issues: [...issuesIn(result), ...issues], reports: result.reports }
+    const shown = { ...headJson(meta, tree), messages, ...endJson(links, end) }
+    if (this.#options.children !== true) return shown
+    const children: object[] = []
+    for (const child of this.#following(meta, links)) children.push(await this.toJson(child))
+    return { ...shown, children }
   }
-}
 
-async function streamRecords(sessions: Sessions, meta: SessionMeta, options: ShowOptions, signal: AbortSignal): Promise<void> {
-  const issues: StageIssue[] = []
-  const reports: StageReport[] = []
-  let first = true
-  const pages =
-    options.last === undefined
-      ? runSessionFlow(sessions, { session: meta.key }, { output: 'messages', signal })
-      : [await tail(sessions, meta, options, signal)]
-  for await (const page of pages) {
-    const { tree, ...rest } = loaded(page)
-    if (first) await printJson({ type: 'session', session: tree.session ?? { id: meta.id } })
-    first = false
-    for (const message of tree.messages) await printJson({ type: 'message', ...messageJson(message) })
-    issues.push(...rest.issues)
-    reports.push(...rest.reports)
+  async stream(meta: SessionMeta): Promise<void> {
+    this.#entered.add(meta.id)
+    const issues: StageIssue[] = []
+    const reports: StageReport[] = []
+    const children = new Map<SessionId, ChildLink>()
+    let isFirst = true
+    for await (const page of this.#pages(meta)) {
+      const tree = treeIn(page)
+      if (isFirst) await printJson({ type: 'session', ...headJson(meta, tree) })
+      isFirst = false
+      for (const message of tree.messages) await printJson({ type: 'message', ...messageJson(message) })
+      addLinks(children, childLinks(this.#sessions, tree))
+      issues.push(...issuesIn(page))
+      reports.push(...page.reports)
+    }
+    const links = this.#linksOf(meta, [...children.values()])
+    const compared = await this.#compare(meta)
+    const end = { copies: compared.copies, issues: [...issues, ...compared.issues], reports }
+    await printJson({ type: 'end', session: meta.id, ...endJson(links, end) })
+    for (const child of this.#following(meta, links)) await this.stream(child)
   }
-  await printJson({ type: 'end', session: meta.id, issues, report: mergeReports(reports) })
-}
 
-async function tail(sessions: Sessions, meta: SessionMeta, options: ShowOptions, signal: AbortSignal): Promise<FlowResult<SessionHydratedTree>> {
-  return runSessionTreeFlow(sessions, { session: meta.key, signal, ...(options.last !== undefined && { messages: { last: options.last } }) })
-}
+  async print(meta: SessionMeta): Promise<void> {
+    this.#entered.add(meta.id)
+    const { index } = this.#sessions
+    const result = await this.#read(meta)
+    const tree = treeIn(result)
+    const { messages } = tree
+    const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
+    const { copies, issues } = await this.#compare(meta)
+    await print(sessionText(meta, await index.usage(meta.key), await index.messageCount(meta.key), messages.length, links.parent, copies))
+    for (const message of messages) await print(messageText(message))
+    for (const issue of [...issuesIn(result), ...issues]) await print(issueText(issue))
+    const text = linksText(links)
+    if (text !== '') await print(text)
+    for (const child of this.#following(meta, links)) await this.print(child)
+  }
 
-async function showText(sessions: Sessions, meta: SessionMeta, options: ShowOptions, signal: AbortSignal): Promise<void> {
-  const { tree, issues } = await read(sessions, meta, options, signal)
-  await print(sessionText(meta, await sessions.index.usage(meta.key), await sessions.index.messageCount(meta.key), tree.messages.length))
-  for (const message of tree.messages) await print(messageText(message))
-  for (const issue of issues) await print(`! ${issue.code}: ${clip(issue.reason)} (${clip(issue.path ?? '')})`)
+  #read(meta: SessionMeta): Promise<FlowResult<SessionHydratedTree>> {
+    const { last, native } = this.#options
+    const request = { session: meta.key, signal: this.#signal, ...(native && { native }), ...(last !== undefined && { messages: { last } }) }
+    return runSessionTreeFlow(this.#sessions, request)
+  }
+
+  async *#pages(meta: SessionMeta): AsyncGenerator<FlowResult<SessionHydratedTree>> {
+    const { last, native } = this.#options
+    if (last !== undefined) yield await this.#read(meta)
+    else yield* runSessionFlow(this.#sessions, { session: meta.key }, { output: 'messages', signal: this.#signal, ...(native && { native }) })
+  }
+
+  /** Reads every copy, so not for a window. A copy that cannot be read is an issue beside what is shown. */
+  async #compare({ key, hides }: SessionMeta): Promise<{ readonly copies: Copies; readonly issues: readonly StageIssue[] }> {
+    if (hides.length === 0 || this.#options.last !== undefined) return { copies: undefined, issues: [] }
+    try {
+      return { copies: await compareCopies(this.#sessions, key), issues: [] }
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      const { code, path, reason, retryable } = error
+      return { copies: undefined, issues: [{ code, reason, ...(path !== undefined && { path }), ...(retryable && { transient: true }) }] }
+    }
+  }
+
+  #linksOf({ key, parent }: SessionMeta, children: readonly ChildLink[]): Links {
+    if (parent === undefined) return { children }
+    const missing = this.#sessions.index.session({ ...key, session: parent }) === undefined
+    return { parent: { id: parent, missing }, children }
+  }
+
+  /** The children to go on with, as far as they exist and were not entered meanwhile. */
+  *#following({ key }: SessionMeta, { children }: Links): Generator<SessionMeta> {
+    if (this.#options.children !== true) return
+    for (const { session } of children) {
+      const child = this.#sessions.index.session({ ...key, session })
+      if (child !== undefined && !this.#entered.has(session)) yield child
+    }
+  }
 }

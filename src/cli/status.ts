@@ -15,7 +15,9 @@ const EMPTY: IndexStatus = {
 }
 
 export function statusCommand(): Command {
-  return command('status', 'tell what is indexed, what is pending and what went wrong last').action((options: CommonOptions) => status(options))
+  return command('status', 'tell what is indexed, what is pending and what went wrong last', { narrows: false }).action((options: CommonOptions) =>
+    status(options),
+  )
 }
 
 async function status(options: CommonOptions): Promise<void> {

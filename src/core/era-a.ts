@@ -7,7 +7,7 @@
  * documents of every stage stand among the others: parts still inside, or split off a message that still has its `metadata`.
  * So the document itself tells its shape. What V1 has no field for stays: in `metadata` of the message, or as an unknown part.
  */
-import { type Document, isDocument } from './documents.js'
+import { type Document, isDocument, present } from './documents.js'
 
 /** A message document, and the part documents that were in it, in their order. */
 export interface UnfoldedMessage {
@@ -29,7 +29,12 @@ export function unfoldMessage(document: Document): UnfoldedMessage {
   const { time, error, sessionID: _inKey, tool, assistant, ...rest } = metadata as Document
   const tools = isDocument(tool) ? { ...tool } : {}
   const parts = given.map((part) => splitPart(part, tools))
-  const left = { ...rest, ...(Object.keys(tools).length > 0 && { tool: tools }) }
+  const left = {
+    ...rest,
+    ...(Object.keys(tools).length > 0 && { tool: tools }),
+    ...(tool !== undefined && !isDocument(tool) && { tool }),
+    ...(assistant !== undefined && !isDocument(assistant) && { assistant }),
+  }
   const message = {
     ...(isDocument(assistant) && assistant),
     ...fields,
@@ -61,22 +66,27 @@ export function modernPart(document: Document, tools: Document = {}): Document {
   }
 }
 
-/** A call in a state that is not known stays as it is, and so an unknown part. */
+/** A call in a state that is not known stays as it is, and so an unknown part; likewise one whose fields V1 has no place for. */
 function toolPart(document: Document, invocation: Document, tools: Document): Document {
   const { state: name, toolCallId, toolName, args, result, ...more } = invocation
-  const callID = typeof toolCallId === 'string' ? toolCallId : ''
+  const isTaken = ['callID', 'tool', 'state'].some((field) => document[field] !== undefined)
+  if (isTaken || (toolCallId !== undefined && typeof toolCallId !== 'string') || (result !== undefined && name !== 'result')) return document
+  const callID = toolCallId ?? ''
   const told = Object.hasOwn(tools, callID) && isDocument(tools[callID]) ? tools[callID] : {}
   const state = toolState(name, args, result, told)
   if (state === undefined || typeof toolName !== 'string') return document
   if (name !== 'partial-call') delete tools[callID]
   const { type: _, toolInvocation: __, ...rest } = document
-  return { ...rest, type: 'tool', callID, tool: toolName, state, ...(Object.keys(more).length > 0 && { metadata: more }) }
+  if (Object.keys(more).length === 0) return { ...rest, type: 'tool', callID, tool: toolName, state }
+  const beside = isDocument(rest.metadata) ? rest.metadata : present({ metadata: rest.metadata })
+  return { ...rest, type: 'tool', callID, tool: toolName, state, metadata: { ...beside, ...more } }
 }
 
 function toolState(name: unknown, args: unknown, result: unknown, told: Document): Document | undefined {
-  const { title, time, ...metadata } = told
+  const { title: named, time, ...rest } = told
   const input = args === undefined ? {} : { input: args }
-  const titled = typeof title === 'string' ? { title } : {}
+  const titled = typeof named === 'string' ? { title: named } : {}
+  const metadata = typeof named === 'string' || named === undefined ? rest : { ...rest, title: named }
   if (name === 'partial-call') return { status: 'pending', ...input }
   if (name === 'call') {
     const start = isDocument(time) ? time.start : undefined // 0 while the tool runs: not known

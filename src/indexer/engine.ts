@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../core/clock.js'
 import { StorageError, systemCode } from '../core/errors.js'
+import { isWithinFolder } from '../core/folders.js'
 import type { SessionKey } from '../core/keys.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
 import { PROJECTION_VERSION } from './document.js'
@@ -11,7 +12,7 @@ import type { SessionSource } from './source.js'
 import type { Failure, IndexStore } from './state.js'
 
 export interface Exclusion {
-  /** Folders; what ran in one or below it is left out. */
+  /** Folders, however their path is spelled; what ran in one or below it is left out. */
   readonly directories?: readonly string[] | undefined
   readonly projects?: readonly string[] | undefined
   readonly sessions?: readonly string[] | undefined
@@ -86,12 +87,7 @@ export interface Excludable {
 
 export function isExcluded({ directories = [], projects = [], sessions = [] }: Exclusion, meta: Excludable): boolean {
   if (sessions.includes(meta.id) || projects.includes(meta.project)) return true
-  const folder = withSlash(meta.directory)
-  return directories.some((directory) => folder.startsWith(withSlash(directory)))
-}
-
-function withSlash(path: string): string {
-  return path.endsWith('/') ? path : `${path}/`
+  return directories.some((directory) => isWithinFolder(meta.directory, directory))
 }
 
 /** Names what a session puts on each of its documents, and the rules by which text is made. */

@@ -5,6 +5,7 @@
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, StorageError, systemCode } from '../core/errors.js'
+import { folderName } from '../core/folders.js'
 import type { Exclusion } from './engine.js'
 
 export interface Exclusions {
@@ -63,7 +64,9 @@ function readLines(path: string): readonly Line[] {
 function parseLine(text: string, number: number, path: string): Line {
   try {
     const { op, kind, value } = JSON.parse(text)
-    if ((op === 'exclude' || op === 'include') && KINDS.includes(kind) && typeof value === 'string') return { op, kind, value }
+    if ((op === 'exclude' || op === 'include') && KINDS.includes(kind) && typeof value === 'string')
+      // What was excluded under one spelling of its path can be taken back under another.
+      return { op, kind, value: kind === 'directories' ? folderName(value) : value }
   } catch {
     // what is no JSON is named below, like any other line that is not ours
   }

@@ -12,12 +12,12 @@ export interface ObserveReport {
   readonly sessions: number
   /** New, changed, or to be looked at again. */
   readonly changed: number
-  /** Left out, or withheld because its record tells no folder while folders are excluded. */
+  /** Left out, or withheld because nothing tells its folder while folders are excluded. */
   readonly excluded: number
   readonly removed: number
   /** Ids too long for the index. */
   readonly leftOut: number
-  /** In the index, of stores that were not looked at: they stay as they are. */
+  /** In the index, of stores that were not looked at or that failed: they stay as they are. */
   readonly elsewhere: number
   /** False: a store could not be listed as a whole, so nothing of it was taken for deleted. */
   readonly complete: boolean
@@ -40,7 +40,7 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
     excluded: here.excluded + others.excluded,
     removed: gone.length,
     leftOut: here.leftOut,
-    elsewhere: others.elsewhere,
+    elsewhere: here.elsewhere + others.elsewhere,
     complete: listing.stores.every(({ complete }) => complete),
   }
 }
@@ -49,7 +49,7 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
 function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
   const seen: ObservedSession[] = []
   const gone: SessionKey[] = []
-  const counts = { changed: 0, excluded: 0, leftOut: 0 }
+  const counts = { changed: 0, excluded: 0, leftOut: 0, elsewhere: 0 }
   for (const session of listing.sessions) {
     const { key, source } = session.meta
     const held = known.get(encodeKey(key))
@@ -65,8 +65,13 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       continue
     }
     if (session.meta.directory === '' && (exclude.directories?.length ?? 0) > 0) {
-      // Its record is damaged, or of era A, which has no folder: nobody can tell whether that is excluded. What is indexed of it stays.
+      // Neither its record nor its first messages name a folder: nobody can tell whether it is excluded. What is indexed of it stays.
       counts.excluded++
+      continue
+    }
+    if (held !== undefined && !held.gone && held.store !== source.path && listing.isUnknown?.(held.store) === true) {
+      // An older copy, of which the store that it was indexed from may have more.
+      counts.elsewhere++
       continue
     }
     const due = held === undefined || isDue(engine, held, session)

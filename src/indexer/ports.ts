@@ -37,11 +37,15 @@ export interface SinkRow {
 
 /** All given fields must match. */
 export interface SinkFilter {
+  /** The id of a project, or a folder as in `directory`. */
   readonly project?: string
+  /** A folder: what ran in it or below it. `C:\work` and `C:/work` are the same one. */
   readonly directory?: string
   readonly role?: string
   readonly agent?: string
   readonly session?: string
+  /** The kind of store that the message was read from. */
+  readonly source?: string
   /** Epoch milliseconds, inclusive. */
   readonly since?: number
   readonly until?: number

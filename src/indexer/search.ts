@@ -3,7 +3,7 @@ import { StorageError } from '../core/errors.js'
 import type { Agent } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import { excerptOf } from './excerpt.js'
-import type { Embedder, Sink, SinkFilter, SinkHit } from './ports.js'
+import type { DocumentMetadata, Embedder, Sink, SinkFilter, SinkHit } from './ports.js'
 import { onOneLine } from './words.js'
 
 export interface SearchOptions extends SinkFilter {
@@ -16,6 +16,8 @@ export interface SearchOptions extends SinkFilter {
   readonly vectorWeight?: number
   /** Length of the excerpt, in UTF-16 units. @default 240 */
   readonly excerptCharacters?: number
+  /** What the sink cannot filter by: hits are asked for until enough of them are kept, which may take all that match. */
+  readonly keep?: (document: DocumentMetadata) => boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -30,14 +32,16 @@ export interface SearchHit {
   readonly text: string
   readonly title: string
   readonly directory: string
+  /** The kind of store that the message was read from. */
+  readonly source: string
   /** Epoch milliseconds. */
   readonly created: number
   /** The document that matched best: one chunk of the message. */
   readonly document: { readonly id: string; readonly chunk: number; readonly text: string }
 }
 
-const SEARCH_OPTIONS = ['limit', 'vectorWeight', 'excerptCharacters', 'signal']
-const TEXT_FILTERS = ['project', 'directory', 'role', 'agent', 'session'] as const
+const SEARCH_OPTIONS = ['limit', 'vectorWeight', 'excerptCharacters', 'keep', 'signal']
+const TEXT_FILTERS = ['project', 'directory', 'role', 'agent', 'session', 'source'] as const
 const TIME_FILTERS = ['since', 'until'] as const
 const FILTERS = [...TEXT_FILTERS, ...TIME_FILTERS] as const
 /** The constant of reciprocal rank fusion: how little the first ranks differ from each other. */
@@ -53,11 +57,11 @@ export async function searchIndex(
   query: string,
   options: SearchOptions = {},
 ): Promise<readonly SearchHit[]> {
-  const { limit = 10, vectorWeight = defaultWeight(index.embedder), excerptCharacters = 240, signal } = options
+  const { limit = 10, vectorWeight = defaultWeight(index.embedder), excerptCharacters = 240, keep, signal } = options
   checkSearch(query, options)
   if (query.trim() === '' || limit < 1) return []
-  const wanted: Wanted = { query, limit: Math.floor(limit), filter: filterOf(options), vectorWeight, signal }
-  const byText = await enoughHits((depth) => index.sink.matching(query, depth, wanted.filter), wanted.limit)
+  const wanted: Wanted = { query, limit: Math.floor(limit), filter: filterOf(options), keep, vectorWeight, signal }
+  const byText = await enoughHits((depth) => index.sink.matching(query, depth, wanted.filter), wanted)
   signal?.throwIfAborted()
   if (byText.length === 0 && (await index.sink.count()) === 0) return []
   const byVector = vectorWeight === 0 ? [] : await vectorHits(index, byText, wanted)
@@ -78,6 +82,8 @@ function checkSearch(query: unknown, options: SearchOptions): void {
   checkNumber('limit', options.limit, 0, LAST_DEPTH)
   checkNumber('vectorWeight', options.vectorWeight, 0)
   checkNumber('excerptCharacters', options.excerptCharacters, 40)
+  if (options.keep !== undefined && typeof options.keep !== 'function')
+    throw new StorageError('INVALID_OPTION', { reason: 'keep must be a function' })
   for (const name of TEXT_FILTERS) {
     const given: unknown = options[name]
     if (given !== undefined && typeof given !== 'string')
@@ -106,6 +112,7 @@ interface Wanted {
   readonly query: string
   readonly limit: number
   readonly filter: SinkFilter
+  readonly keep: SearchOptions['keep']
   readonly vectorWeight: number
   readonly signal: AbortSignal | undefined
 }
@@ -114,7 +121,7 @@ interface Wanted {
 async function vectorHits(
   { embedder, sink }: { readonly embedder: Embedder; readonly sink: Sink },
   byText: readonly SinkHit[],
-  { query, limit, filter, vectorWeight, signal }: Wanted,
+  { query, limit, filter, keep, vectorWeight, signal }: Wanted,
 ): Promise<readonly SinkHit[]> {
   const vector = await embedder.embed([query], { kind: 'query', signal })
   const isEnough = isLexical(embedder.space) && vectorWeight < 1 && messagesOf(byText).size >= limit
@@ -124,7 +131,7 @@ async function vectorHits(
         byText.map(({ id }) => id),
       )
     : undefined
-  const hits = cosines ? byCosine(byText, cosines) : await enoughHits((depth) => sink.nearest(vector, depth, filter), limit)
+  const hits = cosines ? byCosine(byText, cosines) : await enoughHits((depth) => sink.nearest(vector, depth, filter), { limit, keep })
   return isLexical(embedder.space) ? hits.filter(({ score }) => score >= LEXICAL_FLOOR) : hits
 }
 
@@ -139,10 +146,15 @@ const FIRST_DEPTH = 100
 const LAST_DEPTH = 10_000
 
 /** One long message has many chunks, so more hits are asked for until they are of enough messages. */
-async function enoughHits(ask: (depth: number) => Promise<readonly SinkHit[]>, limit: number): Promise<readonly SinkHit[]> {
+async function enoughHits(
+  ask: (depth: number) => Promise<readonly SinkHit[]>,
+  { limit, keep }: Pick<Wanted, 'limit' | 'keep'>,
+): Promise<readonly SinkHit[]> {
+  const lastDepth = keep === undefined ? LAST_DEPTH : Number.MAX_SAFE_INTEGER
   for (let depth = Math.max(FIRST_DEPTH, limit * 4); ; depth *= 4) {
     const hits = await ask(depth)
-    if (hits.length < depth || depth >= LAST_DEPTH || messagesOf(hits).size >= limit) return hits
+    const kept = keep === undefined ? hits : hits.filter(({ metadata }) => keep(metadata))
+    if (hits.length < depth || depth >= lastDepth || messagesOf(kept).size >= limit) return kept
   }
 }
 
@@ -207,6 +219,7 @@ function toSearchHit({ hit, score }: Candidate, query: string, excerptCharacters
     text: excerptOf(text, query, excerptCharacters),
     title: metadata.title,
     directory: metadata.directory,
+    source: metadata.source,
     created: metadata.created_at,
     document: { id, chunk: metadata.chunk, text },
   }

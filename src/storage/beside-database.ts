@@ -19,7 +19,7 @@ export function* besideDatabase(connection: SqliteConnection, layout: Layout, sl
   if (isOther(storage)) return
   const tree = new CensusTree(storage)
   if (knownFolders(tree, new Set([DIFFS])).has(DIFFS)) {
-    const sessions = new Set(connection.all(`SELECT id FROM ${layout.session}`).map(([id]) => id))
+    const sessions = new Set(connection.allOrNone(`SELECT id FROM ${layout.session}`).map(([id]) => id))
     for (const { name, path } of tree.flat(DIFFS)) {
       const key = sessionKey('opencode', name as SessionId)
       const leaf = openDiffFile(path, key, undefined, slab(), { files: 0, rows: 0, bytes: 0, stats: 0 })

@@ -8,7 +8,7 @@
  *
  * The slug is the worktree's path with `-` for most characters; two worktrees may share one, and `global` stands for
  * all folders outside git. Session files name neither project nor directory: the project is the slug, and the directory
- * stays '' (the assistant messages name it in `path`; a listing opens none).
+ * stays '' here (a listing opens no message); `tree/rebuild.ts` takes it from the messages.
  */
 import { join } from 'node:path'
 import { eraACensus } from './era-a-census.js'

@@ -21,6 +21,8 @@ import type {
   ReadOptions,
   SessionEntry,
   Store,
+  StoreKind,
+  StoreTotals,
   StoreWork,
 } from './store.js'
 
@@ -45,7 +47,7 @@ export interface MemoryPlace {
 
 export class MemoryStore implements Store {
   readonly agent = 'opencode'
-  readonly kind = 'memory'
+  readonly kind: StoreKind
   readonly format = 'v1'
   readonly supports = { recordedTime: true, rows: true, map: false, partLeaves: true }
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
@@ -53,8 +55,9 @@ export class MemoryStore implements Store {
   readonly #records = new Map<string, MemoryRecord>()
   #version = 0
 
-  constructor(path = 'memory:') {
+  constructor(path = 'memory:', kind: StoreKind = 'memory') {
     this.path = path
+    this.kind = kind
   }
 
   /** Writes a record: a document, or text that stands as it is (to be damaged). `time` is when, in epoch milliseconds. */
@@ -79,6 +82,17 @@ export class MemoryStore implements Store {
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
     return sessions.map((session) => this.#messagesOf(session).length)
+  }
+
+  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
+    const lists = await Promise.all(sessions.map((session) => this.messages(session)))
+    return lists.map(({ entries }) => entries.at(-1))
+  }
+
+  async totals(): Promise<StoreTotals> {
+    const bytes = [...this.#records.values()].reduce((total, record) => total + record.bytes.length, 0)
+    const count = (kind: LeafKind): number => this.#select(kind).length
+    return { sessions: count('session'), messages: count('message'), parts: count('part'), bytes }
   }
 
   async messages(session: SessionKey): Promise<Listing<MessageEntry>> {

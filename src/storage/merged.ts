@@ -1,17 +1,15 @@
-/** Many stores, one view: each session once, from the copy that is worth most. */
+/** Many stores, one view: each session once, from the copy that is worth most (`precedence.ts`). */
 import { encodeKey } from '../core/keys.js'
 import type { SessionRecord } from '../core/records.js'
+import type { StageIssue } from '../core/stage.js'
+import { byPrecedence, chooseCopies, type SessionCopy } from './precedence.js'
 import type { Listing, SessionEntry, Store } from './store.js'
+
+export type { SessionCopy } from './precedence.js'
 
 export interface StoreListing {
   readonly store: Store
   readonly listing: Listing<SessionEntry>
-}
-
-/** A session as one store holds it. */
-export interface SessionCopy {
-  readonly store: Store
-  readonly entry: SessionEntry
 }
 
 /** A session and the copy it is read from. */
@@ -22,18 +20,42 @@ export interface MergedSession extends SessionCopy {
   readonly hidden: readonly SessionCopy[]
 }
 
-/** Sessions by encoded key. */
-export async function mergeSessions(listings: readonly StoreListing[]): Promise<ReadonlyMap<string, MergedSession>> {
-  const merged = new Map<string, MergedSession>()
-  for (const { store, listing } of listings) {
+/** By encoded key. */
+export type MergedSessions = ReadonlyMap<string, MergedSession>
+
+export interface Merge {
+  readonly sessions: MergedSessions
+  /** Stores that could not be asked which copy is newer. */
+  readonly issues: readonly StageIssue[]
+}
+
+/** Asks nothing of sessions that stand in one store alone, and opens messages of those alone whose lower copy seems newer. `previous` is the merge before this one. */
+export async function mergeSessions(listings: readonly StoreListing[], previous: MergedSessions = new Map()): Promise<Merge> {
+  const copies = copiesByName(listings)
+  const contests = [...copies.values()].filter((list) => list.length > 1)
+  const { chosen, issues } = await chooseCopies(contests, ({ entry: { key } }) => previous.get(encodeKey(key))?.store)
+  const sessions = new Map<string, MergedSession>()
+  for (const [name, list] of copies) {
+    const shown = chosen.get(list) ?? list[0]
+    if (shown === undefined) continue
+    const hidden = list.length === 1 ? NONE : list.filter((copy) => copy !== shown)
+    sessions.set(name, { store: shown.store, entry: shown.entry, record: shown.entry.record, hidden })
+  }
+  return { sessions, issues }
+}
+
+const NONE: readonly SessionCopy[] = []
+
+/** The copies of each session, in order of precedence. */
+function copiesByName(listings: readonly StoreListing[]): ReadonlyMap<string, readonly SessionCopy[]> {
+  const copies = new Map<string, SessionCopy[]>()
+  for (const { store, listing } of [...listings].sort((a, b) => byPrecedence(a.store, b.store))) {
     for (const entry of listing.entries) {
       const name = encodeKey(entry.key)
-      const upper = merged.get(name)
-      merged.set(
-        name,
-        upper === undefined ? { entry, store, record: entry.record, hidden: [] } : { ...upper, hidden: [...upper.hidden, { store, entry }] },
-      )
+      const others = copies.get(name)
+      if (others === undefined) copies.set(name, [{ store, entry }])
+      else others.push({ store, entry })
     }
   }
-  return merged
+  return copies
 }

@@ -18,18 +18,28 @@ import type { StageIssue } from '../core/stage.js'
 import { eraALayout } from './era-a-layout.js'
 import { eraBLayout, type FileLayout } from './file-layout.js'
 import { listSessionFiles, readableNames } from './files-listing.js'
+import { lastCreated, sinceListed } from './files-messages.js'
+import { filesTotals } from './files-totals.js'
 import { fingerprint } from './fingerprint.js'
 import { fileGeneration, unreadableGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
 import { SlabSpan } from './span.js'
-import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
-
-/** A half-written file is read again, at most this often, after 15, 30, 60 and 120 ms. */
-const RETRIES = 4
-const RETRY_MS = 15
-/** Only files written this recently can still be in the middle of a write, in milliseconds. */
-const FRESH_MS = 1000
+import type {
+  Leaf,
+  Listing,
+  MessageEntry,
+  PartEntry,
+  PartLeaf,
+  Price,
+  Read,
+  ReadOptions,
+  SessionEntry,
+  Store,
+  StoreTotals,
+  StoreWork,
+} from './store.js'
+import { isFreshFile, mendTorn } from './torn-files.js'
 
 /** Opens an era B tree. Nothing is read until it is asked for. */
 export function openFileStore(path: string, clock: Clock): Store {
@@ -60,7 +70,7 @@ class FileStore implements Store {
   }
 
   async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
-    const listing = listSessionFiles(this.#layout, this.work, options.signal)
+    const listing = await listSessionFiles(this.#layout, this.work, this.#clock, options.signal)
     this.#sessions = new Map(listing.entries.map((entry) => [entry.key.session, entry]))
     return listing
   }
@@ -69,17 +79,18 @@ class FileStore implements Store {
     return sessions.map(({ session }) => readableNames(this.#messageFolder(session), undefined, []).length)
   }
 
+  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
+    const namesOf = (session: SessionId): readonly string[] => readableNames(this.#messageFolder(session), undefined, [])
+    return sessions.map(({ session }) => lastCreated(namesOf(session).map((name) => this.#messageEntry(session, name))))
+  }
+
   async messages(session: SessionKey, options: { readonly previous?: readonly MessageEntry[] | undefined } = {}): Promise<Listing<MessageEntry>> {
     const folder = this.#messageFolder(session.session)
     const issues: StageIssue[] = []
     const previous = options.previous ?? []
     const [held, names] = sinceListed(previous, readableNames(folder, session, issues))
     if (names.length === 0 && held.length === previous.length) return listing(previous, issues)
-    const near = this.#sessions.get(session.session)?.record?.time.created || this.#clock.now()
-    const fresh = names.map((name): MessageEntry => {
-      const created = idTime(name, near) ?? (this.#price(join(folder, `${name}.json`))?.changed || near)
-      return { id: name as MessageId, created }
-    })
+    const fresh = names.map((name) => this.#messageEntry(session.session, name))
     return listing(
       [...held, ...fresh].sort((a, b) => a.created - b.created || compareText(a.id, b.id)),
       issues,
@@ -156,6 +167,10 @@ class FileStore implements Store {
     return fingerprint(JSON.stringify([this.#price(this.#sessionFile(session.session))?.generation, files]))
   }
 
+  async totals(options: ReadOptions = {}): Promise<StoreTotals> {
+    return filesTotals(this.#layout, options.signal)
+  }
+
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
     const open = async (path: string, key: EntityKey, into: Slab): Promise<Leaf> => {
       const opened = { leaf: this.#open(path, key, undefined, into) }
@@ -169,6 +184,12 @@ class FileStore implements Store {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#sessions.clear()
+  }
+
+  #messageEntry(session: SessionId, name: string): MessageEntry {
+    const near = this.#sessions.get(session)?.record?.time.created || this.#clock.now()
+    const created = idTime(name, near) ?? (this.#price(join(this.#messageFolder(session), `${name}.json`))?.changed || near)
+    return { id: name as MessageId, created }
   }
 
   #near(session: SessionKey): number {
@@ -230,7 +251,7 @@ class FileStore implements Store {
       this.work.bytes += length
       const generation = stat === undefined ? undefined : fileGeneration(stat)
       if (generation !== price?.generation) return { issue: { ...stale, key, path } }
-      const torn = looksTorn(slab.chunk, slab.used, length) && this.#isFresh(path)
+      const torn = looksTorn(slab.chunk, slab.used, length) && isFreshFile(path, this.#clock)
       const span = new SlabSpan(key, { path }, generation, slab, slab.used, length)
       slab.used += length
       return torn ? { span, torn } : { span }
@@ -239,24 +260,16 @@ class FileStore implements Store {
     }
   }
 
-  /** Reads torn leaves again until they are whole or no longer fresh; what stays torn keeps its mark. */
   async #mend<T extends { leaf: Leaf }>(opened: readonly T[], reopen: (item: T) => Leaf, signal: AbortSignal | undefined): Promise<void> {
-    for (let attempt = 0; attempt < RETRIES; attempt++) {
-      const torn = opened.filter(({ leaf }) => leaf.span !== undefined && leaf.torn === true)
-      if (torn.length === 0) return
-      await this.#clock.sleep(RETRY_MS * 2 ** attempt, signal)
-      for (const item of torn) item.leaf = reopen(item)
+    const mend = (item: T): void => {
+      item.leaf = reopen(item)
     }
+    await mendTorn(opened, ({ leaf }) => leaf.span !== undefined && leaf.torn === true, mend, this.#clock, signal)
   }
 
   /** The rewrite that made the file whole also moved its generation, so the mended leaf takes the new one. */
   #reopen({ key, price }: Read, path: string, slab: Slab): Leaf {
     return this.#open(path, key, price && this.#price(path), slab)
-  }
-
-  #isFresh(path: string): boolean {
-    const price = this.#price(path)
-    return price !== undefined && this.#clock.now() - price.changed < FRESH_MS
   }
 
   #price(path: string): Price | undefined {
@@ -279,15 +292,6 @@ function absent(key: EntityKey, path: string): Leaf {
 function fileIssue(error: unknown, key: EntityKey, path: string): StageIssue {
   if (systemCode(error) === 'ENOENT') return { code: 'STALE_SPAN', key, path, reason: 'the file was removed after it was listed', transient: true }
   return { code: 'UNREADABLE_RECORD', key, path, reason: `it cannot be read (${systemCode(error) ?? String(error)})` }
-}
-
-/** Which of the previous entries are still there, and which names are new. */
-function sinceListed(previous: readonly MessageEntry[], names: readonly string[]): readonly [readonly MessageEntry[], readonly string[]] {
-  // Folders are listed in the order of the names, which is that of time but for a wrap: then the new ones are the last.
-  if (previous.every(({ id }, at) => id === names[at])) return [previous, names.slice(previous.length)]
-  const left = new Set(names)
-  const held = previous.filter(({ id }) => left.delete(id))
-  return [held, [...left]]
 }
 
 function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {

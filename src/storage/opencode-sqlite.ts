@@ -5,23 +5,37 @@
  * transaction lives across an await, so the writer's checkpoints are never held up.
  */
 import { dirname, join } from 'node:path'
-import { StorageError } from '../core/errors.js'
 import { byIdTime, isSafeId, type MessageId, type PartId, type SessionId } from '../core/ids.js'
-import { type EntityKey, type MessageKey, partKey, type SessionKey, sessionKey } from '../core/keys.js'
-import { toSession } from '../core/records.js'
-import { issueOf, type StageIssue } from '../core/stage.js'
+import { type EntityKey, type MessageKey, partKey, type SessionKey } from '../core/keys.js'
+import type { StageIssue } from '../core/stage.js'
 import { openDiffFile, priceDiffFile } from './diff-files.js'
 import { fingerprint } from './fingerprint.js'
 import { rowGeneration, textGeneration } from './generation.js'
-import { Slab } from './slab.js'
-import { parseSpan, SlabSpan, type SpanSource } from './span.js'
+import type { Slab } from './slab.js'
+import { SlabSpan, type SpanSource } from './span.js'
 import { databaseCensus } from './sqlite-census.js'
 import type { SqliteConnection } from './sqlite-connection.js'
 import type { SqlRow } from './sqlite-driver.js'
 import type { Layout } from './sqlite-layouts.js'
+import { partsWithColumns, withColumns } from './sqlite-native.js'
 import { eachRow } from './sqlite-pack.js'
 import type { RowText } from './sqlite-rows.js'
-import type { Leaf, Listing, MessageEntry, PartEntry, PartLeaf, Price, Read, ReadOptions, SessionEntry, Store, StoreWork } from './store.js'
+import { listSessionRows } from './sqlite-sessions.js'
+import { databaseTotals, newestRows } from './sqlite-totals.js'
+import type {
+  Leaf,
+  Listing,
+  MessageEntry,
+  PartEntry,
+  PartLeaf,
+  Price,
+  Read,
+  ReadOptions,
+  SessionEntry,
+  Store,
+  StoreTotals,
+  StoreWork,
+} from './store.js'
 
 /** One generation's tables in a database. The connection is the store's own, and is closed with it. */
 export class SqliteStore implements Store {
@@ -47,17 +61,11 @@ export class SqliteStore implements Store {
   }
 
   async sessions(): Promise<Listing<SessionEntry>> {
-    const issues: StageIssue[] = []
-    using slab = new Slab()
-    const { session } = this.#layout
-    const { columns, text } = this.#connection.schema.session[session].light
-    const entries = this.#connection.all(`SELECT ${columns}, id FROM ${session}`).flatMap((row): SessionEntry[] => {
-      const id = row.at(-1)
-      if (!this.#isSafe(id, 'session', issues)) return []
-      slab.used = 0
-      return [this.#entry(sessionKey('opencode', id as SessionId), text(row), slab)]
-    })
-    return listing(entries, issues)
+    return listSessionRows(this.#connection, this.#layout.session)
+  }
+
+  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
+    return newestRows(this.#connection, this.#layout, sessions)
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
@@ -130,14 +138,20 @@ export class SqliteStore implements Store {
     })
   }
 
-  async open(reads: readonly Read[], slab: Slab): Promise<readonly Leaf[]> {
+  async open(reads: readonly Read[], slab: Slab, options: ReadOptions = {}): Promise<readonly Leaf[]> {
     const leaves = new Map<Read, Leaf>()
     this.#openRows('message', reads, slab, leaves)
     this.#openRows('part', reads, slab, leaves)
-    return reads.map((read) => leaves.get(read) ?? this.#openOther(read, slab))
+    const opened = reads.map((read) => leaves.get(read) ?? this.#openOther(read, slab))
+    return options.native === true ? withColumns(this.#connection, this.#layout, opened) : opened
   }
 
-  async openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab): Promise<Listing<readonly PartLeaf[]>> {
+  async openParts(
+    session: SessionKey,
+    messages: readonly MessageKey[],
+    slab: Slab,
+    options: ReadOptions = {},
+  ): Promise<Listing<readonly PartLeaf[]>> {
     if (this.#layout.part === undefined) return noParts(messages)
     const issues: StageIssue[] = []
     const lists = messages.map((): PartLeaf[] => [])
@@ -154,10 +168,8 @@ export class SqliteStore implements Store {
       })
     }
     const near = this.#timeOf(session)
-    return listing(
-      lists.map((parts) => byIdTime(parts, ({ key }) => key.part, near)),
-      issues,
-    )
+    const ordered = lists.map((parts) => byIdTime(parts, ({ key }) => key.part, near))
+    return listing(options.native === true ? partsWithColumns(this.#connection, this.#layout, ordered) : ordered, issues)
   }
 
   /** `time_updated` of the session moves neither with its messages nor with its parts, so all are asked. */
@@ -166,27 +178,16 @@ export class SqliteStore implements Store {
     return fingerprint(JSON.stringify([own, ...this.#layout.revision.map((sql) => this.#connection.all(sql, session))]))
   }
 
+  async totals(): Promise<StoreTotals> {
+    return databaseTotals(this.#connection, this.#layout)
+  }
+
   census(slab: () => Slab, options: ReadOptions = {}): ReturnType<Store['census']> {
     return databaseCensus(this.#connection, this.#layout, slab, options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#connection[Symbol.dispose]()
-  }
-
-  #entry(key: SessionKey, text: string, slab: Slab): SessionEntry {
-    const generation = textGeneration(text)
-    const bytes = Buffer.from(text)
-    const span = new SlabSpan(key, this.#source(this.#layout.session, undefined), generation, slab, slab.append(bytes), bytes.length)
-    const base = { key, path: this.path, generation }
-    try {
-      const reading = toSession(parseSpan(span), key, '')
-      if ('record' in reading) return { ...base, project: reading.record.projectID, record: reading.record }
-      return { ...base, project: '', record: undefined, damage: { code: 'CORRUPT_RECORD', key, path: this.path, reason: reading.damage } }
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error
-      return { ...base, project: '', record: undefined, damage: issueOf(error, key, this.path) }
-    }
   }
 
   #messageListing(rows: readonly SqlRow[], previous: readonly MessageEntry[]): Listing<MessageEntry> {

@@ -44,7 +44,7 @@ export function* pages(connection: SqliteConnection, selection: Selection): Gene
 /** The last rowid of a full page; undefined where fewer rows are left. */
 function lastOf(connection: SqliteConnection, table: string, after: string | undefined, rows: number): string | undefined {
   const sql = `SELECT CAST(r.rowid AS TEXT) FROM ${table} r ${whereOf({ after, upTo: undefined })} ORDER BY r.rowid LIMIT 1 OFFSET ?`
-  const [[last] = []] = after === undefined ? connection.all(sql, rows - 1) : connection.all(sql, after, rows - 1)
+  const [[last] = []] = after === undefined ? connection.allOrNone(sql, rows - 1) : connection.allOrNone(sql, after, rows - 1)
   return last === undefined ? undefined : String(last)
 }
 
@@ -92,7 +92,7 @@ function textOf(field: string): string {
 
 function query(connection: SqliteConnection, select: string, range: Range, order = ''): readonly SqlRow[] {
   const bounds = [range.after, range.upTo].filter((bound) => bound !== undefined)
-  return connection.all(`${select} ${whereOf(range)} ${order}`, ...bounds)
+  return connection.allOrNone(`${select} ${whereOf(range)} ${order}`, ...bounds)
 }
 
 function whereOf({ after, upTo }: Range): string {

@@ -37,7 +37,7 @@ const JSON_COLUMNS: Readonly<Record<SessionTable | 'project', readonly string[]>
 export function recordTables(connection: SqliteConnection, layout: Layout, withShared: boolean, deep: boolean): readonly TableReading[] {
   const { schema } = connection
   const { session, message, part, todo } = layout
-  const ids = schema.tables.has(session) ? connection.all(`SELECT id FROM ${session}`).map(([id]) => id) : []
+  const ids = schema.tables.has(session) ? connection.allOrNone(`SELECT id FROM ${session}`).map(([id]) => id) : []
   const sessions: ReadonlySet<SqlValue | undefined> = new Set(ids)
   const json = (table: SessionTable | 'project'): readonly string[] =>
     deep ? presentColumns(connection, table).filter((name) => JSON_COLUMNS[table].includes(name)) : []
@@ -52,7 +52,7 @@ export function recordTables(connection: SqliteConnection, layout: Layout, withS
 }
 
 export function presentColumns(connection: SqliteConnection, table: string): readonly string[] {
-  return connection.all(`SELECT name FROM pragma_table_info('${table}')`).map(([name]) => String(name))
+  return connection.allOrNone(`SELECT name FROM pragma_table_info('${table}')`).map(([name]) => String(name))
 }
 
 /** `sessions` are those that a row may belong to; undefined where it belongs to none. */

@@ -7,6 +7,7 @@
  * - damage is a leaf or an issue, never a throw; a store that as a whole cannot be read throws StorageError;
  * - nothing is ever written to `path`, and no read transaction lives across an await.
  */
+import type { Document } from '../core/documents.js'
 import type { FormatName } from '../core/formats.js'
 import type { MessageId, PartId } from '../core/ids.js'
 import type { Agent, EntityKey, MessageKey, PartKey, SessionKey } from '../core/keys.js'
@@ -86,6 +87,8 @@ export type Leaf =
   | {
       readonly span: Span
       readonly issue?: undefined
+      /** With `native`, of a row: its columns as they are stored, all but the document that is the span. */
+      readonly row?: Document
       /** The file was written moments ago and looked half-written at every try. */
       readonly torn?: boolean
     }
@@ -104,6 +107,15 @@ export interface StoreWork {
   bytes: number
   /** Files and folders asked for metadata only. */
   stats: number
+}
+
+export interface StoreTotals {
+  readonly sessions: number
+  readonly messages: number
+  /** Undefined where parts stand inside their messages' documents. */
+  readonly parts: number | undefined
+  /** On disk: of the tree's files, or of the database with its -wal, whatever else it holds. */
+  readonly bytes: number
 }
 
 /** What a census counts one by one; a 'document' is one that is left alone and still can be checked. */
@@ -144,6 +156,8 @@ export interface CensusOptions extends ReadOptions {
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
+  /** Rows are opened with all their columns. */
+  readonly native?: boolean | undefined
 }
 
 export interface Store extends AsyncDisposable {
@@ -157,6 +171,11 @@ export interface Store extends AsyncDisposable {
   readonly work: StoreWork
   /** Every session, each with its light record. */
   sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
+  /**
+   * The message created last of each of the sessions, without opening one; undefined where there is none.
+   * What a store notes by itself (OpenCode 2: a switch, a turn's end) does not count.
+   */
+  newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]>
   /** How many messages each of the sessions has, in their order, without opening one. */
   messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
   /** The messages of a session by `order`, else by (created, id). With the `previous` entries at hand only what is new is looked at closely. */
@@ -175,6 +194,8 @@ export interface Store extends AsyncDisposable {
   openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<Listing<readonly PartLeaf[]>>
   /** A token that moves when any record of the session changes. Opens none. */
   revision(session: SessionKey): Promise<string>
+  /** What is there, counted by names and rows: damaged records and orphans are among them. Opens none. */
+  totals(options?: ReadOptions): Promise<StoreTotals>
   /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */
   census(slab: () => Slab, options?: CensusOptions): AsyncIterable<CensusEntry>
 }

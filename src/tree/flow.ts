@@ -4,8 +4,9 @@ import type { SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { refuseUnknown } from '../core/options.js'
 import type { PartKind } from '../core/parts.js'
-import { issuesOf, type StageIssue, type StageReport, type StageResult } from '../core/stage.js'
+import { issuesOf, type StageReport, type StageResult } from '../core/stage.js'
 import { hydrateSessionTree } from './hydrate.js'
+import { mendTree } from './mend.js'
 import { planSessionTree, planTree } from './plan.js'
 import { resolveSessionTree } from './resolve.js'
 import type { Sessions } from './sessions.js'
@@ -18,6 +19,8 @@ export interface FlowOptions {
   /** 'sessions': a tree per session. 'messages': a session in several trees of up to 64 messages each, for sessions of any size. @default 'sessions' */
   readonly output?: 'sessions' | 'messages'
   readonly parts?: { readonly kinds?: readonly PartKind[] }
+  /** Give the untouched documents beside the records. */
+  readonly native?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -42,14 +45,14 @@ export async function* runSessionFlow(
   scope: FlowScope,
   options: FlowOptions = {},
 ): AsyncGenerator<FlowResult<SessionHydratedTree>> {
-  refuseUnknown(options, ['output', 'parts', 'signal'])
-  const { output = 'sessions', parts, signal } = options
+  refuseUnknown(options, ['output', 'parts', 'native', 'signal'])
+  const { output = 'sessions', parts, native, signal } = options
   if (output !== 'sessions' && output !== 'messages') {
     throw new StorageError('INVALID_OPTION', { reason: `output must be "sessions" or "messages", not ${JSON.stringify(output)}` })
   }
   for (const session of await sessionsIn(sessions, scope)) {
     signal?.throwIfAborted()
-    const planned = await planTree(sessions, { session, ...(parts && { parts }), ...(signal && { signal }) }, false)
+    const planned = await planTree(sessions, { session, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) }, false)
     if (output === 'sessions') yield await finish(sessions, planned, signal)
     else for (const page of pagesOf(planned)) yield await finish(sessions, page, signal)
   }
@@ -87,7 +90,10 @@ async function finish(
   const hydrated = hydrateSessionTree(refs)
   reports.push(hydrated.report)
   if (hydrated.status === 'failed') return { status: 'failed', stage: 'hydrate', error: hydrated.error, reports }
-  const [first, ...rest]: readonly StageIssue[] = [...issuesOf(planned), ...issuesOf(resolved), ...issuesOf(hydrated)]
-  if (first === undefined) return { status: 'ok', value: hydrated.value, reports }
-  return { status: 'partial', value: hydrated.value, issues: [first, ...rest], reports }
+  const found = [...issuesOf(planned), ...issuesOf(resolved), ...issuesOf(hydrated)]
+  const { tree, issues, report } = await mendTree(sessions, refs, hydrated.value, found, signal)
+  if (report !== undefined) reports.push(report)
+  const [first, ...rest] = issues
+  if (first === undefined) return { status: 'ok', value: tree, reports }
+  return { status: 'partial', value: tree, issues: [first, ...rest], reports }
 }

@@ -12,7 +12,7 @@ import { parseSpan, type Span } from '../storage/span.js'
 import type { Leaf } from '../storage/store.js'
 import { unsettledSignature } from './plan.js'
 import { isFinished } from './settled.js'
-import type { MessageNode, MessageRefNode, SessionHydratedTree, SessionRefTree } from './types.js'
+import type { MessageNode, MessageRefNode, NativeMessage, PartRefNode, SessionHydratedTree, SessionRefTree } from './types.js'
 
 /**
  * Damaged records are issues, and everything else is in the tree: a damaged part is missing from its message,
@@ -22,11 +22,12 @@ import type { MessageNode, MessageRefNode, SessionHydratedTree, SessionRefTree }
 export function hydrateSessionTree(refs: SessionRefTree): StageResult<SessionHydratedTree> {
   const started = performance.now()
   const format = FORMATS[refs.format]
-  const hydration = new Hydration(format, refs.kinds)
+  const hydration = new Hydration(format, refs)
   const session = hydration.record(refs.session.leaf, refs.key, (document, key) => format.session(document, key, refs.project))
   const messages = refs.messages.map((node) => hydration.message(node))
   messages.sort((a, b) => a.place - b.place || compareText(a.node.key.message, b.node.key.message))
-  const value: SessionHydratedTree = { key: refs.key, source: refs.source, session, messages: messages.map(({ node }) => node) }
+  const native = refs.native === true && { native: original(refs.session.leaf) }
+  const value: SessionHydratedTree = { key: refs.key, source: refs.source, session, messages: messages.map(({ node }) => node), ...native }
   const { bytes, records, issues } = hydration
   return settle(value, issues, { stage: 'hydrate', durationMs: performance.now() - started, files: 0, rows: 0, bytes, records })
 }
@@ -37,27 +38,36 @@ class Hydration {
   records = 0
   readonly #format: RecordFormat
   readonly #kinds: readonly PartKind[] | undefined
+  readonly #native: boolean
 
-  constructor(format: RecordFormat, kinds: readonly PartKind[] | undefined) {
+  constructor(format: RecordFormat, { kinds, native = false }: Pick<SessionRefTree, 'kinds' | 'native'>) {
     this.#format = format
     this.#kinds = kinds
+    this.#native = native
   }
 
   message(ref: MessageRefNode): { readonly node: MessageNode; readonly place: number } {
     const reading = this.record(ref.leaf, ref.key, this.#format.message)
     const message = reading?.message
     const parts: Part[] = [...(reading?.parts ?? [])]
+    const originals: PartRefNode[] = []
     let damagedParts = 0
-    for (const { key, leaf } of ref.parts) {
-      const part = this.record(leaf, key, this.#format.part)
+    for (const at of ref.parts) {
+      const part = this.record(at.leaf, at.key, this.#format.part)
       if (part === undefined) damagedParts++
       else parts.push(part)
+      if (this.#native && (part === undefined || this.#isKept(part))) originals.push(at)
     }
     const created = message === undefined || message.role === 'unknown' ? ref.created : message.time.created
     const settled = message === undefined || isFinished(message, parts)
     const signature = ref.signature === undefined || settled ? ref.signature : unsettledSignature(ref.signature)
-    const kept = this.#kinds === undefined ? parts : parts.filter((part) => this.#kinds?.includes(part.type))
-    return { place: ref.order ?? created, node: { key: ref.key, message, parts: kept, damagedParts, signature, changed: ref.changed } }
+    const kept = this.#kinds === undefined ? parts : parts.filter((part) => this.#isKept(part))
+    const node = { key: ref.key, message, parts: kept, damagedParts, signature, changed: ref.changed }
+    return { place: ref.order ?? created, node: this.#native ? { ...node, native: nativeMessage(ref.leaf, originals) } : node }
+  }
+
+  #isKept({ type }: Part): boolean {
+    return this.#kinds === undefined || this.#kinds.includes(type)
   }
 
   /** The record of a leaf; undefined when it is damaged (an issue), or could not be read (an issue of resolve). */
@@ -82,6 +92,24 @@ class Hydration {
       this.issues.push({ ...issueOf(error, span.key, span.source.path), ...(torn === true && { transient: true }) })
     }
     return undefined
+  }
+}
+
+function nativeMessage(message: Leaf, parts: readonly PartRefNode[]): NativeMessage {
+  return { message: original(message), parts: parts.map(({ key, leaf }) => ({ id: key.part, document: original(leaf) })) }
+}
+
+/** Parsed anew, since typing a document changes it. The row of a session is its document: what the span holds was put together from it. */
+function original(leaf: Leaf): unknown {
+  if (leaf.span === undefined) return undefined
+  const { span, row } = leaf
+  if (row !== undefined && span.key.kind === 'session') return row
+  try {
+    const document = parseSpan(span)
+    return row === undefined ? document : { ...row, data: document }
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'CORRUPT_RECORD') return undefined
+    throw error
   }
 }
 

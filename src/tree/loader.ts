@@ -4,11 +4,12 @@ import type { Reading } from '../core/documents.js'
 import type { ErrorCode } from '../core/errors.js'
 import { StorageError } from '../core/errors.js'
 import type { MessageId, SessionId } from '../core/ids.js'
-import { type MessageKey, messageKey, type SessionKey } from '../core/keys.js'
+import { type MessageKey, messageKey, type SessionKey, sessionKey } from '../core/keys.js'
 import type { Part } from '../core/parts.js'
 import { type FileDiff, type Message, type SessionRecord, type TodoItem, toDiffs, toTodos } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import { parseSpan, type Span } from '../storage/span.js'
+import { childLinks } from './children.js'
 import { runSessionTreeFlow } from './flow.js'
 import { readDiffSpan, readTodoSpan } from './read-span.js'
 import type { Sessions } from './sessions.js'
@@ -30,7 +31,7 @@ export interface MessageWithParts {
   readonly parts: readonly Part[]
 }
 
-/** A session with its messages, and the sessions it started. */
+/** A session with its messages, and the sessions it started, as far as they exist. */
 export interface SessionTree {
   readonly meta: SessionMeta
   readonly session: SessionRecord | undefined
@@ -75,28 +76,28 @@ export async function loadParts(sessions: Sessions, session: SessionRef, message
   return (await loadMessageWithParts(sessions, session, message)).parts
 }
 
-/** The session, its messages, and its child sessions, all the way down. */
+/** The session, its messages, and its child sessions (see `childLinks`), all the way down. */
 export async function loadSessionTree(sessions: Sessions, session: SessionRef): Promise<SessionTree> {
   return loadTree(sessions, session, new Set())
 }
 
-/** Parent links are data and may run in circles: a session above itself is not entered again. */
-async function loadTree(sessions: Sessions, session: SessionRef, above: ReadonlySet<string>): Promise<SessionTree> {
+/** Links are data: they may run in circles, and two sessions may name one child. Each session is entered once. */
+async function loadTree(sessions: Sessions, session: SessionRef, entered: Set<string>): Promise<SessionTree> {
   const { tree, issues } = await load(sessions, { session })
-  const inside = new Set([...above, tree.key.session])
+  entered.add(tree.key.session)
   const children: SessionTree[] = []
-  for (const child of sessions.index.children(tree.key)) {
-    if (!inside.has(child.id)) children.push(await loadTree(sessions, child.key, inside))
+  for (const { session: child, missing } of childLinks(sessions, tree)) {
+    if (!missing && !entered.has(child)) children.push(await loadTree(sessions, sessionKey(tree.key.agent, child), entered))
   }
   return { meta: await metaOf(sessions, tree.key), session: tree.session, messages: tree.messages, children, issues }
 }
 
-/** The todo list of a session, empty when it has none. @throws StorageError CORRUPT_RECORD */
+/** The todo list of a session, of a hidden copy where the shown one has none; empty when none has. @throws StorageError CORRUPT_RECORD */
 export async function loadTodos(sessions: Sessions, session: SessionRef): Promise<readonly TodoItem[]> {
   return loadList(sessions, session, readTodoSpan, toTodos)
 }
 
-/** The file diffs of a session, empty when its version kept none as a file. @throws StorageError CORRUPT_RECORD */
+/** The file diffs of a session, of a hidden copy where the shown one has none; empty when no version kept them as a file. @throws StorageError CORRUPT_RECORD */
 export async function loadDiffs(sessions: Sessions, session: SessionRef): Promise<readonly FileDiff[]> {
   return loadList(sessions, session, readDiffSpan, toDiffs)
 }

@@ -70,7 +70,7 @@ export function unsettledSignature(signature: string): string {
 }
 
 function checkRequest(request: TreeRequest): void {
-  refuseUnknown(request, ['session', 'messages', 'parts', 'known', 'limit', 'deep', 'signal'])
+  refuseUnknown(request, ['session', 'messages', 'parts', 'known', 'limit', 'deep', 'native', 'signal'])
   refuseUnknown(request.messages ?? {}, ['last', 'before', 'after'])
   refuseUnknown(request.parts ?? {}, ['kinds'])
   refuseUnknown(request.limit ?? {}, ['bytes', 'files', 'rows'])
@@ -210,6 +210,7 @@ async function complete({ entry, store }: MergedSession, draft: Draft, request: 
     messages: draft.messages,
     unchanged: draft.unchanged,
     kinds: request.parts?.kinds,
+    ...(request.native === true && { native: true }),
     files: store.supports.rows ? 0 : leaves,
     rows: store.supports.rows ? leaves : 0,
     bytes,

@@ -2,7 +2,7 @@
 import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
 import type { MergedSession } from '../storage/merged.js'
 import { Slab } from '../storage/slab.js'
-import type { Leaf, PartLeaf, Read, Store } from '../storage/store.js'
+import type { Leaf, PartLeaf, Read, ReadOptions, Store } from '../storage/store.js'
 import type { Sessions } from './sessions.js'
 import type { MessageRefNode, PlannedMessage, SessionRefTree, SessionTreePlan } from './types.js'
 
@@ -26,7 +26,7 @@ export async function resolveSessionTree(
   try {
     const session = await sessions.locate(plan.key)
     const issues: StageIssue[] = []
-    const reader = new Reader(session, slab, issues, options.signal)
+    const reader = new Reader(session, slab, issues, { signal: options.signal, native: plan.native })
     const [own] = await reader.open([plan.session])
     const messages: MessageRefNode[] = []
     for (let at = 0; at < plan.messages.length; at += BATCH) messages.push(...(await reader.messages(plan.messages.slice(at, at + BATCH))))
@@ -39,6 +39,7 @@ export async function resolveSessionTree(
       session: { key: plan.key, leaf: own ?? { issue: { code: 'STALE_SPAN', key: plan.key, reason: 'it was not read' } } },
       messages,
       kinds: plan.kinds,
+      ...(plan.native === true && { native: true }),
       [Symbol.dispose]: () => slab[Symbol.dispose](),
     }
     return settle(tree, issues, report())
@@ -54,25 +55,25 @@ class Reader {
   readonly #store: Store
   readonly #slab: Slab
   readonly #issues: StageIssue[]
-  readonly #signal: AbortSignal | undefined
+  readonly #options: ReadOptions
 
-  constructor(session: MergedSession, slab: Slab, issues: StageIssue[], signal: AbortSignal | undefined) {
+  constructor(session: MergedSession, slab: Slab, issues: StageIssue[], options: ReadOptions) {
     this.#session = session
     this.#store = session.store
     this.#slab = slab
     this.#issues = issues
-    this.#signal = signal
+    this.#options = options
   }
 
   async messages(planned: readonly PlannedMessage[]): Promise<readonly MessageRefNode[]> {
-    this.#signal?.throwIfAborted()
+    this.#options.signal?.throwIfAborted()
     const listed = planned[0]?.parts !== undefined
     return listed ? this.#listed(planned) : this.#unlisted(planned)
   }
 
   /** One leaf per read; a stale one after a second plan of it alone. Issues are collected beside. */
   async open(reads: readonly Read[]): Promise<readonly Leaf[]> {
-    const opened = await this.#store.open(reads, this.#slab, { signal: this.#signal })
+    const opened = await this.#store.open(reads, this.#slab, this.#options)
     const leaves = opened.some(isStale) ? await this.#openStaleAgain(reads, opened) : opened
     for (const leaf of leaves) this.#note(leaf)
     return leaves
@@ -90,7 +91,7 @@ class Reader {
   async #openAgain(read: Read, leaf: Leaf): Promise<Leaf> {
     const [price] = await this.#store.price([read])
     if (price === undefined) return leaf
-    const [again] = await this.#store.open([{ ...read, price }], this.#slab, { signal: this.#signal })
+    const [again] = await this.#store.open([{ ...read, price }], this.#slab, this.#options)
     return again ?? leaf
   }
 
@@ -115,7 +116,7 @@ class Reader {
   async #unlisted(planned: readonly PlannedMessage[]): Promise<readonly MessageRefNode[]> {
     const leaves = await this.open(planned.map(({ read }) => read))
     const keys = planned.map(({ key }) => key)
-    const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, { signal: this.#signal })
+    const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, this.#options)
     this.#issues.push(...parts.issues)
     for (const list of parts.entries) for (const { leaf } of list) this.#note(leaf)
     return planned.map(({ key, created, order }, at) => ({

@@ -7,7 +7,9 @@ import { StorageError } from '../core/errors.js'
 import { idTime, type SessionId } from '../core/ids.js'
 import { encodeKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
 import type { SessionRecord } from '../core/records.js'
-import type { MergedSession } from '../storage/merged.js'
+import { fingerprint } from '../storage/fingerprint.js'
+import type { MergedSession, MergedSessions } from '../storage/merged.js'
+import { isSameStore } from '../storage/precedence.js'
 import type { MessageEntry, SessionEntry, Store } from '../storage/store.js'
 import { notFound, type Sessions } from './sessions.js'
 import type { IndexStats, MessageMeta, PartRef, SessionIndex, SessionMeta, SessionOrigin, Usage } from './types.js'
@@ -18,7 +20,7 @@ const HELD_MESSAGES = 200_000
 
 export class MergedIndex implements SessionIndex {
   readonly #sessions: Sessions
-  #merged: ReadonlyMap<string, MergedSession> = new Map()
+  #merged: MergedSessions = new Map()
   #metas = new Map<string, SessionMeta>()
   #byTime: readonly SessionMeta[] = []
   #byId = new Map<SessionId, SessionMeta[]>()
@@ -30,8 +32,10 @@ export class MergedIndex implements SessionIndex {
     this.#sessions = sessions
   }
 
-  /** Takes a new listing of all stores. */
-  replace(merged: ReadonlyMap<string, MergedSession>): void {
+  /** Takes a new listing of all stores. True when a session moved to another store: what was read of it is of no use then. */
+  replace(merged: MergedSessions): boolean {
+    const moved = [...this.#merged].filter(([name, { store }]) => merged.get(name)?.store !== store)
+    for (const [name] of moved) this.#drop(name)
     this.#merged = merged
     this.#metas = new Map([...merged].map(([name, session]) => [name, metaOf(session, this.#sessions.clock.now())]))
     this.#byTime = [...this.#metas.values()].sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1))
@@ -41,7 +45,11 @@ export class MergedIndex implements SessionIndex {
       byAge.filter((meta) => meta.parent !== undefined),
       (meta) => meta.parent,
     )
-    for (const name of this.#lists.keys()) if (!merged.has(name)) this.#drop(name)
+    return moved.length > 0
+  }
+
+  get all(): MergedSessions {
+    return this.#merged
   }
 
   merged(key: SessionKey): MergedSession | undefined {
@@ -54,8 +62,10 @@ export class MergedIndex implements SessionIndex {
     return meta && this.merged(meta.key)
   }
 
+  /** What the store listed last, the copies that others hide included. */
   entriesOf(store: Store): readonly SessionEntry[] {
-    return [...this.#merged.values()].flatMap((session) => (session.store === store ? [session.entry] : []))
+    const copies = [...this.#merged.values()].flatMap((session) => [session, ...session.hidden])
+    return copies.filter((copy) => isSameStore(copy.store, store)).map(({ entry }) => entry)
   }
 
   held(name: string): readonly MessageEntry[] | undefined {
@@ -139,8 +149,16 @@ export class MergedIndex implements SessionIndex {
     return this.session(entry.key)?.usage ?? (await addUpUsage(this.#sessions, entry.key))
   }
 
+  /**
+   * Of hidden copies the version of their session record: an older client that goes on with one rewrites that, too.
+   * It costs nothing, where asking for all their messages would double the work of every look at the stores.
+   */
   async revision(key: SessionKey): Promise<string> {
-    return (await this.#sessions.locate(key)).store.revision(key)
+    const { store, hidden } = await this.#sessions.locate(key)
+    const revision = await store.revision(key)
+    if (hidden.length === 0) return revision
+    const copies = hidden.map(({ store, entry }) => [store.kind, store.path, entry.generation])
+    return fingerprint(JSON.stringify([revision, store.kind, store.path, copies]))
   }
 
   stats(): IndexStats {

@@ -11,6 +11,7 @@ import type { MessageEntry, Store } from '../storage/store.js'
 import { fixedStores, type StoreSource } from '../storage/store-source.js'
 import { MergedIndex } from './session-index.js'
 import { notFound, type Sessions } from './sessions.js'
+import { ShownRecords } from './shown-records.js'
 
 export interface SessionSetOptions {
   readonly clock?: Clock
@@ -36,13 +37,18 @@ class SessionSet implements Sessions {
   readonly slabs = new SlabPool()
   readonly index: MergedIndex
   readonly #source: StoreSource
+  readonly #records: ShownRecords
   #issues: readonly StageIssue[] = []
+  /** Listings begun, and the last one that was taken. */
+  #begun = 0
+  #replaced = 0
 
   constructor(source: StoreSource, { clock = systemClock, cacheBytes = 16 * 2 ** 20 }: SessionSetOptions) {
     this.#source = source
     this.clock = clock
     this.cache = new SpanCache(cacheBytes)
     this.index = new MergedIndex(this)
+    this.#records = new ShownRecords(clock)
   }
 
   get stores(): readonly Store[] {
@@ -54,6 +60,7 @@ class SessionSet implements Sessions {
   }
 
   async refresh(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const turn = ++this.#begun
     await this.#source.refresh(options)
     const issues = [...this.#source.issues]
     const listings: StoreListing[] = []
@@ -61,7 +68,7 @@ class SessionSet implements Sessions {
       try {
         const listing = await store.sessions(options)
         listings.push({ store, listing })
-        issues.push(...listing.issues, ...listing.entries.flatMap(({ damage }) => (damage === undefined ? [] : [damage])))
+        issues.push(...listing.issues)
       } catch (error) {
         if (!(error instanceof StorageError)) throw error
         // A listing that failed says nothing about what is there: the last good one of this store stays.
@@ -69,8 +76,13 @@ class SessionSet implements Sessions {
         issues.push({ code: error.code, path: error.path ?? store.path, reason: error.reason, transient: error.retryable })
       }
     }
-    this.#issues = issues
-    this.index.replace(await mergeSessions(listings))
+    const merge = await mergeSessions(listings, this.index.all)
+    const { sessions, issues: damage } = await this.#records.complete(merge.sessions)
+    // Of listings that overlap the one begun last stays, whichever ends last.
+    if (turn < this.#replaced) return
+    this.#replaced = turn
+    this.#issues = [...issues, ...merge.issues, ...damage]
+    if (this.index.replace(sessions)) this.cache.clear()
   }
 
   async locate(session: SessionKey | SessionId): Promise<MergedSession> {
@@ -88,8 +100,10 @@ class SessionSet implements Sessions {
     { anew = false }: { readonly anew?: boolean } = {},
   ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }> {
     const name = encodeKey(entry.key)
-    const listing = await store.messages(entry.key, { previous: anew ? undefined : this.index.held(name) })
-    if (listing.complete) this.index.hold(name, listing.entries)
+    // Lists are held of the copy that is shown; a caller may still hold one that was.
+    const isShown = (): boolean => this.index.merged(entry.key)?.store === store
+    const listing = await store.messages(entry.key, { previous: anew || !isShown() ? undefined : this.index.held(name) })
+    if (listing.complete && isShown()) this.index.hold(name, listing.entries)
     return listing
   }
 

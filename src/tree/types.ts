@@ -114,6 +114,8 @@ export interface SessionTreePlan {
   /** Messages left out because the caller holds their current version. */
   readonly unchanged: number
   readonly kinds: readonly PartKind[] | undefined
+  /** The originals are asked for. */
+  readonly native?: boolean
   /** Files to be opened. */
   readonly files: number
   /** Rows to be read. */
@@ -148,12 +150,16 @@ export interface SessionRefTree extends Disposable {
   readonly session: SessionRefNode
   readonly messages: readonly MessageRefNode[]
   readonly kinds: readonly PartKind[] | undefined
+  readonly native?: boolean
 }
 
-/** The documents as they stand in the store, parsed and otherwise untouched; undefined where they are damaged. */
+/**
+ * The documents as they stand in the store, parsed and otherwise untouched; undefined where they are damaged.
+ * Of a row all columns under their own names, its document in `data`.
+ */
 export interface NativeMessage {
   readonly message: unknown
-  /** Empty where parts stand inside their message's document. */
+  /** In the order of the message's `parts`, damaged ones among them. Empty where parts stand inside their message's document. */
   readonly parts: readonly { readonly id: PartId; readonly document: unknown }[]
 }
 
@@ -179,7 +185,7 @@ export interface SessionHydratedTree {
   readonly session: SessionRecord | undefined
   /** By (time created, id), or in the order that the store keeps (OpenCode 2). */
   readonly messages: readonly MessageNode[]
-  /** With `native` only: the session's own document. */
+  /** With `native` only: the session's own document, or all columns of its row as they are stored. */
   readonly native?: unknown
 }
 
@@ -198,8 +204,9 @@ export type FlowResult<T> =
 export interface SessionIndex {
   session(key: SessionKey): SessionMeta | undefined
   message(key: MessageKey): Promise<MessageMeta | undefined>
+  /** Undefined also for a part that stands inside its message's document. */
   part(key: PartLeaf['key']): Promise<PartRef | undefined>
-  /** Sessions started by this one, oldest first. */
+  /** Sessions whose records name this one as their parent, oldest first; `childLinks` also asks the tools. */
   children(key: SessionKey): readonly SessionMeta[]
   /** @throws StorageError AMBIGUOUS_ID when several agents have it */
   findById(id: SessionId): SessionMeta | undefined
@@ -209,6 +216,7 @@ export interface SessionIndex {
   sessionsUpdatedSince(time: number): readonly SessionMeta[]
   /** By (created, id), or in the order that the store keeps. Listed when first asked for. */
   messages(key: SessionKey): Promise<readonly MessageMeta[]>
+  /** Parts with records of their own; none of a message whose document holds its parts (OpenCode 2, and 0.1), which must be hydrated. */
   parts(key: MessageKey): Promise<readonly PartRef[]>
   messageCount(key: SessionKey): Promise<number>
   messageCounts(keys: readonly SessionKey[]): Promise<readonly number[]>

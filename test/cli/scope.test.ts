@@ -27,6 +27,25 @@ describe('what a text names', () => {
     expect(within({ project: 'p', directory: '/home/dev/secret' })).toBe(true)
     expect(within({ project: 'p', directory: '/home/dev/secret/deep' })).toBe(true)
     expect(within({ project: 'p', directory: '/home/dev/secretary' })).toBe(false)
+    expect(within({ project: 'p', directory: '' })).toBe(false)
+  })
+
+  it('holds a Windows folder in either spelling', () => {
+    for (const text of ['C:\\work\\sky', 'C:/work/sky/', 'C:\\work\\other\\..\\sky']) {
+      expect(scopeOf(text)).toEqual({ kind: 'folder', paths: ['C:/work/sky'] })
+      const within = inScope(scopeOf(text))
+      for (const directory of ['C:\\work\\sky', 'C:/work/sky', 'C:\\work\\sky\\deep', 'C:/work/sky/'])
+        expect(within({ project: 'p', directory })).toBe(true)
+      for (const directory of ['C:\\work\\skylark', 'D:/work/sky', '/work/sky']) expect(within({ project: 'p', directory })).toBe(false)
+    }
+    expect(inScope(scopeOf('\\\\server\\share'))({ project: 'p', directory: '//server/share/sky' })).toBe(true)
+    expect(inScope(scopeOf('//server/share'))({ project: 'p', directory: '\\\\server\\share\\sky' })).toBe(true)
+  })
+
+  it('of an id holds the sessions whose record names that project', () => {
+    const within = inScope({ kind: 'id', id: 'b0c1' })
+    expect(within({ project: 'b0c1', directory: '' })).toBe(true)
+    expect(within({ project: 'global', directory: '/b0c1' })).toBe(false)
   })
 })
 
@@ -39,6 +58,10 @@ describe('the list of exclusions', () => {
     expect(readExclusions(home)).toEqual({ directories: ['/home/dev/secret'], projects: ['ses_a'], sessions: ['ses_a'] })
     removeExclusions(home, exclusionOf([scopeOf('ses_a')]))
     expect(readExclusions(home)).toEqual({ directories: ['/home/dev/secret'], projects: [], sessions: [] })
+    addExclusions(home, exclusionOf([scopeOf('C:\\work\\sky')]))
+    expect(readExclusions(home).directories).toEqual(['/home/dev/secret', 'C:/work/sky'])
+    removeExclusions(home, { directories: ['C:\\work\\sky\\'] })
+    expect(readExclusions(home).directories).toEqual(['/home/dev/secret'])
     const { appendFileSync, statSync } = await import('node:fs')
     expect(statSync(join(home, 'exclude.jsonl')).mode & 0o777).toBe(0o600)
     appendFileSync(join(home, 'exclude.jsonl'), 'half a li')

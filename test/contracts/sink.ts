@@ -32,6 +32,7 @@ export function describeSink(name: string, empty: () => Promise<Sink>, { runs = 
     describeNearest(empty)
     describeMatching(empty)
     describeFilters(empty)
+    describeWindowsPaths(empty)
     describeOptional(empty)
     it('equals the model after any writes', () => equalsModel(empty, runs))
   })
@@ -252,6 +253,38 @@ function describeFilters(empty: () => Promise<Sink>): void {
         .sort()
         .join(''),
     ).toBe(expected)
+  })
+}
+
+/** Documents keep a path as their store spelled it. */
+function describeWindowsPaths(empty: () => Promise<Sink>): void {
+  const rows = [
+    sinkRow('a', 'word', [1], { directory: 'C:\\work\\x' }),
+    sinkRow('b', 'word', [1], { directory: 'C:/work/x/sub' }),
+    sinkRow('c', 'word', [1], { directory: 'C:\\work/xy', source: 'opencode-v2' }),
+    sinkRow('d', 'word', [1], { directory: '\\\\server\\share\\x' }),
+    sinkRow('e', 'word', [1], { directory: '//server/share/y', source: 'opencode-v2' }),
+    sinkRow('f', 'word', [1], { directory: '/w/a\\b/c' }),
+  ]
+  it.each<[SinkFilter, string]>([
+    [{ directory: 'C:\\work\\x' }, 'ab'],
+    [{ directory: 'C:/work/x/' }, 'ab'],
+    [{ project: 'C:/work/x' }, 'ab'],
+    [{ directory: 'C:\\' }, 'abc'],
+    [{ directory: '//server/share' }, 'de'],
+    [{ directory: '\\\\server\\share\\y' }, 'e'],
+    [{ directory: '/w/a' }, ''],
+    [{ directory: '/w/a\\b' }, 'f'],
+    [{ source: 'opencode-v2' }, 'ce'],
+    [{ source: 'opencode-v2', directory: 'C:/work' }, 'c'],
+  ])('filters by %j, however the path is spelled', async (filter, expected) => {
+    await using sink = await empty()
+    await sink.upsert(rows)
+    const hits = [await sink.nearest(vector([1]), 10, filter), await sink.matching('word', 10, filter)]
+    for (const found of hits) {
+      const ids = found.map(({ id }) => id)
+      expect(ids.sort().join('')).toBe(expected)
+    }
   })
 }
 

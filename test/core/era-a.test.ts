@@ -197,7 +197,60 @@ describe('documents of 1.x', () => {
   })
 })
 
+describe('a call with fields that V1 has no place for', () => {
+  it('keeps them in its metadata, beside what stood there', () => {
+    const part = { ...call('result', { result: 'a', step: 2 }), metadata: { origin: 'x' } }
+    expect(read(folded([part])).parts).toMatchObject([{ type: 'tool', metadata: { origin: 'x', step: 2 } }])
+  })
+
+  it('stays as it is where they would be lost', () => {
+    for (const odd of [call('call', { result: 'early' }), call('result', { result: 'a', toolCallId: 7 })]) {
+      expect(read(folded([odd])).parts).toMatchObject([{ type: 'unknown', raw: odd }])
+    }
+  })
+})
+
 describe('any message with parts inside', () => {
+  it('loses no text of them, nor of what stood beside them (property)', () => {
+    const value = fc.oneof({ weight: 3, arbitrary: fc.constant('leaf') }, fc.constant({ field: 'leaf' }), fc.constant(['leaf', 'leaf']))
+    const invocation = fc.record(
+      {
+        state: fc.constantFrom('partial-call', 'call', 'result', 'later'),
+        toolCallId: fc.oneof(fc.constant('call'), value),
+        toolName: value,
+        args: value,
+        result: value,
+        step: value,
+      },
+      { requiredKeys: ['state'] },
+    )
+    const part = fc.record(
+      {
+        type: fc.constantFrom('text', 'tool', 'file', 'tool-invocation', 'reasoning', 'source-url'),
+        toolInvocation: fc.oneof({ weight: 3, arbitrary: invocation }, value),
+        metadata: value,
+        ...{ text: value, mediaType: value, mime: value, url: value, providerMetadata: value, callID: value, state: value },
+      },
+      { requiredKeys: ['type'] },
+    )
+    const told = fc.record({ title: value, exit: value, metadata: value }, { requiredKeys: [] })
+    const metadata = fc.record(
+      { tool: fc.oneof(fc.record({ call: told }), value), assistant: fc.oneof(fc.record({ modelID: value, cost: value }), value), error: value },
+      { requiredKeys: [] },
+    )
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 3 }), metadata, (parts, beside) => {
+        let leaves = 0
+        const text = JSON.stringify({ role: 'user', parts, metadata: { time: { created: 1 }, ...beside } })
+        const marked = text.replaceAll('"leaf"', () => `"leaf ${leaves++}."`)
+        const { message, parts: given } = read(JSON.parse(marked))
+        const kept = JSON.stringify([message, given])
+        for (let at = 0; at < leaves; at++) expect(kept).toContain(`leaf ${at}.`)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('gives one part of a known kind, or a raw one, for each, and never throws (property)', () => {
     const part = fc.oneof(
       fc.jsonValue(),

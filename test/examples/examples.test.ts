@@ -21,6 +21,14 @@ describe('examples', () => {
     for (const line of lines) expect(line).toMatch(/^ses_\w+ {2}opencode-(json|sqlite) {2}\/home\/dev\/projects\/\S+ {2}\S/)
   })
 
+  it('one-view', () => {
+    const [database, tree, total, narrowed, ...rest] = run('one-view').trim().split('\n')
+    expect(database).toMatch(/^OpenCode 1\.2-1\.18 database: 13 of 13 sessions shown {2}\S+opencode\.db$/)
+    expect(tree).toMatch(/^OpenCode 1\.0-1\.1 files: 15 of 15 sessions shown {2}\S+storage$/)
+    expect(total).toMatch(/^28 sessions, each once, the last of them from opencode-/)
+    expect([narrowed, ...rest]).toEqual(['15 of them stand in the JSON tree'])
+  })
+
   it('raw-span-bytes', () => {
     const [plan, ...parts] = run('raw-span-bytes').trim().split('\n')
     expect(plan).toMatch(/^plan: 2 messages, 0 files, \d+ rows, \d+ bytes; nothing is open yet$/)

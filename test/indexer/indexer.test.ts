@@ -247,6 +247,21 @@ describe('privacy', () => {
     },
   )
 
+  it.each([
+    ['C:\\work\\secret', 'C:/work/secret/deep'],
+    ['C:/work/secret/', 'C:\\work\\secret'],
+    ['\\\\server\\secret', '//server/secret/deep'],
+  ])('%j keeps out what ran in %j: a store may spell a path in either way', async (folder, directory) => {
+    await using it = await rig({ exclude: { directories: [folder] } })
+    it.world.add('ses_secret', ['hush'], { directory })
+    it.world.add('ses_open', ['hello'], { directory: `${directory}ary` })
+    it.world.add('ses_other', ['hello too'], { directory: 'C:\\work' })
+    expect(await it.indexer.observe()).toMatchObject({ excluded: directory.endsWith('deep') ? 2 : 1 })
+    await it.indexer.drain()
+    expect(it.embedder.texts).not.toContain('hush')
+    expect(it.embedder.texts).toContain('hello too')
+  })
+
   it('what is excluded later leaves the sink, and comes back when it is not', async () => {
     await using it = await rig()
     it.world.add('ses_a', ['one'])

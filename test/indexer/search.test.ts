@@ -38,6 +38,18 @@ function knowingEmbedder(directions: Readonly<Record<string, readonly number[]>>
 const messages = (hits: readonly { readonly message: string }[]) => hits.map(({ message }) => message)
 
 describe('search', () => {
+  it('fills the limit with what is kept, however deep it lies, and filters by kind of store', async () => {
+    const many: Given[] = Array.from({ length: 26_000 }, (_, at) => [`m${at}`, 'retry retry retry', { session_id: 'ses_many' }])
+    const few: Given[] = ['a', 'b', 'c'].map((name) => [name, 'once a retry of something else', { session_id: 'ses_few', source: 'opencode-v2' }])
+    const index = await indexOf([...many, ...few], memorySink(), knowingEmbedder({}))
+    expect((await searchIndex(index, 'retry', { limit: 2 })).map(({ session }) => session)).toEqual(['ses_many', 'ses_many'])
+    const kept = await searchIndex(index, 'retry', { limit: 3, vectorWeight: 0, keep: ({ session_id }) => session_id === 'ses_few' })
+    expect(messages(kept).sort()).toEqual(['a', 'b', 'c'])
+    const ofKind = await searchIndex(index, 'retry', { limit: 5, source: 'opencode-v2' })
+    expect(ofKind.map(({ message, source }) => `${message} ${source}`).sort()).toEqual(['a opencode-v2', 'b opencode-v2', 'c opencode-v2'])
+    await expect(searchIndex(index, 'retry', { keep: 'ses_few' as never })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+
   it('gives hits with all that is known of their message', async () => {
     const metadata = {
       session_id: 'ses_9',

@@ -8,6 +8,7 @@ import { runSessionTreeFlow } from '../../src/tree/flow.js'
 import type { StoreLedger } from '../../src/tree/ledger.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { type CorpusMessage, conversation, corpusSession, DAY, sampleCorpus, sessionDocument } from '../support/corpus.js'
+import { NO_ORPHANS } from '../support/ledger-balance.js'
 import { eraAFixture, foldedMessage, type StoreFixture, writeEraASessions, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 import { expectedTree, issuesIn, keyOf, type PlainTree, plain, resultOf, setOf, treeOf } from '../support/trees.js'
@@ -71,7 +72,7 @@ describe('messages that hold their parts', () => {
       messages: messages.length,
       parts: messages.flatMap(({ parts }) => parts).length,
       damaged: 0,
-      orphans: { messages: 0, parts: 0, todos: 0, diffs: 0 },
+      orphans: NO_ORPHANS,
     })
   })
 
@@ -117,11 +118,14 @@ describe('messages that hold their parts', () => {
 })
 
 describe('sessions', () => {
-  it('have the slug of their tree for a project, and no directory', async () => {
-    using fixture = eraAFixture()([SESSION])
+  it('have the slug of their tree for a project, and the directory that their messages name; none where there are no answers', async () => {
+    const mute = corpusSession(START, [FIRST], { project: SLUG, id: 'ses_mute' })
+    using fixture = eraAFixture()([SESSION, mute])
     await using sessions = await setOf(await fixture.open())
-    expect(sessions.index.sessionsByTime()).toMatchObject([{ project: SLUG, directory: '', source: { kind: 'opencode-era-a', path: fixture.path } }])
-    expect(sessions.index.sessionsForProject(SLUG).length).toBe(1)
+    const source = { kind: 'opencode-era-a', path: fixture.path }
+    expect(sessions.index.session(KEY)).toMatchObject({ project: SLUG, directory: '/srv/sky', title: 'The sky', damaged: false, source })
+    expect(sessions.index.session(keyOf('ses_mute'))).toMatchObject({ project: SLUG, directory: '', source })
+    expect(sessions.index.sessionsForProject(SLUG).length).toBe(2)
   })
 
   it.each(['', '{', '[]', '\0\0\0'])('keep their messages when their own record is %j', async (text) => {
@@ -157,7 +161,7 @@ describe('parts below their message alone', () => {
     renameSync(partFile(fixture, FIRST, 1), stray)
     await using sessions = await setOf(await fixture.open())
     expect(plain(await treeOf(sessions, { session: KEY }))).toEqual(expectedTree(SESSION, fixture.sessionRecord(SESSION)))
-    expect(await ledgerOf(fixture)).toMatchObject({ orphans: { messages: 0, parts: 0, todos: 0, diffs: 0 }, damaged: [] })
+    expect(await ledgerOf(fixture)).toMatchObject({ orphans: NO_ORPHANS, damaged: [] })
   })
 })
 
@@ -273,13 +277,13 @@ describe('discovery of era A', () => {
   it('takes neither the tree of one project nor any other `project` folder for a store', () => {
     using fixture = eraAFixture()([SESSION])
     for (const path of [join(fixture.path, SLUG), join(fixture.path, SLUG, 'storage')]) {
-      expect(() => storesAt([path])).toThrow(expect.objectContaining({ code: 'STORE_MISSING' }))
+      expect(storesAt([path])).toMatchObject({ places: [], issues: [{ code: 'STORE_MISSING', path: path }] })
     }
     using folder = tempFolder()
     mkdirSync(join(folder.path, 'project', 'mine', 'storage'), { recursive: true })
     writeFileSync(join(folder.path, 'project', 'a file'), '')
     symlinkSync(join(folder.path, 'project', 'a file'), join(folder.path, 'project', 'a link'))
-    expect(() => storesAt([folder.path])).toThrow(expect.objectContaining({ code: 'STORE_MISSING' }))
+    expect(storesAt([folder.path])).toMatchObject({ places: [], issues: [{ code: 'STORE_MISSING', path: folder.path }] })
     mkdirSync(join(folder.path, 'project', 'mine', 'storage', 'session'))
     expect(storesAt([folder.path]).places).toMatchObject([{ kind: 'opencode-era-a' }])
   })

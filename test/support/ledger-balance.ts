@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import type { StoreLedger } from '../../src/tree/ledger.js'
 
+export const NO_ORPHANS = { messages: 0, parts: 0, todos: 0, diffs: 0 }
+
 /** All columns of a ledger but those that are no files and no rows: folders that are named, and parts inside their messages. */
 export function recordsIn({ sessions, messages, parts, inside, todos, diffs, projects, orphans, superseded, ignored, damaged }: StoreLedger): number {
   const lost = orphans.messages + orphans.parts + orphans.todos + orphans.diffs

@@ -41,17 +41,19 @@ function best(rows: readonly SinkRow[], scoreOf: (row: SinkRow) => number): read
 }
 
 export function passes(metadata: DocumentMetadata, filter: SinkFilter): boolean {
-  const { project, directory, role, agent, session, since, until } = filter
+  const { project, directory, role, agent, session, source, since, until } = filter
   if (project !== undefined && metadata.project_id !== project && !isWithin(metadata.directory, project)) return false
   if (directory !== undefined && !isWithin(metadata.directory, directory)) return false
   if (role !== undefined && metadata.role !== role) return false
   if (agent !== undefined && metadata.agent !== agent) return false
   if (session !== undefined && metadata.session_id !== session) return false
+  if (source !== undefined && metadata.source !== source) return false
   if (since !== undefined && metadata.created_at < since) return false
   return until === undefined || metadata.created_at <= until
 }
 
-function isWithin(directory: string, root: string): boolean {
+function isWithin(path: string, folder: string): boolean {
+  const [directory, root] = [path, folder].map((name) => (/^(\w:|\\\\)/.test(name) ? name.replaceAll('\\', '/') : name)) as [string, string]
   if (root === '' || root === directory) return root === directory
   const base = root.endsWith('/') ? root : `${root}/`
   return directory !== '' && `${directory}/`.startsWith(base)

@@ -6,7 +6,7 @@ import { openSessions } from '../../src/open.js'
 import { createSessionSet } from '../../src/tree/session-set.js'
 import { ShownCopies } from '../../src/tree/shown-copies.js'
 import { verifyStores } from '../../src/tree/verify.js'
-import { type CorpusMessage, type CorpusSession, conversation, corpusSession } from '../support/corpus.js'
+import { type CorpusMessage, type CorpusSession, conversation, corpusSession, DAY } from '../support/corpus.js'
 import { tamper } from '../support/databases.js'
 import { filesBelow, recordsIn, rowsOf } from '../support/ledger-balance.js'
 import { eraAFixture, jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
@@ -92,7 +92,7 @@ describe('the lists of shown copies', () => {
 
 describe('a row of a hidden copy', () => {
   it('that is damaged is damaged, not superseded', async () => {
-    using shown = sqliteFixture('1.18')([SESSION])
+    using shown = sqliteFixture('1.18')([{ ...SESSION, messages: [...SESSION.messages, ...conversation(START + DAY, 1)], updated: START + DAY }])
     using hidden = sqliteFixture('1.18')([SESSION])
     tamper(hidden.path, (database) => database.prepare("UPDATE part SET data = '{' WHERE id = ?").run(FIRST.parts[0]?.id))
     await using sessions = await openSessions({ data: [shown.path, hidden.path] })

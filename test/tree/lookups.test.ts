@@ -20,8 +20,9 @@ import {
 import { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from '../../src/tree/read-span.js'
 import { createSessionSet } from '../../src/tree/session-set.js'
 import { type CorpusMessage, type CorpusSession, corpusSession, sampleCorpus, WRAP } from '../support/corpus.js'
-import { jsonFixture, memoryFixture, pretty, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
+import { eraAFixture, foldedMessage, jsonFixture, memoryFixture, pretty, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { keyOf, setOf } from '../support/trees.js'
+import { V2_SUBJECT, v2Fixture } from '../support/v2-fixture.js'
 import { watched } from '../support/watched-store.js'
 import { workOf } from '../support/work.js'
 
@@ -33,11 +34,19 @@ const FIRST_KEY = messageKey(KEY, parseMessageId(FIRST.id))
 const PART_KEY = partKey(FIRST_KEY, parsePartId(FIRST.parts[0]?.id ?? ''))
 
 describe('the index', () => {
-  it('opens session records alone when it is built', async () => {
-    using fixture = jsonFixture(CORPUS)
-    const store = await fixture.open()
-    const { work } = await workOf(store, () => setOf(store))
-    expect(work.files).toBe(CORPUS.length)
+  it('opens session records alone when it is built, and two messages of the one session that tells no folder', async () => {
+    const homeless = CORPUS.filter(({ info }) => info.directory === '')
+    expect(homeless).toEqual([CHILD])
+    for (const [corpus, messages] of [
+      [CORPUS.filter((session) => session !== CHILD), []],
+      [CORPUS, CHILD.messages.slice(0, 2)],
+    ] as const) {
+      using fixture = jsonFixture(corpus)
+      const world = watched(await fixture.open())
+      const { work } = await workOf(world.store, () => setOf(world.store))
+      expect(work.files).toBe(corpus.length + messages.length)
+      expect(world.opened).toEqual(messages.map(({ id }) => id))
+    }
   })
 
   it('looks sessions up by key, id, project, parent and time', async () => {
@@ -213,6 +222,65 @@ describe('loaders', () => {
       writeFileAt(join(fixture.path, 'todo', `${PARENT.id}.json`), text, WRAP)
       await expect(loadTodos(set, KEY)).rejects.toMatchObject({ code: 'CORRUPT_RECORD' })
     }
+  })
+})
+
+describe('a part that stands inside its message', () => {
+  const INLINE = partKey(FIRST_KEY, parsePartId(`${FIRST.id}_0`))
+
+  it('has no span of its own: the error says where it stands', async () => {
+    using second = v2Fixture([V2_SUBJECT.corpus[0]])
+    using first = eraAFixture()([{ ...PARENT, messages: [] }])
+    const file = join(first.path, PARENT.project, 'storage', 'session', 'message', PARENT.id, `${FIRST.id}.json`)
+    writeFileAt(file, JSON.stringify(foldedMessage(PARENT.id, FIRST)), FIRST.time)
+    for (const fixture of [first, second]) {
+      await using set = await setOf(await fixture.open())
+      expect((await loadParts(set, KEY, FIRST_KEY.message))[0]?.id).toBe(INLINE.part)
+      for (const read of [readPartSpan, readSpan] as const) {
+        await expect(read(set, INLINE)).rejects.toMatchObject({ code: 'NOT_FOUND', reason: expect.stringContaining('readMessageSpan') })
+      }
+      expect(parseSpan(await readMessageSpan(set, FIRST_KEY))).toBeTypeOf('object')
+      expect([await set.index.parts(FIRST_KEY), await set.index.part(INLINE)]).toEqual([[], undefined])
+    }
+  })
+
+  it('is not said to be there where its message is not, or it is no place', async () => {
+    using fixture = v2Fixture([V2_SUBJECT.corpus[0]])
+    await using set = await setOf(await fixture.open())
+    const lost = messageKey(KEY, parseMessageId('msg_none'))
+    for (const key of [
+      partKey(lost, parsePartId('msg_none_0')),
+      partKey(FIRST_KEY, parsePartId(`${FIRST.id}_x`)),
+      partKey(FIRST_KEY, parsePartId('prt_1')),
+    ])
+      await expect(readPartSpan(set, key)).rejects.toMatchObject({ code: 'NOT_FOUND', reason: 'there is no such part' })
+  })
+})
+
+describe('todo lists and diffs of hidden copies', () => {
+  const OTHER = [{ content: 'other', status: 'pending', priority: 'low' }]
+  const BARE = { ...PARENT, todos: undefined, diffs: undefined } as unknown as CorpusSession
+  const NEWEST = { ...V2_SUBJECT.corpus[0], diffs: undefined } as unknown as CorpusSession
+
+  it('stand in where the shown copy has none, in order of precedence', async () => {
+    using newest = v2Fixture([NEWEST])
+    using rows = sqliteFixture('1.18')([{ ...BARE, todos: OTHER }])
+    using files = jsonFixture([PARENT])
+    await using all = await setOf(await newest.open(), await rows.open(), await files.open())
+    expect(all.index.session(KEY)?.source.kind).toBe('opencode-v2')
+    expect([await loadTodos(all, KEY), await loadDiffs(all, KEY)]).toEqual([OTHER, PARENT.diffs])
+    expect((await readTodoSpan(all, KEY)).source.path).toBe(rows.path)
+    await using two = await setOf(await newest.open(), await files.open())
+    expect([await loadTodos(two, KEY), await loadDiffs(two, KEY)]).toEqual([PARENT.todos, PARENT.diffs])
+    await using one = await setOf(await newest.open())
+    expect([await loadTodos(one, KEY), await loadDiffs(one, KEY)]).toEqual([[], []])
+  })
+
+  it('are not asked where the shown copy has its own', async () => {
+    using rows = sqliteFixture('1.18')([{ ...PARENT, todos: OTHER, diffs: [] }])
+    using files = jsonFixture([PARENT])
+    await using set = await setOf(await rows.open(), await files.open())
+    expect([await loadTodos(set, KEY), await loadDiffs(set, KEY)]).toEqual([OTHER, []])
   })
 })
 

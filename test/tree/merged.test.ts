@@ -8,6 +8,7 @@ import { openSessions } from '../../src/open.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { type CorpusMessage, type CorpusSession, conversation, corpusSession, DAY, sampleCorpus, WRAP } from '../support/corpus.js'
 import { holdAgainst, readDatabase, readTree } from '../support/independent-reader.js'
+import { NO_ORPHANS } from '../support/ledger-balance.js'
 import { openCodeTables } from '../support/opencode-ddl.js'
 import { REPOSITORY, SHARED } from '../support/real-sets.js'
 import { jsonFixture, memoryFixture, sqliteFixture, writeEraASessions, writeFileAt, writeTreeSessions } from '../support/store-fixtures.js'
@@ -19,7 +20,6 @@ const CORPUS = sampleCorpus()
 const [PARENT, , CHILD] = CORPUS as [CorpusSession, CorpusSession, CorpusSession]
 const KEY = keyOf(PARENT.id)
 const [FIRST] = PARENT.messages as [CorpusMessage]
-const NO_ORPHANS = { messages: 0, parts: 0, todos: 0, diffs: 0 }
 
 /** A data folder with a database and a tree beside it. */
 async function merged(inDatabase: readonly CorpusSession[], inTree: readonly CorpusSession[], act: (data: string) => Promise<void>): Promise<void> {

@@ -1,4 +1,5 @@
 /** A filter as a condition on the rows of the local sink. */
+import { folderName, isWindowsPath } from '../../core/folders.js'
 import type { SqlValue } from '../../storage/sqlite-driver.js'
 import type { SinkFilter } from '../ports.js'
 
@@ -16,6 +17,7 @@ export function conditionOf(filter: SinkFilter): Condition | undefined {
   equal('session_id', filter.session)
   equal('agent', filter.agent)
   equal('role', filter.role)
+  equal('source', filter.source)
   if (filter.project !== undefined) conditions.push(either({ sql: 'project_id = ?', values: [filter.project] }, within(filter.project)))
   if (filter.directory !== undefined) conditions.push(within(filter.directory))
   if (filter.since !== undefined) conditions.push({ sql: 'created_at >= ?', values: [filter.since] })
@@ -25,16 +27,16 @@ export function conditionOf(filter: SinkFilter): Condition | undefined {
 }
 
 /**
- * The directory itself or one below it: `/a` holds `/a/b`, not `/ab`.
- * What is below has a prefix, and a prefix is a range of an index: it ends before the character after the separator.
+ * As `isWithinFolder`. What is below a folder has a prefix, and a prefix is a range of an index: it ends before the character after
+ * the slash. Documents keep a Windows path as their store spelled it, so there every path is compared, spelled with slashes.
  */
 function within(directory: string): Condition {
-  const separator = directory.includes('\\') ? '\\' : '/'
-  const base = directory.endsWith(separator) ? directory.slice(0, -1) : directory
-  const self: Condition = { sql: 'directory = ?', values: [base === '' ? directory : base] }
-  if (directory === '') return self
-  const past = String.fromCharCode(separator.charCodeAt(0) + 1)
-  return either(self, { sql: 'directory >= ? AND directory < ?', values: [base + separator, base + past] })
+  const folder = folderName(directory)
+  const column = isWindowsPath(folder) ? "replace(directory, '\\', '/')" : 'directory'
+  const self: Condition = { sql: `${column} = ?`, values: [folder] }
+  if (folder === '') return self
+  const base = folder === '/' ? '' : folder
+  return either(self, { sql: `${column} >= ? AND ${column} < ?`, values: [`${base}/`, `${base}0`] })
 }
 
 function either(one: Condition, other: Condition): Condition {

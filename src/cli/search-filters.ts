@@ -1,0 +1,68 @@
+/** What the options of `search` ask of the index. */
+import { resolve } from 'node:path'
+import { StorageError, storeEras } from '../index.js'
+import { type IndexHome, type IndexStore, type SearchHit, type SearchOptions, searchIndex } from '../indexer/index.js'
+import { folderPaths, scopeOf } from './scope.js'
+
+const KINDS = Object.keys(storeEras).filter((kind) => kind !== 'memory')
+
+export interface SearchFilters {
+  readonly project?: string
+  readonly dir?: string
+  readonly role?: string
+  readonly agent?: string
+  readonly session?: string
+  readonly since?: number
+  readonly until?: number
+  readonly store?: readonly string[]
+}
+
+/**
+ * One search for each spelling of a folder (by its own name, and by what its links lead to: sessions keep what their process saw)
+ * and for each store that is named. What the index says of a session's store is asked, not the stores.
+ * @throws StorageError INVALID_OPTION for a store that the index knows nothing of
+ */
+export function searchesOf(filters: SearchFilters, state: Pick<IndexStore, 'sessions'>): readonly SearchOptions[] {
+  const { project, dir, role, agent, session, since, until, store } = filters
+  const common = {
+    ...(role !== undefined && { role }),
+    ...(agent !== undefined && { agent }),
+    ...(session !== undefined && { session }),
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+  }
+  const scope = project === undefined ? undefined : scopeOf(project)
+  const projects = scope === undefined ? [{}] : (scope.kind === 'id' ? [scope.id] : scope.paths).map((path) => ({ project: path }))
+  const directories = dir === undefined ? [{}] : folderPaths(dir).map((directory) => ({ directory }))
+  const stores = store === undefined ? [{}] : store.map((name) => ofStore(name, state))
+  return projects.flatMap((one) => directories.flatMap((two) => stores.map((three) => ({ ...common, ...one, ...two, ...three }))))
+}
+
+function ofStore(name: string, state: Pick<IndexStore, 'sessions'>): SearchOptions {
+  if (KINDS.includes(name)) return { source: name }
+  const known = state.sessions().filter(({ gone }) => !gone)
+  const inStore = new Set(known.flatMap(({ key, store }) => (store === resolve(name) ? [`${key.agent} ${key.session}`] : [])))
+  if (inStore.size > 0) return { keep: ({ agent, session_id }) => inStore.has(`${agent} ${session_id}`) }
+  const paths = [...new Set(known.map(({ store }) => store))].join(', ')
+  throw new StorageError('INVALID_OPTION', {
+    reason: `the index has no session of a store ${JSON.stringify(name)}; a kind is one of ${KINDS.join(', ')}, and the paths are: ${paths || 'none'}`,
+  })
+}
+
+/** The best of several searches, by rank; a message that two of them find counts once. */
+export async function searchAll(
+  home: IndexHome,
+  query: string,
+  searches: readonly SearchOptions[],
+  options: { readonly limit: number; readonly signal: AbortSignal },
+): Promise<readonly SearchHit[]> {
+  const hits = new Map<string, SearchHit>()
+  for (const search of searches) {
+    for (const hit of await searchIndex(home, query, { ...search, ...options })) {
+      const message = `${hit.agent} ${hit.session} ${hit.message}`
+      const held = hits.get(message)
+      if (held === undefined || held.score < hit.score) hits.set(message, hit)
+    }
+  }
+  return [...hits.values()].sort((a, b) => b.score - a.score).slice(0, options.limit)
+}

@@ -1,0 +1,45 @@
+/** Listing the session rows of a database, each with its light record. */
+import { StorageError } from '../core/errors.js'
+import { isSafeId, type SessionId } from '../core/ids.js'
+import { type SessionKey, sessionKey } from '../core/keys.js'
+import { toSession } from '../core/records.js'
+import { issueOf, type StageIssue } from '../core/stage.js'
+import { textGeneration } from './generation.js'
+import { Slab } from './slab.js'
+import { parseSpan, SlabSpan } from './span.js'
+import type { SqliteConnection } from './sqlite-connection.js'
+import type { SessionTable } from './sqlite-rows.js'
+import type { Listing, SessionEntry } from './store.js'
+
+/** A query gives all its rows or throws: what an issue names is a row that is never listed, so the listing is complete. */
+export function listSessionRows(connection: SqliteConnection, table: SessionTable): Listing<SessionEntry> {
+  const issues: StageIssue[] = []
+  using slab = new Slab()
+  const { columns, text } = connection.schema.session[table].light
+  const entries: SessionEntry[] = []
+  connection.each(`SELECT ${columns}, id FROM ${table}`, (row) => {
+    const id = row.at(-1)
+    if (!isSafeId(id)) {
+      issues.push({ code: 'INVALID_ID', path: connection.path, reason: `a row of ${table} has the unsafe id ${JSON.stringify(id)}` })
+      return
+    }
+    slab.used = 0
+    entries.push(sessionEntry(connection.path, table, sessionKey('opencode', id as SessionId), text(row), slab))
+  })
+  return { entries, issues, complete: true }
+}
+
+function sessionEntry(path: string, table: SessionTable, key: SessionKey, text: string, slab: Slab): SessionEntry {
+  const generation = textGeneration(text)
+  const bytes = Buffer.from(text)
+  const span = new SlabSpan(key, { path, table }, generation, slab, slab.append(bytes), bytes.length)
+  const damaged = (damage: StageIssue): SessionEntry => ({ key, path, generation, project: '', record: undefined, damage })
+  try {
+    const reading = toSession(parseSpan(span), key, '')
+    if ('damage' in reading) return damaged({ code: 'CORRUPT_RECORD', key, path, reason: reading.damage })
+    return { key, path, generation, project: reading.record.projectID, record: reading.record }
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error
+    return damaged(issueOf(error, key, path))
+  }
+}

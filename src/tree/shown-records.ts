@@ -1,0 +1,90 @@
+/**
+ * The record that stands for each session in the index: its own; where that is damaged, the first intact one of its copies,
+ * else one rebuilt from its messages; where its own tells no folder, the same with what its messages tell.
+ */
+import type { Clock } from '../core/clock.js'
+import { groupBy } from '../core/collections.js'
+import { StorageError } from '../core/errors.js'
+import type { SessionRecord } from '../core/records.js'
+import type { StageIssue } from '../core/stage.js'
+import type { MergedSession, MergedSessions } from '../storage/merged.js'
+import { fromCopy, rebuiltInstead } from './mend.js'
+import { rebuildRecord } from './rebuild.js'
+
+interface Rebuilt {
+  /** Of the session's own record, and of its messages' end where that is damaged. */
+  readonly version: string
+  readonly record: SessionRecord | undefined
+}
+
+/** Keeps what it rebuilt: messages of a session that did not change are not opened again. */
+export class ShownRecords {
+  readonly #clock: Clock
+  #rebuilt: ReadonlyMap<string, Rebuilt> = new Map()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The sessions with the records that stand for them, and the damage of every session record that was listed. */
+  async complete(sessions: MergedSessions): Promise<{ readonly sessions: MergedSessions; readonly issues: readonly StageIssue[] }> {
+    const shown = new Map(sessions)
+    const issues: StageIssue[] = []
+    const poor: Named[] = []
+    for (const [name, session] of sessions) {
+      const { entry, hidden } = session
+      for (const copy of hidden) if (copy.entry.damage !== undefined) issues.push(copy.entry.damage)
+      const other = entry.record === undefined ? hidden.find((copy) => copy.entry.record !== undefined) : undefined
+      if (other !== undefined) shown.set(name, { ...session, record: other.entry.record })
+      else if (entry.record === undefined || entry.record.directory === '') poor.push({ name, session })
+      if (other !== undefined && entry.damage !== undefined) issues.push(fromCopy(entry.damage, other.store))
+    }
+    if (poor.length > 0 || this.#rebuilt.size > 0) await this.#rebuild(poor, shown, issues)
+    return { sessions: shown, issues }
+  }
+
+  async #rebuild(poor: readonly Named[], shown: Map<string, MergedSession>, issues: StageIssue[]): Promise<void> {
+    const rebuilt = new Map<string, Rebuilt>()
+    const ends = await endsOf(poor)
+    for (const { name, session } of poor) {
+      const version = `${session.store.kind} ${session.store.path} ${session.entry.generation} ${ends.get(name) ?? ''}`
+      const held = this.#rebuilt.get(name)
+      const kept = held?.version === version ? held : ((await this.#attempt(session, version)) ?? held)
+      if (kept !== undefined) rebuilt.set(name, kept)
+      const { damage, record } = session.entry
+      if (damage !== undefined) issues.push(kept?.record === undefined ? damage : rebuiltInstead(damage))
+      shown.set(name, { ...session, record: kept?.record ?? record })
+    }
+    this.#rebuilt = rebuilt
+  }
+
+  /** Undefined when the messages cannot be read at the moment. */
+  async #attempt(session: MergedSession, version: string): Promise<Rebuilt | undefined> {
+    try {
+      return { version, record: await rebuildRecord(session, this.#clock) }
+    } catch (error) {
+      if (error instanceof StorageError) return undefined
+      throw error
+    }
+  }
+}
+
+interface Named {
+  readonly name: string
+  readonly session: MergedSession
+}
+
+/** The newest messages of those whose own record is damaged: what is rebuilt tells when the session was last updated. */
+async function endsOf(poor: readonly Named[]): Promise<ReadonlyMap<string, string>> {
+  const ends = new Map<string, string>()
+  const damaged = poor.filter(({ session }) => session.entry.record === undefined)
+  for (const [store, group] of groupBy(damaged, ({ session }) => session.store)) {
+    try {
+      const newest = await store.newest(group.map(({ session }) => session.entry.key))
+      for (const [at, { name }] of group.entries()) ends.set(name, newest[at]?.id ?? '')
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+    }
+  }
+  return ends
+}
