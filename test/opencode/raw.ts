@@ -13,10 +13,13 @@ export interface RawStore {
   readonly damaged: readonly string[]
 }
 
-/** The store that a data folder's newest OpenCode works on. */
+/** The store that the last OpenCode worked on, with the diffs that stand beside a database as files. */
 export function rawStore(data: string): RawStore {
+  const storage = join(data, 'storage')
   const database = join(data, 'opencode.db')
-  return existsSync(database) ? rawDatabase(database, join(data, 'storage')) : rawTree(join(data, 'storage'))
+  if (!existsSync(database)) return rawTree(storage)
+  const store = rawDatabase(database)
+  return { ...store, records: store.records + filesBelow(join(storage, 'session_diff')).length }
 }
 
 const FOLDERS = ['session', 'message', 'part', 'todo', 'session_diff', 'project']
@@ -27,18 +30,22 @@ export function rawTree(storage: string): RawStore {
   return { kind: 'opencode-json', sessions: readTree(storage), records: files.length, damaged: files.filter((file) => !isJson(file)) }
 }
 
-function rawDatabase(path: string, storage: string): RawStore {
+export function rawDatabase(path: string): RawStore {
   const db = new Database(path, { readonly: true })
   try {
     const rows = TABLES.map((table) => Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get()))
-    const diffs = filesBelow(join(storage, 'session_diff')).length
-    return { kind: 'opencode-sqlite', sessions: readDatabase(path), records: rows.reduce((sum, count) => sum + count, diffs), damaged: [] }
+    return { kind: 'opencode-sqlite', sessions: readDatabase(path), records: rows.reduce((sum, count) => sum + count, 0), damaged: [] }
   } finally {
     db.close()
   }
 }
 
-export function filesBelow(folder: string): readonly string[] {
+/** How many part files are not JSON at this moment. */
+export function damagedParts(data: string): number {
+  return filesBelow(join(data, 'storage', 'part')).filter((file) => !isJson(file)).length
+}
+
+function filesBelow(folder: string): readonly string[] {
   if (!existsSync(folder)) return []
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   return names.map((name) => join(folder, name)).filter((path) => statSync(path).isFile())

@@ -19,7 +19,7 @@ process.on('exit', cleanUp)
 const rows = []
 const binaries = {}
 for (const version of wanted) binaries[version] = binaryOf(version)
-for (const version of wanted) rows.push(run(version, version, ['streaming'], true))
+for (const version of wanted) rows.push(run(version, version, ['sessions', 'streaming', 'killed'], true))
 if (chain.every((version) => wanted.includes(version))) rows.push(run(chain.join(' -> '), chain.at(-1), ['upgrade'], true))
 else console.log(`skipped: the upgrade from ${chain.join(' to ')}, which needs all of them`)
 if (withNewest) rows.push(newest())
@@ -31,7 +31,7 @@ function newest() {
     const version = newestVersion()
     if (wanted.includes(version)) return { name: `newest (${version})`, status: 'see above', gates: false, cells: {} }
     binaries[version] = binaryOf(version)
-    return run(`newest (${version})`, version, ['streaming'], false)
+    return run(`newest (${version})`, version, ['sessions', 'streaming', 'killed'], false)
   } catch (error) {
     return { name: 'newest', status: `not run: ${error.message}`, gates: false, cells: {} }
   }

@@ -82,8 +82,7 @@ export async function playDay(server: OpenCode, model: MockModel, project: strin
   const aborted = await server.newSession({ title: 'Aborted' })
   model.script('Never end', [{ reasoning: 'Long.', text: 'word '.repeat(100), holdAfter: 4 }])
   await server.begin(aborted, 'Never end')
-  await server.untilPart(aborted, ({ type }) => type === 'text' || type === 'reasoning')
-  await server.untilPart(aborted, ({ type }) => type === 'text')
+  await server.untilPart(aborted, ({ type, text }) => type === 'text' && text !== 'Never end')
   await server.api('POST', `/session/${aborted.id}/abort`)
   await server.untilSettled(aborted)
 

@@ -10,6 +10,8 @@ export class StreamWatch {
   /** Reads that saw the answer begun and not yet complete. */
   readsUnderWay = 0
   isUnderWay = false
+  /** Of the texts that were read, all different. */
+  readonly lengths = new Set<number>()
   /** Of the last whole read. */
   issues: readonly StageIssue[] = []
   whole: string | undefined
@@ -73,6 +75,7 @@ export class StreamWatch {
     if (text === undefined) return undefined
     if (!this.#text.startsWith(text)) this.wrong.push(`a text of ${text.length} characters that nobody said`)
     if (text.length < this.#longest && text !== this.#text.trimEnd()) this.wrong.push(`${text.length} characters after ${this.#longest}`)
+    this.lengths.add(text.length)
     this.#longest = Math.max(this.#longest, text.length)
     return text
   }
