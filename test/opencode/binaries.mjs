@@ -1,5 +1,5 @@
 // Fetches OpenCode's binaries with npm, as its platform packages hold them, and keeps them in a cache folder.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
@@ -8,14 +8,16 @@ export function binaryOf(version) {
   const folder = join(cacheFolder(), version)
   const binary = join(folder, 'node_modules', packageName(), 'bin', 'opencode')
   if (!existsSync(binary)) fetchInto(folder, version)
-  const told = execFileSync(binary, ['--version'], { encoding: 'utf8', env: quietEnvironment() }).trim()
-  if (told !== version) throw new Error(`${binary} calls itself ${told}, not ${version}; remove ${folder}`)
+  const { stdout, error, signal } = spawnSync(binary, ['--version'], { encoding: 'utf8', env: quietEnvironment() })
+  const told = stdout?.trim() || error?.message || signal || 'nothing'
+  if (told !== version) throw new Error(`the binary of ${version} answers ${told} when asked for its version (${binary})`)
   return binary
 }
 
-/** The newest published version. */
+/** @returns {string | undefined} the newest published version, as far as npm can tell */
 export function newestVersion() {
-  return execFileSync('npm', ['view', packageName(), 'version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  const { status, stdout } = spawnSync('npm', ['view', packageName(), 'version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+  return status === 0 ? stdout.trim() : undefined
 }
 
 /** The folder appears whole or not at all. */
@@ -30,7 +32,7 @@ function fetchInto(folder, version) {
     rmSync(folder, { recursive: true, force: true })
     renameSync(unfinished, folder)
   } catch (error) {
-    throw new Error(`npm could not fetch ${packageName()}@${version}: ${error.message}`)
+    throw new Error(`npm could not fetch ${packageName()}@${version}`, { cause: error })
   } finally {
     rmSync(unfinished, { recursive: true, force: true })
   }

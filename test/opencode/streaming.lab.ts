@@ -64,7 +64,7 @@ describe(`OpenCode ${place.version}, while an answer streams`, () => {
     await indexAndCheck(machine)
     for (const word of said.words) expect(await found(machine, word)).toContain(session.id)
     tell(place, `${size} KiB: reads`, watch.readsUnderWay)
-    if (kind === 'opencode-json') tell(place, 'torn (files)', `${watch.torn} (${tornFiles})`)
+    if (kind === 'opencode-json') tell(place, `${size} KiB: torn on disk, met`, `${tornFiles}, ${watch.torn}`)
   })
 
   async function answerOf(size: number): Promise<{ session: ApiSession; watch: StreamWatch; text: string; words: readonly string[] }> {
