@@ -1,6 +1,6 @@
 // npm run test:opencode [-- VERSION... | --ci]: fetches real OpenCode binaries and holds spanleaf against what they write.
 // Without arguments: every version of versions.json, and the newest one, which is reported and decides nothing.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -13,16 +13,22 @@ const wanted = asked.length === 0 ? all : asked.includes('--ci') ? ci : asked.fi
 const withNewest = asked.length === 0 || asked.includes('newest')
 
 const root = mkdtempSync(join(tmpdir(), 'spanleaf-opencode-'))
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130))
+let suite
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    suite?.kill('SIGTERM')
+    process.exit(130)
+  })
+}
 process.on('exit', cleanUp)
 
-const DAY = ['sessions', 'streaming', 'killed']
+const DAY = ['sessions', 'streaming', 'killed', 'starting']
 const binaries = {}
 const rows = []
-for (const version of wanted) rows.push(fetched(version) ? run(version, version, DAY, true) : unfetched(version, true))
-if (chain.every((version) => version in binaries)) rows.push(run(chain.join(' -> '), chain.at(-1), ['upgrade'], true))
+for (const version of wanted) rows.push(fetched(version) ? await run(version, version, DAY, true) : unfetched(version, true))
+if (chain.every((version) => version in binaries)) rows.push(await run(chain.join(' -> '), chain.at(-1), ['upgrade'], true))
 else console.log(`\nskipped: the upgrade from ${chain.join(' to ')}, which needs all of them`)
-if (withNewest) rows.push(newest())
+if (withNewest) rows.push(await newest())
 printTable(rows)
 process.exitCode = rows.some(({ gates, status }) => gates && status !== 'passed') ? 1 : 0
 
@@ -41,7 +47,7 @@ function unfetched(name, gates) {
 }
 
 /** Tells early of what is to come; fails nobody. */
-function newest() {
+async function newest() {
   const version = newestVersion()
   if (version === undefined) return unfetched('newest', false)
   const name = `newest (${version})`
@@ -49,7 +55,7 @@ function newest() {
   return fetched(version) ? run(name, version, DAY, false) : unfetched(name, false)
 }
 
-function run(name, version, suites, gates) {
+async function run(name, version, suites, gates) {
   console.log(`\n== OpenCode ${name}`)
   const began = performance.now()
   const report = join(root, `report-${rows.length}.jsonl`)
@@ -57,11 +63,12 @@ function run(name, version, suites, gates) {
   writeFileSync(place, JSON.stringify({ root, report, version, binaries, chain }))
   const vitest = join(repository, 'node_modules/vitest/vitest.mjs')
   const files = suites.map((suite) => `test/opencode/${suite}.lab.ts`)
-  const { status } = spawnSync(process.execPath, [vitest, 'run', '--config', 'vitest.opencode.config.ts', ...files], {
+  suite = spawn(process.execPath, [vitest, 'run', '--config', 'vitest.opencode.config.ts', ...files], {
     cwd: repository,
     env: { ...process.env, SPANLEAF_OPENCODE_RUN: place },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
+  const status = await new Promise((resolve) => suite.once('exit', resolve))
   const lines = existsSync(report) ? readFileSync(report, 'utf8').trim().split('\n') : []
   const cells = Object.fromEntries(
     lines

@@ -44,12 +44,12 @@ describe(`OpenCode ${place.version}, while an answer streams`, () => {
     let tornFiles = 0
     while (!settled) {
       tornFiles += damagedParts(machine.data)
-      await readAll(sessions, session, watch)
+      await readAll(sessions, session, watch, machine.data)
       if (watch.isUnderWay) indexing ??= indexAndCheck(machine)
     }
     await end
     await indexing
-    await readAll(sessions, session, watch)
+    await readAll(sessions, session, watch, machine.data)
     const whole = await answerIn(session)
     expect(whole.trimEnd()).toHaveLength(said.text.trimEnd().length)
     expect(indexing, 'the answer was indexed while it was being written').toBeDefined()
@@ -106,14 +106,14 @@ async function openOnceThere(machine: Machine, session: ApiSession): Promise<Ses
 }
 
 /** A whole read, a tail, a refreshed listing, and a set that was opened just now. */
-async function readAll(sessions: Sessions, { id }: ApiSession, watch: StreamWatch): Promise<void> {
+async function readAll(sessions: Sessions, { id }: ApiSession, watch: StreamWatch, data: string): Promise<void> {
   const session = keyOf(id)
   const read = async (set: Sessions, request: Partial<TreeRequest> = {}) => runSessionTreeFlow(set, { session, ...request })
   watch.addWhole(await read(sessions))
   watch.addTail(await read(sessions, { known: watch.known }))
   await sessions.refresh()
   watch.addIssues(sessions.issues)
-  await using fresh = await openSessions({ data: sessions.stores.map(({ path }) => path) })
+  await using fresh = await openSessions({ data })
   watch.addWhole(await read(fresh))
   await new Promise((resolve) => setImmediate(resolve))
 }

@@ -8,6 +8,7 @@ import { manifestOf } from '../support/manifest.js'
 import { issuesIn, keyOf, resultOf } from '../support/trees.js'
 import { type Machine, makeMachine, makeProject, runBinary } from './machine.js'
 import { type MockModel, startModel } from './model.js'
+import { watchOpening } from './opening-watch.js'
 import { rawDatabase, rawTree } from './raw.js'
 import { binaryAt, hasGit, runPlace, tell } from './run-place.js'
 import { type ApiSession, OpenCode } from './server.js'
@@ -87,7 +88,10 @@ describe(`one data folder, written by OpenCode ${place.chain.join(', then ')}`, 
   })
 
   async function at(version: string, work: (server: OpenCode) => Promise<void>): Promise<void> {
-    await using server = await OpenCode.start(machine, binaryAt(place, version), project)
+    const starting = OpenCode.start(machine, binaryAt(place, version), project)
+    const { wrong } = await watchOpening(machine.data, idsOf(made), starting)
+    await using server = await starting
+    expect(wrong, `read while ${version} starts`).toEqual([])
     await work(server)
     await server.stop()
   }
