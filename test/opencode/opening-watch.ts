@@ -20,7 +20,7 @@ export async function watchOpening(data: string, ids: readonly string[], work: P
   })
   while (working) {
     const problem = await openOnce(data, ids).catch((error: unknown) => {
-      if (!(error instanceof StorageError)) throw error
+      if (!(error instanceof StorageError)) return `not a StorageError: ${String(error)}`
       early++
       return error.retryable || (error.code === 'STORE_MISSING' && ids.length === 0) ? undefined : `${error.code}: ${error.message}`
     })

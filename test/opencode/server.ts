@@ -1,4 +1,5 @@
 /** `opencode serve` on a machine, and what its API is asked here. */
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -44,7 +45,10 @@ export class OpenCode implements AsyncDisposable {
     try {
       // While it boots, 1.15 and later drop requests without an answer, hence the short patience of each.
       await until('OpenCode answers', async () => {
-        if (server.#child.exitCode !== null) throw new Error(`opencode serve ended with ${server.#child.exitCode}`)
+        if (server.#child.exitCode !== null) {
+          const log = readFileSync(`${join(machine.root, 'serve.log')}.err`, 'utf8').slice(-1000)
+          throw new Error(`opencode serve ended with ${server.#child.exitCode}: ${log}`)
+        }
         const answer = await fetch(`${server.#base}/session`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined)
         return answer?.ok === true ? true : undefined
       })
