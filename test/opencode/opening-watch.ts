@@ -15,9 +15,10 @@ export async function watchOpening(data: string, ids: readonly string[], work: P
   let opened = 0
   let early = 0
   let working = true
-  const end = work.finally(() => {
+  const stop = (): void => {
     working = false
-  })
+  }
+  const end = work.then(stop, stop)
   while (working) {
     const problem = await openOnce(data, ids).catch((error: unknown) => {
       if (!(error instanceof StorageError)) return `not a StorageError: ${String(error)}`
@@ -29,6 +30,7 @@ export async function watchOpening(data: string, ids: readonly string[], work: P
     await new Promise((resolve) => setImmediate(resolve))
   }
   await end
+  await work
   return { opened, early, wrong }
 }
 

@@ -9,7 +9,7 @@ import { type MockModel, startModel } from './model.js'
 import { damagedParts, rawStore } from './raw.js'
 import { binaryAt, runPlace, tell } from './run-place.js'
 import { type ApiSession, OpenCode, until } from './server.js'
-import { spanleaf } from './spanleaf.js'
+import { type CliResult, spanleaf } from './spanleaf.js'
 import { StreamWatch } from './stream-watch.js'
 
 const place = runPlace()
@@ -37,22 +37,24 @@ describe(`OpenCode ${place.version}, while an answer streams`, () => {
     const { watch, session } = said
     await using sessions = await openOnceThere(machine, session)
     let settled = false
-    const end = server.untilSettled(session, 200).then(() => {
+    const stop = (): void => {
       settled = true
-    })
-    let indexing: Promise<void> | undefined
+    }
+    const answered = server.untilSettled(session, 200)
+    const end = answered.then(stop, stop)
+    let indexing: Promise<CliResult> | undefined
     let tornFiles = 0
     while (!settled) {
       tornFiles += damagedParts(machine.data)
       await readAll(sessions, session, watch, machine.data)
-      if (watch.isUnderWay) indexing ??= indexAndCheck(machine)
+      if (watch.isUnderWay) indexing ??= index(machine)
     }
     await end
-    await indexing
+    await answered
+    expect(await indexing, 'it was indexed while it was being written').toMatchObject({ status: 0 })
     await readAll(sessions, session, watch, machine.data)
     const whole = await answerIn(session)
     expect(whole.trimEnd()).toHaveLength(said.text.trimEnd().length)
-    expect(indexing, 'the answer was indexed while it was being written').toBeDefined()
     expect(watch.wrong).toEqual([])
     expect(watch.issues).toEqual([])
     expect(watch.whole === whole, 'the whole read holds all of it').toBe(true)
@@ -61,7 +63,7 @@ describe(`OpenCode ${place.version}, while an answer streams`, () => {
     // A tree of files has every piece on disk at once; a database has the empty text first and the whole one at the end.
     expect(watch.lengths.size).toBeGreaterThan(kind === 'opencode-json' ? 10 : 1)
     expect(watch.readsUnderWay).toBeGreaterThan(10)
-    await indexAndCheck(machine)
+    expect(await index(machine)).toMatchObject({ status: 0 })
     for (const word of said.words) expect(await found(machine, word)).toContain(session.id)
     tell(place, `${size} KiB: reads`, watch.readsUnderWay)
     if (kind === 'opencode-json') tell(place, `${size} KiB: torn on disk, met`, `${tornFiles}, ${watch.torn}`)
@@ -118,9 +120,8 @@ async function readAll(sessions: Sessions, { id }: ApiSession, watch: StreamWatc
   await new Promise((resolve) => setImmediate(resolve))
 }
 
-async function indexAndCheck(machine: Machine): Promise<void> {
-  const result = await spanleaf(['index', '--json', '--data', machine.data, '--home', join(machine.root, 'index')])
-  expect(result.status, result.stderr).toBe(0)
+function index(machine: Machine): Promise<CliResult> {
+  return spanleaf(['index', '--json', '--data', machine.data, '--home', join(machine.root, 'index')])
 }
 
 async function found(machine: Machine, word: string): Promise<readonly unknown[]> {
