@@ -295,7 +295,7 @@ describe('a session record that no copy holds whole', () => {
 
   it('is rebuilt from the messages, in the index and in the tree, and named', async () => {
     const set = await setOf(damagedStore())
-    const named = [{ code: 'SESSION_RECORD_DAMAGED', key: KEY, path: '/b', reason: 'truncated' }]
+    const named = [{ code: 'SESSION_RECORD_DAMAGED', key: KEY, path: '/b', offset: 1, reason: 'truncated' }]
     expect(set.issues).toEqual(named)
     const [first, last] = [SESSION.messages.at(0)?.time, SESSION.messages.at(-1)?.time]
     expect(set.index.session(KEY)).toMatchObject({ damaged: true, directory: '/srv/sky', updated: last })
