@@ -1,7 +1,8 @@
 /** The corpora, made once by the shared generator and kept in a cache folder; rows with databases and trees of the same content. */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { Skipped } from './measure.mjs'
 
 export const REPOSITORY = resolve(import.meta.dirname, '..')
 export const TOOLS = resolve(REPOSITORY, '..', 'shared', 'tools')
@@ -9,9 +10,13 @@ export const TOOLS = resolve(REPOSITORY, '..', 'shared', 'tools')
 /** Days old, so that only the last eight messages of the tail sessions are checked for changes. */
 const CORPORA = {
   main: ['--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '1'],
+  many: ['--sessions', '10000', '--messages', '10', '--parts', '5', '--seed', '1'],
   short: ['--sessions', '1', '--messages', '50', '--parts', '5', '--seed', '1'],
   long: ['--sessions', '1', '--messages', '5000', '--parts', '5', '--seed', '1'],
 }
+
+/** 622,009 files and a database take 3.5 GB and a minute. */
+const MANY_BYTES = 6 * 2 ** 30
 
 export function toolsPresent() {
   return ['gen-corpus.mjs', 'naive-reader.mjs', 'read-floor.c'].every((name) => existsSync(join(TOOLS, name)))
@@ -22,13 +27,18 @@ export function cacheFolder() {
   return resolve(process.env.SPANLEAF_BENCH_DIR || join(REPOSITORY, '.cache', 'bench'))
 }
 
-/** A corpus, made if it is not there yet: its home, its tree, its database, and what the generator counted. */
+/** A corpus, made if it is not there yet: its home, its tree, its database, the folder of both, and what the generator counted. */
 export function corpus(name) {
   const home = join(cacheFolder(), name)
   const data = join(home, '.local', 'share', 'opencode')
   const made = join(home, 'made.json')
-  if (!existsSync(made)) make(home, made, CORPORA[name])
-  return { home, json: join(data, 'storage'), db: join(data, 'opencode.db'), counts: JSON.parse(readFileSync(made, 'utf8')) }
+  if (!existsSync(made)) {
+    mkdirSync(cacheFolder(), { recursive: true })
+    const { bavail, bsize } = statfsSync(cacheFolder())
+    if (name === 'many' && bavail * bsize < MANY_BYTES) throw new Skipped('the disk has no room for the corpus of 10,000 sessions')
+    make(home, made, CORPORA[name])
+  }
+  return { home, json: join(data, 'storage'), db: join(data, 'opencode.db'), dual: data, counts: JSON.parse(readFileSync(made, 'utf8')) }
 }
 
 function make(home, made, options) {

@@ -3,6 +3,9 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** What cannot be measured here, and why. */
+export class Skipped extends Error {}
+
 const PRELOAD = join(import.meta.dirname, 'peak-rss.mjs')
 
 /** Runs a script in a process of its own; its lines of JSON as one object. */

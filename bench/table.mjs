@@ -1,7 +1,7 @@
 /** Figures as lines of a table, and targets as verdicts. */
 
 const COLUMNS = [
-  ['', 11],
+  ['', 17],
   ['baseline ms', 24],
   ['spanleaf ms', 24],
   ['ratio', 6],
@@ -37,6 +37,7 @@ export function line(result) {
 }
 
 function* notes({ name, openMs, measured, floor }) {
+  if (/^(list|ls)-/.test(name)) yield note(`of it, opening the stores: ${openMs.toFixed(1)} ms`)
   if (name.startsWith('one-')) yield note(`with the index open: ${(measured.median - openMs).toFixed(1)} ms; opening it: ${openMs.toFixed(1)} ms`)
   if (name.startsWith('tail-')) yield note('left the session of 50 messages, right the one of 5,000')
   if (floor?.skipped !== undefined) yield note(`C floor skipped: ${floor.skipped}`)

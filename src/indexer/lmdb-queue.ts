@@ -78,6 +78,7 @@ export function claimSession(t: StateTables, request: ClaimRequest): Claim | und
     token,
     revision: row.observedRev,
     meta: row.observedMeta,
+    store: row.store,
     gone: row.gone,
     wal: row.wal?.seq,
     until: lease.until,

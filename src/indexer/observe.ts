@@ -17,7 +17,7 @@ export interface ObserveReport {
   readonly removed: number
   /** Ids too long for the index. */
   readonly leftOut: number
-  /** In the index, of stores that were not looked at: they stay as they are. */
+  /** In the index, of stores that were not looked at or that failed: they stay as they are. */
   readonly elsewhere: number
   /** False: a store could not be listed as a whole, so nothing of it was taken for deleted. */
   readonly complete: boolean
@@ -40,7 +40,7 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
     excluded: here.excluded + others.excluded,
     removed: gone.length,
     leftOut: here.leftOut,
-    elsewhere: others.elsewhere,
+    elsewhere: here.elsewhere + others.elsewhere,
     complete: listing.stores.every(({ complete }) => complete),
   }
 }
@@ -49,7 +49,7 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
 function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
   const seen: ObservedSession[] = []
   const gone: SessionKey[] = []
-  const counts = { changed: 0, excluded: 0, leftOut: 0 }
+  const counts = { changed: 0, excluded: 0, leftOut: 0, elsewhere: 0 }
   for (const session of listing.sessions) {
     const { key, source } = session.meta
     const held = known.get(encodeKey(key))
@@ -67,6 +67,11 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
     if (session.meta.directory === '' && (exclude.directories?.length ?? 0) > 0) {
       // Neither its record nor its first messages name a folder: nobody can tell whether it is excluded. What is indexed of it stays.
       counts.excluded++
+      continue
+    }
+    if (held !== undefined && !held.gone && held.store !== source.path && listing.isUnknown?.(held.store) === true) {
+      // An older copy, of which the store that it was indexed from may have more.
+      counts.elsewhere++
       continue
     }
     const due = held === undefined || isDue(engine, held, session)

@@ -73,7 +73,7 @@ async function indexSession(engine: Engine, lease: HeldLease): Promise<Ended> {
   if (claim.gone) return removeSession(engine, lease)
   if (claim.verify !== undefined) await repairSink(engine, lease)
   const ledger = engine.state.ledger(claim.key)
-  const tail = await engine.sessions.tail(claim.key, ({ message }) => knownSignature(ledger.get(message), claim.meta), lease.signal)
+  const tail = await engine.sessions.tail(claim.key, ({ message }) => knownSignature(ledger.get(message), claim.meta), lease.signal, claim.store)
   const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)
   const { limits, clock } = engine
   const work = diffSession({ ledger, tail, meta: metaHashOf(tail.meta), now: clock.now(), quantum: limits.quantum }, limits)

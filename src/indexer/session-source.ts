@@ -1,13 +1,12 @@
 /** The indexer's view of an open set of sessions. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { StorageError } from '../core/errors.js'
 import { encodeKey, type MessageKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { runSessionTreeFlow } from '../tree/flow.js'
 import type { Sessions } from '../tree/sessions.js'
-import type { SessionMeta } from '../tree/types.js'
-import type { ListedStore, SessionListing, SessionSource, SessionTail } from './source.js'
+import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
 
 /** Reads `sessions`, which stays the caller's. Every message of a changed session is checked, the cold ones too. */
 export function sessionSource(sessions: Sessions): SessionSource {
@@ -24,12 +23,10 @@ export function sessionSource(sessions: Sessions): SessionSource {
     list: async (signal): Promise<SessionListing> => {
       await sessions.refresh(signal && { signal })
       const stores = listedStores(sessions)
-      const listed: { meta: SessionMeta; revision: string }[] = []
-      for (const meta of sessions.index.sessionsByTime()) {
-        signal?.throwIfAborted()
-        listed.push({ meta, revision: await sessions.index.revision(meta.key) })
-      }
-      return { sessions: listed, stores }
+      const { issues } = sessions
+      const { listed, failing } = await revisions(sessions, signal)
+      const known = stores.map(({ path, complete }) => ({ path, complete: complete && !failing.has(path) }))
+      return { sessions: listed, stores: known, isUnknown: (store) => isUnknown(known, issues, store) }
     },
     revision: async (key, store): Promise<string | undefined> => {
       await refresh()
@@ -38,8 +35,28 @@ export function sessionSource(sessions: Sessions): SessionSource {
       const [issue] = sessions.issues
       throw new StorageError('STORE_UNREADABLE', { reason: 'not every store could be listed', path: store ?? issue?.path, key: encodeKey(key) })
     },
-    tail: (key, known, signal): Promise<SessionTail> => readTail(sessions, key, known, signal),
+    tail: (key, known, signal, store): Promise<SessionTail> => readTail(sessions, key, { known, signal, store }),
   }
+}
+
+/** Sessions with their revisions, without those of stores that fail to tell them: one failure says enough, a busy store makes each wait. */
+async function revisions(
+  sessions: Sessions,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly listed: readonly SourceSession[]; readonly failing: ReadonlySet<string> }> {
+  const listed: SourceSession[] = []
+  const failing = new Set<string>()
+  for (const meta of sessions.index.sessionsByTime()) {
+    signal?.throwIfAborted()
+    if (failing.has(meta.source.path)) continue
+    try {
+      listed.push({ meta, revision: await sessions.index.revision(meta.key) })
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      failing.add(meta.source.path)
+    }
+  }
+  return { listed: listed.filter(({ meta }) => !failing.has(meta.source.path)), failing }
 }
 
 function listedStores(sessions: Sessions): readonly ListedStore[] {
@@ -50,9 +67,17 @@ function listedStores(sessions: Sessions): readonly ListedStore[] {
 /** Whether a session that is in no listing is certainly gone. */
 function canTell(sessions: Sessions, store: string | undefined): boolean {
   const listed = listedStores(sessions)
-  if (store !== undefined) return listed.some(({ path, complete }) => path === store && complete)
+  if (store !== undefined) return listed.some(({ path }) => path === store) && listed.every(({ path, complete }) => path !== store || complete)
   // A store that could not be opened is not in the list, but its issue is.
   return listed.length > 0 && listed.every(({ complete }) => complete) && !sessions.issues.some(hidesSessions)
+}
+
+/** True of a store that was not listed as a whole, or that an issue says is missing, failing, or in a folder that cannot be looked into. */
+function isUnknown(listed: readonly ListedStore[], issues: readonly StageIssue[], store: string): boolean {
+  if (store === '') return false // a row of the state that names none
+  const own = listed.filter(({ path }) => path === store)
+  if (own.length > 0) return own.some(({ complete }) => !complete)
+  return issues.some((issue) => hidesSessions(issue) && (concerns(issue, store) || (issue.path !== undefined && store.startsWith(issue.path + sep))))
 }
 
 /** Damaged records are listed all the same, and unsafe ids never are; any other issue hides an unknown number of sessions. */
@@ -65,18 +90,36 @@ function concerns({ path }: StageIssue, store: string): boolean {
   return path === undefined || path === store || path.startsWith(store + sep) || path.startsWith(`${store}-`)
 }
 
-/** A tree that was moved away or unmounted while it was open lists like an empty one, and a database that was lists what it held. */
+/**
+ * A tree that was moved away or unmounted while it was open lists like an empty one, and a database that was lists what it held.
+ * A database without a byte is being made, or copied back.
+ */
 function isThere({ kind, path }: Sessions['stores'][number]): boolean {
-  return kind === 'memory' || existsSync(kind === 'opencode-json' ? join(path, 'session') : path)
+  if (kind === 'memory') return true
+  if (kind === 'opencode-json') return existsSync(join(path, 'session'))
+  return existsSync(path) && (kind === 'opencode-era-a' || [path, `${path}-wal`].some(hasBytes))
 }
 
-async function readTail(
-  sessions: Sessions,
-  key: SessionKey,
-  known: (key: MessageKey) => string | undefined,
-  signal: AbortSignal | undefined,
-): Promise<SessionTail> {
+function hasBytes(path: string): boolean {
+  try {
+    return statSync(path).size > 0
+  } catch {
+    return false
+  }
+}
+
+interface TailRequest {
+  readonly known: (key: MessageKey) => string | undefined
+  readonly signal: AbortSignal | undefined
+  readonly store: string | undefined
+}
+
+async function readTail(sessions: Sessions, key: SessionKey, { known, signal, store }: TailRequest): Promise<SessionTail> {
   const session = await sessions.locate(key)
+  if (store !== undefined && store !== session.store.path && isUnknown(listedStores(sessions), sessions.issues, store)) {
+    const reason = 'the store that the session was listed in cannot be read; another copy, which may be older, does not stand in for it'
+    throw new StorageError('STORE_NOT_READY', { reason, path: store, key: encodeKey(key) })
+  }
   const { entries, issues } = await sessions.listMessages(session)
   const result = await runSessionTreeFlow(sessions, { session: key, known, deep: true, ...(signal && { signal }) })
   if (result.status === 'failed') throw result.error
@@ -88,8 +131,13 @@ async function readTail(
     meta,
     messages: result.value.messages.filter((node) => !withheld.has(node.key.message)),
     present: entries.map((entry) => entry.id),
-    complete: unread.length === 0 && issues.every(({ code }) => code === 'INVALID_ID'),
+    complete: unread.length === 0 && issues.every(({ code }) => code === 'INVALID_ID') && !isFailing(sessions, session.store.path),
   }
+}
+
+/** A store that as a whole is not what it should be may lack a table, and then gives no message and no issue of the session. */
+function isFailing({ issues }: Sessions, store: string): boolean {
+  return issues.some((issue) => hidesSessions(issue) && issue.path === store)
 }
 
 /** What is there and may be readable later. Damage is not: it was read, and what is left of the message is all that there is. */

@@ -21,6 +21,8 @@ export interface SessionListing {
   readonly sessions: readonly SourceSession[]
   /** Stores that could not be opened, or were not asked for, are not among them; nothing is known of their sessions. */
   readonly stores: readonly ListedStore[]
+  /** True when nothing certain is known of a store: it was not listed as a whole, or it is missing or failing. What another store lists may be an older copy. */
+  readonly isUnknown?: (store: string) => boolean
 }
 
 export interface SessionTail {
@@ -40,5 +42,6 @@ export interface SessionSource {
    * (of every store, when none is named). Throws when it cannot be told.
    */
   revision(key: SessionKey, store?: string): Promise<string | undefined>
-  tail(key: SessionKey, known: (key: MessageKey) => string | undefined, signal?: AbortSignal): Promise<SessionTail>
+  /** `store`: where the session was last listed. @throws StorageError STORE_NOT_READY while only another store has it, and nothing certain is known of that one */
+  tail(key: SessionKey, known: (key: MessageKey) => string | undefined, signal?: AbortSignal, store?: string): Promise<SessionTail>
 }

@@ -108,6 +108,8 @@ export interface Claim {
   /** The revision that this run answers; a newer one makes the session run again. */
   readonly revision: string
   readonly meta: string
+  /** The path of the store that it was last listed in. */
+  readonly store: string
   readonly gone: boolean
   /** The record to be drained before anything new is done. */
   readonly wal: number | undefined

@@ -39,12 +39,7 @@ import type {
   StoreTotals,
   StoreWork,
 } from './store.js'
-
-/** A half-written file is read again, at most this often, after 15, 30, 60 and 120 ms. */
-const RETRIES = 4
-const RETRY_MS = 15
-/** Only files written this recently can still be in the middle of a write, in milliseconds. */
-const FRESH_MS = 1000
+import { isFreshFile, mendTorn } from './torn-files.js'
 
 /** Opens an era B tree. Nothing is read until it is asked for. */
 export function openFileStore(path: string, clock: Clock): Store {
@@ -75,7 +70,7 @@ class FileStore implements Store {
   }
 
   async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
-    const listing = listSessionFiles(this.#layout, this.work, options.signal)
+    const listing = await listSessionFiles(this.#layout, this.work, this.#clock, options.signal)
     this.#sessions = new Map(listing.entries.map((entry) => [entry.key.session, entry]))
     return listing
   }
@@ -256,7 +251,7 @@ class FileStore implements Store {
       this.work.bytes += length
       const generation = stat === undefined ? undefined : fileGeneration(stat)
       if (generation !== price?.generation) return { issue: { ...stale, key, path } }
-      const torn = looksTorn(slab.chunk, slab.used, length) && this.#isFresh(path)
+      const torn = looksTorn(slab.chunk, slab.used, length) && isFreshFile(path, this.#clock)
       const span = new SlabSpan(key, { path }, generation, slab, slab.used, length)
       slab.used += length
       return torn ? { span, torn } : { span }
@@ -265,24 +260,16 @@ class FileStore implements Store {
     }
   }
 
-  /** Reads torn leaves again until they are whole or no longer fresh; what stays torn keeps its mark. */
   async #mend<T extends { leaf: Leaf }>(opened: readonly T[], reopen: (item: T) => Leaf, signal: AbortSignal | undefined): Promise<void> {
-    for (let attempt = 0; attempt < RETRIES; attempt++) {
-      const torn = opened.filter(({ leaf }) => leaf.span !== undefined && leaf.torn === true)
-      if (torn.length === 0) return
-      await this.#clock.sleep(RETRY_MS * 2 ** attempt, signal)
-      for (const item of torn) item.leaf = reopen(item)
+    const mend = (item: T): void => {
+      item.leaf = reopen(item)
     }
+    await mendTorn(opened, ({ leaf }) => leaf.span !== undefined && leaf.torn === true, mend, this.#clock, signal)
   }
 
   /** The rewrite that made the file whole also moved its generation, so the mended leaf takes the new one. */
   #reopen({ key, price }: Read, path: string, slab: Slab): Leaf {
     return this.#open(path, key, price && this.#price(path), slab)
-  }
-
-  #isFresh(path: string): boolean {
-    const price = this.#price(path)
-    return price !== undefined && this.#clock.now() - price.changed < FRESH_MS
   }
 
   #price(path: string): Price | undefined {

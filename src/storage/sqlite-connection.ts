@@ -1,40 +1,78 @@
-/** A connection to OpenCode's database: short complete queries, prepared once, over a schema that may change underneath. */
+/**
+ * A connection to OpenCode's database: short complete queries, prepared once, over a schema that may change underneath.
+ *
+ * A table that never was there is empty. One that was there and is not, or that lacks a column that a query names, is no
+ * emptiness: the schema is probed again and the query asked again, once, and then it is STORE_NOT_READY.
+ */
+import { messageOf, StorageError } from '../core/errors.js'
 import { type SqliteDatabase, type SqliteStatement, type SqlRow, sqliteFailure } from './sqlite-driver.js'
 import { storeError } from './sqlite-open.js'
 import { type PackedRows, type PackSource, packRows } from './sqlite-pack.js'
 import { probeSchema, type Schema } from './sqlite-rows.js'
 import type { StoreWork } from './store.js'
 
+/** Others may go for good: OpenCode 2 drops `todo`. */
+const RECORD_TABLES = ['session', 'message', 'part', 'session_v2', 'session_message'] as const
+
+type Parameters = readonly (string | number)[]
+
 export class SqliteConnection implements Disposable {
   readonly path: string
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly #database: SqliteDatabase
   readonly #statements = new Map<string, SqliteStatement>()
-  #schema: Schema
-  #schemaVersion: string
+  /** Every table that was there at any time. */
+  readonly #met = new Set<string>()
+  #schema: Schema | undefined
+  #schemaVersion = ''
+  #closed = false
 
+  /** Takes the database over, also when it throws. @throws StorageError as `all` does */
   constructor(path: string, database: SqliteDatabase) {
     this.path = path
     this.#database = database
-    this.#schemaVersion = this.#readSchemaVersion()
-    this.#schema = probeSchema(database)
-  }
-
-  /** As it is now: OpenCode makes its tables a moment after the file, and an upgrade adds columns. */
-  get schema(): Schema {
-    const version = this.#readSchemaVersion()
-    if (version !== this.#schemaVersion) {
-      this.#schema = probeSchema(this.#database)
-      this.#schemaVersion = version
+    try {
+      this.#probe()
+    } catch (error) {
+      this[Symbol.dispose]()
+      throw error
     }
-    return this.#schema
   }
 
-  /** Every row of a query. A table that is not there yet is empty. @throws StorageError STORE_BUSY, STORE_DAMAGED, STORE_UNREADABLE */
+  /** As it is now: OpenCode makes its tables a moment after the file, and an upgrade adds columns. @throws StorageError as `all` does */
+  get schema(): Schema {
+    return this.#schema === undefined || this.#readSchemaVersion() !== this.#schemaVersion ? this.#probe() : this.#schema
+  }
+
+  /** Every row of a query. @throws StorageError STORE_BUSY, STORE_DAMAGED, STORE_UNREADABLE, STORE_NOT_READY */
   all(sql: string, ...parameters: (string | number)[]): readonly SqlRow[] {
     const rows = this.#run(sql, parameters)
     this.work.rows += rows.length
     return rows
+  }
+
+  /** Likewise, and none where the database has no such column: for those who count what they could not read. */
+  allOrNone(sql: string, ...parameters: (string | number)[]): readonly SqlRow[] {
+    try {
+      return this.all(sql, ...parameters)
+    } catch (error) {
+      if (error instanceof StorageError && sqliteFailure(error.cause) === 'no-column') return []
+      throw error
+    }
+  }
+
+  /** `all`, but a row is let go before the next one is fetched. `take` must not query. */
+  each(sql: string, take: (row: SqlRow) => void): void {
+    this.#ask(
+      sql,
+      (statement) => {
+        for (const row of statement.iterate()) {
+          this.work.rows++
+          take(row)
+        }
+      },
+      undefined,
+    )
   }
 
   /** Messages or parts with their data, packed. */
@@ -48,30 +86,89 @@ export class SqliteConnection implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#closed) return
+    this.#closed = true
     this.#statements.clear()
     this.#database[Symbol.dispose]()
   }
 
-  #run(sql: string, parameters: readonly (string | number)[]): readonly SqlRow[] {
+  #run(sql: string, parameters: Parameters): readonly SqlRow[] {
+    return this.#ask(sql, (statement) => statement.all(...parameters), [])
+  }
+
+  /** `none` where there is no such table. SQLite tells that before it gives the first row. */
+  #ask<T>(sql: string, use: (statement: SqliteStatement) => T, none: T): T {
     try {
-      return this.#statement(sql).all(...parameters)
+      return use(this.#statement(sql))
     } catch (error) {
-      const failure = sqliteFailure(error)
+      switch (this.#failure(error)) {
+        case 'no-table':
+        case 'no-column':
+          return this.#askAgain(sql, use, none)
+        case 'too-big':
+          throw error
+        default:
+          throw storeError(error, this.path)
+      }
+    }
+  }
+
+  /** For a statement that the schema of a moment ago did not fit. */
+  #askAgain<T>(sql: string, use: (statement: SqliteStatement) => T, none: T): T {
+    this.#probe()
+    try {
+      return use(this.#statement(sql))
+    } catch (error) {
+      const failure = this.#failure(error)
       if (failure === 'too-big') throw error
-      if (failure !== 'no-table') throw storeError(error, this.path)
-      return []
+      if (failure === 'no-table' && !this.#lost(messageOf(error))) return none
+      throw storeError(error, this.path)
     }
   }
 
   #statement(sql: string): SqliteStatement {
     const held = this.#statements.get(sql)
     if (held !== undefined) return held
+    this.#refuseClosed()
     const statement = this.#database.prepare(sql)
     this.#statements.set(sql, statement)
     return statement
   }
 
+  /** True when the table of records that SQLite does not find was there before. */
+  #lost(message: string): boolean {
+    return RECORD_TABLES.some((table) => this.#met.has(table) && new RegExp(`\\b${table}$`).test(message))
+  }
+
+  #failure(error: unknown): ReturnType<typeof sqliteFailure> {
+    if (error instanceof StorageError) throw error
+    return sqliteFailure(error)
+  }
+
+  #refuseClosed(): void {
+    if (!this.#closed) return
+    const reason = 'the database was closed: it was replaced, it is gone, or the set of sessions that it was opened with was closed'
+    throw new StorageError('STORE_NOT_READY', { reason, path: this.path })
+  }
+
+  #probe(): Schema {
+    const version = this.#readSchemaVersion()
+    try {
+      this.#statements.clear()
+      this.#schema = probeSchema(this.#database)
+    } catch (error) {
+      throw storeError(error, this.path)
+    }
+    this.#schemaVersion = version
+    for (const table of this.#schema.tables) this.#met.add(table)
+    return this.#schema
+  }
+
   #readSchemaVersion(): string {
-    return String(this.#run('PRAGMA schema_version', [])[0]?.[0])
+    try {
+      return String(this.#statement('PRAGMA schema_version').all()[0]?.[0])
+    } catch (error) {
+      throw error instanceof StorageError ? error : storeError(error, this.path)
+    }
   }
 }

@@ -32,7 +32,7 @@ export interface SqliteOptions {
 }
 
 /** What a SQLite error means to a reader. */
-export type SqliteFailure = 'busy' | 'cannot-open' | 'damaged' | 'no-table' | 'too-big' | 'other'
+export type SqliteFailure = 'busy' | 'cannot-open' | 'damaged' | 'no-table' | 'no-column' | 'too-big' | 'other'
 
 /** @default node:sqlite where the running Node has it, else better-sqlite3 */
 export type SqliteDriverName = 'node:sqlite' | 'better-sqlite3'
@@ -56,18 +56,27 @@ export function supportsImmutable(): boolean {
 export async function openSqlite(path: string, options: SqliteOptions): Promise<SqliteDatabase> {
   const { open } = options.driver === undefined ? loadDriver() : named(options.driver)
   const database = open(path, options)
-  database.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs ?? 5000}`)
-  if (options.readOnly) database.exec('PRAGMA query_only = ON')
-  return database
+  try {
+    database.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs ?? 5000}`)
+    if (options.readOnly) database.exec('PRAGMA query_only = ON')
+    return database
+  } catch (error) {
+    database[Symbol.dispose]()
+    throw error
+  }
 }
 
 export function sqliteFailure(error: unknown): SqliteFailure {
   const text = messageOf(error)
-  if (/no such (table|column)/i.test(text)) return 'no-table'
+  if (/no such table/i.test(text)) return 'no-table'
+  if (/no such column/i.test(text)) return 'no-column'
   switch (resultCode(error)) {
     case 5: // SQLITE_BUSY
     case 6: // SQLITE_LOCKED
+    case 15: // SQLITE_PROTOCOL: another process is recovering the -wal
       return 'busy'
+    case 17: // SQLITE_SCHEMA: it changed at every try
+      return 'no-column'
     case 8: // SQLITE_READONLY: the -shm cannot be made
     case 14: // SQLITE_CANTOPEN
       return 'cannot-open'
@@ -87,6 +96,8 @@ const RESULT_CODES: Readonly<Record<string, number>> = {
   SQLITE_READONLY: 8,
   SQLITE_CORRUPT: 11,
   SQLITE_CANTOPEN: 14,
+  SQLITE_PROTOCOL: 15,
+  SQLITE_SCHEMA: 17,
   SQLITE_TOOBIG: 18,
   SQLITE_NOTADB: 26,
 }

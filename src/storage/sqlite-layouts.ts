@@ -53,18 +53,37 @@ const V2: Layout = {
 /** `opencode-next.db` of the versions before 2.0: the rows of V2, its sessions in a table of the old name. */
 const NEXT: Layout = { ...V2, session: 'session' }
 
+/** Where OpenCode and SQLite note what has been done to a database; the first tables that a new one gets. */
+const BOOKKEEPING = ['__drizzle_migrations', 'migration', 'data_migration', 'sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4']
+
+/** True while OpenCode has not made its tables: a database is so for a moment after its first start. */
+export function isNewDatabase(tables: ReadonlySet<string>): boolean {
+  return [...tables].every((name) => BOOKKEEPING.includes(name))
+}
+
 /**
- * The generations that a database holds, the newer first; none when it is another program's. One without tables is new: V1, and empty.
+ * The generations that a database holds, the newer first; none when it is another program's. A new one is V1, and empty.
  * From 1.14 to 1.18 `session_message` exists without being V2, so V2 needs `session_v2` too, or that nothing of V1 is there.
  */
 export function layoutsIn(tables: ReadonlySet<string>): readonly Layout[] {
-  if (tables.size === 0) return [V1]
+  if (isNewDatabase(tables)) return [V1]
   const rows = ['message', 'part'].some((name) => tables.has(name))
   const isNext = tables.has('session') && tables.has('session_message') && !tables.has('session_v2') && !rows
   if (isNext) return [NEXT]
   const isV1 = rows || tables.has('session')
   const isV2 = isV1 ? tables.has('session_v2') && tables.has('session_message') : tables.has('session_v2')
   return [...(isV2 ? [V2] : []), ...(isV1 ? [V1] : [])]
+}
+
+/** The tables of records that a database of this generation has and this one lacks: they are being made, or were taken away. */
+export function missingTables({ session, message, part }: Layout, tables: ReadonlySet<string>): readonly string[] {
+  return [session, message, ...(part === undefined ? [] : [part])].filter((name) => !tables.has(name))
+}
+
+/** True for a database that is OpenCode's and has none of its sessions' tables: it is being made or upgraded. */
+export function isUnfinished(tables: ReadonlySet<string>): boolean {
+  const isOurs = tables.has('__drizzle_migrations') || tables.has('migration')
+  return isOurs && ['project', 'session_message'].some((name) => tables.has(name)) && layoutsIn(tables).length === 0
 }
 
 /** What a database is that holds none of them. Names of tables are told, at most these many. */

@@ -17,10 +17,13 @@ export function fixedStores(stores: readonly Store[], issues: readonly StageIssu
     stores,
     issues,
     refresh: async () => {},
-    [Symbol.asyncDispose]: async () => {
-      const closed = await Promise.allSettled(stores.map((store) => store[Symbol.asyncDispose]()))
-      const failures = closed.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
-      if (failures.length > 0) throw new AggregateError(failures, 'Not every store could be closed.')
-    },
+    [Symbol.asyncDispose]: () => closeAll(stores),
   }
+}
+
+/** @throws AggregateError when one does not close; the others are closed all the same */
+export async function closeAll(opened: readonly AsyncDisposable[]): Promise<void> {
+  const closed = await Promise.allSettled(opened.map((one) => one[Symbol.asyncDispose]()))
+  const failures = closed.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+  if (failures.length > 0) throw new AggregateError(failures, 'Not every store could be closed.')
 }

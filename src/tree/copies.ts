@@ -1,4 +1,5 @@
 /** What the copies of a session that are not shown hold besides the one that is, and where they disagree with it. */
+import { folderName } from '../core/folders.js'
 import type { MessageId, SessionId } from '../core/ids.js'
 import { type EntityKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
 import type { SessionRecord } from '../core/records.js'
@@ -25,7 +26,7 @@ export interface CopyComparison {
  * Between copies of 0.x and 1.x records are equal when all their fields are, whatever their order, ids aside. What OpenCode converted
  * (into 2.x, or from messages with their parts inside) is compared by role and visible text alone: the conversion renames tools,
  * ends what was running, and makes one message of two. There parts are not compared one by one, nor named in `onlyIn`.
- * Of the session's own record title, folder (with / for \), parent and archiving count.
+ * Of the session's own record title, folder (in either spelling), parent and archiving count.
  *
  * Reads every message and part of every copy, some at a time; keeps a hash of each record.
  * @throws StorageError NOT_FOUND, AMBIGUOUS_ID, and what a store throws that cannot be read
@@ -70,10 +71,10 @@ function differ(a: string | undefined, b: string | undefined): boolean {
   return a !== undefined && b !== undefined && a !== b
 }
 
-/** The trees of 0.x tell no folder. From 1.17 on OpenCode writes the folders of Windows with slashes. */
+/** The trees of 0.x tell no folder. */
 function recordsDiffer(a: SessionRecord | undefined, b: SessionRecord | undefined): boolean {
   if (a === undefined || b === undefined) return false
-  const folder = ({ directory }: SessionRecord): string | undefined => (directory === '' ? undefined : directory.replaceAll('\\', '/'))
+  const folder = ({ directory }: SessionRecord): string | undefined => (directory === '' ? undefined : folderName(directory))
   const rest = ({ title, parentID, time }: SessionRecord): string => JSON.stringify([title, parentID ?? null, time.archived ?? null])
   return differ(folder(a), folder(b)) || rest(a) !== rest(b)
 }

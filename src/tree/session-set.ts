@@ -39,6 +39,7 @@ class SessionSet implements Sessions {
   readonly #source: StoreSource
   readonly #records: ShownRecords
   #issues: readonly StageIssue[] = []
+  /** Listings begun, and the last one that was taken. */
   #begun = 0
   #replaced = 0
 

@@ -173,6 +173,30 @@ describe('a database in a folder that is not writable', () => {
     expect(manifestOf(folder)).toEqual(before)
   })
 
+  it('is shown as it is after a refresh, although it is opened as it was', () => {
+    using fixture = restingDatabase(false)
+    using second = restingDatabase(false)
+    const writer = new Database(second.path)
+    writer.prepare('DELETE FROM session WHERE id = ?').run(OTHER.id)
+    writer.pragma('wal_checkpoint(TRUNCATE)')
+    writer.close()
+    for (const ending of ['-wal', '-shm']) rmSync(`${second.path}${ending}`, { force: true })
+    chmodSync(fixture.path, 0o666)
+    const body = `
+      const { readFileSync, writeFileSync } = await import('node:fs')
+      const set = await lib.openSessions({ data })
+      const [store] = set.stores
+      await set.refresh()
+      const before = [set.index.stats().sessions, set.stores[0] === store]
+      writeFileSync(data, readFileSync(${JSON.stringify(second.path)}))
+      await set.refresh()
+      const after = [set.index.stats().sessions, set.stores[0] === store]
+      await set.close()
+      return { before, after, issues: set.issues }`
+    const said = closed(dirname(fixture.path), 0o555, () => runAsNobody(library, fixture.path, body))
+    expect(said).toEqual({ before: [2, true], after: [1, false], issues: [] })
+  })
+
   it('is refused with STORE_UNREADABLE when the file itself, or its folder, is closed', () => {
     using fixture = restingDatabase(false)
     const body = 'const set = await lib.openSessions({ data }); return set.index.stats().sessions'

@@ -1,4 +1,5 @@
 /** Databases that are filled, or spoiled, by hand. */
+import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { tempFolder } from './temp.js'
@@ -24,4 +25,12 @@ export function tamper(path: string, act: (database: Database.Database) => void)
   const database = new Database(path)
   act(database)
   database.close()
+}
+
+/** The whole database as one file at rest. Moved into its place, so that whoever has the old file open keeps that. */
+export function putDatabase(from: string, to: string): void {
+  const source = new Database(from, { readonly: true })
+  source.prepare('VACUUM INTO ?').run(`${to}.new`)
+  source.close()
+  renameSync(`${to}.new`, to)
 }

@@ -34,6 +34,35 @@ export function openCode2Tables(): string {
   return PROJECT + SESSION_V2 + SESSION_MESSAGE + BESIDE
 }
 
+/** As upgrades from the betas left them: other columns last, no `time_active`. */
+export function upgradedOpenCode2Tables(): string {
+  const late = ['time_idle integer', 'time_viewed integer', 'idle_outcome text']
+  const early = SESSION_V2.replace('time_idle integer, time_viewed integer, idle_outcome text,', '')
+  const added = late.map((column) => `ALTER TABLE session_v2 ADD COLUMN ${column};`).join('\n')
+  return PROJECT.replace(/,\s*time_active integer DEFAULT 0 NOT NULL/, '') + early + added + SESSION_MESSAGE + BESIDE
+}
+
+/** What else stands in a database of 2.0.25, and the indexes. */
+export function openCode2OtherTables(): string {
+  return `
+    CREATE INDEX session_v2_project_idx ON session_v2 (project_id); CREATE INDEX session_v2_workspace_idx ON session_v2 (workspace_id);
+    CREATE INDEX session_v2_parent_idx ON session_v2 (parent_id);
+    CREATE INDEX session_v2_time_suspended_idx ON session_v2 (time_suspended) WHERE time_suspended IS NOT NULL;
+    CREATE INDEX session_message_session_type_seq_idx ON session_message (session_id, type, seq);
+    CREATE INDEX session_message_session_time_created_id_idx ON session_message (session_id, time_created, id);
+    CREATE INDEX session_message_time_created_idx ON session_message (time_created);
+    CREATE TABLE event_sequence (aggregate_id text PRIMARY KEY, seq integer NOT NULL, owner_id text);
+    CREATE TABLE instruction_blob (hash text PRIMARY KEY, content text NOT NULL);
+    CREATE TABLE instruction_entry (session_id text NOT NULL, key text NOT NULL, value text, PRIMARY KEY (session_id, key));
+    CREATE TABLE instruction_state (session_id text PRIMARY KEY, data text NOT NULL);
+    CREATE TABLE worktree (id text PRIMARY KEY, project_id text NOT NULL, directory text NOT NULL);
+    CREATE TABLE credential (id text PRIMARY KEY, type text, data text NOT NULL);
+    CREATE TABLE workspace (id text PRIMARY KEY, type text NOT NULL, project_id text NOT NULL);
+    CREATE TABLE permission (id text PRIMARY KEY, project_id text NOT NULL, action text NOT NULL, resource text NOT NULL);
+    CREATE TABLE project_directory (project_id text NOT NULL, directory text NOT NULL, PRIMARY KEY (project_id, directory));
+    CREATE TABLE migration (id text PRIMARY KEY, time_completed integer NOT NULL);`
+}
+
 /** Before 2.0: the same rows of messages, the sessions in a table named `session`. */
 export function openCodeNextTables(): string {
   return PROJECT + SESSION_NEXT + SESSION_MESSAGE

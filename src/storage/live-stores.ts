@@ -1,0 +1,195 @@
+/**
+ * The stores of this machine, or of the places that somebody names, as they come and go.
+ *
+ * Every refresh looks again. A store that stays what it is stays open. One that is let go (its file was replaced, is gone,
+ * or lost the tables of its generation) is closed by the refresh after that, so what is being read from it may end.
+ * What was open once and is not there is an issue for as long as the source lives: it is not known to be deleted.
+ */
+import type { Clock } from '../core/clock.js'
+import { StorageError, systemCode } from '../core/errors.js'
+import type { StageIssue } from '../core/stage.js'
+import { openDatabase } from './opencode-database.js'
+import { openEraAStore, openFileStore } from './opencode-files.js'
+import { type Discovery, identityOf, type StorePlace, typeOf } from './paths.js'
+import type { ReadOptions, Store } from './store.js'
+import { StoreFilter } from './store-filter.js'
+import { closeAll, type StoreSource } from './store-source.js'
+
+export interface LiveStoresOptions {
+  /** Finds the places; called by every refresh. */
+  readonly discover: () => Discovery
+  readonly clock: Clock
+  readonly filter?: StoreFilter
+  /** How long a query waits for a writer, in milliseconds. @default 5000 */
+  readonly busyTimeoutMs?: number
+}
+
+/** No store is open before the first refresh. Disposing the source closes all. */
+export function liveStores(options: LiveStoresOptions): StoreSource {
+  return new LiveStores(options)
+}
+
+/** What is open at a place. */
+interface Opened extends AsyncDisposable {
+  readonly stores: readonly Store[]
+  isReplaced(): boolean
+  /** Follows an upgrade; gives the stores that it let go. */
+  follow(): Promise<readonly Store[]>
+  /** OpenCode has not made its tables yet. */
+  readonly isNew: boolean
+  /** Tables that should be there. */
+  readonly missing: readonly string[]
+}
+
+/** A place that was open once. */
+interface Known {
+  readonly place: StorePlace
+  readonly identity: string | undefined
+  hadTables: boolean
+}
+
+class LiveStores implements StoreSource {
+  stores: readonly Store[] = []
+  issues: readonly StageIssue[] = []
+  readonly #options: LiveStoresOptions
+  readonly #filter: StoreFilter
+  readonly #open = new Map<string, Opened>()
+  readonly #known = new Map<string, Known>()
+  /** Let go by the last refresh. */
+  #retired: AsyncDisposable[] = []
+  #turn: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(options: LiveStoresOptions) {
+    this.#options = options
+    this.#filter = options.filter ?? new StoreFilter()
+  }
+
+  /** One after the other: two of them would open the same place twice. */
+  refresh(options: ReadOptions = {}): Promise<void> {
+    const turn = this.#turn.then(() => this.#look(options.signal))
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await this.#turn
+    await closeAll([...this.#retired, ...this.#open.values()])
+    this.#retired = []
+    this.#open.clear()
+  }
+
+  async #look(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#closed) throw new StorageError('STORE_NOT_READY', { reason: 'the set of sessions was closed' })
+    const letGo = this.#retired
+    this.#retired = []
+    try {
+      const { places, issues } = this.#options.discover()
+      const found = places.filter((place) => this.#filter.wantsPlace(place))
+      const refused = issues.filter((issue) => this.#filter.wantsIssue(issue))
+      const stores: Store[] = []
+      for (const place of found) {
+        signal?.throwIfAborted()
+        const refusal = await this.#bring(place)
+        if (refusal !== undefined) refused.push(refusal)
+        const opened = this.#open.get(place.path)
+        if (opened === undefined) continue
+        stores.push(...opened.stores)
+        refused.push(...this.#unready(place, opened))
+      }
+      refused.push(...this.#gone(found, refused))
+      this.stores = stores
+      this.issues = refused
+    } finally {
+      await closeAll(letGo)
+    }
+  }
+
+  /** Opens what stands at a place, anew when it is not what it was; gives the reason when that fails. */
+  async #bring(place: StorePlace): Promise<StageIssue | undefined> {
+    const { path } = place
+    const known = this.#known.get(path)
+    const held = this.#open.get(path)
+    try {
+      if (held !== undefined && known?.place.kind === place.kind && !held.isReplaced()) {
+        this.#retired.push(...(await held.follow()))
+        return undefined
+      }
+      this.#retire(path)
+      this.#open.set(path, await openPlace(place, this.#options, this.#filter))
+      this.#known.set(path, { place, identity: identityOf(path), hadTables: known?.hadTables ?? false })
+      return undefined
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      // What cannot follow for the moment stays as it is; what became another program's database is let go.
+      if (!error.retryable) this.#retire(path)
+      return { code: error.code, path: error.path ?? path, reason: error.reason, transient: error.retryable }
+    }
+  }
+
+  #retire(path: string): void {
+    const held = this.#open.get(path)
+    if (held === undefined) return
+    this.#open.delete(path)
+    this.#retired.push(held)
+  }
+
+  /** What keeps a database from being whole, as far as its tables tell. An empty one that never held anything is just new. */
+  #unready({ path }: StorePlace, { isNew, missing }: Opened): readonly StageIssue[] {
+    const known = this.#known.get(path)
+    const hadTables = known?.hadTables ?? false
+    if (known !== undefined && !isNew) known.hadTables = true
+    const notReady = (reason: string): StageIssue[] => [{ code: 'STORE_NOT_READY', path, reason, transient: true }]
+    if (isNew) return hadTables ? notReady('the database had tables and has none now') : []
+    return missing.length === 0 ? [] : notReady(`the database has no table ${missing.join(', ')}`)
+  }
+
+  /** Lets go what is not found any more. What only got another name is not gone. */
+  #gone(found: readonly StorePlace[], refused: readonly StageIssue[]): readonly StageIssue[] {
+    const paths = new Set(found.map(({ path }) => path))
+    const identities = new Set(found.map(({ path }) => identityOf(path)))
+    const told = new Set(refused.map(({ path }) => path))
+    const issues: StageIssue[] = []
+    for (const [path, { place, identity }] of this.#known) {
+      if (paths.has(path)) continue
+      this.#retire(path)
+      if (identity !== undefined && identities.has(identity)) this.#known.delete(path)
+      else if (!told.has(path)) issues.push(absence(place))
+    }
+    return issues
+  }
+}
+
+async function openPlace({ kind, path }: StorePlace, { clock, busyTimeoutMs }: LiveStoresOptions, filter: StoreFilter): Promise<Opened> {
+  switch (kind) {
+    case 'opencode-sqlite':
+      return openDatabase(path, { busyTimeoutMs, wants: (generation) => filter.wants(generation, path) })
+    case 'opencode-json':
+      return openedTree(openFileStore(path, clock))
+    case 'opencode-era-a':
+      return openedTree(openEraAStore(path, clock))
+  }
+}
+
+function openedTree(store: Store): Opened {
+  const identity = identityOf(store.path)
+  return {
+    stores: [store],
+    isNew: false,
+    missing: [],
+    isReplaced: () => identityOf(store.path) !== identity,
+    follow: async () => [],
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  }
+}
+
+function absence({ kind, path }: StorePlace): StageIssue {
+  const what = kind === 'opencode-sqlite' ? 'the database' : 'the tree'
+  try {
+    const reason = typeOf(path) === undefined ? `${what} that was open here is gone` : `${what} that was open here is no store any more`
+    return { code: 'STORE_MISSING', path, reason }
+  } catch (error) {
+    return { code: 'STORE_UNREADABLE', path, reason: `${what} that was open here cannot be looked at (${systemCode(error) ?? 'unknown'})` }
+  }
+}
