@@ -137,8 +137,3 @@ function joined(key: EntityKey): string {
 export function withoutSessions(records: Records): Records {
   return new Map([...records].filter(([name]) => name.includes('/')))
 }
-
-/** Of a count, or of counts by kind. */
-export function sumOf(count: number | object): number {
-  return typeof count === 'number' ? count : Object.values(count).reduce<number>((sum, own) => sum + Number(own), 0)
-}
