@@ -5,7 +5,7 @@ import { FORMATS, type RecordFormat } from '../core/formats.js'
 import { type EntityKey, encodeKey, type MessageKey } from '../core/keys.js'
 import type { Part } from '../core/parts.js'
 import type { MessageReading, SessionRecord } from '../core/records.js'
-import type { StageIssue } from '../core/stage.js'
+import { issueOf, type StageIssue } from '../core/stage.js'
 import type { SessionCopy } from '../storage/merged.js'
 import type { Slab } from '../storage/slab.js'
 import { parseSpan, type Span } from '../storage/span.js'
@@ -98,7 +98,7 @@ export class CopyReader {
       return { record: reading.record }
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
-      return damaged(error.code, error.reason)
+      return { issue: issueOf(error, span.key, span.source.path) }
     }
   }
 }
