@@ -76,7 +76,7 @@ describe('a session file that is being rewritten', () => {
     const clock = clockAfter(path)
     await using set = await createSessionSet([openFileStore(fixture.path, clock)], { clock })
     expect(clock.slept).toEqual([15, 30, 60, 120])
-    expect(set.issues).toMatchObject([{ code: 'CORRUPT_RECORD', path, transient: true, key: { session: SESSION.id } }])
+    expect(set.issues).toMatchObject([{ code: 'SESSION_RECORD_DAMAGED', path, transient: true, key: { session: SESSION.id } }])
     expect(set.index.stats().sessions).toBe(2)
     expect((await sessionSource(set).list()).stores).toEqual([{ path: fixture.path, complete: true }])
   })
