@@ -4,7 +4,7 @@ import { StorageError } from '../core/errors.js'
 import { SqliteStore } from './opencode-sqlite.js'
 import { identityOf, versionOf } from './paths.js'
 import { SqliteConnection } from './sqlite-connection.js'
-import { foreignDatabase, isNewDatabase, isUnfinished, type Layout, layoutsIn, missingTables } from './sqlite-layouts.js'
+import { foreignDatabase, isNewDatabase, isOfOpenCode, isUnfinished, type Layout, layoutsIn, missingTables } from './sqlite-layouts.js'
 import { type OpenOptions, openForeignDatabase } from './sqlite-open.js'
 import type { Store, StoreKind } from './store.js'
 
@@ -79,9 +79,9 @@ export class OpenDatabase implements AsyncDisposable {
    * @throws StorageError STORE_UNSUPPORTED, STORE_NOT_READY, and as `openForeignDatabase` does; the stores are then as before
    */
   async follow(): Promise<readonly Store[]> {
-    const tables = this.#tables()
-    if (tables === undefined) return []
-    const layouts = layoutsIn(tables)
+    const found = this.#look()
+    if (found === undefined) return []
+    const { tables, layouts } = found
     if (layouts.length === 0) {
       if (!isUnfinished(tables)) throw new StorageError('STORE_UNSUPPORTED', { reason: `this is ${foreignDatabase(tables)}`, path: this.path })
       if (this.#held.length > 0) return []
@@ -99,9 +99,13 @@ export class OpenDatabase implements AsyncDisposable {
     for (const { connection } of this.#held) connection[Symbol.dispose]()
   }
 
-  #tables(): ReadonlySet<string> | undefined {
+  #look(): { readonly tables: ReadonlySet<string>; readonly layouts: readonly Layout[] } | undefined {
+    const connection = this.#held[0]?.connection ?? this.#spare
     try {
-      return (this.#held[0]?.connection ?? this.#spare)?.schema.tables
+      if (connection === undefined) return undefined
+      const { tables } = connection.schema
+      const isOurs = (layout: Layout): boolean => isNewDatabase(tables) || isOfOpenCode(layout, (table) => connection.columnsOf(table))
+      return { tables, layouts: layoutsIn(tables).filter(isOurs) }
     } catch (error) {
       if (error instanceof StorageError && this.#held.length > 0) return undefined
       throw error
