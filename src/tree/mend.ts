@@ -7,11 +7,11 @@
  */
 import { StorageError } from '../core/errors.js'
 import { compareText, type PartId } from '../core/ids.js'
-import { type EntityKey, encodeKey, type MessageKey } from '../core/keys.js'
+import { type EntityKey, encodeKey, type MessageKey, type SessionKey } from '../core/keys.js'
 import type { Part } from '../core/parts.js'
 import type { Message, SessionRecord } from '../core/records.js'
 import type { StageIssue, StageReport } from '../core/stage.js'
-import type { SessionCopy } from '../storage/merged.js'
+import type { MergedSession, SessionCopy } from '../storage/merged.js'
 import { isSameStore } from '../storage/precedence.js'
 import { Slab } from '../storage/slab.js'
 import type { Store } from '../storage/store.js'
@@ -48,7 +48,8 @@ export async function mendTree(
   const damage = damageIn(tree, issues)
   if (damage.size === 0) return { tree, issues }
   const started = sessions.clock.monotonic()
-  const shown = await sessions.locate(tree.key)
+  const shown = await located(sessions, tree.key)
+  if (shown === undefined) return { tree, issues }
   const patches: Patches = { session: undefined, messages: new Map(), parts: new Map(), from: new Map(), issues: [] }
   const count = { files: 0, rows: 0, bytes: 0, records: 0 }
   for (const copy of [shown, ...shown.hidden]) {
@@ -66,6 +67,16 @@ export async function mendTree(
     tree: session === undefined ? mended : { ...mended, session },
     issues: [...issues.map((issue) => replaced(issue, damage, patches, session)), ...patches.issues],
     ...(count.files + count.rows > 0 && { report: { stage: 'resolve', durationMs: sessions.clock.monotonic() - started, ...count } }),
+  }
+}
+
+/** Undefined for a session that was removed while it was read. */
+async function located(sessions: Sessions, key: SessionKey): Promise<MergedSession | undefined> {
+  try {
+    return await sessions.locate(key)
+  } catch (error) {
+    if (error instanceof StorageError) return undefined
+    throw error
   }
 }
 

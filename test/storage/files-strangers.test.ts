@@ -116,8 +116,15 @@ describe('session records', () => {
     expect(sessions.index.session(KEY)).toMatchObject({ damaged: true, id: SESSION.id, created: START, title: '' })
     expect(sessions.issues.map(({ code }) => code)).toEqual(['SESSION_RECORD_DAMAGED'])
     const result = await runSessionTreeFlow(sessions, { session: KEY })
-    expect(resultOf(result).session).toMatchObject({ id: SESSION.id, projectID: SESSION.project, time: { created: START } })
-    expect(issuesIn(result).map(({ code }) => code)).toEqual(['SESSION_RECORD_DAMAGED'])
+    expect(issuesIn(result).map(({ code, path }) => [code, path])).toEqual([['SESSION_RECORD_DAMAGED', sessionFile(fixture)]])
+    expect(resultOf(result).session).toEqual({
+      id: SESSION.id,
+      projectID: SESSION.project,
+      directory: '/srv/sky',
+      title: '',
+      version: '',
+      time: { created: START, updated: SESSION.messages.at(-1)?.time },
+    })
     expect(resultOf(result).messages.length).toBe(SESSION.messages.length)
   })
 

@@ -109,7 +109,7 @@ describe('an era B tree without rights', () => {
       return { ids: set.index.sessionsByTime().map(({ id, damaged }) => [id, damaged]), issues: set.issues.map(({ code }) => code) }`
     const said = closed(join(fixture.path, 'session', SESSION.project), mode, () => runAsNobody(library, fixture.path, body))
     const visible = mode === 0o444 ? [[SESSION.id, true]] : []
-    // A session file that is seen and cannot be read is damaged; the session is rebuilt from its messages.
+    // Its names can be listed with 444: then the session is there, rebuilt from its messages.
     expect(said).toEqual({ ids: [[OTHER.id, false], ...visible], issues: [mode === 0o444 ? 'SESSION_RECORD_DAMAGED' : 'UNREADABLE_RECORD'] })
   })
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
-import type { MemoryStore } from '../../src/storage/memory-store.js'
+import { MemoryStore } from '../../src/storage/memory-store.js'
 import type { Store } from '../../src/storage/store.js'
 import { runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
 import { loadTodos } from '../../src/tree/loader.js'
@@ -11,7 +11,7 @@ import type { Sessions } from '../../src/tree/sessions.js'
 import type { FlowResult, SessionHydratedTree } from '../../src/tree/types.js'
 import { manualClock } from '../support/clocks.js'
 import { memoryCopy } from '../support/copies.js'
-import { type CorpusMessage, type CorpusPart, type CorpusSession, sampleCorpus } from '../support/corpus.js'
+import { type CorpusMessage, type CorpusPart, type CorpusSession, sampleCorpus, sessionDocument } from '../support/corpus.js'
 import { eraAFixture, type FixtureMaker, jsonFixture, type StoreFixture, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { issuesIn, keyOf, resultOf, setOf, treeOf } from '../support/trees.js'
 import { V2_SUBJECT, v2Fixture } from '../support/v2-fixture.js'
@@ -270,6 +270,65 @@ describe('a damaged session record', () => {
     const set = await setOf(upper, lower)
     expect(set.issues).toMatchObject([{ code: 'CORRUPT_RECORD', path: '/b', key: KEY }])
     expect((await read(set)).result.status).toBe('ok')
+  })
+})
+
+describe('a session record that no copy holds whole', () => {
+  function damagedStore(): MemoryStore {
+    const store = memoryCopy('opencode-json', '/b', [SESSION])
+    store.put({ session: SESSION.id }, '{', SESSION.updated)
+    return store
+  }
+
+  it('is rebuilt from the messages, in the index and in the tree, and named', async () => {
+    const set = await setOf(damagedStore())
+    const named = [{ code: 'SESSION_RECORD_DAMAGED', key: KEY, path: '/b', reason: 'truncated' }]
+    expect(set.issues).toEqual(named)
+    const [first, last] = [SESSION.messages.at(0)?.time, SESSION.messages.at(-1)?.time]
+    expect(set.index.session(KEY)).toMatchObject({ damaged: true, directory: '/srv/sky', updated: last })
+    const { result, tree } = await read(set)
+    expect(tree.session).toMatchObject({ id: SESSION.id, directory: '/srv/sky', time: { updated: last } })
+    expect(tree.session?.time.created).toBeLessThanOrEqual(first ?? 0)
+    expect(told(tree)).toEqual(expectedBut(['upper', 'upper', 'upper']))
+    expect(issuesIn(result)).toEqual(named)
+  })
+
+  it('stays damaged when there is no message either', async () => {
+    const store = new MemoryStore('/b', 'opencode-json')
+    store.put({ session: SESSION.id }, '{', SESSION.updated)
+    const set = await setOf(store)
+    expect(set.issues).toMatchObject([{ code: 'CORRUPT_RECORD', key: KEY }])
+    const { result, tree } = await read(set)
+    expect([tree.session, issuesIn(result).map(({ code }) => code)]).toEqual([undefined, ['CORRUPT_RECORD']])
+  })
+
+  it('is not rebuilt again before the record or the end of the session moves', async () => {
+    const inner = damagedStore()
+    const store = watched(inner)
+    const set = await setOf(store.store)
+    const opened = (): number => store.opened.length
+    const first = opened()
+    expect(first).toBeGreaterThan(0)
+    await set.refresh()
+    expect(opened()).toBe(first)
+    const time = SESSION.updated + 60_000
+    inner.put({ session: SESSION.id, message: 'msg_new' }, { role: 'user', time: { created: time } }, time)
+    await set.refresh()
+    expect(opened()).toBeGreaterThan(first)
+    expect(set.index.session(KEY)?.updated).toBe(time)
+    inner.put({ session: SESSION.id }, sessionDocument(SESSION), time)
+    await set.refresh()
+    expect([set.index.session(KEY)?.title, set.index.session(KEY)?.damaged, set.issues]).toEqual(['The sky', false, []])
+  })
+
+  it('that tells no folder is completed once', async () => {
+    using older = eraAFixture()([SESSION])
+    const store = watched(await older.open())
+    await using set = await setOf(store.store)
+    expect(set.index.session(KEY)).toMatchObject({ title: 'The sky', directory: '/srv/sky', damaged: false })
+    const first = store.opened.length
+    await set.refresh()
+    expect([set.index.session(KEY)?.directory, store.opened.length]).toEqual(['/srv/sky', first])
   })
 })
 
