@@ -1,5 +1,6 @@
 /** Writing for people and for programs: lines on stdout, everything else on stderr. */
 import { once } from 'node:events'
+import type { StageIssue } from '../index.js'
 
 /** Writes a line; waits while the reader is slower than we are. A reader that went away ends the program quietly. */
 export async function print(line: string): Promise<void> {
@@ -9,6 +10,11 @@ export async function print(line: string): Promise<void> {
 /** One JSON object on one line. */
 export async function printJson(value: object): Promise<void> {
   await print(JSON.stringify(value))
+}
+
+/** A store, or something in the place of one, that cannot be read or is of another program. */
+export function issueJson({ code, path, reason, transient }: StageIssue): object {
+  return { code, path: path ?? null, reason, transient: transient === true }
 }
 
 export function warn(sentence: string): void {

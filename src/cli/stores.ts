@@ -12,7 +12,7 @@ import {
   type StoresDescription,
 } from '../index.js'
 import { type CommonOptions, command, refuseNoStore } from './command.js'
-import { clip, clipPath, count, formatBytes, print, printJson, terminalWidth } from './output.js'
+import { clip, clipPath, count, formatBytes, issueJson, print, printJson, terminalWidth } from './output.js'
 
 export function storesCommand(signal: AbortSignal): Command {
   return command('stores', 'list every store with what it holds, what hides what, and what cannot be read', { narrows: false }).action(
@@ -50,7 +50,7 @@ function toJson({ stores, issues, total }: StoresDescription): object {
       parts: parts ?? null,
       bytes: bytes ?? null,
     })),
-    issues: issues.map(({ code, path, reason, transient }) => ({ code, path: path ?? null, reason, transient: transient === true })),
+    issues: issues.map(issueJson),
     total,
   }
 }

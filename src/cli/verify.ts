@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { type DamagedRecord, type LedgerTotal, type OrphanCounts, type StoreLedger, verifyStores } from '../index.js'
 import { type CommonOptions, command, withSessions } from './command.js'
-import { clip, count, print, printJson } from './output.js'
+import { clip, count, issueJson, print, printJson } from './output.js'
 
 /** Exit status when something is damaged. */
 const DAMAGED = 3
@@ -26,23 +26,25 @@ async function verify(options: VerifyCommandOptions, signal: AbortSignal): Promi
   const { deep = false, orphans = false } = options
   await withSessions(options, signal, async (sessions) => {
     const verification = await verifyStores(sessions, { deep, orphans, signal })
-    if (options.json) await printJson(verification)
+    const { stores, total } = verification
+    const issues = sessions.issues.filter((issue) => issue.key === undefined)
+    if (options.json) await printJson({ ...verification, issues: issues.map(issueJson) })
     else {
-      for (const store of verification.stores) await printStore(store)
-      await print(`total: ${summary(verification.total)}, ${verification.total.damaged} damaged`)
+      for (const store of stores) await printStore(store, stores)
+      await print(`total: ${summary(total)}, ${total.damaged} damaged`)
     }
-    const unread = sessions.issues.some((issue) => issue.key === undefined)
-    if (verification.total.damaged > 0 || unread) process.exitCode = DAMAGED
+    const unread = issues.some(({ code }) => code !== 'STORE_UNSUPPORTED')
+    if (total.damaged > 0 || unread) process.exitCode = DAMAGED
   })
 }
 
-async function printStore(store: StoreLedger): Promise<void> {
+async function printStore(store: StoreLedger, all: readonly StoreLedger[]): Promise<void> {
   await print(`${store.kind}  ${clip(store.path)}`)
   await print(`  ${summary(store)}`)
   const lost = orphanCounts(store.orphans)
   if (lost.length > 0) await print(`  without their session or message: ${lost.join(', ')}${store.orphanRecords ? '' : ' (--orphans names them)'}`)
   for (const { path, table, key } of store.orphanRecords ?? []) await print(`    ${place(path, table, key)}`)
-  if (store.superseded > 0) await print(`  ${count(store.superseded, 'record')} of sessions that are read from another store${onlyHere(store)}`)
+  if (store.superseded > 0) await print(`  ${count(store.superseded, 'record')} of sessions that are read from another store${onlyHere(store, all)}`)
   for (const { reason, count: number } of store.ignored) await print(`  ${number.toLocaleString('en')} left alone: ${clip(reason)}`)
   for (const record of store.damaged) await print(`  ! ${damage(record)}`)
 }
@@ -61,9 +63,22 @@ function orphanCounts({ messages, parts, todos, diffs }: OrphanCounts): string[]
   return counted.filter(([number]) => number > 0).map(([number, noun]) => count(number, noun))
 }
 
-function onlyHere({ kind, onlyHere: { messages, parts } }: StoreLedger): string {
+function onlyHere(store: StoreLedger, all: readonly StoreLedger[]): string {
+  const { messages, parts } = store.onlyHere
   if (messages + parts === 0) return ''
-  return `; ${count(messages, 'message')} and ${count(parts, 'part')} of them only here: read them with --store ${kind}`
+  return `; ${count(messages, 'message')} and ${count(parts, 'part')} of them only here: read them with ${optionsFor(store, all)}`
+}
+
+/** What narrows to this store alone: its kind or its path, if no other store has the same, else both. */
+function optionsFor({ kind, path }: StoreLedger, all: readonly StoreLedger[]): string {
+  if (all.filter((store) => store.kind === kind).length === 1) return `--store ${kind}`
+  const isAlone = all.filter((store) => store.path === path).length === 1
+  return isAlone ? `--store ${quoted(path)}` : `--data ${quoted(path)} --store ${kind}`
+}
+
+/** As a POSIX shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./:@%+=,-]+$/.test(path) ? path : `'${clip(path.replaceAll("'", "'\\''"))}'`
 }
 
 /** What, why and where: `CORRUPT_RECORD part truncated at byte 512: /path ses_1/msg_1/prt_1`. */
