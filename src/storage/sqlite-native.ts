@@ -35,7 +35,7 @@ export function partsWithColumns(
 function rowsOf(connection: SqliteConnection, table: string | undefined, isWhole: boolean, leaves: readonly Leaf[]): ReadonlyMap<string, Document> {
   const ids = table === undefined ? [] : leaves.filter(({ span }) => span?.source.table === table).map(idOf)
   if (ids.length === 0) return new Map()
-  const columns = connection.all(`SELECT name FROM pragma_table_info('${table}')`).map(([name]) => String(name))
+  const columns = connection.all(`SELECT name FROM pragma_table_xinfo('${table}')`).map(([name]) => String(name))
   const wanted = columns.filter((name) => (isWhole || name !== 'data') && !SECRET.test(name))
   const sql = `SELECT r.id AS own_id, ${wanted.map(columnText).join(', ')} FROM json_each(?) w CROSS JOIN ${table} r ON r.id = w.value`
   return new Map(connection.all(sql, JSON.stringify(ids)).map(([id, ...values]) => [String(id), documentOf(wanted, values)]))

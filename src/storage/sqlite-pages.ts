@@ -1,5 +1,6 @@
 /**
- * All rows of a table, page by page in the order of their rowid. Each page is one short query, and what it returns is in memory at once.
+ * All rows of a table, page by page in the order of their rowid; in one page where they have none (WITHOUT ROWID).
+ * Each page is one short query, and what it returns is in memory at once.
  * A row that crosses from SQLite to JavaScript costs more than its bytes, so rows with a document cross packed, as in `sqlite-pack.ts`.
  */
 import type { SqliteConnection } from './sqlite-connection.js'
@@ -60,7 +61,9 @@ function readPage(connection: SqliteConnection, selection: Selection, range: Ran
 
 function plainPage(connection: SqliteConnection, { table, fields, data }: Selection, range: Range): Page {
   const columns = fields.map((field, at) => (at === data ? `CAST(${field} AS BLOB)` : field))
-  const rows = query(connection, `SELECT ${columns} FROM ${table} r`, range, 'ORDER BY r.rowid')
+  const select = `SELECT ${columns} FROM ${table} r`
+  const ordered = query(connection, select, range, 'ORDER BY r.rowid')
+  const rows = ordered.length > 0 || range.after !== undefined ? ordered : query(connection, select, range)
   let bytes = 0
   for (const row of rows) for (const value of row) if (value instanceof Uint8Array) bytes += value.length
   return { rows, bytes }

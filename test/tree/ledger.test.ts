@@ -235,6 +235,20 @@ describe('the ledger of a database', () => {
     ])
   })
 
+  it('reads tables that are kept by their key, without a rowid', async () => {
+    using fixture = sqliteFixture('1.18')([SESSION])
+    const intact = await ledgerOf(fixture)
+    tamper(fixture.path, (database) => {
+      for (const table of ['project', 'session', 'message', 'part']) {
+        const rows = database.prepare<[], { sql: string }>(`SELECT sql FROM sqlite_master WHERE name = '${table}'`).get()
+        const create = (rows?.sql ?? '').replace(/\)\s*$/, ') WITHOUT ROWID').replace(/(CREATE TABLE\s+[`"]?)\w+/, '$1kept')
+        database.pragma('foreign_keys = OFF')
+        database.exec(`${create}; INSERT INTO kept SELECT * FROM ${table}; DROP TABLE ${table}; ALTER TABLE kept RENAME TO ${table}`)
+      }
+    })
+    expect(await ledgerOf(fixture)).toEqual(intact)
+  })
+
   it('counts what stands beside it in `storage`, once for two databases, and finds the session of a diff in either', async () => {
     using first = sqliteFixture('1.2.1')([SESSION])
     using second = sqliteFixture('1.2.1')([OTHER])

@@ -80,7 +80,7 @@ describe('native', () => {
     using fixture = sqliteFixture(schema)([SESSION])
     tamper(fixture.path, (database) => {
       database.exec(`ALTER TABLE session ADD COLUMN "worktree ""x""" text; ALTER TABLE session ADD COLUMN budget integer; ALTER TABLE session ADD COLUMN data text;
-        ALTER TABLE session ADD COLUMN share_secret text; ALTER TABLE message ADD COLUMN pinned integer; ALTER TABLE part ADD COLUMN blob;
+        ALTER TABLE session ADD COLUMN share_secret text; ALTER TABLE session ADD COLUMN loud text AS (upper(title)); ALTER TABLE message ADD COLUMN pinned integer; ALTER TABLE part ADD COLUMN blob;
         UPDATE session SET "worktree ""x""" = 'w', budget = 5, data = '{"a":1}', share_secret = 'hush', share_url = 'https://x';
         UPDATE message SET pinned = 1; UPDATE part SET blob = x'00ff'`)
     })
