@@ -38,8 +38,11 @@ export function linksText({ children }: Links): string {
   return children.map(({ session, missing }) => `└ started ${clip(session)}${missing ? ', which no store holds' : ''}`).join('\n')
 }
 
-export function issueText({ code, reason, path = '' }: StageIssue): string {
-  return `! ${code}: ${clip(reason)} (${clip(path)})`
+/** The path of a file names its record; that of a database does not. */
+export function issueText({ code, reason, path = '', key }: StageIssue): string {
+  const id = key === undefined ? '' : key.kind === 'part' ? key.part : key.kind === 'message' ? key.message : key.session
+  const place = path.includes(id) ? path : `${path} ${id}`
+  return `! ${code}: ${clip(reason)} (${clip(place)})`
 }
 
 export function messageText({ key, message, parts, damagedParts }: MessageNode): string {

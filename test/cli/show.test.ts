@@ -207,6 +207,12 @@ describe('damage', () => {
     expect(runCli(['show', 'parent', ...data]).stdout).toMatch(/── damaged message .*msg_parent_user\nWhy is the sky blue\?/)
   })
 
+  it('of a row is named by its id, which no path tells', () => {
+    using fixture = sqliteFixture('1.18')(FAMILY)
+    tamper(fixture.path, (database) => database.exec(`UPDATE part SET data = '{' WHERE id = 'prt_parent_user_0'`))
+    expect(runCli(['show', 'parent', '--data', fixture.path]).stdout).toContain(`! CORRUPT_RECORD: truncated (${fixture.path} prt_parent_user_0)\n`)
+  })
+
   it('of a session shows what is left of it, with all its messages', () => {
     using fixture = jsonFixture(FAMILY)
     writeFileAt(join(fixture.path, 'session', FAMILY[0]?.project ?? '', 'parent.json'), '{"id":"par', START)
