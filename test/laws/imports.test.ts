@@ -1,10 +1,13 @@
 /** The laws that every source file obeys: who may import whom, and what may stand in a file. Each check is shown to bite. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { REPOSITORY } from '../support/real-sets.js'
 import { codeOf, type Import, importsOf, type SourceFile, sourceFiles } from '../support/source.js'
 
 const FILES = sourceFiles(join(REPOSITORY, 'src'))
+
+const PACKAGE = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')) as Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
 /** What each room may import beside itself. The rooms on top stand upon the public entry points alone. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -165,6 +168,25 @@ const g = await import('g'); const h = require("h"); process.getBuiltinModule('n
     expect(sharedPackages([file('a.ts', `await import('${name}')`), file('b.ts', `import type { X } from '${name}/sub'`)])).toEqual([
       `${name}: a.ts, b.ts`,
     ])
+  })
+})
+
+/** Packages that files load, also by a `require` of their own, and that package.json does not name. */
+function unnamedPackages(files: readonly SourceFile[]): string[] {
+  const named = new Set(Object.keys({ ...PACKAGE.dependencies, ...PACKAGE.peerDependencies }))
+  const loaded = files.flatMap(({ text }) => [...text.matchAll(/createRequire\([^)]*\)\('([^']+)'\)/g)].map(([, name]) => String(name)))
+  const imported = files.flatMap((one) => importsOf(one).map(({ target }) => target)).filter((target) => !/^node:|\.ts$/.test(target))
+  return [...new Set([...loaded, ...imported])].filter((name) => !named.has(name))
+}
+
+describe('packages', () => {
+  it('that are loaded are named in package.json, those that may be missing as optional peers', () => {
+    expect(unnamedPackages(FILES)).toEqual([])
+    expect(unnamedPackages([file('a.ts', "import 'absent'; createRequire(import.meta.url)('lost'); import 'node:fs'; import './b.js'")])).toEqual([
+      'lost',
+      'absent',
+    ])
+    expect(Object.keys(PACKAGE.peerDependenciesMeta ?? {})).toEqual(Object.keys(PACKAGE.peerDependencies ?? {}))
   })
 })
 
