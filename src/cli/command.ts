@@ -29,7 +29,7 @@ export function command(name: string, description: string, { narrows = true }: {
 export async function withSessions<T>({ data, store }: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
   const sessions = await openSessions({ ...(data && { data }), ...(store && { store }), signal })
   try {
-    if (sessions.stores.length === 0) refuseNoStore()
+    if (sessions.stores.length === 0) refuseNoStore(store)
     for (const issue of sessions.issues) {
       if (issue.key === undefined) warn(`${issue.reason} (${issue.path ?? 'unknown'})`)
     }
@@ -39,9 +39,13 @@ export async function withSessions<T>({ data, store }: CommonOptions, signal: Ab
   }
 }
 
-/** @throws StorageError STORE_MISSING */
-export function refuseNoStore(): never {
-  throw new StorageError('STORE_MISSING', { reason: 'no OpenCode store was found on this machine; name one with --data' })
+/** `kinds` are those that were asked for, if any. @throws StorageError STORE_MISSING */
+export function refuseNoStore(kinds?: readonly string[]): never {
+  const reason =
+    kinds === undefined
+      ? 'no OpenCode store was found on this machine; name one with --data'
+      : `there is no store of the kind ${kinds.join(' or ')}; \`spanleaf stores\` lists those that are here`
+  throw new StorageError('STORE_MISSING', { reason })
 }
 
 /** Spanleaf's own folder. */
