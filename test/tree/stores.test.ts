@@ -1,5 +1,6 @@
 /** What is told of the stores: what each holds, what hides what, and what cannot be read. */
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import { openSessions } from '../../src/open.js'
@@ -48,6 +49,36 @@ describe('describeStores', () => {
     await using set = await createSessionSet([await tree.open()])
     expect(set.issues.length).toBeGreaterThan(0)
     expect((await describeStores(set)).issues).toEqual([])
+  })
+
+  it('counts records where records stand: in folders that are links, too, and in no folder of somebody else', async () => {
+    using tree = jsonFixture([corpusSession(WRAP, conversation(WRAP, 1))])
+    using elsewhere = jsonFixture([])
+    const before = await (await tree.open()).totals()
+    const [project] = readdirSync(join(tree.path, 'session')) as [string]
+    for (const kind of ['session', 'message', 'part']) {
+      for (const folder of readdirSync(join(tree.path, kind))) {
+        renameSync(join(tree.path, kind, folder), join(elsewhere.path, `${kind}-${folder}`))
+        symlinkSync(join(elsewhere.path, `${kind}-${folder}`), join(tree.path, kind, folder))
+      }
+    }
+    symlinkSync('..', join(tree.path, 'session', project, 'circle'))
+    mkdirSync(join(tree.path, 'message', 'ses_x', 'backup'), { recursive: true })
+    for (const name of ['session/stray', 'message/ses_x/backup/msg_x']) writeFileSync(join(tree.path, `${name}.json`), '')
+    const { bytes, ...counts } = await (await tree.open()).totals()
+    expect({ ...counts, bytes: before.bytes }).toEqual(before)
+    expect(bytes).toBeGreaterThanOrEqual(before.bytes)
+  })
+
+  it('lets others work while it counts, and ends when it is told to', async () => {
+    using tree = jsonFixture([])
+    mkdirSync(join(tree.path, 'part', 'msg_many'), { recursive: true })
+    for (let n = 0; n < 3000; n++) writeFileSync(join(tree.path, 'part', 'msg_many', `prt_${n}.json`), '')
+    const store = await tree.open()
+    expect((await store.totals()).parts).toBe(3000)
+    const abortion = new AbortController()
+    setImmediate(() => abortion.abort())
+    await expect(store.totals({ signal: abortion.signal })).rejects.toMatchObject({ name: 'AbortError' })
   })
 
   it('tells of the others when one cannot be counted', async () => {
