@@ -45,6 +45,7 @@ const LEFT_ALONE: Readonly<Record<string, string>> = {
 const CHECKED: Readonly<Record<string, string>> = {
   permission: 'data',
   session_message: 'data',
+  session_input: 'prompt',
   session_inbox: 'payload',
   session_pending: 'data',
 }

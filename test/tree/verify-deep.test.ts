@@ -101,6 +101,7 @@ describe('verify --deep', () => {
       for (const [table, column] of Object.entries({
         permission: 'data',
         session_message: 'data',
+        session_input: 'prompt',
         session_pending: 'data',
         session_inbox: 'payload',
       })) {
@@ -117,6 +118,7 @@ describe('verify --deep', () => {
     expect(deep.damaged.map(({ kind, table, key, damage }) => [kind, table, key, damage])).toEqual([
       ['document', 'permission', 'row 1', 'truncated'],
       ['document', 'session_message', 'row 1', 'truncated'],
+      ['document', 'session_input', 'row 1', 'truncated'],
       ['document', 'session_inbox', 'row 1', 'truncated'],
       ['document', 'session_pending', 'row 1', 'truncated'],
     ])
