@@ -7,10 +7,12 @@ export async function print(line: string): Promise<void> {
   if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
 }
 
-/** One JSON object on one line. */
+/** One JSON object on one line. JSON lets control characters beyond ASCII stand as they are; a terminal would obey them. */
 export async function printJson(value: object): Promise<void> {
-  await print(JSON.stringify(value))
+  await print(JSON.stringify(value).replace(UNSEEN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`))
 }
+
+const UNSEEN = /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 
 /** A store, or something in the place of one, that cannot be read or is of another program. */
 export function issueJson({ code, path, reason, transient }: StageIssue): object {

@@ -188,6 +188,19 @@ describe('--native', () => {
   })
 })
 
+describe('control characters', () => {
+  it('reach no terminal, and programs get them all the same', () => {
+    const title = 'a\u009b31m\u202eb\u001b[2J\u007f'
+    using fixture = jsonFixture([corpusSession(START, [], { id: 'ses_red', info: { title } })])
+    for (const args of [['show', 'ses_red'], ['show', 'ses_red', '--json'], ['ls'], ['ls', '--json']]) {
+      const result = runCli([...args, '--data', fixture.path])
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
+      expect(result.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
+    }
+    expect(shown('ses_red', '--data', fixture.path).session.title).toBe(title)
+  })
+})
+
 describe('damage', () => {
   it('of a message hides none of its parts', () => {
     using fixture = jsonFixture(FAMILY)
