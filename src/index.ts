@@ -46,6 +46,7 @@ export { type ChildLink, childLinks } from './tree/children.js'
 export { type CopyComparison, compareCopies } from './tree/copies.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
+export type { DamagedRecord, OrphanCounts, OrphanRecord, RecordPlace, StoreLedger } from './tree/ledger.js'
 // just the data
 export {
   type LoadedSession,
@@ -63,9 +64,9 @@ export {
 } from './tree/loader.js'
 // stages
 export { planReads, planSessionTree } from './tree/plan.js'
-
 // spans and stores
 export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from './tree/read-span.js'
+export type { RecordDamage, RecordFlaw } from './tree/record-check.js'
 export { resolveSessionTree } from './tree/resolve.js'
 export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
 export type { Sessions } from './tree/sessions.js'
@@ -91,4 +92,4 @@ export type {
   TreeRequest,
   Usage,
 } from './tree/types.js'
-export { type DamagedRecord, type LedgerTotal, type StoreLedger, type Verification, verifyStores } from './tree/verify.js'
+export { type LedgerTotal, type Verification, type VerifyOptions, verifyStores } from './tree/verify.js'

@@ -71,6 +71,8 @@ export interface ErrorDetails {
   readonly path?: string | undefined
   /** The encoded key or the id concerned. */
   readonly key?: string | undefined
+  /** Byte offset inside the record, where it is known. */
+  readonly offset?: number | undefined
 }
 
 /** The only error class of this library. Switch on `code`; the message is for people. */
@@ -80,6 +82,7 @@ export class StorageError extends Error {
   readonly reason: string
   readonly path: string | undefined
   readonly key: string | undefined
+  readonly offset: number | undefined
 
   constructor(code: ErrorCode, details: ErrorDetails, options?: ErrorOptions) {
     const where = details.path === undefined ? '' : ` (${details.path})`
@@ -88,6 +91,7 @@ export class StorageError extends Error {
     this.reason = details.reason
     this.path = details.path
     this.key = details.key
+    this.offset = details.offset
   }
 
   get retryable(): boolean {

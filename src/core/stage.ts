@@ -17,6 +17,11 @@ export interface StageIssue {
   readonly transient?: boolean
 }
 
+/** What an error says of a record, as an issue. */
+export function issueOf({ code, reason, offset }: StorageError, key: EntityKey, path: string): StageIssue {
+  return { code, key, path, reason, ...(offset !== undefined && { offset }) }
+}
+
 /** The work of one stage, counted. */
 export interface StageReport {
   readonly stage: StageName

@@ -1,22 +1,15 @@
 /** Everything below the `project` folder of era A, file by file: records, orphans, and what is left alone and why. */
 import type { MessageId, PartId, SessionId } from '../core/ids.js'
 import { type EntityKey, messageKey, partKey, sessionKey } from '../core/keys.js'
-import { CensusTree, type RecordFile } from './census-tree.js'
+import { CensusTree, type Found, openFound, type RecordFile } from './census-tree.js'
 import type { OpenFile } from './file-layout.js'
 import type { Slab } from './slab.js'
-import type { CensusEntry, LeafKind, ReadOptions } from './store.js'
+import type { CensusEntry, CensusOptions, LeafKind } from './store.js'
 
+const STATE = 'app.json'
 /** What stands in a project's folder beside its `storage`. Snapshots are git's objects, too many to be counted one by one. */
-const BESIDE: Readonly<Record<string, string>> = { 'app.json': 'application state', snapshots: 'git snapshots', snapshot: 'git snapshots' }
+const BESIDE: Readonly<Record<string, string>> = { [STATE]: 'application state', snapshots: 'git snapshots', snapshot: 'git snapshots' }
 const COPY = 'of the copy of a session in another project folder'
-
-/** One record to be, before its file is opened. */
-interface Found {
-  readonly kind: LeafKind
-  readonly key: EntityKey
-  readonly path: string
-  readonly orphan: boolean
-}
 
 /** `homeOf` names the project that a session is read from, when it has a file in several. */
 export async function* eraACensus(
@@ -24,63 +17,79 @@ export async function* eraACensus(
   homeOf: (session: SessionId) => string | undefined,
   open: OpenFile,
   slab: () => Slab,
-  options: ReadOptions,
+  options: CensusOptions,
 ): AsyncGenerator<CensusEntry> {
   const tree = new CensusTree(path)
-  for (const project of tree.folders()) {
-    if (!hasStorage(tree, project)) continue
-    for (const { kind, key, path, orphan } of recordsOf(tree, project, homeOf)) {
-      options.signal?.throwIfAborted()
-      yield { what: 'record', kind, key, path, orphan, leaf: await open(path, key, slab()) }
-    }
-  }
+  yield* openFound(everyRecord(tree, homeOf, options), open, slab, options)
   yield* tree.leftovers()
 }
 
-/** Accounts for everything in a project's folder but its sessions. */
-function hasStorage(tree: CensusTree, project: string): boolean {
-  let found = false
-  for (const { name, isFile } of tree.entries(project)) {
-    if (name === 'storage' && !isFile) found = true
-    else if (name === 'broken' && !isFile) tree.leaveTreeAlone('set aside by OpenCode', project, name)
-    else tree.ignore(BESIDE[name] ?? (isFile ? 'foreign file' : 'foreign folder'))
+function* everyRecord(tree: CensusTree, homeOf: (session: SessionId) => string | undefined, { deep }: CensusOptions): Generator<Found> {
+  for (const project of tree.folders()) {
+    const state = deep === true ? tree.recordFile(STATE, project) : undefined
+    const folders = yield* besideSessions(tree, project, state)
+    yield* recordsOf(tree, project, folders, homeOf)
   }
-  if (!found) return false
-  for (const { name, isFile } of tree.entries(project, 'storage')) {
-    if (name === 'migration') tree.ignore('migration marker')
-    else if (name !== 'session' || isFile) tree.ignore(isFile ? 'foreign file' : 'foreign folder')
-  }
-  for (const { name, isFile } of tree.entries(project, 'storage', 'session')) {
-    if (name === 'share' && !isFile) tree.leaveTreeAlone('share secret', project, 'storage', 'session', name)
-    else if (isFile || !['info', 'message', 'part'].includes(name)) tree.ignore(isFile ? 'foreign file' : 'foreign folder')
-  }
-  return true
 }
 
-function* recordsOf(tree: CensusTree, project: string, homeOf: (session: SessionId) => string | undefined): Generator<Found> {
+/** Accounts for everything in a project's folder but its sessions, and gives the folders in which these may stand. */
+function* besideSessions(tree: CensusTree, project: string, state: RecordFile | undefined): Generator<Found, ReadonlySet<string>> {
+  let found = false
+  for (const entry of tree.entries(project)) {
+    const { name, isFile } = entry
+    if (name === 'storage' && !isFile) found = true
+    else if (name === 'broken' && !isFile) tree.leaveTreeAlone('set aside by OpenCode', project, name)
+    else if (name === STATE && isFile && state !== undefined) yield document(state)
+    else if (BESIDE[name] === undefined) tree.foreign(entry, project)
+    else tree.ignore(BESIDE[name])
+  }
+  const folders = new Set<string>()
+  if (!found) return folders
+  for (const entry of tree.entries(project, 'storage')) {
+    if (entry.name === 'migration' && entry.isFile) tree.ignore('migration marker')
+    else if (entry.name !== 'session' || entry.isFile) tree.foreign(entry, project, 'storage')
+  }
+  const root = [project, 'storage', 'session']
+  for (const entry of tree.entries(...root)) {
+    if (entry.name === 'share' && !entry.isFile) tree.leaveTreeAlone('share secret', ...root, entry.name)
+    else if (!entry.isFile && ['info', 'message', 'part'].includes(entry.name)) folders.add(entry.name)
+    else tree.foreign(entry, ...root)
+  }
+  return folders
+}
+
+function document({ name, path }: RecordFile): Found {
+  return { kind: 'document', key: sessionKey('opencode', name as SessionId), path, orphan: false, ignored: 'application state' }
+}
+
+function* recordsOf(
+  tree: CensusTree,
+  project: string,
+  folders: ReadonlySet<string>,
+  homeOf: (session: SessionId) => string | undefined,
+): Generator<Found> {
   const root = [project, 'storage', 'session']
   const sessions = new Set<string>()
   /** A record of this project, unless its session is read from another. */
-  const record = (kind: LeafKind, key: EntityKey, path: string, orphan: boolean): Found[] => {
-    if ((homeOf(key.session) ?? project) === project) return [{ kind, key, path, orphan }]
-    tree.ignore(`${kind} ${COPY}`)
-    return []
+  const record = (kind: LeafKind, key: EntityKey, path: string, orphan: boolean): Found => {
+    const isCopy = (homeOf(key.session) ?? project) !== project
+    return isCopy ? { kind, key, path, orphan, ignored: `${kind} ${COPY}` } : { kind, key, path, orphan }
   }
-  for (const { name, path } of tree.flat(...root, 'info')) {
+  for (const { name, path } of folders.has('info') ? tree.flat(...root, 'info') : []) {
     sessions.add(name)
-    yield* record('session', sessionKey('opencode', name as SessionId), path, false)
+    yield record('session', sessionKey('opencode', name as SessionId), path, false)
   }
   const messages = new Map<string, SessionId>()
   const known = new Set<string>()
-  for (const { folder, name, path } of tree.nested(...root, 'message')) {
+  for (const { folder, name, path } of folders.has('message') ? tree.nested(...root, 'message') : []) {
     const session = folder as SessionId
     if (sessions.has(session)) messages.set(name, session)
     known.add(`${session}/${name}`)
-    yield* record('message', messageKey(sessionKey('opencode', session), name as MessageId), path, !sessions.has(session))
+    yield record('message', messageKey(sessionKey('opencode', session), name as MessageId), path, !sessions.has(session))
   }
-  for (const { session, message, name, path } of partFiles(tree, [...root, 'part'], messages)) {
+  for (const { session, message, name, path } of folders.has('part') ? partFiles(tree, [...root, 'part'], messages) : []) {
     const key = partKey(messageKey(sessionKey('opencode', session), message as MessageId), name as PartId)
-    yield* record('part', key, path, !sessions.has(session) || !known.has(`${session}/${message}`))
+    yield record('part', key, path, !sessions.has(session) || !known.has(`${session}/${message}`))
   }
 }
 

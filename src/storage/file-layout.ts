@@ -5,7 +5,7 @@ import type { EntityKey } from '../core/keys.js'
 import { treeCensus } from './files-census.js'
 import { foldersIn } from './files-listing.js'
 import type { Slab } from './slab.js'
-import type { CensusEntry, Leaf, ReadOptions } from './store.js'
+import type { CensusEntry, CensusOptions, Leaf } from './store.js'
 
 /** Opens one record file, whatever version of it is there. */
 export type OpenFile = (path: string, key: EntityKey, slab: Slab) => Promise<Leaf>
@@ -29,7 +29,7 @@ export interface FileLayout {
   /** Undefined where this era kept none. */
   documentFile(kind: 'todo' | 'diff', session: SessionId): string | undefined
   /** `homeOf` names the project that a session was listed in. */
-  census(homeOf: (session: SessionId) => string | undefined, open: OpenFile, slab: () => Slab, options: ReadOptions): AsyncIterable<CensusEntry>
+  census(homeOf: (session: SessionId) => string | undefined, open: OpenFile, slab: () => Slab, options: CensusOptions): AsyncIterable<CensusEntry>
 }
 
 /** Era B (1.0 to 1.1): one tree for all projects. */
@@ -44,6 +44,6 @@ export function eraBLayout(path: string): FileLayout {
     messageFolder: (session) => join(path, 'message', session),
     partFolders: (_session, message) => [join(path, 'part', message)],
     documentFile: (kind, session) => join(path, kind === 'todo' ? 'todo' : 'session_diff', `${session}.json`),
-    census: (_homeOf, open, slab, options) => treeCensus(path, open, slab, options),
+    census: (homeOf, open, slab, options) => treeCensus(path, homeOf, open, slab, options),
   }
 }

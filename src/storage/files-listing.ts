@@ -6,7 +6,7 @@ import { StorageError, systemCode } from '../core/errors.js'
 import { isSafeId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
-import type { StageIssue } from '../core/stage.js'
+import { issueOf, type StageIssue } from '../core/stage.js'
 import type { FileLayout } from './file-layout.js'
 import { fileGeneration } from './generation.js'
 import { readInto } from './read-file.js'
@@ -130,7 +130,7 @@ function readSession(file: SessionFile, slab: Slab, work: StoreWork, clock: Cloc
     else damaged({ code: 'CORRUPT_RECORD', reason: reading.damage }, generation)
   } catch (error) {
     if (error instanceof StorageError) {
-      damaged({ code: error.code, reason: error.reason, ...(isFreshFile(path, clock) && { transient: true }) }, generation)
+      damaged({ ...issueOf(error, key, path), ...(isFreshFile(path, clock) && { transient: true }) }, generation)
     } else if (systemCode(error) === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false }) === undefined) file.entry = undefined
     else damaged({ code: 'UNREADABLE_RECORD', reason: `it cannot be read (${systemCode(error) ?? String(error)})` }, generation)
   }

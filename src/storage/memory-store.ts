@@ -3,6 +3,7 @@ import { StorageError } from '../core/errors.js'
 import { byIdTime, compareText, type MessageId, type PartId, parseMessageId, parsePartId, parseSessionId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type MessageKey, messageKey, partKey, type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
+import { issueOf } from '../core/stage.js'
 import { fingerprint } from './fingerprint.js'
 import { numberedGeneration } from './generation.js'
 import { Slab } from './slab.js'
@@ -189,7 +190,7 @@ export class MemoryStore implements Store {
       return { ...base, record: undefined, damage: { code: 'CORRUPT_RECORD', key, path: this.path, reason: reading.damage } }
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
-      return { ...base, record: undefined, damage: { code: error.code, key, path: this.path, reason: error.reason } }
+      return { ...base, record: undefined, damage: issueOf(error, key, this.path) }
     }
   }
 }

@@ -3,6 +3,8 @@ import { isUtf8 } from 'node:buffer'
 import { StorageError } from '../core/errors.js'
 import { type EntityKey, encodeKey } from '../core/keys.js'
 import type { Generation } from './generation.js'
+import { jsonFlaw } from './json-damage.js'
+import type { JsonValidator } from './json-validator.js'
 import type { Slab } from './slab.js'
 
 /** Where bytes came from: a whole file, a range of lines in one, or a row of a database. */
@@ -110,44 +112,48 @@ export class OwnedSpan implements Span {
 
 /**
  * Parses the document of a span. Every record of this library is parsed here and nowhere else.
- * @throws StorageError CORRUPT_RECORD, its reason one of: empty, NUL-filled, invalid UTF-8, truncated, not JSON
- * @throws StorageError SPAN_DISPOSED
+ * @throws StorageError CORRUPT_RECORD, its reason one of JSON_DAMAGES, with the offset; UNREADABLE_RECORD, SPAN_DISPOSED
  */
 export function parseSpan(span: Span): unknown {
-  const text = span.text()
+  const text = textOf(span)
   try {
-    const value: unknown = JSON.parse(text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text)
-    // A replacement character is either in the document or stands for bytes that are no UTF-8.
-    if (!text.includes('\uFFFD') || isUtf8(span.bytes())) return value
+    const value: unknown = JSON.parse(text)
+    if (isWhole(span, text)) return value
   } catch (error) {
     if (error instanceof StorageError) throw error
   }
-  const reason = damageOf(span.bytes(), text)
-  throw new StorageError('CORRUPT_RECORD', { reason, path: span.source.path, key: encodeKey(span.key) })
+  throw flawOf(span)
+}
+
+/**
+ * Checks the syntax of the document of a span without building it, and gives its text, for a look at its outermost bracket.
+ * @throws StorageError as `parseSpan` does
+ */
+export function checkSpan(span: Span, { isValid }: JsonValidator): string {
+  const text = textOf(span)
+  if (isValid(text) && isWhole(span, text)) return text
+  throw flawOf(span)
 }
 
 const BYTE_ORDER_MARK = 0xfeff
 
-/** What is wrong with bytes that do not parse. */
-function damageOf(bytes: Uint8Array, text: string): string {
-  if (text.trim() === '') return 'empty'
-  if (bytes.every((byte) => byte === 0)) return 'NUL-filled'
-  if (!isUtf8(bytes)) return 'invalid UTF-8'
-  return endsOpen(text) ? 'truncated' : 'not JSON'
+/** Without its byte order mark. */
+function textOf(span: Span): string {
+  try {
+    const text = span.text()
+    return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text
+  } catch (cause) {
+    if (cause instanceof StorageError) throw cause
+    throw new StorageError('UNREADABLE_RECORD', { reason: 'it is too long for a text', path: span.source.path, key: encodeKey(span.key) }, { cause })
+  }
 }
 
-/** True when the text ends inside a string or before its outermost bracket closes. */
-function endsOpen(text: string): boolean {
-  let depth = 0
-  let inString = false
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at]
-    if (inString) {
-      if (char === '\\') at++
-      else if (char === '"') inString = false
-    } else if (char === '"') inString = true
-    else if (char === '{' || char === '[') depth++
-    else if (char === '}' || char === ']') depth--
-  }
-  return inString || depth > 0
+/** A replacement character is either in the document or stands for bytes that are no UTF-8. */
+function isWhole(span: Span, text: string): boolean {
+  return !text.includes('\uFFFD') || isUtf8(span.bytes())
+}
+
+function flawOf(span: Span): StorageError {
+  const { damage, offset } = jsonFlaw(span.bytes()) ?? { damage: 'not JSON' }
+  return new StorageError('CORRUPT_RECORD', { reason: damage, path: span.source.path, key: encodeKey(span.key), offset })
 }

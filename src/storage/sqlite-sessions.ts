@@ -3,7 +3,7 @@ import { StorageError } from '../core/errors.js'
 import { isSafeId, type SessionId } from '../core/ids.js'
 import { type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
-import type { StageIssue } from '../core/stage.js'
+import { issueOf, type StageIssue } from '../core/stage.js'
 import { textGeneration } from './generation.js'
 import { Slab } from './slab.js'
 import { parseSpan, SlabSpan } from './span.js'
@@ -33,15 +33,13 @@ function sessionEntry(path: string, table: SessionTable, key: SessionKey, text: 
   const generation = textGeneration(text)
   const bytes = Buffer.from(text)
   const span = new SlabSpan(key, { path, table }, generation, slab, slab.append(bytes), bytes.length)
-  const damaged = (code: StageIssue['code'], reason: string): SessionEntry => {
-    return { key, path, generation, project: '', record: undefined, damage: { code, key, path, reason } }
-  }
+  const damaged = (damage: StageIssue): SessionEntry => ({ key, path, generation, project: '', record: undefined, damage })
   try {
     const reading = toSession(parseSpan(span), key, '')
-    if ('damage' in reading) return damaged('CORRUPT_RECORD', reading.damage)
+    if ('damage' in reading) return damaged({ code: 'CORRUPT_RECORD', key, path, reason: reading.damage })
     return { key, path, generation, project: reading.record.projectID, record: reading.record }
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
-    return damaged(error.code, error.reason)
+    return damaged(issueOf(error, key, path))
   }
 }

@@ -118,18 +118,41 @@ export interface StoreTotals {
   readonly bytes: number
 }
 
+/** What a census counts one by one; a 'document' is one that is left alone and still can be checked. */
+export type CensusKind = LeafKind | 'project' | 'document'
+
 /** One record met while everything on disk is counted. */
+export interface CensusRecord {
+  readonly what: 'record'
+  readonly kind: CensusKind
+  readonly key: EntityKey
+  readonly path: string
+  readonly leaf: Leaf
+  /** Its session or its message is not in this store. */
+  readonly orphan: boolean
+  /** Why it is not read although it may be intact: then it counts as ignored. */
+  readonly ignored?: string | undefined
+  /** JSON columns of the row, which its document takes over unparsed. With `deep` only. */
+  readonly columns?: readonly ColumnText[] | undefined
+}
+
+export interface ColumnText {
+  readonly column: string
+  readonly span: Span
+}
+
 export type CensusEntry =
-  | {
-      readonly what: 'record'
-      readonly kind: LeafKind | 'project'
-      readonly key: EntityKey
-      readonly path: string
-      readonly leaf: Leaf
-      readonly orphan: boolean
-    }
+  | CensusRecord
   | { readonly what: 'ignored'; readonly reason: string; readonly count: number }
-  | { readonly what: 'unreadable'; readonly path: string; readonly reason: string }
+  /** A folder, a table, or a store, of which some records were not counted. */
+  | { readonly what: 'unreadable'; readonly path: string; readonly table?: string; readonly reason: string }
+
+export interface CensusOptions extends ReadOptions {
+  /** Gives documents that are left alone, and JSON columns, to be checked too. Never secrets, never the event log. @default false */
+  readonly deep?: boolean | undefined
+  /** Counts what stands beside a database in `storage`. @default the older generation of each database does */
+  readonly beside?: boolean | undefined
+}
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
@@ -174,5 +197,5 @@ export interface Store extends AsyncDisposable {
   /** What is there, counted by names and rows: damaged records and orphans are among them. Opens none. */
   totals(options?: ReadOptions): Promise<StoreTotals>
   /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */
-  census(slab: () => Slab, options?: ReadOptions): AsyncIterable<CensusEntry>
+  census(slab: () => Slab, options?: CensusOptions): AsyncIterable<CensusEntry>
 }

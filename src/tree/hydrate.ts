@@ -7,7 +7,7 @@ import { compareText } from '../core/ids.js'
 import type { EntityKey } from '../core/keys.js'
 import type { Part, PartKind } from '../core/parts.js'
 import type { MessageReading, SessionRecord } from '../core/records.js'
-import { type StageIssue, type StageResult, settle } from '../core/stage.js'
+import { issueOf, type StageIssue, type StageResult, settle } from '../core/stage.js'
 import { parseSpan, type Span } from '../storage/span.js'
 import type { Leaf } from '../storage/store.js'
 import { unsettledSignature } from './plan.js'
@@ -89,7 +89,7 @@ class Hydration {
       this.issues.push(issue('CORRUPT_RECORD', span, reading.damage, torn))
     } catch (error) {
       if (!(error instanceof StorageError) || error.code === 'SPAN_DISPOSED') throw error
-      this.issues.push(issue(error.code, span, error.reason, torn))
+      this.issues.push({ ...issueOf(error, span.key, span.source.path), ...(torn === true && { transient: true }) })
     }
     return undefined
   }

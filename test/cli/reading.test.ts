@@ -1,14 +1,17 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
 import { afterAll, describe, expect, it } from 'vitest'
 import { DEMO, jsonLines, MAIN, REPOSITORY, runCli } from '../support/cli.js'
+import { conversation, corpusSession } from '../support/corpus.js'
+import { jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 
 const contents = JSON.parse(readFileSync(`${REPOSITORY}examples/demo-store/contents.json`, 'utf8'))
 const folder = mkdtempSync(join(tmpdir(), 'spanleaf-cli-'))
 const data = ['--data', DEMO]
+const START = Date.parse('2026-03-01T10:00:00Z')
 const sessions = jsonLines(runCli(['ls', '--all', '--json', ...data])) as {
   id: string
   parentId: string | null
@@ -118,7 +121,16 @@ describe('verify', () => {
   it('accounts for every record of the demo store and exits with 3', () => {
     const result = runCli(['verify', '--json', ...data])
     const [ledger] = jsonLines(result) as [
-      { stores: { kind: string; sessions: number; messages: number; parts: number; orphans: number; damaged: { path: string }[] }[] },
+      {
+        stores: {
+          kind: string
+          sessions: number
+          messages: number
+          parts: number
+          orphans: { messages: number; parts: number }
+          damaged: { path: string }[]
+        }[]
+      },
     ]
     expectValid('verify', [ledger])
     expect(result.status).toBe(3)
@@ -127,9 +139,43 @@ describe('verify', () => {
       ['sqlite', 'opencode-sqlite'],
     ] as const) {
       const { sessions, messages, parts, orphans } = contents[name]
-      expect(ledger.stores.find((store) => store.kind === kind)).toMatchObject({ sessions, messages, parts, orphans })
+      expect(ledger.stores.find((store) => store.kind === kind)).toMatchObject({
+        sessions,
+        messages,
+        parts,
+        orphans: { messages: 0, parts: orphans },
+      })
     }
     expect(ledger.stores.flatMap(({ damaged }) => damaged).map(({ path }) => path)).toEqual(contents.damaged.map((path: string) => join(DEMO, path)))
+  })
+
+  it('prints each column on a line of its own, damage with its byte, and names orphans when asked', () => {
+    const tree = join(folder, 'spoiled')
+    cpSync(`${DEMO}/storage`, tree, { recursive: true })
+    mkdirSync(join(tree, 'message', 'ses_gone'))
+    writeFileSync(join(tree, 'message', 'ses_gone', 'msg_1.json'), '{"role":"user","time":{"created":1}}')
+    writeFileSync(join(tree, 'message', 'ses_gone', 'msg_2.json'), '{"role":"user",}')
+    mkdirSync(join(tree, 'permission'))
+    writeFileSync(join(tree, 'permission', 'p.json'), '[')
+    const { stdout, status } = runCli(['verify', '--data', tree])
+    expect(status).toBe(3)
+    expect(stdout).toContain('without their session or message: 1 message, 8 parts, 1 diff (--orphans names them)\n')
+    expect(stdout).toContain('  1 left alone: permission\n')
+    expect(stdout).toContain(`! CORRUPT_RECORD message not JSON at byte 15: ${join(tree, 'message', 'ses_gone', 'msg_2.json')} ses_gone/msg_2\n`)
+    const deep = runCli(['verify', '--deep', '--orphans', '--data', tree])
+    expect(deep.stdout).toContain(`! CORRUPT_RECORD document truncated at byte 1: ${join(tree, 'permission', 'p.json')} p\n`)
+    expect(deep.stdout).toContain(`    ${join(tree, 'message', 'ses_gone', 'msg_1.json')} ses_gone/msg_1\n`)
+    expectValid('verify', jsonLines(runCli(['verify', '--deep', '--orphans', '--json', '--data', tree])))
+  })
+
+  it('says what only a hidden copy has, and how to read it', () => {
+    const session = corpusSession(START, conversation(START + 1000, 2))
+    using shown = sqliteFixture('1.18')([{ ...session, messages: session.messages.slice(1) }])
+    using hidden = jsonFixture([session])
+    const { stdout } = runCli(['verify', '--data', shown.path, '--data', hidden.path])
+    expect(stdout).toContain(
+      '11 records of sessions that are read from another store; 1 message and 2 parts of them only here: read them with --store opencode-json\n',
+    )
   })
 
   it('exits with 0 on an intact store', () => {

@@ -1,5 +1,5 @@
 /** What real OpenCode wrote, read in full and held against an independent reader. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issuesOf } from '../../src/core/stage.js'
@@ -14,6 +14,7 @@ import type { SessionHydratedTree } from '../../src/tree/types.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { databaseTodos, holdAgainst, type PlainSession, readDatabase, readTree, treeTodos } from '../support/independent-reader.js'
 import { readV2Database } from '../support/independent-v2.js'
+import { NO_ORPHANS, onDisk, recordsIn, sum } from '../support/ledger-balance.js'
 import { manifestOf } from '../support/manifest.js'
 import { COUNTS, SETS_ARE_HERE, unpackSets, V2_COUNTS } from '../support/real-sets.js'
 import { tempFolder } from '../support/temp.js'
@@ -39,18 +40,23 @@ here('the sets of real OpenCode (../shared/data)', () => {
       const { stores, total } = await verifyStores(set)
       expect(stores.length).toBe(1)
       expect(stores.flatMap((store) => store.damaged)).toEqual([])
+      const lost = orphanDocuments(data, isJson)
       expect({ ...total, projects: 0, ignored: 0 }).toEqual({
         sessions,
         messages,
         parts,
-        orphans,
-        todos,
-        diffs,
+        inside: 0,
+        todos: todos - lost.todos,
+        diffs: diffs - lost.diffs,
         projects: 0,
+        orphans: { messages: 0, parts: orphans, ...lost },
         superseded: 0,
+        onlyHere: { messages: 0, parts: 0 },
         ignored: 0,
         damaged: 0,
       })
+      expect(sum(stores.map(recordsIn))).toBe(onDisk(data))
+      expect(await verifyStores(set, { deep: true })).toEqual({ stores, total })
       expect(set.issues).toEqual([])
     })
 
@@ -93,7 +99,8 @@ here('the sets of real OpenCode (../shared/data)', () => {
         // what V1 holds of it, V2 has taken over
         ...(both === undefined ? [] : [['opencode-sqlite', 0, 0, 0, both.sessions + both.messages + both.parts]]),
       ])
-      expect([total.damaged, total.orphans, total.ignored]).toEqual([0, 0, 0])
+      expect([total.damaged, total.orphans, total.ignored]).toEqual([0, NO_ORPHANS, 0])
+      expect(sum(stores.map(recordsIn))).toBe(onDisk(data))
       expect(set.issues).toEqual([])
     })
 
@@ -119,6 +126,14 @@ here('the sets of real OpenCode (../shared/data)', () => {
     for (const [id, session] of expected) expect(await holdAgainst(set, id, session)).toBe(0)
   })
 })
+
+/** Todo lists (or rows) and diff files of sessions that are gone. */
+function orphanDocuments(data: string, isJson: boolean): { readonly todos: number; readonly diffs: number } {
+  const sessions = isJson ? readTree(join(data, 'storage')) : readDatabase(join(data, 'opencode.db'))
+  const lists = isJson ? treeTodos(join(data, 'storage')) : databaseTodos(join(data, 'opencode.db'))
+  const files = readdirSync(join(data, 'storage', 'session_diff')).map((file) => file.replace('.json', ''))
+  return { todos: [...lists.keys()].filter((id) => !sessions.has(id)).length, diffs: files.filter((id) => !sessions.has(id)).length }
+}
 
 async function holdAll(data: string, expected: ReadonlyMap<string, PlainSession>): Promise<void> {
   await using set = await openSessions({ data })

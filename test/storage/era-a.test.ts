@@ -5,8 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { openSessions } from '../../src/open.js'
 import { discoverStores, storesAt } from '../../src/storage/paths.js'
 import { runSessionTreeFlow } from '../../src/tree/flow.js'
-import { type StoreLedger, verifyStores } from '../../src/tree/verify.js'
+import type { StoreLedger } from '../../src/tree/ledger.js'
+import { verifyStores } from '../../src/tree/verify.js'
 import { type CorpusMessage, conversation, corpusSession, DAY, sampleCorpus, sessionDocument } from '../support/corpus.js'
+import { NO_ORPHANS } from '../support/ledger-balance.js'
 import { eraAFixture, foldedMessage, type StoreFixture, writeEraASessions, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 import { expectedTree, issuesIn, keyOf, type PlainTree, plain, resultOf, setOf, treeOf } from '../support/trees.js'
@@ -70,7 +72,7 @@ describe('messages that hold their parts', () => {
       messages: messages.length,
       parts: messages.flatMap(({ parts }) => parts).length,
       damaged: 0,
-      orphans: 0,
+      orphans: NO_ORPHANS,
     })
   })
 
@@ -159,7 +161,7 @@ describe('parts below their message alone', () => {
     renameSync(partFile(fixture, FIRST, 1), stray)
     await using sessions = await setOf(await fixture.open())
     expect(plain(await treeOf(sessions, { session: KEY }))).toEqual(expectedTree(SESSION, fixture.sessionRecord(SESSION)))
-    expect(await ledgerOf(fixture)).toMatchObject({ orphans: 0, damaged: [] })
+    expect(await ledgerOf(fixture)).toMatchObject({ orphans: NO_ORPHANS, damaged: [] })
   })
 })
 
@@ -183,7 +185,8 @@ describe('a census of era A', () => {
     writeFileAt(join(fixture.path, '.DS_Store'), '', START)
     mkdirSync(join(fixture.path, 'srv-empty'))
     const ledger = await ledgerOf(fixture)
-    expect(ledger).toMatchObject({ sessions: 1, messages: SESSION.messages.length, orphans: 3, superseded: 0, damaged: [] })
+    expect(ledger).toMatchObject({ sessions: 1, messages: SESSION.messages.length, superseded: 0, damaged: [] })
+    expect(ledger.orphans).toEqual({ messages: 1, parts: 2, todos: 0, diffs: 0 })
     expect(Object.fromEntries(ledger.ignored.map(({ reason, count }) => [reason, count]))).toEqual({
       'temporary file': 2,
       'share secret': 1,

@@ -347,7 +347,7 @@ describe('rows of OpenCode 2', () => {
       INSERT INTO kv VALUES ('migration.v1-v2', '{"phase":"completed"}', 1, 1); INSERT INTO event VALUES ('e1', 'ses_1', 0, 't', '{}', 1), ('e2', 'ses_1', 1, 't', '{}', 1)`)
     await using sessions = await setOf(await onlyStore(w.path))
     const { stores, total } = await verifyStores(sessions)
-    expect([total.sessions, total.messages, total.parts, total.orphans, total.projects, total.superseded]).toEqual([1, 1, 1, 1, 1, 0])
+    expect([total.sessions, total.messages, total.parts, total.orphans.messages, total.projects, total.superseded]).toEqual([1, 1, 1, 1, 1, 0])
     expect(stores[0]?.ignored).toEqual([
       { reason: 'event log', count: 2 },
       { reason: 'queued input', count: 2 },

@@ -89,7 +89,8 @@ describe('parseSpan', () => {
     ['{"a": 1}}', 'not JSON'],
     ['{"a": 1} {"b": 2}', 'not JSON'],
     ['undefined', 'not JSON'],
-    ['{"a": 1}\0\0\0', 'not JSON'],
+    ['{"a": 1}\0\0\0', 'NUL-filled'],
+    ['{"a": 1}\0', 'not JSON'],
     [Buffer.from([0x22, 0xc3, 0x22]), 'invalid UTF-8'],
     [Buffer.from([0xff, 0xfe, 0x7b, 0x00]), 'invalid UTF-8'],
   ])('says of %j that it is %s', (text, reason) => {
