@@ -36,6 +36,7 @@ export async function openForeignDatabase(path: string, { busyTimeoutMs }: OpenO
     openAndTouch(place, { readOnly: true, immutable, ...(busyTimeoutMs !== undefined && { busyTimeoutMs }) })
   refuseOthers(path)
   try {
+    if (isUnwritten(path)) return { database: await openCopy(path, 0, 0, open), frozen: true }
     return { database: await open(path, false), frozen: false }
   } catch (error) {
     if (error instanceof StorageError) throw error
@@ -64,6 +65,14 @@ function refuseOthers(path: string): void {
   if (type === 'file') return
   if (type === undefined) throw new StorageError('STORE_MISSING', { reason: 'the database is gone, or its name is a link that leads nowhere', path })
   throw new StorageError('STORE_UNREADABLE', { reason: `this is ${type === 'folder' ? 'a folder' : 'no regular file'}, not a database`, path })
+}
+
+/**
+ * A file that OpenCode has only just made. It turns it to WAL mode next and does not wait for a lock in doing so:
+ * a reader there, though it reads nothing, makes OpenCode's first start fail. So SQLite is kept from it.
+ */
+function isUnwritten(path: string): boolean {
+  return sizeOf(path) === 0 && sizeOf(`${path}-wal`) === 0
 }
 
 /** Names what went wrong with the database as a whole. */
