@@ -49,7 +49,9 @@ function withMetadata(item: Document, names: readonly string[]): Document {
 }
 
 function toolPart({ id, name, state, provider, ...item }: Document): Document {
-  const part = withMetadata({ ...item, ...providerFields(provider) }, TOOL_STATE)
+  const older = providerFields(provider)
+  const isTaken = Object.keys(older).some((field) => item[field] !== undefined)
+  const part = withMetadata(isTaken ? { ...item, provider } : { ...item, ...older }, TOOL_STATE)
   const time = isDocument(item.time) ? item.time : {}
   return present({ ...part, type: 'tool', tool: name, callID: id, state: isDocument(state) ? toolState(state, time) : state })
 }
@@ -157,22 +159,28 @@ function filled<T>(list: readonly T[]): readonly T[] | undefined {
  * before 2.0, and in what tools give: {uri, mime, name?, source? {text, start, end}}.
  */
 export function filePart(file: Document): Document {
+  if (!isUsualFile(file)) return { ...file, type: 'file' }
   const { data, uri, name, mention, source, ...rest } = file
   const mentioned = mentionOf(mention) ?? mentionOf(source)
   const origin = isDocument(source) && mentionOf(source) === undefined ? source : {}
-  const url = typeof data === 'string' ? `data:${String(rest.mime)};base64,${data}` : (uri ?? origin.uri)
-  const kept = present({ ...origin, uri: typeof data === 'string' ? (uri ?? origin.uri) : origin.uri, text: mentioned })
-  return present({
-    ...rest,
-    type: 'file',
-    url,
-    filename: name,
-    source: Object.keys(kept).length > 0 ? kept : isDocument(source) ? undefined : source,
-  })
+  const url = data === undefined ? (uri ?? origin.uri) : `data:${String(rest.mime)};base64,${String(data)}`
+  const kept = present({ ...origin, uri: data === undefined ? origin.uri : (uri ?? origin.uri), text: mentioned ?? origin.text })
+  return present({ ...rest, type: 'file', url, filename: name, source: Object.keys(kept).length > 0 ? kept : undefined })
 }
 
-export function agentPart({ mention, source, ...rest }: Document): Document {
-  return present({ ...rest, type: 'agent', source: mentionOf(mention) ?? mentionOf(source) ?? source })
+/** False for a file whose fields would not all find a place: it then stays as it is. */
+function isUsualFile({ data, uri, mention, source }: Document): boolean {
+  const isKnown = (data === undefined || typeof data === 'string') && (source === undefined || isDocument(source))
+  if (!isKnown || (mention !== undefined && mentionOf(mention) === undefined)) return false
+  if (!isDocument(source)) return true
+  return (mention === undefined || source.text === undefined) && (data === undefined || uri === undefined || source.uri === undefined)
+}
+
+export function agentPart(agent: Document): Document {
+  const { mention, source, ...rest } = agent
+  const named = mentionOf(mention)
+  if (mention !== undefined && (named === undefined || source !== undefined)) return { ...agent, type: 'agent' }
+  return present({ ...rest, type: 'agent', source: named ?? mentionOf(source) ?? source })
 }
 
 /** Where in the text something is named, in V1's words. */

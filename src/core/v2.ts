@@ -100,7 +100,7 @@ function told({ text, ...rest }: Document): Draft {
 
 /** opencode.md 6.3 `assistant`: one step of the model. */
 function assistant({ content, model, error, native, providerState, ...rest }: Document): Draft {
-  const message = { ...rest, ...modelFields(model), role: 'assistant', error: namedError(error), providerState: native ?? providerState }
+  const message = { ...rest, ...modelFields(model), role: 'assistant', error: namedError(error), ...stateFields(native, providerState) }
   return { message, parts: (content as unknown[]).map((stored) => ({ part: contentPart(stored), stored })) }
 }
 
@@ -112,7 +112,7 @@ function shell({ command, status, exit, output, shellID, callID, ...rest }: Docu
   const isRunning = status === undefined ? time.completed === undefined : status === 'running'
   const { output: text, ...page } = isDocument(output) ? output : { output }
   const printed = typeof text === 'string' ? text : ''
-  const metadata = present({ shellID, status, exit, ...page })
+  const metadata = present({ shellID, status, exit, content: typeof text === 'string' ? undefined : text, ...page })
   const ended = endTime(time, isRunning)
   const state = isRunning
     ? { status: 'running', input: { command }, metadata: { ...metadata, output: printed }, time: { start: time.created } }
@@ -125,14 +125,14 @@ function shell({ command, status, exit, output, shellID, callID, ...rest }: Docu
 function compaction({ summary, model, error, native, providerState, ...rest }: Document, time: Time): Draft {
   const { reason } = rest
   const marker = present({ type: 'compaction', auto: typeof reason === 'string' ? reason === 'auto' : undefined })
-  const texts = typeof summary === 'string' ? [{ type: 'text', text: summary }] : []
+  const texts = summary === undefined || summary === null ? [] : [{ type: 'text', text: summary }]
   const message = {
     ...rest,
     ...modelFields(model),
     role: 'assistant',
     summary: true,
     error: namedError(error),
-    providerState: native ?? providerState,
+    ...stateFields(native, providerState),
   }
   return {
     message: { ...message, time: endTime(time, rest.status === 'running') },
@@ -145,15 +145,22 @@ function endTime(time: Time, isRunning: boolean): Document {
   return isRunning ? time : { ...time, completed: time.completed ?? time.created }
 }
 
+/** `native` is the newer name of `providerState`; a message with both keeps both. */
+function stateFields(native: unknown, providerState: unknown): Document {
+  return native === undefined || providerState === undefined ? { providerState: native ?? providerState } : { native, providerState }
+}
+
 /** {id, providerID, variant} in V1's names. */
 function modelFields(model: unknown): Document {
   if (!isDocument(model)) return { model }
-  return { modelID: model.id, providerID: model.providerID, variant: model.variant }
+  const { id: modelID, providerID, variant, ...rest } = model
+  return { modelID, providerID, variant, model: Object.keys(rest).length > 0 ? rest : undefined }
 }
 
 /** {type, message, ...} as V1's {name, data}. */
 function namedError(error: unknown): unknown {
-  if (!isDocument(error)) return error === undefined ? undefined : { name: 'UnknownError', data: { message: String(error) } }
+  if (error === undefined) return undefined
+  if (!isDocument(error)) return { name: 'UnknownError', data: { message: typeof error === 'string' ? error : JSON.stringify(error) } }
   const { type, ...data } = error
-  return { name: typeof type === 'string' ? type : 'UnknownError', data }
+  return typeof type === 'string' ? { name: type, data } : { name: 'UnknownError', data: error }
 }

@@ -4,8 +4,9 @@ import { StorageError } from '../core/errors.js'
 import { SqliteStore } from './opencode-sqlite.js'
 import { identityOf, versionOf } from './paths.js'
 import { SqliteConnection } from './sqlite-connection.js'
-import { foreignDatabase, isNewDatabase, isUnfinished, type Layout, layoutsIn, missingTables } from './sqlite-layouts.js'
+import { foreignDatabase, isNewDatabase, isOfOpenCode, isUnfinished, type Layout, layoutsIn, missingTables } from './sqlite-layouts.js'
 import { type OpenOptions, openForeignDatabase } from './sqlite-open.js'
+import type { Schema } from './sqlite-rows.js'
 import type { Store, StoreKind } from './store.js'
 
 export interface DatabaseOptions extends OpenOptions {
@@ -49,6 +50,8 @@ export class OpenDatabase implements AsyncDisposable {
   #held: readonly Held[] = []
   /** Looks at the tables while no store does. */
   #spare: SqliteConnection | undefined
+  /** The schema that the stores were opened for; the connection gives the same one until it changes. */
+  #followed: Schema | undefined
   #isNew = true
   #missing: readonly string[] = []
 
@@ -79,9 +82,10 @@ export class OpenDatabase implements AsyncDisposable {
    * @throws StorageError STORE_UNSUPPORTED, STORE_NOT_READY, and as `openForeignDatabase` does; the stores are then as before
    */
   async follow(): Promise<readonly Store[]> {
-    const tables = this.#tables()
-    if (tables === undefined) return []
-    const layouts = layoutsIn(tables)
+    const schema = this.#schema()
+    if (schema === undefined || schema === this.#followed) return []
+    const { tables } = schema
+    const layouts = this.#layouts(tables)
     if (layouts.length === 0) {
       if (!isUnfinished(tables)) throw new StorageError('STORE_UNSUPPORTED', { reason: `this is ${foreignDatabase(tables)}`, path: this.path })
       if (this.#held.length > 0) return []
@@ -91,6 +95,7 @@ export class OpenDatabase implements AsyncDisposable {
     this.#held = await this.#hold(layouts.filter(({ kind }) => this.#options.wants?.(kind) ?? true))
     this.#isNew = isNewDatabase(tables)
     this.#missing = this.#isNew ? [] : [...new Set(this.#held.flatMap(({ layout }) => missingTables(layout, tables)))]
+    this.#followed = schema
     return before.filter((held) => !this.#held.includes(held)).map(({ store }) => store)
   }
 
@@ -99,13 +104,24 @@ export class OpenDatabase implements AsyncDisposable {
     for (const { connection } of this.#held) connection[Symbol.dispose]()
   }
 
-  #tables(): ReadonlySet<string> | undefined {
+  get #probe(): SqliteConnection | undefined {
+    return this.#held[0]?.connection ?? this.#spare
+  }
+
+  /** Undefined while a store is open and the tables cannot be looked at. */
+  #schema(): Schema | undefined {
     try {
-      return (this.#held[0]?.connection ?? this.#spare)?.schema.tables
+      return this.#probe?.schema
     } catch (error) {
       if (error instanceof StorageError && this.#held.length > 0) return undefined
       throw error
     }
+  }
+
+  #layouts(tables: ReadonlySet<string>): readonly Layout[] {
+    const layouts = layoutsIn(tables)
+    if (isNewDatabase(tables)) return layouts
+    return layouts.filter((layout) => isOfOpenCode(layout, (table) => this.#probe?.columnsOf(table) ?? new Set()))
   }
 
   /** One store per layout; those that are open stay. */
@@ -130,14 +146,13 @@ export class OpenDatabase implements AsyncDisposable {
 }
 
 async function connect(path: string, options: OpenOptions): Promise<{ readonly connection: SqliteConnection; readonly isReplaced: () => boolean }> {
+  const wal = `${existsSync(path) ? realpathSync(path) : path}-wal`
+  const version = (): string => [versionOf(path), versionOf(wal)].join()
+  // Taken before the file is opened: what is replaced meanwhile is opened once more, never overlooked.
+  const [file, seen] = [identityOf(path), version()]
   const { database, frozen } = await openForeignDatabase(path, options)
   const connection = new SqliteConnection(path, database)
-  const wal = `${existsSync(path) ? realpathSync(path) : path}-wal`
-  if (frozen) {
-    const seen = [versionOf(path), versionOf(wal)].join()
-    return { connection, isReplaced: () => [versionOf(path), versionOf(wal)].join() !== seen }
-  }
-  const file = identityOf(path)
+  if (frozen) return { connection, isReplaced: () => version() !== seen }
   // SQLite removes no -wal that somebody reads: another one, or none, was put there around it.
   const log = identityOf(wal)
   return { connection, isReplaced: () => identityOf(path) !== file || (log !== undefined && identityOf(wal) !== log) }

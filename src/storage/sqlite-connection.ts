@@ -75,6 +75,11 @@ export class SqliteConnection implements Disposable {
     )
   }
 
+  /** The names of a table's columns; none when there is no such table. */
+  columnsOf(table: string): ReadonlySet<string> {
+    return new Set(this.#run('SELECT name FROM pragma_table_info(?)', [table]).map(([name]) => String(name)))
+  }
+
   /** Messages or parts with their data, packed. */
   pack(source: PackSource, ids: readonly string[]): readonly PackedRows[] {
     const packs = packRows((sql, ...parameters) => this.#run(sql, parameters), source, ids)

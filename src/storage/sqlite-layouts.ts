@@ -75,6 +75,16 @@ export function layoutsIn(tables: ReadonlySet<string>): readonly Layout[] {
   return [...(isV2 ? [V2] : []), ...(isV1 ? [V1] : [])]
 }
 
+/**
+ * Columns that these tables have had from the first version on. Without those of its sessions a database is another program's;
+ * one whose sessions are not there is told by its messages or its parts.
+ */
+export function isOfOpenCode({ session, message, part }: Layout, columnsOf: (table: string) => ReadonlySet<string>): boolean {
+  const own = columnsOf(session)
+  if (own.size > 0) return own.has('id') && own.has('directory')
+  return [message, part ?? message].some((table) => columnsOf(table).has('data'))
+}
+
 /** The tables of records that a database of this generation has and this one lacks: they are being made, or were taken away. */
 export function missingTables({ session, message, part }: Layout, tables: ReadonlySet<string>): readonly string[] {
   return [session, message, ...(part === undefined ? [] : [part])].filter((name) => !tables.has(name))

@@ -5,7 +5,7 @@ import { FORMATS, type RecordFormat } from '../core/formats.js'
 import { type EntityKey, encodeKey, type MessageKey } from '../core/keys.js'
 import type { Part } from '../core/parts.js'
 import type { MessageReading, SessionRecord } from '../core/records.js'
-import type { StageIssue } from '../core/stage.js'
+import { issueOf, type StageIssue } from '../core/stage.js'
 import type { SessionCopy } from '../storage/merged.js'
 import type { Slab } from '../storage/slab.js'
 import { parseSpan, type Span } from '../storage/span.js'
@@ -90,15 +90,15 @@ export class CopyReader {
     this.count.bytes += span.length
     if (span.source.table === undefined) this.count.files++
     else this.count.rows++
-    const damaged = (code: StageIssue['code'], reason: string) => ({ issue: { code, key: span.key, path: span.source.path, reason } })
+    const { key, source } = span
     try {
       const reading = type(span)
-      if (!('record' in reading)) return damaged('CORRUPT_RECORD', reading.damage)
+      if (!('record' in reading)) return { issue: { code: 'CORRUPT_RECORD', key, path: source.path, reason: reading.damage } }
       this.count.records++
       return { record: reading.record }
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
-      return damaged(error.code, error.reason)
+      return { issue: issueOf(error, key, source.path) }
     }
   }
 }

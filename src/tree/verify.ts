@@ -39,10 +39,11 @@ export interface Verification {
  */
 export async function verifyStores(sessions: Sessions, options: VerifyOptions = {}): Promise<Verification> {
   refuseUnknown(options, ['deep', 'orphans', 'signal'])
-  const stores: StoreLedger[] = []
+  const all = [...sessions.stores]
   const folders = new Map<string, Store>()
-  for (const store of sessions.stores) if (store.supports.rows) folders.set(dirname(store.path), besideOf(store, folders))
-  for (const store of sessions.stores) stores.push(await verifyStore(sessions, store, folders.get(dirname(store.path)) === store, options))
+  for (const store of all) if (store.supports.rows) folders.set(dirname(store.path), besideOf(store, folders))
+  const stores: StoreLedger[] = []
+  for (const store of all) stores.push(await verifyStore(sessions, store, folders.get(dirname(store.path)) === store, options))
   return { stores, total: totalOf(stores) }
 }
 

@@ -56,6 +56,25 @@ describe('the database of the OpenCode that is written in Go', () => {
   })
 })
 
+describe('a database of another program that has tables of the same names', () => {
+  it.each([
+    ['sessions of a web server', 'CREATE TABLE session (sid text PRIMARY KEY, sess text, expired integer)', 'session'],
+    [
+      'sessions of users',
+      'CREATE TABLE session (id text PRIMARY KEY, user_id text, expires_at integer); CREATE TABLE user (id text)',
+      'session, user',
+    ],
+    ['a chat', 'CREATE TABLE message (id integer PRIMARY KEY, sender text, body text); CREATE TABLE chat (id integer)', 'chat, message'],
+    ['parts in stock', 'CREATE TABLE part (number text, price real)', 'part'],
+    ['a later generation', 'CREATE TABLE session_v2 (sid text); CREATE TABLE session_message (sid text)', 'session_message, session_v2'],
+  ])('is unsupported: %s', async (_name, sql, tables) => {
+    using filled = databaseWith((database) => database.exec(sql))
+    const reason = `this is a database of another program (tables ${tables})`
+    await expect(openSessions({ data: filled.path })).rejects.toMatchObject({ code: 'STORE_UNSUPPORTED', path: filled.path, reason })
+    expect(runCli(['ls', '--data', filled.path]).status).toBe(1)
+  })
+})
+
 describe('what bears the name of a database and is none', () => {
   it.each<[string, (path: string) => void, string, string]>([
     ['a text', (path) => writeFileSync(path, 'no database at all '.repeat(500)), 'STORE_DAMAGED', 'SQLite says'],

@@ -223,6 +223,7 @@ function stored(bytes: Uint8Array): string | Buffer {
 function inDatabase(data: string, tables: string, act: (database: Database.Database) => void): void {
   mkdirSync(data, { recursive: true })
   const database = new Database(join(data, 'opencode.db'))
+  database.pragma('synchronous = OFF')
   database.exec(tables.replaceAll(/CREATE TABLE (?!IF)/g, 'CREATE TABLE IF NOT EXISTS '))
   database.transaction(() => act(database))()
   database.close()

@@ -26,7 +26,7 @@ import {
 import { writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
-const RUNS = { numRuns: 40 }
+const RUNS = { numRuns: 30 }
 const LONG_AGO = 1_760_000_000_000
 const LEVELS = {
   files: ['session', 'message', 'part'],

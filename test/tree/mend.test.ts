@@ -181,6 +181,19 @@ describe.each(PAIRS)('%s', (_, makeUpper, makeLower) => {
   })
 })
 
+describe('a message whose id tells no time', () => {
+  it('stands where the record that was found puts it, not where the damaged file was written', async () => {
+    const odd = { ...MESSAGE, id: 'msg-0' }
+    const messages = SESSION.messages.map((message) => (message === MESSAGE ? odd : message))
+    using upper = jsonFixture([{ ...SESSION, messages }])
+    using lower = eraAFixture()([{ ...LOWER, messages }])
+    upper.write({ ...PLACE, message: odd.id }, '{', SESSION.updated + 60_000)
+    await using set = await setOf(await upper.open(), await lower.open())
+    expect((await set.index.messages(KEY)).at(-1)?.id).toBe(odd.id)
+    expect((await read(set)).tree.messages.map(({ key }) => key.message)).toEqual(messages.map(({ id }) => id))
+  })
+})
+
 describe('OpenCode 2, whose parts stand inside their messages', () => {
   it.each<[string, FixtureMaker]>([
     ['1.x', sqliteFixture('1.18')],
@@ -282,7 +295,7 @@ describe('a session record that no copy holds whole', () => {
 
   it('is rebuilt from the messages, in the index and in the tree, and named', async () => {
     const set = await setOf(damagedStore())
-    const named = [{ code: 'SESSION_RECORD_DAMAGED', key: KEY, path: '/b', reason: 'truncated' }]
+    const named = [{ code: 'SESSION_RECORD_DAMAGED', key: KEY, path: '/b', offset: 1, reason: 'truncated' }]
     expect(set.issues).toEqual(named)
     const [first, last] = [SESSION.messages.at(0)?.time, SESSION.messages.at(-1)?.time]
     expect(set.index.session(KEY)).toMatchObject({ damaged: true, directory: '/srv/sky', updated: last })

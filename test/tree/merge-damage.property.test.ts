@@ -13,7 +13,7 @@ import { anyCorpus, anyHits, ERA_A, ERA_B, type Hit, type Layout, nameOf, placeO
 import { tempFolder } from '../support/temp.js'
 import { issuesIn, resultOf } from '../support/trees.js'
 
-const RUNS = { numRuns: 40 }
+const RUNS = { numRuns: 20 }
 
 /** From the upper to the lower. */
 const PAIRS: readonly (readonly [Layout, Layout])[] = [

@@ -2,9 +2,13 @@
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
+import { parseMessageId } from '../../src/core/ids.js'
+import { messageKey } from '../../src/core/keys.js'
 import type { MemoryStore } from '../../src/storage/memory-store.js'
 import { openSqliteStores } from '../../src/storage/opencode-database.js'
+import { parseSpan } from '../../src/storage/span.js'
 import type { Store, StoreKind } from '../../src/storage/store.js'
+import { readMessageSpan } from '../../src/tree/read-span.js'
 import { createSessionSet } from '../../src/tree/session-set.js'
 import { memoryCopy, putMessage, sourcesOf } from '../support/copies.js'
 import { assistantMessage, type CorpusMessage, type CorpusSession, conversation, corpusSession, userMessage } from '../support/corpus.js'
@@ -101,7 +105,8 @@ describe('a copy further down', () => {
     }
     const [latest] = conversation(START + 7_200_000, 1) as [CorpusMessage]
     const more = V1(session([...TALK, LATER, latest]))
-    expect(await source(V2(session()), spoilt(V1(session()), 'msg_stray'))).toBe('/v2 < /v1')
+    const late = TALK.map((message, at) => (at === TALK.length - 1 ? { ...message, time: message.time + 7 } : message))
+    for (const talk of [TALK, late]) expect(await source(V2(session()), spoilt(V1(session(talk)), 'msg_stray'))).toBe('/v2 < /v1')
     expect(await source(V2(session()), spoilt(more, latest.id))).toBe('/v1 < /v2')
     expect(await source(V2(session()), spoilt(more, latest.id, LATER.id))).toBe('/v1 < /v2') // their parts are there
     for (const { id, parts } of [LATER, latest]) for (const part of parts) more.put({ session: KEY.session, message: id, part: part.id }, '', START)
@@ -215,6 +220,34 @@ describe('the listing', () => {
     expect(await set.index.messageCount(KEY)).toBe(TALK.length + 1)
   })
 
+  it('lists the copy that a session moved to anew', async () => {
+    const [question, answer, ...latest] = conversation(START + 3_600_000, 2)
+    using database = sqliteFixture('1.18')([session()])
+    using tree = jsonFixture([session([...TALK.slice(0, -2), question as CorpusMessage, answer as CorpusMessage])])
+    await using set = await setOf(await database.open(), await tree.open())
+    const ids = async (): Promise<string[]> => (await set.index.messages(KEY)).map(({ id }) => id)
+    expect(await ids()).toEqual([...TALK.slice(0, -2), question, answer].map((message) => message?.id))
+    const [last] = latest as [CorpusMessage]
+    database.write({ session: KEY.session, message: last.id }, JSON.stringify(last.data), last.time)
+    await set.refresh()
+    expect(await ids()).toEqual([...TALK, last].map(({ id }) => id))
+  })
+
+  it('reads no record of the copy before from memory', async () => {
+    const [first] = TALK as [CorpusMessage]
+    const key = messageKey(KEY, parseMessageId(first.id))
+    const lower = V1(session(TALK.map((message) => ({ ...message, data: { ...message.data, agent: 'lower' } }))))
+    const set = await setOf(V2(session()), lower)
+    const agent = async (): Promise<unknown> => {
+      using span = await readMessageSpan(set, key)
+      return (parseSpan(span) as { agent?: unknown }).agent
+    }
+    expect(await agent()).toBe('build')
+    putMessage(lower, KEY.session, LATER)
+    await set.refresh()
+    expect(await agent()).toBe('lower')
+  })
+
   it('names a version that moves with the record of a hidden copy', async () => {
     const [upper, lower] = [V2(session()), V1(session())]
     const set = await setOf(upper, lower)
@@ -248,6 +281,12 @@ describe('real stores', () => {
     expect(set.index.session(KEY)).toMatchObject({ source: { kind: 'opencode-v2' }, hides: [{ kind: 'opencode-sqlite' }] })
   })
 
+  it('the same, and 1.x renamed it: a row that the import derived from the last message is no other end', async () => {
+    using fixture = bothGenerations([...TALK], 'synthetic', START + 9e9)
+    await using set = await createSessionSet(await openSqliteStores(fixture.path))
+    expect(set.index.session(KEY)?.source.kind).toBe('opencode-sqlite')
+  })
+
   it('the same, and 1.x went on before the switch', async () => {
     using fixture = bothGenerations([...TALK, userMessage(START + 600_000), assistantMessage(START + 601_000)])
     await using set = await createSessionSet(await openSqliteStores(fixture.path))
@@ -257,17 +296,17 @@ describe('real stores', () => {
 })
 
 /** The tables of both: in those of 2.x the talk as it was imported, a row that the import adds, and one that tells of a switch an hour later. */
-function bothGenerations(inV1: readonly CorpusMessage[]): Disposable & { readonly path: string } {
+function bothGenerations(inV1: readonly CorpusMessage[], derived = 'system', touched = START): Disposable & { readonly path: string } {
   const fixture = v2Fixture([])
   const writer = new Database(fixture.path)
   writer.exec(openCodeTables('1.18').replaceAll('CREATE TABLE ', 'CREATE TABLE IF NOT EXISTS '))
   insertV2Session(writer, session())
-  insertV2Session(writer, session(), 'session')
+  insertV2Session(writer, session(TALK, touched), 'session')
   const add = (id: string, type: string, time: number, seq: number): void =>
     writeV2Row(writer, { session: KEY.session, message: id }, JSON.stringify({ type, text: '', content: [], time: { created: time } }), time, seq)
   for (const [at, { id, data, time }] of TALK.entries()) add(id, String(data.role), time, at)
   const last = TALK.at(-1)
-  add(`${last?.id.slice(0, 16)}derived0000000`, 'system', last?.time ?? 0, TALK.length)
+  add(`${last?.id.slice(0, 16)}derived0000000`, derived, (last?.time ?? 0) + 1, TALK.length)
   add('msg_switch', 'agent-switched', START + 3_600_000, TALK.length + 1)
   const insert = writer.prepare('INSERT INTO message (id, session_id, time_created, time_updated, data) VALUES (?, ?, ?, ?, ?)')
   for (const { id, data, time } of inV1) insert.run(id, KEY.session, time, time, JSON.stringify(data))
