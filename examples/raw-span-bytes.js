@@ -1,4 +1,4 @@
-// The stages one by one, down to the raw bytes of a part; nothing is parsed: node examples/raw-span-bytes.js [DATA [SESSION]]
+// The stages one by one, down to the raw bytes of messages and parts; nothing is parsed: node examples/raw-span-bytes.js [DATA [SESSION]]
 import { listSessions, openSessions, planSessionTree, resolveSessionTree, unwrap } from 'spanleaf'
 
 const data = process.argv[2] ?? new URL('demo-store/opencode', import.meta.url).pathname
@@ -10,11 +10,12 @@ console.log(`plan: ${plan.messages.length} messages, ${plan.files} files, ${plan
 
 const refs = unwrap(await resolveSessionTree(sessions, plan))
 for (const message of refs.messages) {
-  for (const { key, leaf } of message.parts) {
+  // In stores of OpenCode 2 parts stand inside their message, and have no bytes of their own.
+  for (const { key, leaf } of [message, ...message.parts]) {
     if (leaf.span === undefined) continue
     const bytes = leaf.span.bytes() // a view into the slab: valid until refs is disposed
     console.log(
-      `${key.part}  ${bytes.length} bytes, from ${leaf.span.source.table ?? 'a file'}: ${Buffer.from(bytes.subarray(0, 40)).toString('latin1')}`,
+      `${key.part ?? key.message}  ${bytes.length} bytes, from ${leaf.span.source.table ?? 'a file'}: ${Buffer.from(bytes.subarray(0, 40)).toString('latin1')}`,
     )
   }
 }
