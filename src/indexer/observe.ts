@@ -69,7 +69,7 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       counts.excluded++
       continue
     }
-    if (held !== undefined && !held.gone && held.store !== source.path && listing.isUnknown?.(held.store) === true) {
+    if (held !== undefined && !held.gone && held.store !== source.path && listing.isUnknown?.(held.store, key) === true) {
       // An older copy, of which the store that it was indexed from may have more.
       counts.elsewhere++
       continue

@@ -64,8 +64,8 @@ export class SqliteStore implements Store {
     return listSessionRows(this.#connection, this.#layout.session)
   }
 
-  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
-    return newestRows(this.#connection, this.#layout, sessions)
+  async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
+    return listing(newestRows(this.#connection, this.#layout, sessions), [])
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
