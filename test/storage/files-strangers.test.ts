@@ -1,6 +1,6 @@
 /** What does not belong in an era B tree, records in bad shape, and the count of everything that stands there. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Slab } from '../../src/storage/slab.js'
@@ -58,6 +58,18 @@ describe('strangers in the tree', () => {
     const { total } = await verifyStores(sessions)
     expect(total.damaged).toBe(3) // the folder is a foreign folder, counted as ignored
     await expect(sessions.index.revision(KEY)).resolves.toEqual(expect.any(String))
+  })
+
+  it.skipIf(!existsSync('/dev/zero'))('does not read a device for ever', async () => {
+    using fixture = jsonFixture([SESSION])
+    symlinkSync('/dev/zero', join(fixture.path, 'session', SESSION.project, 'ses_zero.json'))
+    symlinkSync('/dev/zero', messageFile(fixture, 'msg_zero'))
+    await using sessions = await setOf(await fixture.open())
+    expect(sessions.issues).toMatchObject([{ code: 'UNREADABLE_RECORD', key: { session: 'ses_zero' } }])
+    const result = await runSessionTreeFlow(sessions, { session: KEY })
+    expect(issuesIn(result)).toMatchObject([{ code: 'UNREADABLE_RECORD', key: { message: 'msg_zero' } }])
+    expect(resultOf(result).messages.filter(({ message }) => message !== undefined).length).toBe(SESSION.messages.length)
+    expect((await verifyStores(sessions)).total.damaged).toBe(2)
   })
 
   it('follows symbolic links to folders and files', async () => {
