@@ -10,14 +10,16 @@ type Counted = 'sessions' | 'messages' | 'parts'
 
 const FOLDERS: Readonly<Record<string, Counted>> = { session: 'sessions', info: 'sessions', message: 'messages', part: 'parts' }
 
-/** A folder that cannot be read counts as empty: `verify` names those. */
+/** A folder that cannot be read counts as empty: `verify` names those. Of a link to a folder of records its files count, no folders: it may lead round in a circle. */
 export function filesTotals({ kind, path }: FileLayout, signal: AbortSignal | undefined): StoreTotals {
   const totals = { sessions: 0, messages: 0, parts: 0, bytes: 0 }
-  const walk = (folder: string, counted: Counted | undefined): void => {
+  const walk = (folder: string, counted: Counted | undefined, inner: 'all' | 'folders' | 'none'): void => {
     signal?.throwIfAborted()
     for (const entry of entriesOf(folder)) {
       const inside = join(folder, entry.name)
-      if (entry.isDirectory()) walk(inside, counted)
+      if (entry.isDirectory()) {
+        if (inner !== 'none') walk(inside, counted, 'folders')
+      } else if (inner === 'all' && entry.isSymbolicLink() && isFolder(inside)) walk(inside, counted, 'none')
       else {
         totals.bytes += sizeOf(inside)
         if (counted !== undefined && entry.name.endsWith('.json') && isSafeId(entry.name.slice(0, -5))) totals[counted]++
@@ -27,7 +29,7 @@ export function filesTotals({ kind, path }: FileLayout, signal: AbortSignal | un
   // Beside an era A tree stand git's objects, which are no part of it.
   const roots = kind === 'opencode-json' ? [path] : entriesOf(path).map(({ name }) => join(path, name, 'storage', 'session'))
   for (const root of roots) {
-    for (const { name } of entriesOf(root)) walk(join(root, name), FOLDERS[name])
+    for (const { name } of entriesOf(root)) walk(join(root, name), FOLDERS[name], 'all')
   }
   return totals
 }
@@ -38,6 +40,15 @@ function entriesOf(folder: string) {
   } catch (error) {
     if (systemCode(error) === undefined) throw error
     return []
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error
+    return false
   }
 }
 

@@ -80,14 +80,17 @@ describe('strangers in the tree', () => {
       symlinkSync(join(elsewhere.path, kind), join(fixture.path, kind))
     }
     const project = join(elsewhere.path, 'session', SESSION.project)
-    renameSync(project, `${project}-moved`)
-    symlinkSync(`${project}-moved`, project)
+    renameSync(project, join(elsewhere.path, 'moved'))
+    symlinkSync(join(elsewhere.path, 'moved'), project)
     rmSync(partFile(fixture))
     symlinkSync(partFile(fixture, FIRST, 1), partFile(fixture))
     await using sessions = await setOf(await fixture.open())
     const result = await runSessionTreeFlow(sessions, { session: KEY })
     expect(result.status).toBe('ok')
     expect(plain(resultOf(result)).messages.map(({ parts }) => parts.length)).toEqual(SESSION.messages.map(({ parts }) => parts.length))
+    const parts = SESSION.messages.flatMap((message) => message.parts).length
+    symlinkSync('.', join(fixture.path, 'part', 'circle'))
+    expect(await sessions.stores[0]?.totals()).toMatchObject({ sessions: 1, messages: SESSION.messages.length, parts })
   })
 
   it('does not wait at a named pipe', async () => {
