@@ -13,6 +13,7 @@ import { type RawStore, rawStore } from './raw.js'
 import { binaryAt, runPlace, tell } from './run-place.js'
 import { type ApiSession, OpenCode } from './server.js'
 import { spanleaf } from './spanleaf.js'
+import { verified } from './verified.js'
 
 const place = runPlace()
 const ROUNDS = 3
@@ -96,14 +97,9 @@ describe(`OpenCode ${place.version}, after kill -9`, () => {
   })
 
   test('verify accounts for every record and names the damaged ones', async () => {
-    const { status, stdout, stderr } = await spanleaf(['verify', '--json', '--data', machine.data])
-    expect(stderr).toBe('')
-    expect(status).toBe(raw.damaged.length > 0 ? 3 : 0)
-    const { stores, total } = JSON.parse(stdout) as { stores: { damaged: { path: string }[] }[]; total: Record<string, number> }
-    const named = stores.flatMap(({ damaged }) => damaged.map(({ path }) => path))
-    expect(named.sort()).toEqual([...raw.damaged].sort())
-    const counted = ['sessions', 'messages', 'parts', 'todos', 'diffs', 'projects', 'orphans', 'superseded', 'damaged']
-    expect(counted.reduce((sum, column) => sum + (total[column] ?? 0), 0)).toBe(raw.records)
+    const { status, stderr, accounted, damaged } = await verified(machine.data)
+    expect([status, stderr, accounted]).toEqual([raw.damaged.length > 0 ? 3 : 0, '', raw.records])
+    expect([...damaged].sort()).toEqual([...raw.damaged].sort())
     tell(place, 'damaged by kill -9', raw.damaged.length)
   })
 

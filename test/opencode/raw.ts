@@ -7,9 +7,9 @@ import { type PlainSession, readDatabase, readTree } from '../support/independen
 export interface RawStore {
   readonly kind: 'opencode-json' | 'opencode-sqlite'
   readonly sessions: ReadonlyMap<string, PlainSession>
-  /** Sessions, messages, parts, todos, diffs and projects together: rows, and files. */
+  /** Every row of every table, or every file. */
   readonly records: number
-  /** Files that are not JSON, below the data folder. */
+  /** Files that are not JSON. */
   readonly damaged: readonly string[]
 }
 
@@ -19,21 +19,20 @@ export function rawStore(data: string): RawStore {
   const database = join(data, 'opencode.db')
   if (!existsSync(database)) return rawTree(storage)
   const store = rawDatabase(database)
-  return { ...store, records: store.records + filesBelow(join(storage, 'session_diff')).length }
+  return { ...store, records: store.records + filesBelow(storage).length }
 }
 
-const FOLDERS = ['session', 'message', 'part', 'todo', 'session_diff', 'project']
-const TABLES = ['session', 'message', 'part', 'todo', 'project']
-
 export function rawTree(storage: string): RawStore {
-  const files = FOLDERS.flatMap((folder) => filesBelow(join(storage, folder)))
-  return { kind: 'opencode-json', sessions: readTree(storage), records: files.length, damaged: files.filter((file) => !isJson(file)) }
+  const files = filesBelow(storage)
+  const damaged = files.filter((file) => file.endsWith('.json') && !isJson(file))
+  return { kind: 'opencode-json', sessions: readTree(storage), records: files.length, damaged }
 }
 
 export function rawDatabase(path: string): RawStore {
   const db = new Database(path, { readonly: true })
   try {
-    const rows = TABLES.map((table) => Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get()))
+    const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").pluck().all()
+    const rows = tables.map((table) => Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get()))
     return { kind: 'opencode-sqlite', sessions: readDatabase(path), records: rows.reduce((sum, count) => sum + count, 0), damaged: [] }
   } finally {
     db.close()

@@ -13,6 +13,7 @@ import { rawDatabase, rawTree } from './raw.js'
 import { binaryAt, hasGit, runPlace, tell } from './run-place.js'
 import { type ApiSession, OpenCode } from './server.js'
 import { spanleaf } from './spanleaf.js'
+import { verified } from './verified.js'
 
 const place = runPlace()
 const [TREE = '', IMPORTS = '', NEWEST = ''] = place.chain
@@ -134,12 +135,8 @@ describe(`one data folder, written by OpenCode ${place.chain.join(', then ')}`, 
       const hides = sessions.index.session(keyOf(made[name]?.id ?? ''))?.hides.map((origin) => origin.kind)
       expect(hides, name).toEqual(old.includes(name) ? ['opencode-json'] : [])
     }
-    const { status, stdout } = await spanleaf(['verify', '--json', '--data', machine.data])
-    expect(status).toBe(0)
-    const { total } = JSON.parse(stdout) as { total: Record<string, number> }
-    const counted = ['sessions', 'messages', 'parts', 'todos', 'diffs', 'projects', 'orphans', 'superseded']
-    expect(counted.reduce((sum, column) => sum + (total[column] ?? 0), 0)).toBe(tree.records + (database?.records ?? 0))
-    expect(total.sessions).toBe(Object.keys(made).length)
+    const { status, damaged, accounted, sessions: counted } = await verified(machine.data)
+    expect([status, damaged, accounted, counted]).toEqual([0, [], tree.records + (database?.records ?? 0), Object.keys(made).length])
   }
 
   async function holdsWhatWasSaid(sessions: Sessions, name: string): Promise<void> {
