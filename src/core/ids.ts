@@ -19,9 +19,18 @@ export function isSafeId(text: unknown): text is string {
   return typeof text === 'string' && (PLAIN.test(text) || (text !== '' && text !== '.' && !UNSAFE.test(text)))
 }
 
+/** Of an id that is told, no more: a hostile one may be megabytes. */
+const TOLD_LENGTH = 64
+
+/** An id that is unsafe, for an error that names it. */
+export function quotedId(id: unknown): string {
+  if (typeof id !== 'string') return 'that is no text'
+  return id.length > TOLD_LENGTH ? `${JSON.stringify(id.slice(0, TOLD_LENGTH))} and so on` : JSON.stringify(id)
+}
+
 function parseId<Kind extends string>(kind: Kind, text: string): Id<Kind> {
   if (isSafeId(text)) return text as Id<Kind>
-  throw new StorageError('INVALID_ID', { reason: `${JSON.stringify(text)} is no ${kind} id` })
+  throw new StorageError('INVALID_ID', { reason: `${quotedId(text)} is no ${kind} id` })
 }
 
 /** @throws StorageError INVALID_ID */

@@ -90,6 +90,11 @@ export function isExcluded({ directories = [], projects = [], sessions = [] }: E
   return directories.some((directory) => isWithinFolder(meta.directory, directory))
 }
 
+/** True while nobody can tell whether a session ran in an excluded folder: neither its record nor its first messages name one. What is indexed of it stays. */
+export function isWithheld({ directories = [] }: Exclusion, { directory }: Pick<Excludable, 'directory'>): boolean {
+  return directory === '' && directories.length > 0
+}
+
 /** Names what a session puts on each of its documents, and the rules by which text is made. */
 export function metaHashOf(meta: SessionMeta): string {
   return shortHash([String(PROJECTION_VERSION), meta.title, meta.directory, meta.project, meta.source.kind])

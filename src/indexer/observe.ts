@@ -1,6 +1,6 @@
 /** Observation: a listing is compared with the state in memory, and only what differs is written. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
-import { type Engine, type Exclusion, isExcluded, metaHashOf, observedRevision } from './engine.js'
+import { type Engine, type Exclusion, isExcluded, isWithheld, metaHashOf, observedRevision } from './engine.js'
 import { pages } from './records.js'
 import type { SessionListing, SourceSession } from './source.js'
 import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state.js'
@@ -64,12 +64,11 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       if (held !== undefined && (!held.gone || held.stranded)) gone.push(key)
       continue
     }
-    if (session.meta.directory === '' && (exclude.directories?.length ?? 0) > 0) {
-      // Neither its record nor its first messages name a folder: nobody can tell whether it is excluded. What is indexed of it stays.
+    if (isWithheld(exclude, session.meta)) {
       counts.excluded++
       continue
     }
-    if (held !== undefined && !held.gone && held.store !== source.path && listing.isUnknown?.(held.store) === true) {
+    if (held !== undefined && !held.gone && held.store !== source.path && listing.isUnknown?.(held.store, key) === true) {
       // An older copy, of which the store that it was indexed from may have more.
       counts.elsewhere++
       continue

@@ -7,7 +7,7 @@ import { StorageError } from '../core/errors.js'
 import { isSafeId, type MessageId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey } from '../core/keys.js'
 import { diffSession, type Work } from './diff.js'
-import { backoffMs, carries, type Engine, failureOf, isExcluded, metaHashOf, outside } from './engine.js'
+import { backoffMs, carries, type Engine, failureOf, isExcluded, isWithheld, metaHashOf, outside } from './engine.js'
 import { type HeldLease, holdLease } from './lease.js'
 import { applyRecord, deletionRecord, deletionRecords, documentIds, inBatches, pages, upsertRecord, withdrawalOf, writeRecord } from './records.js'
 import type { SessionTail } from './source.js'
@@ -75,6 +75,8 @@ async function indexSession(engine: Engine, lease: HeldLease): Promise<Ended> {
   const ledger = engine.state.ledger(claim.key)
   const tail = await engine.sessions.tail(claim.key, ({ message }) => knownSignature(ledger.get(message), claim.meta), lease.signal, claim.store)
   const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)
+  // Looked at again should a folder be found, or no folder be excluded any more.
+  if (isWithheld(engine.exclude(), tail.meta)) return { kind: 'done', incomplete: true, verified: claim.verify }
   const { limits, clock } = engine
   const work = diffSession({ ledger, tail, meta: metaHashOf(tail.meta), now: clock.now(), quantum: limits.quantum }, limits)
   await carryOut(engine, lease, tail, work, isOut)

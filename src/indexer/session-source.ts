@@ -26,7 +26,7 @@ export function sessionSource(sessions: Sessions): SessionSource {
       const { issues } = sessions
       const { listed, failing } = await revisions(sessions, signal)
       const known = stores.map(({ path, complete }) => ({ path, complete: complete && !failing.has(path) }))
-      return { sessions: listed, stores: known, isUnknown: (store) => isUnknown(known, issues, store) }
+      return { sessions: listed, stores: known, isUnknown: (store, session) => isUnknown(known, issues, store, session) }
     },
     revision: async (key, store): Promise<string | undefined> => {
       await refresh()
@@ -72,9 +72,14 @@ function canTell(sessions: Sessions, store: string | undefined): boolean {
   return listed.length > 0 && listed.every(({ complete }) => complete) && !sessions.issues.some(hidesSessions)
 }
 
-/** True of a store that was not listed as a whole, or that an issue says is missing, failing, or in a folder that cannot be looked into. */
-function isUnknown(listed: readonly ListedStore[], issues: readonly StageIssue[], store: string): boolean {
+/**
+ * True of a store that was not listed as a whole, or that an issue says is missing, failing, or in a folder that cannot be looked into,
+ * and of one that cannot list the messages of the session.
+ */
+function isUnknown(listed: readonly ListedStore[], issues: readonly StageIssue[], store: string, session: SessionKey | undefined): boolean {
   if (store === '') return false // a row of the state that names none
+  const name = session && encodeKey(session)
+  if (issues.some((issue) => isUnlisted(issue, name) && concerns(issue, store))) return true
   const own = listed.filter(({ path }) => path === store)
   if (own.length > 0) return own.some(({ complete }) => !complete)
   return issues.some((issue) => hidesSessions(issue) && (concerns(issue, store) || (issue.path !== undefined && store.startsWith(issue.path + sep))))
@@ -83,6 +88,11 @@ function isUnknown(listed: readonly ListedStore[], issues: readonly StageIssue[]
 /** Damaged records are listed all the same, and unsafe ids never are; any other issue hides an unknown number of sessions. */
 function hidesSessions({ key, code }: StageIssue): boolean {
   return key === undefined && code !== 'INVALID_ID'
+}
+
+/** True when the messages of the session cannot be listed; one whose own record cannot be read has its messages. */
+function isUnlisted({ code, key, path }: StageIssue, name: string | undefined): boolean {
+  return code === 'UNREADABLE_RECORD' && key !== undefined && encodeKey(key) === name && path?.endsWith('.json') === false
 }
 
 /** An issue of a store names it, something inside it, or a file beside it that is part of it (`-wal`); one without a path may be anybody's. */
@@ -116,7 +126,7 @@ interface TailRequest {
 
 async function readTail(sessions: Sessions, key: SessionKey, { known, signal, store }: TailRequest): Promise<SessionTail> {
   const session = await sessions.locate(key)
-  if (store !== undefined && store !== session.store.path && isUnknown(listedStores(sessions), sessions.issues, store)) {
+  if (store !== undefined && store !== session.store.path && isUnknown(listedStores(sessions), sessions.issues, store, key)) {
     const reason = 'the store that the session was listed in cannot be read; another copy, which may be older, does not stand in for it'
     throw new StorageError('STORE_NOT_READY', { reason, path: store, key: encodeKey(key) })
   }

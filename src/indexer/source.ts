@@ -21,8 +21,11 @@ export interface SessionListing {
   readonly sessions: readonly SourceSession[]
   /** Stores that could not be opened, or were not asked for, are not among them; nothing is known of their sessions. */
   readonly stores: readonly ListedStore[]
-  /** True when nothing certain is known of a store: it was not listed as a whole, or it is missing or failing. What another store lists may be an older copy. */
-  readonly isUnknown?: (store: string) => boolean
+  /**
+   * True when nothing certain is known of a store, or of the session in it: it was not listed as a whole, it is missing or failing,
+   * or the session's messages there cannot be listed. What another store lists may be an older copy.
+   */
+  readonly isUnknown?: (store: string, session?: SessionKey) => boolean
 }
 
 export interface SessionTail {

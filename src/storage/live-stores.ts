@@ -101,9 +101,12 @@ class LiveStores implements StoreSource {
       refused.push(...this.#gone(found, refused))
       this.stores = stores
       this.issues = refused
-    } finally {
-      await closeAll(letGo)
+    } catch (error) {
+      // The stores are as before, those that were let go among them.
+      this.#retired.push(...letGo)
+      throw error
     }
+    await closeAll(letGo)
   }
 
   /** Opens what stands at a place, anew when it is not what it was; gives the reason when that fails. */

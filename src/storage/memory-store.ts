@@ -84,9 +84,9 @@ export class MemoryStore implements Store {
     return sessions.map((session) => this.#messagesOf(session).length)
   }
 
-  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
+  async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
     const lists = await Promise.all(sessions.map((session) => this.messages(session)))
-    return lists.map(({ entries }) => entries.at(-1))
+    return whole(lists.map(({ entries }) => entries.at(-1)))
   }
 
   async totals(): Promise<StoreTotals> {

@@ -16,6 +16,7 @@ import { byIdTime, compareText, idTime, type MessageId, type SessionId } from '.
 import { type EntityKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { eraALayout } from './era-a-layout.js'
+import { absent, fileIssue, rewritten } from './file-issues.js'
 import { eraBLayout, type FileLayout } from './file-layout.js'
 import { listSessionFiles, readableNames } from './files-listing.js'
 import { lastCreated, sinceListed } from './files-messages.js'
@@ -79,9 +80,14 @@ class FileStore implements Store {
     return sessions.map(({ session }) => readableNames(this.#messageFolder(session), undefined, []).length)
   }
 
-  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
-    const namesOf = (session: SessionId): readonly string[] => readableNames(this.#messageFolder(session), undefined, [])
-    return sessions.map(({ session }) => lastCreated(namesOf(session).map((name) => this.#messageEntry(session, name))))
+  async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
+    const issues: StageIssue[] = []
+    const entriesOf = (key: SessionKey): readonly MessageEntry[] =>
+      readableNames(this.#messageFolder(key.session), key, issues).map((name) => this.#messageEntry(key.session, name))
+    return listing(
+      sessions.map((key) => lastCreated(entriesOf(key))),
+      issues,
+    )
   }
 
   async messages(session: SessionKey, options: { readonly previous?: readonly MessageEntry[] | undefined } = {}): Promise<Listing<MessageEntry>> {
@@ -125,7 +131,11 @@ class FileStore implements Store {
   async open(reads: readonly Read[], slab: Slab, options: ReadOptions = {}): Promise<readonly Leaf[]> {
     const opened = reads.map((read) => {
       const path = this.#pathOf(read.kind, read.key)
-      return { read, path: path ?? this.path, leaf: path === undefined ? absent(read.key, this.path) : this.#open(path, read.key, read.price, slab) }
+      return {
+        read,
+        path: path ?? this.path,
+        leaf: path === undefined ? { issue: absent(read.key, this.path) } : this.#open(path, read.key, read.price, slab),
+      }
     })
     await this.#mend(opened, ({ read, path }) => this.#reopen(read, path, slab), options.signal)
     return opened.map(({ leaf }) => leaf)
@@ -250,7 +260,7 @@ class FileStore implements Store {
       this.work.files++
       this.work.bytes += length
       const generation = stat === undefined ? undefined : fileGeneration(stat)
-      if (generation !== price?.generation) return { issue: { ...stale, key, path } }
+      if (generation !== price?.generation) return { issue: rewritten(key, path) }
       const torn = looksTorn(slab.chunk, slab.used, length) && isFreshFile(path, this.#clock)
       const span = new SlabSpan(key, { path }, generation, slab, slab.used, length)
       slab.used += length
@@ -281,17 +291,6 @@ class FileStore implements Store {
       return { generation: unreadableGeneration(systemCode(error) ?? String(error)), bytes: 0, changed: 0 }
     }
   }
-}
-
-const stale = { code: 'STALE_SPAN', reason: 'the file was rewritten after it was planned', transient: true } as const
-
-function absent(key: EntityKey, path: string): Leaf {
-  return { issue: { code: 'STALE_SPAN', key, path, reason: 'stores of this kind have no such record' } }
-}
-
-function fileIssue(error: unknown, key: EntityKey, path: string): StageIssue {
-  if (systemCode(error) === 'ENOENT') return { code: 'STALE_SPAN', key, path, reason: 'the file was removed after it was listed', transient: true }
-  return { code: 'UNREADABLE_RECORD', key, path, reason: `it cannot be read (${systemCode(error) ?? String(error)})` }
 }
 
 function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {

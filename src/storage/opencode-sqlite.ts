@@ -5,7 +5,7 @@
  * transaction lives across an await, so the writer's checkpoints are never held up.
  */
 import { dirname, join } from 'node:path'
-import { byIdTime, isSafeId, type MessageId, type PartId, type SessionId } from '../core/ids.js'
+import { byIdTime, isSafeId, type MessageId, type PartId, quotedId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type MessageKey, partKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { openDiffFile, priceDiffFile } from './diff-files.js'
@@ -64,8 +64,8 @@ export class SqliteStore implements Store {
     return listSessionRows(this.#connection, this.#layout.session)
   }
 
-  async newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]> {
-    return newestRows(this.#connection, this.#layout, sessions)
+  async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
+    return listing(newestRows(this.#connection, this.#layout, sessions), [])
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
@@ -203,7 +203,7 @@ export class SqliteStore implements Store {
 
   #isSafe(id: unknown, table: string, issues: StageIssue[]): id is string {
     if (isSafeId(id)) return true
-    issues.push({ code: 'INVALID_ID', path: this.path, reason: `a row of ${table} has the unsafe id ${JSON.stringify(id)}` })
+    issues.push({ code: 'INVALID_ID', path: this.path, reason: `a row of ${table} has the unsafe id ${quotedId(id)}` })
     return false
   }
 

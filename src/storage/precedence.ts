@@ -15,13 +15,14 @@
  *
  * Where both went on since they parted the later end wins; what only the other holds is told by `compareCopies`.
  * A damaged record tells no time, so it neither gains nor loses the place; a store that cannot be asked leaves things as they were.
+ * A copy whose messages cannot be listed gives its place to one whose messages can, and an issue names it.
  */
 import { groupBy } from '../core/collections.js'
 import type { Reading } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
 import { FORMATS } from '../core/formats.js'
 import { compareText, idTime } from '../core/ids.js'
-import { type MessageKey, messageKey } from '../core/keys.js'
+import { encodeKey, type MessageKey, messageKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { Slab, SlabPool } from './slab.js'
 import { parseSpan, type Span } from './span.js'
@@ -69,7 +70,7 @@ export async function chooseCopies(contests: readonly Copies[], before: (copy: S
       if (upper === undefined || lower === undefined || unknown.has(copies)) continue
       const standing = standingOf(upper, lower, newest)
       if (standing === 'ahead') chosen.set(copies, lower)
-      else if (standing !== 'behind') rivals.push({ copies, upper, lower, message: standing, end: newest.get(upper)?.created ?? 0 })
+      else if (standing !== 'behind') rivals.push({ copies, upper, lower, ...standing })
     }
     for (const copies of await settleRivals(rivals, chosen, issues)) unknown.add(copies)
   }
@@ -81,15 +82,17 @@ export async function chooseCopies(contests: readonly Copies[], before: (copy: S
   return { chosen, issues }
 }
 
-type Newest = ReadonlyMap<SessionCopy, MessageEntry | undefined>
+type Newest = ReadonlyMap<SessionCopy, MessageEntry | 'unreadable' | undefined>
 
 /** Without the copies of stores that cannot be asked. */
 async function newestOf(copies: readonly SessionCopy[], issues: StageIssue[]): Promise<Newest> {
-  const newest = new Map<SessionCopy, MessageEntry | undefined>()
+  const newest = new Map<SessionCopy, MessageEntry | 'unreadable' | undefined>()
   for (const [store, group] of groupBy(copies, (copy) => copy.store)) {
     try {
-      const entries = await store.newest(group.map(({ entry }) => entry.key))
-      for (const [at, copy] of group.entries()) newest.set(copy, entries[at])
+      const listing = await store.newest(group.map(({ entry }) => entry.key))
+      const unreadable = new Set(listing.issues.map(({ key }) => key && encodeKey(key)))
+      for (const [at, copy] of group.entries()) newest.set(copy, unreadable.has(encodeKey(copy.entry.key)) ? 'unreadable' : listing.entries[at])
+      issues.push(...listing.issues)
     } catch (error) {
       issues.push(issueOf(error, store))
     }
@@ -98,15 +101,17 @@ async function newestOf(copies: readonly SessionCopy[], issues: StageIssue[]): P
 }
 
 /** The message that the upper copy must lack, where the lower is ahead only then. */
-function standingOf(upper: SessionCopy, lower: SessionCopy, newest: Newest): 'ahead' | 'behind' | MessageEntry {
+function standingOf(upper: SessionCopy, lower: SessionCopy, newest: Newest): 'ahead' | 'behind' | Pick<Rival, 'message' | 'end'> {
   const [above, below] = [newest.get(upper), newest.get(lower)]
+  if (below === 'unreadable') return 'behind'
+  if (above === 'unreadable') return 'ahead'
   if (isSameEnd(above, below, upper.store.format !== lower.store.format)) {
     const [held, later] = [upper.entry.record?.time.updated, lower.entry.record?.time.updated]
     return held !== undefined && later !== undefined && later > held ? 'ahead' : 'behind'
   }
   if (below === undefined) return 'behind'
   if (above === undefined) return 'ahead'
-  return below.created > above.created ? below : 'behind'
+  return below.created > above.created ? { message: below, end: above.created } : 'behind'
 }
 
 /** Up to here the id of a row that an import derived is that of its source: the prefix, the time and the counter. */

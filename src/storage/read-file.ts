@@ -29,7 +29,10 @@ export function readInto(slab: Slab, path: string, seen?: (stat: Stats) => void)
 /** The file did not fit: moves what was read to a buffer that holds the file as it is now, and reads on. */
 function readOn(fd: number, slab: Slab, length: number): number {
   const start = slab.chunk.subarray(slab.used, slab.used + length)
-  slab.reserve(Math.max(fstatSync(fd).size, length) + ROOM)
+  const stat = fstatSync(fd)
+  // A link to a device may never end.
+  if (!stat.isFile()) throw Object.assign(new Error('this is no regular file'), { code: 'EFTYPE' })
+  slab.reserve(Math.max(stat.size, length) + ROOM)
   slab.chunk.set(start, slab.used)
   const from = slab.used + length
   return length + readSync(fd, slab.chunk, from, slab.chunk.length - from, null)

@@ -151,6 +151,8 @@ interface NodeDatabase {
 interface NodeStatement {
   /** Since 22.16; before it, rows are objects whose own keys stand in column order. */
   setReturnArrays?(enabled: boolean): void
+  /** Without it a whole number that no double holds throws. */
+  setReadBigInts(enabled: boolean): void
   all(...parameters: SqlValue[]): unknown[]
   get(...parameters: SqlValue[]): unknown
   iterate(...parameters: SqlValue[]): Iterable<unknown>
@@ -172,16 +174,49 @@ function wrapNode(statement: NodeStatement): SqliteStatement {
   const arrays = statement.setReturnArrays !== undefined
   const toRow = (row: unknown): SqlRow => (arrays ? row : Object.values(row as object)) as SqlRow
   return {
-    all: (...parameters) => (arrays ? (statement.all(...parameters) as SqlRow[]) : statement.all(...parameters).map(toRow)),
+    all: (...parameters) =>
+      orRounded(
+        statement,
+        () => (arrays ? (statement.all(...parameters) as SqlRow[]) : statement.all(...parameters).map(toRow)),
+        (rows) => rows.map(rounded),
+      ),
     get: (...parameters) => {
-      const row = statement.get(...parameters)
-      return row === undefined ? undefined : toRow(row)
+      const get = (): SqlRow | undefined => {
+        const row = statement.get(...parameters)
+        return row === undefined ? undefined : toRow(row)
+      }
+      return orRounded(statement, get, (row) => row && rounded(row))
     },
     iterate: function* (...parameters) {
-      for (const row of statement.iterate(...parameters)) yield toRow(row)
+      // What was given already cannot be asked again, so whole numbers are read without loss from the start.
+      statement.setReadBigInts(true)
+      try {
+        for (const row of statement.iterate(...parameters)) yield rounded(toRow(row))
+      } finally {
+        statement.setReadBigInts(false)
+      }
     },
     run: (...parameters) => Number(statement.run(...parameters).changes),
   }
+}
+
+/** One row with a whole number that no double holds would fail all rows; like better-sqlite3, such a number is rounded. */
+function orRounded<T>(statement: NodeStatement, ask: () => T, round: (answer: T) => T): T {
+  try {
+    return ask()
+  } catch (error) {
+    if (systemCode(error) !== 'ERR_OUT_OF_RANGE') throw error
+  }
+  statement.setReadBigInts(true)
+  try {
+    return round(ask())
+  } finally {
+    statement.setReadBigInts(false)
+  }
+}
+
+function rounded(row: SqlRow): SqlRow {
+  return row.map((value) => (typeof value === 'bigint' ? Number(value) : value))
 }
 
 /** The part of better-sqlite3 that is used here. */

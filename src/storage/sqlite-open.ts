@@ -114,9 +114,7 @@ async function openCopy(
     const reason = `its folder is not writable, and its ${fileBytes + walBytes} bytes are too many for a private copy`
     throw new StorageError('STORE_TOO_LARGE_TO_COPY', { reason, path })
   }
-  const folder = mkdtempSync(join(tmpdir(), 'spanleaf-'))
-  const remove = (): void => rmSync(folder, { recursive: true, force: true })
-  process.once('exit', remove)
+  const folder = temporaryFolder()
   try {
     const copy = join(folder, basename(path))
     copyFileSync(path, copy)
@@ -126,15 +124,33 @@ async function openCopy(
       ...database,
       [Symbol.dispose]: () => {
         database[Symbol.dispose]()
-        process.off('exit', remove)
-        remove()
+        removeFolder(folder)
       },
     }
   } catch (error) {
-    process.off('exit', remove)
-    remove()
+    removeFolder(folder)
     throw error
   }
+}
+
+/** What is still open when the process ends; one listener for all, since Node warns of more than ten. */
+const folders = new Set<string>()
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'spanleaf-'))
+  if (folders.size === 0) process.once('exit', removeFolders)
+  folders.add(folder)
+  return folder
+}
+
+function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
+  folders.delete(folder)
+  if (folders.size === 0) process.off('exit', removeFolders)
+}
+
+function removeFolders(): void {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 }
 
 /** 0 for a file that is not there. @throws StorageError STORE_MISSING, STORE_UNREADABLE */

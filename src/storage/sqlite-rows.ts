@@ -122,9 +122,10 @@ export function probeSchema(database: SqliteDatabase): Schema {
 }
 
 function rowText(fields: readonly ColumnField[]): RowText {
-  // A JSON column that is no JSON would damage the whole document, so it goes in as a string.
-  const select = ({ column, json }: ColumnField): string =>
-    json === true ? `CASE WHEN "${column}" IS NULL OR json_valid("${column}") THEN "${column}" ELSE json_quote("${column}") END` : `"${column}"`
+  // A JSON column that is no JSON would damage the whole document, so it goes in as a string; of a BLOB json_quote would fail the whole query.
+  const jsonOf = (column: string): string =>
+    `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) <> 'blob' AND json_valid(${column}) THEN ${column} ELSE json_quote(CAST(${column} AS TEXT)) END`
+  const select = ({ column, json }: ColumnField): string => (json === true ? jsonOf(`"${column}"`) : `"${column}"`)
   const members = membersOf(fields, 0, 0)
   return { columns: fields.map(select).join(', ') || 'NULL', text: (row) => objectText(members, row) }
 }

@@ -1,6 +1,6 @@
 /** Listing the session rows of a database, each with its light record. */
 import { StorageError } from '../core/errors.js'
-import { isSafeId, type SessionId } from '../core/ids.js'
+import { isSafeId, quotedId, type SessionId } from '../core/ids.js'
 import { type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
 import { issueOf, type StageIssue } from '../core/stage.js'
@@ -20,7 +20,7 @@ export function listSessionRows(connection: SqliteConnection, table: SessionTabl
   connection.each(`SELECT ${columns}, id FROM ${table}`, (row) => {
     const id = row.at(-1)
     if (!isSafeId(id)) {
-      issues.push({ code: 'INVALID_ID', path: connection.path, reason: `a row of ${table} has the unsafe id ${JSON.stringify(id)}` })
+      issues.push({ code: 'INVALID_ID', path: connection.path, reason: `a row of ${table} has the unsafe id ${quotedId(id)}` })
       return
     }
     slab.used = 0

@@ -172,10 +172,11 @@ export interface Store extends AsyncDisposable {
   /** Every session, each with its light record. */
   sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
   /**
-   * The message created last of each of the sessions, without opening one; undefined where there is none.
+   * The message created last of each of the sessions, without opening one; undefined where there is none, and where an issue
+   * with the session's key says that its messages cannot be listed.
    * What a store notes by itself (OpenCode 2: a switch, a turn's end) does not count.
    */
-  newest(sessions: readonly SessionKey[]): Promise<readonly (MessageEntry | undefined)[]>
+  newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>>
   /** How many messages each of the sessions has, in their order, without opening one. */
   messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
   /** The messages of a session by `order`, else by (created, id). With the `previous` entries at hand only what is new is looked at closely. */

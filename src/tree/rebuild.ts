@@ -27,7 +27,10 @@ export async function rebuildRecord({ store, entry }: SessionCopy, clock: Clock)
   if (record !== undefined && record.directory !== '') return record
   const clues: Clues = { messages: [], directory: undefined, title: undefined, time: undefined }
   try {
-    clues.messages = (await store.messages(key)).entries
+    const { entries, issues } = await store.messages(key)
+    const [unlisted] = entries.length === 0 ? issues : []
+    if (unlisted !== undefined) throw new StorageError('STORE_NOT_READY', { reason: unlisted.reason, path: unlisted.path })
+    clues.messages = entries
     const enough = ({ directory, title }: Clues): boolean => directory !== undefined && (record !== undefined || title !== undefined)
     for await (const message of firstMessages(store, clues.messages, (id) => messageKey(key, id))) {
       look(message, clues)

@@ -1,6 +1,6 @@
 /**
  * The index over the merged stores: session metadata in memory, messages listed when first needed.
- * Building it opens session records only, never a message or a part.
+ * Building it opens nothing: it takes the sessions as they were listed and merged.
  */
 import { groupBy } from '../core/collections.js'
 import { StorageError } from '../core/errors.js'

@@ -53,7 +53,9 @@ export class ShownRecords {
       if (kept !== undefined) rebuilt.set(name, kept)
       const { damage, record } = session.entry
       if (damage !== undefined) issues.push(kept?.record === undefined ? damage : rebuiltInstead(damage))
-      shown.set(name, { ...session, record: kept?.record ?? record })
+      // What was found out earlier may be of a record that has changed since: of that only the folder is taken.
+      const { directory = '' } = kept?.record ?? {}
+      shown.set(name, { ...session, record: record === undefined ? kept?.record : { ...record, directory } })
     }
     this.#rebuilt = rebuilt
   }
@@ -81,7 +83,7 @@ async function endsOf(poor: readonly Named[]): Promise<ReadonlyMap<string, strin
   for (const [store, group] of groupBy(damaged, ({ session }) => session.store)) {
     try {
       const newest = await store.newest(group.map(({ session }) => session.entry.key))
-      for (const [at, { name }] of group.entries()) ends.set(name, newest[at]?.id ?? '')
+      for (const [at, { name }] of group.entries()) ends.set(name, newest.entries[at]?.id ?? '')
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
     }

@@ -173,6 +173,26 @@ describe('a session whose own record is damaged', () => {
     expect([...it.sink.rows.values()].map(({ text }) => text)).toEqual(['hello'])
   })
 
+  it('is withheld by a claim, too, when a folder was excluded after it was queued', async () => {
+    let exclude: Exclusion = {}
+    await using it = await rig({ exclude: () => exclude })
+    const session = it.world.add('ses_new', ['hush'], { directory: '', damaged: true })
+    const old = it.world.add('ses_old', ['hello'])
+    await it.run()
+    const before = [...it.sink.rows.values()].map(({ text }) => text).sort()
+    it.world.add('ses_late', ['hush, too'], { directory: '', damaged: true })
+    Object.assign(old, { damaged: true, directory: '', revision: 2 })
+    session.revision = 2
+    await it.indexer.observe()
+    exclude = { directories: ['/home/dev/secret'] }
+    await it.indexer.drain()
+    expect([it.embedder.texts.includes('hush, too'), [...it.sink.rows.values()].map(({ text }) => text).sort()]).toEqual([false, before])
+    exclude = {}
+    it.clock.advance(3_600_000)
+    await it.run()
+    expect(it.embedder.texts).toContain('hush, too')
+  })
+
   it('is indexed where no folder is excluded', async () => {
     await using it = await rig({ exclude: { sessions: ['ses_other'] } })
     it.world.add('ses_new', ['hello'], { directory: '', damaged: true })

@@ -28,6 +28,12 @@ describe.each(loading)('%s', (driver, reason) => {
     using database = await openSqlite(path, { readOnly: true, driver })
     expect(database.prepare('SELECT count(*) FROM session').all()).toEqual([[13]])
     expect(database.prepare("SELECT NULL, 1, 2.5, 'é', CAST('é' AS BLOB)").get()?.slice(0, 4)).toEqual([null, 1, 2.5, 'é'])
+    const huge = database.prepare('SELECT 1 UNION ALL SELECT 9223372036854775807 UNION ALL SELECT 2')
+    expect([huge.all(), [...huge.iterate()]]).toEqual([
+      [[1], [2 ** 63], [2]],
+      [[1], [2 ** 63], [2]],
+    ])
+    expect(database.prepare('SELECT 9223372036854775807').get()).toEqual([2 ** 63])
     expect(() => database.exec('DELETE FROM session')).toThrow(/readonly/i)
     expect(sqliteFailure(thrown(() => database.prepare('SELECT * FROM absent').all()))).toBe('no-table')
   })

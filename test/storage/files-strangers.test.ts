@@ -1,6 +1,6 @@
 /** What does not belong in an era B tree, records in bad shape, and the count of everything that stands there. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Slab } from '../../src/storage/slab.js'
@@ -60,6 +60,18 @@ describe('strangers in the tree', () => {
     await expect(sessions.index.revision(KEY)).resolves.toEqual(expect.any(String))
   })
 
+  it.skipIf(!existsSync('/dev/zero'))('does not read a device for ever', async () => {
+    using fixture = jsonFixture([SESSION])
+    symlinkSync('/dev/zero', join(fixture.path, 'session', SESSION.project, 'ses_zero.json'))
+    symlinkSync('/dev/zero', messageFile(fixture, 'msg_zero'))
+    await using sessions = await setOf(await fixture.open())
+    expect(sessions.issues).toMatchObject([{ code: 'UNREADABLE_RECORD', key: { session: 'ses_zero' } }])
+    const result = await runSessionTreeFlow(sessions, { session: KEY })
+    expect(issuesIn(result)).toMatchObject([{ code: 'UNREADABLE_RECORD', key: { message: 'msg_zero' } }])
+    expect(resultOf(result).messages.filter(({ message }) => message !== undefined).length).toBe(SESSION.messages.length)
+    expect((await verifyStores(sessions)).total.damaged).toBe(2)
+  })
+
   it('follows symbolic links to folders and files', async () => {
     using fixture = jsonFixture([SESSION])
     using elsewhere = jsonFixture([])
@@ -68,14 +80,17 @@ describe('strangers in the tree', () => {
       symlinkSync(join(elsewhere.path, kind), join(fixture.path, kind))
     }
     const project = join(elsewhere.path, 'session', SESSION.project)
-    renameSync(project, `${project}-moved`)
-    symlinkSync(`${project}-moved`, project)
+    renameSync(project, join(elsewhere.path, 'moved'))
+    symlinkSync(join(elsewhere.path, 'moved'), project)
     rmSync(partFile(fixture))
     symlinkSync(partFile(fixture, FIRST, 1), partFile(fixture))
     await using sessions = await setOf(await fixture.open())
     const result = await runSessionTreeFlow(sessions, { session: KEY })
     expect(result.status).toBe('ok')
     expect(plain(resultOf(result)).messages.map(({ parts }) => parts.length)).toEqual(SESSION.messages.map(({ parts }) => parts.length))
+    const parts = SESSION.messages.flatMap((message) => message.parts).length
+    symlinkSync('.', join(fixture.path, 'part', 'circle'))
+    expect(await sessions.stores[0]?.totals()).toMatchObject({ sessions: 1, messages: SESSION.messages.length, parts })
   })
 
   it('does not wait at a named pipe', async () => {

@@ -2,7 +2,10 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/core/clock.js'
 import { openSessions } from '../../src/open.js'
+import { liveStores } from '../../src/storage/live-stores.js'
+import { storesAt } from '../../src/storage/paths.js'
 import type { Store } from '../../src/storage/store.js'
 import type { Sessions } from '../../src/tree/sessions.js'
 import { type Corpus, conversation, corpusSession } from '../support/corpus.js'
@@ -95,6 +98,28 @@ describe('a store that appears', () => {
 })
 
 describe('a database that is replaced', () => {
+  it('is not closed by refreshes that were aborted: the set still has it', async () => {
+    using data = dataFolder()
+    data.put([SESSION])
+    data.put([OTHER], 'opencode-z.db')
+    const abort = new AbortController()
+    await using source = liveStores({ discover: () => storesAt([data.path]), clock: systemClock })
+    await source.refresh()
+    data.put([SESSION, OTHER])
+    // Between the first database and the second.
+    const aborted = source.refresh({ signal: abort.signal })
+    await Promise.resolve().then(() => abort.abort(new Error('enough')))
+    await expect(aborted).rejects.toThrow('enough')
+    await expect(source.refresh({ signal: abort.signal })).rejects.toThrow('enough')
+    await expect(source.refresh({ signal: abort.signal })).rejects.toThrow('enough')
+    const [old] = source.stores
+    expect((await old?.messages(keyOf(SESSION.id)))?.entries).toHaveLength(SESSION.messages.length)
+    await source.refresh()
+    expect(source.stores[0]).not.toBe(old)
+    await source.refresh()
+    await expect(old?.messages(keyOf(SESSION.id))).rejects.toMatchObject({ code: 'STORE_NOT_READY' })
+  })
+
   it('is opened anew: the sessions, and the messages of a session that both hold, are those of the new file', async () => {
     using data = dataFolder()
     data.put([SESSION])
