@@ -53,6 +53,8 @@ export class OpenDatabase implements AsyncDisposable {
   /** The schema that the stores were opened for; the connection gives the same one until it changes. */
   #followed: Schema | undefined
   #isNew = true
+  /** OpenCode 2 had its tables here at some time. */
+  #wasV2 = false
   #missing: readonly string[] = []
 
   constructor(path: string, connection: SqliteConnection, isReplaced: () => boolean, options: DatabaseOptions) {
@@ -94,7 +96,8 @@ export class OpenDatabase implements AsyncDisposable {
     const before = this.#held
     this.#held = await this.#hold(layouts.filter(({ kind }) => this.#options.wants?.(kind) ?? true))
     this.#isNew = isNewDatabase(tables)
-    this.#missing = this.#isNew ? [] : [...new Set(this.#held.flatMap(({ layout }) => missingTables(layout, tables)))]
+    this.#missing = this.#isNew ? [] : missingTables(layouts, tables, this.#wasV2)
+    this.#wasV2 ||= layouts.some(({ kind }) => kind === 'opencode-v2')
     this.#followed = schema
     return before.filter((held) => !this.#held.includes(held)).map(({ store }) => store)
   }

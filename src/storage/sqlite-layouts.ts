@@ -85,9 +85,14 @@ export function isOfOpenCode({ session, message, part }: Layout, columnsOf: (tab
   return [message, part ?? message].some((table) => columnsOf(table).has('data'))
 }
 
-/** The tables of records that a database of this generation has and this one lacks: they are being made, or were taken away. */
-export function missingTables({ session, message, part }: Layout, tables: ReadonlySet<string>): readonly string[] {
-  return [session, message, ...(part === undefined ? [] : [part])].filter((name) => !tables.has(name))
+/**
+ * The tables of records that these generations should have and do not. `wasV2` says that OpenCode 2 had its tables here before:
+ * those of 1.x may be dropped by an upgrade, those of 2.x go, both or one, only while the database is restored or taken apart.
+ */
+export function missingTables(layouts: readonly Layout[], tables: ReadonlySet<string>, wasV2: boolean): readonly string[] {
+  const isHalved = layouts.every(({ kind }) => kind !== V2.kind) && (wasV2 || tables.has(V2.session))
+  const wanted = (isHalved ? [V2, ...layouts] : layouts).flatMap(({ session, message, part = message }) => [session, message, part])
+  return [...new Set(wanted)].filter((name) => !tables.has(name))
 }
 
 /** True for a database that is OpenCode's and has none of its sessions' tables: it is being made or upgraded. */

@@ -339,6 +339,33 @@ describe('a database that is not whole', () => {
     expect((await treeOf(set, { session: keyOf(SESSION.id) })).messages).toHaveLength(SESSION.messages.length)
   })
 
+  it.each([
+    ['one of its tables', 'DROP TABLE session_message'],
+    ['the other one', 'DROP TABLE session_v2'],
+    ['both', 'DROP TABLE session_message; DROP TABLE session_v2'],
+  ])('is said not to be ready when OpenCode 2 loses %s beside those of 1.x', async (_, drop) => {
+    using fixture = sqliteFixture('1.18')([SESSION])
+    tamper(fixture.path, (database) => {
+      database.exec(openCode2Tables())
+      insertV2Session(database, OTHER)
+    })
+    await using set = await openSessions({ data: fixture.path })
+    tamper(fixture.path, (database) => database.exec(drop))
+    await set.refresh()
+    expect([kinds(set), codes(set)]).toEqual([['opencode-sqlite'], [['STORE_NOT_READY', fixture.path, true]]])
+    tamper(fixture.path, (database) => database.exec('CREATE TABLE something_else (id text)'))
+    await set.refresh()
+    expect(codes(set)).toEqual([['STORE_NOT_READY', fixture.path, true]])
+  })
+
+  it('is said not to be ready with half of the tables of OpenCode 2 beside those of 1.x', async () => {
+    using fixture = sqliteFixture('1.18')([SESSION])
+    tamper(fixture.path, (database) => database.exec(`${openCode2Tables()}; DROP TABLE session_message`))
+    await using set = await openSessions({ data: fixture.path })
+    const reason = 'the database has no table session_message'
+    expect([ids(set), set.issues]).toEqual([[SESSION.id], [{ code: 'STORE_NOT_READY', path: fixture.path, reason, transient: true }]])
+  })
+
   it('is refused, to be tried again, while OpenCode has made none of the tables of its sessions', async () => {
     using world = databaseWith((database) => database.exec('CREATE TABLE migration (id text); CREATE TABLE project (id text)'))
     await expect(openSessions({ data: world.path })).rejects.toMatchObject({ code: 'STORE_NOT_READY', retryable: true, path: world.path })
