@@ -12,8 +12,10 @@ import { fromCopy, rebuiltInstead } from './mend.js'
 import { rebuildRecord } from './rebuild.js'
 
 interface Rebuilt {
-  /** Of the session's own record, and of its messages' end where that is damaged. */
+  /** Of the session's own record. */
   readonly version: string
+  /** The newest message. */
+  readonly end: string | undefined
   readonly record: SessionRecord | undefined
 }
 
@@ -45,11 +47,12 @@ export class ShownRecords {
 
   async #rebuild(poor: readonly Named[], shown: Map<string, MergedSession>, issues: StageIssue[]): Promise<void> {
     const rebuilt = new Map<string, Rebuilt>()
-    const ends = await endsOf(poor)
+    const ends = await endsOf(poor.filter(({ name, session }) => !isFinal(session, this.#rebuilt.get(name))))
     for (const { name, session } of poor) {
-      const version = `${session.store.kind} ${session.store.path} ${session.entry.generation} ${ends.get(name) ?? ''}`
       const held = this.#rebuilt.get(name)
-      const kept = held?.version === version ? held : ((await this.#attempt(session, version)) ?? held)
+      const end = ends.get(name)
+      const isCurrent = isFinal(session, held) || (held?.version === versionOf(session) && held.end === end)
+      const kept = isCurrent ? held : ((await this.#attempt(session, end)) ?? held)
       if (kept !== undefined) rebuilt.set(name, kept)
       const { damage, record } = session.entry
       if (damage !== undefined) issues.push(kept?.record === undefined ? damage : rebuiltInstead(damage))
@@ -61,9 +64,9 @@ export class ShownRecords {
   }
 
   /** Undefined when the messages cannot be read at the moment. */
-  async #attempt(session: MergedSession, version: string): Promise<Rebuilt | undefined> {
+  async #attempt(session: MergedSession, end: string | undefined): Promise<Rebuilt | undefined> {
     try {
-      return { version, record: await rebuildRecord(session, this.#clock) }
+      return { version: versionOf(session), end, record: await rebuildRecord(session, this.#clock) }
     } catch (error) {
       if (error instanceof StorageError) return undefined
       throw error
@@ -76,11 +79,19 @@ interface Named {
   readonly session: MergedSession
 }
 
-/** The newest messages of those whose own record is damaged: what is rebuilt tells when the session was last updated. */
-async function endsOf(poor: readonly Named[]): Promise<ReadonlyMap<string, string>> {
+function versionOf({ store, entry }: MergedSession): string {
+  return `${store.kind} ${store.path} ${entry.generation}`
+}
+
+/** No later message tells more of this version of the session: its record is intact, and the folder is known. */
+function isFinal(session: MergedSession, held: Rebuilt | undefined): boolean {
+  return session.entry.record !== undefined && held?.version === versionOf(session) && (held.record?.directory ?? '') !== ''
+}
+
+/** The newest messages: they move what a damaged record is rebuilt to, and may name the folder that none named so far. */
+async function endsOf(sessions: readonly Named[]): Promise<ReadonlyMap<string, string>> {
   const ends = new Map<string, string>()
-  const damaged = poor.filter(({ session }) => session.entry.record === undefined)
-  for (const [store, group] of groupBy(damaged, ({ session }) => session.store)) {
+  for (const [store, group] of groupBy(sessions, ({ session }) => session.store)) {
     try {
       const newest = await store.newest(group.map(({ session }) => session.entry.key))
       for (const [at, { name }] of group.entries()) ends.set(name, newest.entries[at]?.id ?? '')

@@ -194,6 +194,18 @@ describe('an intact record without a directory', () => {
     if (store.supports.rows === false) expect(work.files).toBe(2)
   })
 
+  it('gets it from an answer that comes later, though its record is not written again', async () => {
+    const [asked, answered] = SESSION.messages
+    const session = homeless({ ...SESSION, messages: [asked ?? never()] })
+    using fixture = jsonFixture([session])
+    await using set = await setOf(await fixture.open(clock))
+    expect(set.index.session(key)?.directory).toBe('')
+    const { id, time, data } = answered ?? never()
+    fixture.write({ session: SESSION.id, message: id }, JSON.stringify(data), time)
+    await set.refresh()
+    expect(set.index.session(key)?.directory).toBe('/srv/sky')
+  })
+
   it('gets it from a message that holds its parts, as 0.1 wrote it', async () => {
     using fixture = eraAFixture()([SESSION])
     const folder = join(fixture.path, SESSION.project, 'storage', 'session')
