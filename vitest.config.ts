@@ -1,7 +1,10 @@
 /** Tests run in processes of their own: native modules and file locks do not share well. */
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  resolve: { alias: hasBetterSqlite() ? {} : { 'better-sqlite3': fileURLToPath(new URL('./test/support/sqlite-of-node.ts', import.meta.url)) } },
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
@@ -9,3 +12,14 @@ export default defineConfig({
     hookTimeout: 60_000,
   },
 })
+
+/** Tests write their databases with it; it is built for one version of Node. */
+function hasBetterSqlite(): boolean {
+  try {
+    const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => { close(): void }
+    new Database(':memory:').close()
+    return true
+  } catch {
+    return false
+  }
+}
