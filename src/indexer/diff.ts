@@ -6,7 +6,8 @@ import type { ProjectedMessage } from './ports.js'
 import { projectMessage } from './projection.js'
 import { type SettleOptions, settlement } from './settled.js'
 import type { SessionTail } from './source.js'
-import { type LedgerEntry, type LedgerRow, MAX_ID_BYTES } from './state.js'
+import { MAX_ID_BYTES } from './state.js'
+import type { LedgerEntry, LedgerRow } from './state-rows.js'
 
 /** A message whose documents are to be written; without chunks, those that exist are to be deleted. */
 export interface Upsert {
@@ -100,7 +101,7 @@ function place(
   if (verdict === 'volatile') {
     found.volatile++
     const held = { textHash: old?.textHash ?? '', chunks: old?.chunks ?? [], meta: old?.meta ?? '' }
-    note(found.notes, message, old, { signature, ...held, state: 'volatile', at: seen, ...truncation(old?.truncatedBytes) })
+    note(found.notes, message, old, { signature, ...held, state: 'volatile', at: seen, rev: old?.rev ?? 0, ...truncation(old?.truncatedBytes) })
     return
   }
   const projected = projectMessage(node)
@@ -109,19 +110,18 @@ function place(
   const oldChunks = old?.chunks.length ?? 0
   const rewritten = projected.chunks.length > 0 ? !same : oldChunks > 0
   if (rewritten) found.upserts.push({ node, projected, oldChunks, partial, meta })
-  else note(found.notes, message, old, rowOf({ node, projected, partial, meta }, old?.chunks ?? [], seen))
+  else note(found.notes, message, old, rowOf({ node, projected, partial, meta }, { chunks: old?.chunks ?? [], at: seen, rev: old?.rev ?? 0 }))
 }
 
 /** The ledger row of a message whose documents the sink holds. */
-export function rowOf({ node, projected, partial, meta }: Omit<Upsert, 'oldChunks'>, chunks: readonly string[], at: number): LedgerRow {
+export function rowOf({ node, projected, partial, meta }: Omit<Upsert, 'oldChunks'>, held: Pick<LedgerRow, 'chunks' | 'at' | 'rev'>): LedgerRow {
   const empty = projected.chunks.length === 0
   return {
     signature: node.signature ?? '',
     textHash: empty ? '' : projected.textHash,
-    chunks,
+    ...held,
     state: empty ? 'empty' : 'settled',
     meta,
-    at,
     ...(partial ? { partial } : {}),
     ...truncation(projected.truncatedBytes),
   }

@@ -5,11 +5,15 @@ import { StorageError, systemCode } from '../core/errors.js'
 import { isWithinFolder } from '../core/folders.js'
 import type { SessionKey } from '../core/keys.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
+import type { Breaker } from './breaker.js'
 import { PROJECTION_VERSION } from './document.js'
 import type { EmbedCache } from './embed-cache.js'
-import type { Embedder, Sink } from './ports.js'
+import type { ObserveReport } from './observe.js'
+import type { Embedder, ProjectedMessage, Sink } from './ports.js'
 import type { SessionSource } from './source.js'
-import type { Failure, IndexStore } from './state.js'
+import type { IndexStore } from './state.js'
+import type { Failure, SpaceRow } from './state-rows.js'
+import type { BreakerStatus } from './state-status.js'
 
 export interface Exclusion {
   /** Folders, however their path is spelled; what ran in one or below it is left out. */
@@ -42,6 +46,26 @@ export interface Limits {
   readonly sweepMs: number
   /** How long `forget` waits for another owner, in milliseconds. @default 120_000 */
   readonly forgetWaitMs: number
+  /** Sessions worked on at a time; there is one call of the embedder and one of the sink at a time all the same. @default 2 */
+  readonly concurrency: number
+  /** Bytes of text and vectors held at a time, about; and of a session's messages read at a time. @default 67_108_864 */
+  readonly maxInflightBytes: number
+  /** Bytes of write-ahead records beyond which nothing new is embedded until the sink took some. @default 1_073_741_824 */
+  readonly maxWalBytes: number
+  /** Milliseconds between two looks for work, of `start`. @default 2000 */
+  readonly pollMs: number
+  /** Milliseconds between two listings of the sessions, of `start`. @default 3000 */
+  readonly listRefreshMs: number
+  /** Claims of one tick. @default 10 */
+  readonly sessionsPerTick: number
+  /** Sessions that a poll takes from those that were looked at longest ago; 0: no slow scan. @default 3 */
+  readonly slowScanBatch: number
+  /** A session is not scanned more often than this. Milliseconds. @default 120_000 */
+  readonly slowScanIntervalMs: number
+  /** Write-ahead records that one tick and one `walRecover` send at most. @default 25 */
+  readonly walRecoverLimit: number
+  /** How long a stop lets an embedding end that is under way, in milliseconds. @default 30_000 */
+  readonly drainMs: number
 }
 
 export type IndexProgress =
@@ -58,14 +82,32 @@ export type IndexProgress =
       readonly replayed: boolean
     }
   | { readonly kind: 'failed'; readonly key: SessionKey; readonly failure: Failure; readonly error: unknown }
-  | { readonly kind: 'quarantined'; readonly key: SessionKey }
+  /** A record that cannot be decoded, or a text that is refused for good, was put aside. */
+  | { readonly kind: 'quarantined'; readonly key: SessionKey; readonly code: string }
+  | { readonly kind: 'deferred'; readonly key: SessionKey; readonly failure: Failure }
+  | { readonly kind: 'repaired'; readonly key: SessionKey; readonly documents: number }
+  | { readonly kind: 'breaker'; readonly breaker: BreakerStatus }
+  | { readonly kind: 'observed'; readonly report: ObserveReport }
+  | { readonly kind: 'space'; readonly space: SpaceRow }
   | { readonly kind: 'left-out'; readonly key: SessionKey; readonly code: 'KEY_TOO_LONG' }
 
 export interface Engine {
   readonly sessions: SessionSource
   readonly state: IndexStore
   readonly embedder: Embedder
+  /** Of the space that is worked in. */
   readonly sink: Sink
+  /** Of spaces that the index was built in before, as far as they still hold documents: deletions reach them too. */
+  readonly former: readonly Sink[]
+  readonly breakers: { readonly embedder: Breaker; readonly sink: Breaker }
+  /** Aborted when no new work is to be begun; what is paid for is still put into the WAL. */
+  readonly stopping: AbortSignal
+  /** False: the sink is written to without write-ahead records. Stays exact, but a crash may repeat embeddings that no cache holds. */
+  readonly walEnabled: boolean
+  /** From a message to the text that is embedded; takes secrets out where that is asked for. */
+  readonly project: (node: MessageNode) => Promise<ProjectedMessage>
+  /** Names what `project` does beside the rules of PROJECTION_VERSION; '' for nothing. */
+  readonly projectName: string
   readonly cache: EmbedCache | undefined
   readonly namespace: string
   /** Asked anew before each decision, since another process may have excluded more. */

@@ -7,7 +7,7 @@ import { type Engine, failureOf, outside } from './engine.js'
 import { type HeldLease, holdLease } from './lease.js'
 import { applyRecord, deletionRecord, documentIds, pages } from './records.js'
 import { removeSession, sinkIds } from './run.js'
-import type { Claim } from './state.js'
+import type { Claim } from './state-rows.js'
 
 const PAUSE_MS = 50
 
@@ -64,7 +64,7 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
   const { state, clock, limits } = engine
   const deadline = clock.monotonic() + limits.forgetWaitMs
   for (;;) {
-    const claim = await state.claim(key)
+    const claim = await state.claim({ only: key })
     if (claim !== undefined) return claim
     if (!state.sessions().some((session) => encodeKey(session.key) === encodeKey(key))) return undefined
     if (clock.monotonic() >= deadline)
@@ -92,7 +92,7 @@ async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
   // What the ledger names goes page by page; the rest, which only the sink or the WAL knew, in one record.
   const rest = [...ids]
   const seq = await state.forget(lease.claim, rest)
-  if (seq !== undefined) await applyRecord(engine, lease, seq, deletionRecord(key, rest, [], engine.clock.now()), false)
+  if (seq !== undefined) await applyRecord(engine, lease, seq, deletionRecord(lease.claim, rest, [], engine.clock.now()), false)
   const ended = await removeSession(engine, lease)
   if (ended.kind !== 'removed') throw new StorageError('LEASE_LOST', { reason: 'the session was observed again meanwhile', key: encodeKey(key) })
   return inSink.size

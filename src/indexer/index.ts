@@ -13,7 +13,7 @@ export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } fr
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
 export type { ObserveReport } from './observe.js'
 // ports and their embedded defaults
-export type { DocumentMetadata, Embedder, ProjectedMessage, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
+export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
 // from text to documents
 export { type ProjectionOptions, projectMessage } from './projection.js'
 
@@ -23,4 +23,6 @@ export { noSessions, sessionSource } from './session-source.js'
 export { type LocalSinkOptions, openLocalSink } from './sinks/local.js'
 export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
 export { countStale } from './staleness.js'
-export type { IndexStatus, IndexStore, PendingSession } from './state.js'
+export type { IndexStore, PendingSession } from './state.js'
+export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state-rows.js'
+export type { IndexStatus } from './state-status.js'

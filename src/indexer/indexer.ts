@@ -11,7 +11,8 @@ import { type ObserveReport, observeAll } from './observe.js'
 import type { Embedder, Sink } from './ports.js'
 import { runClaim } from './run.js'
 import type { SessionSource } from './source.js'
-import type { IndexStatus, IndexStore } from './state.js'
+import type { IndexStore } from './state.js'
+import type { IndexStatus } from './state-status.js'
 
 export interface IndexerOptions extends Partial<Limits> {
   readonly sessions: SessionSource
@@ -244,5 +245,5 @@ async function noticeEmptySink({ sink, state }: Engine): Promise<void> {
     // A sink that does not answer is for the sessions to report.
     return
   }
-  if (held === 0) await state.verifyAll()
+  if (held === 0) await state.verify()
 }

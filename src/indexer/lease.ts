@@ -1,6 +1,7 @@
 /** A lease while it is worked under: renewed by a heartbeat, and checked before each word to the sink. */
 import type { Clock } from '../core/clock.js'
-import type { Claim, IndexStore } from './state.js'
+import type { IndexStore } from './state.js'
+import type { Claim } from './state-rows.js'
 
 export interface HeldLease extends AsyncDisposable {
   readonly claim: Claim

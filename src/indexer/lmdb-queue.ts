@@ -18,7 +18,8 @@ import {
   toSessionRow,
 } from './lmdb-rows.js'
 import type { Owner } from './owner.js'
-import type { Claim, Observation, Outcome } from './state.js'
+import type { Observation } from './state.js'
+import type { Claim, Outcome } from './state-rows.js'
 
 export interface Moment {
   /** Epoch milliseconds. */

@@ -16,7 +16,8 @@ import {
   scan,
   toSessionRow,
 } from './lmdb-rows.js'
-import type { Claim, Commit, PendingSession, WalRecord } from './state.js'
+import type { Commit, PendingSession } from './state.js'
+import type { Claim, WalRecord } from './state-rows.js'
 import { decodeWal, type WalBytes } from './wal-codec.js'
 
 /** T4. */

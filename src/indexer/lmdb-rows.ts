@@ -15,7 +15,8 @@ import { parseMessageId, parseSessionId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey, sessionKey } from '../core/keys.js'
 import type { Key, LmdbEnvironment, RangeOptions, Table } from './lmdb-env.js'
 import type { Owner } from './owner.js'
-import type { CounterName, LedgerEntry, LedgerRow } from './state.js'
+import type { LedgerEntry, LedgerRow } from './state-rows.js'
+import type { CounterName } from './state-status.js'
 import { toLedgerRow } from './wal-codec.js'
 
 export const TABLES = {

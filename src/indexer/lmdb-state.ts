@@ -13,7 +13,8 @@ import { read, readLedger, type StateEnvironment, TABLES } from './lmdb-rows.js'
 import { deadRows, knownSessions, nextDue, statusOf } from './lmdb-status.js'
 import { preparePrivateFolder } from './local-disk.js'
 import { type OwnerProbe, procOwners } from './owner.js'
-import type { IndexIdentity, IndexStore, WalRecord } from './state.js'
+import type { IndexStore } from './state.js'
+import type { IndexIdentity, WalRecord } from './state-rows.js'
 import { encodeWal } from './wal-codec.js'
 
 export const STATE_SCHEMA = 1

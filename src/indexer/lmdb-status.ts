@@ -2,7 +2,8 @@
 import { isDocument } from '../core/documents.js'
 import { isDue } from './lmdb-queue.js'
 import { keyAt, LANES, needsRun, read, readNumber, readSession, type StateTables, scan, toSessionRow } from './lmdb-rows.js'
-import type { CounterName, Counters, IndexStatus, KnownSession, LastError } from './state.js'
+import type { KnownSession } from './state.js'
+import type { CounterName, Counters, IndexStatus, LastError } from './state-status.js'
 
 const COUNTERS = [
   'embedded',

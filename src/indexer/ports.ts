@@ -7,8 +7,25 @@ export interface Embedder {
   /** Names the vector space: provider, model, version, dimensions. Vectors of two spaces are never compared. */
   readonly space: string
   readonly dimensions: number
-  /** Gives texts.length * dimensions numbers, row-major, in the order of the texts. */
+  /** The texts leave this machine. @default false */
+  readonly remote?: boolean | undefined
+  /** Texts longer than this, in UTF-16 units, are cut in halves before they are given. @default any length is taken */
+  readonly maxCharacters?: number | undefined
+  /**
+   * Gives texts.length * dimensions numbers, row-major, in the order of the texts. Never given an empty text.
+   * @throws StorageError EMBEDDER_UNAVAILABLE, EMBEDDER_REFUSED, EMBEDDER_CHANGED (all that wait for the service are at fault, no text);
+   * TEXT_REFUSED, TEXT_TOO_LONG (one of the texts is); EMBEDDING_INVALID; anything else may be either
+   */
   embed(texts: readonly string[], options: { readonly kind: 'document' | 'query'; readonly signal?: AbortSignal | undefined }): Promise<Float32Array>
+  /** Whether the service answers and is still what `space` names; embeds nothing. Throws as `embed` does. */
+  check?(signal?: AbortSignal): Promise<void>
+}
+
+/** Takes secrets out of a text before it leaves the machine. */
+export interface Redactor {
+  /** Names what it takes out, with its version: with another name, documents are written again. */
+  readonly name: string
+  redact(text: string): Promise<{ readonly text: string; readonly redacted: number }>
 }
 
 /** What a sink knows of a document beside its text. The full set stands on every document, never null. */
@@ -26,6 +43,10 @@ export interface DocumentMetadata {
   readonly title: string
   /** The kind of store the message was read from. */
   readonly source: string
+  /** The fencing token of the write: of two, the greater is newer. */
+  readonly rev: number
+  /** The id of the vector space, see `SpaceRow`. */
+  readonly space: string
 }
 
 export interface SinkRow {
@@ -58,15 +79,26 @@ export interface SinkHit {
   readonly metadata: DocumentMetadata
 }
 
+/** What the sink holds under an id. */
+export interface HeldDocument {
+  readonly id: string
+  readonly text_hash: string
+  /** 0 where a document was written before there were any. */
+  readonly rev: number
+}
+
 /** Where vectors go. Both writes are idempotent by id and are done when their promise resolves. */
 export interface Sink extends AsyncDisposable {
   readonly name: string
   /** The space of its vectors, as far as it was known when the sink was opened. */
   readonly space?: string | undefined
+  /** The texts leave this machine. @default false */
+  readonly remote?: boolean | undefined
+  /** @throws StorageError SINK_UNAVAILABLE (no document is at fault), SINK_REFUSED (one of them is, for good), SINK_MISMATCH; anything else may be either */
   upsert(rows: readonly SinkRow[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   delete(ids: readonly string[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   count(): Promise<number>
-  ids(filter?: SinkFilter): AsyncIterable<{ readonly id: string; readonly text_hash: string }>
+  ids(filter?: SinkFilter): AsyncIterable<HeldDocument>
   nearest(vector: Float32Array, limit: number, filter?: SinkFilter): Promise<readonly SinkHit[]>
   matching(query: string, limit: number, filter?: SinkFilter): Promise<readonly SinkHit[]>
   /** The cosine of each of these documents, in their order; undefined where there is none of that id. Spares search a scan of all vectors. */
@@ -76,6 +108,8 @@ export interface Sink extends AsyncDisposable {
    * A sink that cannot promise it does not have it.
    */
   scrub?(): Promise<void>
+  /** Removes the collection itself, with all that is left in it. The sink is of no use afterwards. */
+  drop?(): Promise<void>
 }
 
 /** A message as text to embed. */

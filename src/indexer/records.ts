@@ -10,7 +10,7 @@ import { embeddingKey } from './embed-cache.js'
 import { type Engine, outside, recordOf } from './engine.js'
 import type { HeldLease } from './lease.js'
 import type { DocumentMetadata } from './ports.js'
-import type { LedgerEntry, WalRecord, WalRow } from './state.js'
+import type { Claim, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
 
 /** Whole messages, cut into groups of about `size` chunks. */
 export function inBatches(upserts: readonly Upsert[], size: number): Upsert[][] {
@@ -30,7 +30,8 @@ export function inBatches(upserts: readonly Upsert[], size: number): Upsert[][] 
 }
 
 /** Embeds what no cache holds, and puts down everything that the rest of the way needs. */
-export async function upsertRecord(engine: Engine, batch: readonly Upsert[], meta: SessionMeta, signal: AbortSignal): Promise<WalRecord> {
+export async function upsertRecord(engine: Engine, batch: readonly Upsert[], meta: SessionMeta, lease: HeldLease): Promise<WalRecord> {
+  const { claim, signal } = lease
   const now = engine.clock.now()
   const rows: WalRow[] = []
   const ledger: LedgerEntry[] = []
@@ -45,17 +46,30 @@ export async function upsertRecord(engine: Engine, batch: readonly Upsert[], met
       texts.set(key, text)
       if (!order.has(key)) order.set(key, order.size)
       const id = documentId(engine.namespace, node.key, chunk)
-      rows.push({ id, text, vector: order.get(key) ?? 0, metadata: metadataOf(upsert, meta, chunk) })
+      rows.push({ id, text, vector: order.get(key) ?? 0, metadata: metadataOf(upsert, meta, chunk, claim) })
     }
     for (let chunk = keys.length; chunk < oldChunks; chunk++) deletes.push(documentId(engine.namespace, node.key, chunk))
-    ledger.push({ message: node.key.message, row: rowOf(upsert, keys, now) })
+    ledger.push({ message: node.key.message, row: rowOf(upsert, { chunks: keys, at: now, rev: claim.token }) })
   }
   const { matrix, embedded } = await vectorsOf(engine, texts, signal)
   const dimensions = rows.length === 0 ? 0 : engine.embedder.dimensions
-  return { key: meta.key, createdAt: now, rows, deletes, ledger, drop: [], embedded, cached: rows.length - embedded, dimensions, matrix }
+  return {
+    key: meta.key,
+    space: claim.space,
+    createdAt: now,
+    rows,
+    deletes,
+    ledger,
+    drop: [],
+    dead: [],
+    embedded,
+    cached: rows.length - embedded,
+    dimensions,
+    matrix,
+  }
 }
 
-function metadataOf({ node, projected }: Upsert, meta: SessionMeta, chunk: number): DocumentMetadata {
+function metadataOf({ node, projected }: Upsert, meta: SessionMeta, chunk: number, { token, space }: Claim): DocumentMetadata {
   const { role, created } = recordOf(node, meta)
   return {
     agent: node.key.agent,
@@ -69,6 +83,8 @@ function metadataOf({ node, projected }: Upsert, meta: SessionMeta, chunk: numbe
     directory: meta.directory,
     title: meta.title,
     source: meta.source.kind,
+    rev: token,
+    space,
   }
 }
 
@@ -111,12 +127,17 @@ function checkVectors(vectors: Float32Array, texts: number, dimensions: number):
 }
 
 /** The documents of removed messages, in records of at most `size` deletions (a message is never split). */
-export function deletionRecords(engine: Engine, key: SessionKey, removed: readonly LedgerEntry[], size: number): WalRecord[] {
+export function deletionRecords(
+  engine: Engine,
+  { key, space }: Pick<Claim, 'key' | 'space'>,
+  removed: readonly LedgerEntry[],
+  size: number,
+): WalRecord[] {
   const records: WalRecord[] = []
   let deletes: string[] = []
   let drop: MessageId[] = []
   const close = (): void => {
-    if (drop.length > 0) records.push(deletionRecord(key, deletes, drop, engine.clock.now()))
+    if (drop.length > 0) records.push(deletionRecord({ key, space }, deletes, drop, engine.clock.now()))
     deletes = []
     drop = []
   }
@@ -129,15 +150,20 @@ export function deletionRecords(engine: Engine, key: SessionKey, removed: readon
   return records
 }
 
-export function deletionRecord(key: SessionKey, deletes: readonly string[], drop: readonly MessageId[], createdAt: number): WalRecord {
-  return { key, createdAt, rows: [], deletes, ledger: [], drop, embedded: 0, cached: 0, dimensions: 0, matrix: new Float32Array(0) }
+export function deletionRecord(
+  { key, space }: Pick<WalRecord, 'key' | 'space'>,
+  deletes: readonly string[],
+  drop: readonly MessageId[],
+  createdAt: number,
+): WalRecord {
+  return { key, space, createdAt, rows: [], deletes, ledger: [], drop, dead: [], embedded: 0, cached: 0, dimensions: 0, matrix: new Float32Array(0) }
 }
 
 /** In the place of a record that must not reach the sink any more: what it, or a part of it, would have left there goes. */
-export function withdrawalOf({ key, createdAt, rows, deletes, ledger, drop, embedded, cached }: WalRecord): WalRecord {
+export function withdrawalOf({ key, space, createdAt, rows, deletes, ledger, drop, embedded, cached }: WalRecord): WalRecord {
   const ids = [...rows.map(({ id }) => id), ...deletes]
   const messages = [...ledger.map(({ message }) => message), ...drop]
-  return { ...deletionRecord(key, ids, messages, createdAt), embedded, cached }
+  return { ...deletionRecord({ key, space }, ids, messages, createdAt), embedded, cached }
 }
 
 export function documentIds(namespace: string, key: SessionKey, message: MessageId, chunks: number): string[] {

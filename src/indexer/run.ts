@@ -11,7 +11,7 @@ import { backoffMs, carries, type Engine, failureOf, isExcluded, isWithheld, met
 import { type HeldLease, holdLease } from './lease.js'
 import { applyRecord, deletionRecord, deletionRecords, documentIds, inBatches, pages, upsertRecord, withdrawalOf, writeRecord } from './records.js'
 import type { SessionTail } from './source.js'
-import type { Claim, LedgerEntry, LedgerRow, Outcome, WalRecord } from './state.js'
+import type { Claim, LedgerEntry, LedgerRow, Outcome, WalRecord } from './state-rows.js'
 
 /** Rows of one ledger transaction, and deletions of one record. */
 const PAGE = 256
@@ -133,7 +133,7 @@ async function removeDocuments(engine: Engine, lease: HeldLease): Promise<void> 
   const { key } = lease.claim
   const removed = entriesOf(engine.state.ledger(key))
   await engine.cache?.remove(removed.flatMap(({ row }) => row.chunks))
-  for (const record of deletionRecords(engine, key, removed, PAGE)) await writeRecord(engine, lease, record)
+  for (const record of deletionRecords(engine, lease.claim, removed, PAGE)) await writeRecord(engine, lease, record)
 }
 
 function entriesOf(ledger: ReadonlyMap<MessageId, LedgerRow>): LedgerEntry[] {
@@ -151,10 +151,10 @@ async function carryOut(engine: Engine, lease: HeldLease, tail: SessionTail, wor
   const { state, limits } = engine
   if (isOut()) return
   for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
-  for (const record of deletionRecords(engine, lease.claim.key, work.removed, PAGE)) await writeRecord(engine, lease, record)
+  for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
   for (const batch of inBatches(work.upserts, limits.recordSize)) {
     if (isOut()) return
-    const record = await upsertRecord(engine, batch, tail.meta, lease.signal)
+    const record = await upsertRecord(engine, batch, tail.meta, lease)
     engine.failpoint('d')
     if (isOut()) {
       await engine.cache?.remove(record.ledger.flatMap(({ row }) => row.chunks))
@@ -178,7 +178,7 @@ async function repairSink(engine: Engine, lease: HeldLease): Promise<void> {
     if (!expected.has(id)) orphans.push(id)
     else if (expected.get(id)?.textHash === textHash) expected.delete(id)
   }
-  for (const ids of pages(orphans, PAGE)) await writeRecord(engine, lease, deletionRecord(key, ids, [], engine.clock.now()))
+  for (const ids of pages(orphans, PAGE)) await writeRecord(engine, lease, deletionRecord(lease.claim, ids, [], engine.clock.now()))
   const lost = new Set([...expected.values()].map(({ message }) => message))
   const marked = entriesOf(ledger).flatMap(({ message, row }) =>
     lost.has(message) ? [{ message, row: { ...row, signature: '', textHash: '' } }] : [],

@@ -3,62 +3,24 @@
  *
  * Each transition is one transaction: after a crash it has happened or it has not. Every write to a session
  * carries the fencing token of its lease; one whose lease is gone fails with LEASE_LOST and changes nothing.
+ * No transition waits for another process on the thread of the caller. The numbers T1 to T13 are those of docs/indexer.md.
  */
 import type { MessageId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
-import type { DocumentMetadata } from './ports.js'
-
-/** What the sink is known to hold of one message. The ids of its documents follow from its key and the number of its chunks. */
-export interface LedgerRow {
-  /** The version of the message that was looked at, as the source names it; '' where it has none. */
-  readonly signature: string
-  /** Of the text that the sink holds; '' while it holds none. */
-  readonly textHash: string
-  /** The embedding key of each chunk that the sink holds, in order. */
-  readonly chunks: readonly string[]
-  /** settled: the text is final. volatile: still being written, what the sink holds is older. empty: nothing to embed. */
-  readonly state: 'settled' | 'volatile' | 'empty'
-  /** Names what the documents carry beside their text, see `documentMeta`. */
-  readonly meta: string
-  /** When this signature was first seen, epoch milliseconds. */
-  readonly at: number
-  /** The writer died before it finished the message. */
-  readonly partial?: true
-  /** Bytes of text beyond the budget of one message, which the sink does not hold. */
-  readonly truncatedBytes?: number
-}
-
-export interface LedgerEntry {
-  readonly message: MessageId
-  readonly row: LedgerRow
-}
-
-export interface WalRow {
-  readonly id: string
-  readonly text: string
-  /** The row of the matrix; equal texts share one. */
-  readonly vector: number
-  readonly metadata: DocumentMetadata
-}
-
-/** Everything that is needed to bring the sink and the ledger one step on, without reading the session or embedding again. */
-export interface WalRecord {
-  readonly key: SessionKey
-  readonly createdAt: number
-  readonly rows: readonly WalRow[]
-  /** Document ids to delete, after the rows were written. */
-  readonly deletes: readonly string[]
-  readonly ledger: readonly LedgerEntry[]
-  /** Messages whose ledger rows go. */
-  readonly drop: readonly MessageId[]
-  /** Texts whose vectors were computed for this record, and those that were held already. */
-  readonly embedded: number
-  readonly cached: number
-  /** 0 in a record that only deletes. */
-  readonly dimensions: number
-  /** Row-major. */
-  readonly matrix: Float32Array
-}
+import type {
+  Claim,
+  ClaimRequest,
+  DeadLetter,
+  DeadMessage,
+  IndexIdentity,
+  LaneName,
+  LedgerEntry,
+  LedgerRow,
+  Outcome,
+  SpaceRow,
+  WalRecord,
+} from './state-rows.js'
+import type { IndexNote, IndexStatus } from './state-status.js'
 
 export interface ObservedSession {
   readonly key: SessionKey
@@ -80,9 +42,14 @@ export interface Observation {
 /** A session whose pending record holds text. */
 export interface PendingSession {
   readonly key: SessionKey
+  readonly seq: number
   /** What the documents of the record carry. */
   readonly project: string
   readonly directory: string
+  readonly documents: number
+  readonly bytes: number
+  /** Epoch milliseconds. */
+  readonly createdAt: number
 }
 
 /** A session as the state knows it, for comparing a listing without a transaction. */
@@ -92,7 +59,7 @@ export interface KnownSession {
   /** The path of the store that it was last listed in; only that store can tell that it is gone. */
   readonly store: string
   readonly gone: boolean
-  /** Should be queued and is not: it is to be observed again. */
+  /** Should be queued and is not, as when another space is to be built: it is to be observed again. */
   readonly stranded: boolean
   /** The last reading left something out that may be readable later. */
   readonly incomplete: boolean
@@ -100,94 +67,50 @@ export interface KnownSession {
   readonly checkedAt: number
 }
 
-/** The exclusive right to index a session until `until`. */
-export interface Claim {
-  readonly key: SessionKey
-  /** Fencing token, greater than that of any earlier claim. */
-  readonly token: number
-  /** The revision that this run answers; a newer one makes the session run again. */
-  readonly revision: string
-  readonly meta: string
-  /** The path of the store that it was last listed in. */
-  readonly store: string
-  readonly gone: boolean
-  /** The record to be drained before anything new is done. */
-  readonly wal: number | undefined
-  /** Monotonic milliseconds. */
-  readonly until: number
-  /** Failures in a row. */
-  readonly failures: number
-  /** Set when the sink may differ from the ledger; handed back by `release`. */
-  readonly verify: number | undefined
-}
-
-export type Outcome =
-  | {
-      readonly kind: 'done'
-      /** There is more to do: back to the tail of the queue. */
-      readonly more?: boolean
-      /** Look again after so many milliseconds, since a message was still being written. */
-      readonly recheckMs?: number | undefined
-      readonly incomplete?: boolean
-      readonly verified?: number | undefined
-    }
-  | { readonly kind: 'failed'; readonly failure: Failure; readonly delayMs: number }
-  /** Stopped on request: runnable at once, no failure counted. */
-  | { readonly kind: 'stopped' }
-
-/** A failure without a word of any session in it. */
-export interface Failure {
-  readonly code: string
-  /** One clause. */
-  readonly reason: string
-}
-
-export interface LastError extends Failure {
-  readonly at: number
-  /** The encoded key of the session, where it was one session. */
-  readonly key: string | undefined
-}
-
-/** What the index was built with; vectors of another space are never mixed in. */
-export interface IndexIdentity {
-  readonly space: string
-  readonly namespace: string
-}
-
-export type CounterName = 'embedded' | 'cached' | 'commits' | 'replays' | 'upserts' | 'deletes' | 'failures' | 'takeovers' | 'quarantined'
-export type Counters = Readonly<Record<CounterName, number>>
-
-export interface IndexStatus {
-  readonly queue: { readonly ready: number; readonly leased: number; readonly backoff: number }
-  readonly wal: { readonly records: number; readonly bytes: number }
-  readonly ledger: { readonly sessions: number; readonly messages: number; readonly documents: number; readonly truncatedBytes: number }
-  /** Of the session that waits or runs longest. */
-  readonly oldestPendingAgeMs: number | null
-  readonly lastError: LastError | null
-  readonly dead: number
-  readonly counters: Counters
-}
-
 /** A ledger change that needs no word to the sink, or the second half of a record that the sink has taken. */
 export interface Commit {
   readonly wal?: { readonly seq: number; readonly record: WalRecord; readonly replayed: boolean }
+  /** The sink took this without a write-ahead record. */
+  readonly unlogged?: WalRecord
+  /** @default the space of the claim */
+  readonly space?: string
+  /** Put after the rows of the record. */
   readonly ledger?: readonly LedgerEntry[]
   readonly drop?: readonly MessageId[]
+  /** Beside those of the record. A newer letter of a message and chunk takes the place of the older one. */
+  readonly dead?: readonly DeadMessage[]
 }
 
 /** Ids longer than this many bytes do not fit the keys of an index; what bears them is left out, with KEY_TOO_LONG. */
 export const MAX_ID_BYTES = 800
 
 export interface IndexStore extends AsyncDisposable {
-  /** Fixes what the index is built with at first use. @throws StorageError SINK_MISMATCH, INVALID_OPTION */
-  bind(identity: IndexIdentity): Promise<void>
-  /** What the index was built with, undefined before the first use. */
+  /**
+   * T12. Fixes what the index is built with at first use, and says in which space this process works. When the index is of another space:
+   * refused, or with `rebuild` that space is built beside the live one; one that was being built before retires.
+   * @throws StorageError SINK_MISMATCH, INVALID_OPTION (another namespace)
+   */
+  bind(identity: IndexIdentity, options?: { readonly rebuild?: boolean | undefined }): Promise<SpaceRow>
+  /** What is searched, undefined before the first use. */
   identity(): IndexIdentity | undefined
+  /** The live one first, then the one that is being built, then those that retire. */
+  spaces(): readonly SpaceRow[]
+  /** T12. The space that is being built becomes the live one, the live one retires; undefined while a session still lacks it. */
+  cutOver(): Promise<SpaceRow | undefined>
+  /** Up to `limit` ledger rows of a space that retires. */
+  retiring(space: string, limit: number): readonly { readonly key: SessionKey; readonly message: MessageId; readonly row: LedgerRow }[]
+  /** Drops these rows of a space that retires, whose documents have left the sink; the space goes with its last row. */
+  retire(space: string, rows: readonly { readonly key: SessionKey; readonly message: MessageId }[]): Promise<void>
 
   /** T1. At most 256 sessions at once. */
   observe(page: Observation): Promise<void>
-  /** T2. The first runnable session, or the one asked for unless another owner holds it. */
-  claim(only?: SessionKey): Promise<Claim | undefined>
+  /** Queues sessions whatever their revision; those that the state does not know are left alone. Gives the number of the others. */
+  wake(keys: readonly SessionKey[], lane: LaneName): Promise<number>
+  /**
+   * T2. The first runnable session of the lane whose turn it is (8 : 4 : 2 : 1 : 1), or the one asked for.
+   * Nothing, while another space is being built than this process is bound to.
+   */
+  claim(request?: ClaimRequest): Promise<Claim | undefined>
   /** T3. Gives the new deadline, monotonic milliseconds. @throws StorageError LEASE_LOST */
   renew(claim: Claim): Promise<number>
   /** T4. Durable when it resolves. @throws StorageError LEASE_LOST, KEY_TOO_LONG */
@@ -196,27 +119,45 @@ export interface IndexStore extends AsyncDisposable {
   commit(claim: Claim, commit: Commit): Promise<void>
   /** T6. @throws StorageError LEASE_LOST */
   release(claim: Claim, outcome: Outcome): Promise<void>
-  /** T7. Frees the leases that ran out and those of owners that are provably dead; gives their number. */
+  /**
+   * T7. Frees the leases that ran out and those of owners that are provably dead; gives their number. An owner that may still live becomes
+   * a suspect; once it is provably gone, or too long ago, its session compares the sink with the ledger.
+   */
   sweep(): Promise<number>
-  /** T10, its end: drops a gone session whose documents have all left the sink. False when it is not gone any more. */
+  /** T8. An owner that lost its session says that it will write no more: the sink is compared with the ledger. */
+  lost(claim: Claim): Promise<void>
+  /** T8. These sessions, or all, are to compare the sink with their ledger; those that are already asked to are left alone. Gives the number of the others. */
+  verify(keys?: readonly SessionKey[]): Promise<number>
+  /** T9. Queues up to `limit` of the sessions that were looked at longest ago, at least `minAgeMs` ago, and that are idle; they are verified too. Gives their number. */
+  slowScan(options: { readonly limit: number; readonly minAgeMs: number }): Promise<number>
+  /** T10, its end: drops a gone session whose documents have all left the sink, in every space. False when it is not gone any more. */
   remove(claim: Claim): Promise<boolean>
-  /** Marks a session as gone and puts a record of deletions in the place of its pending one. Damaged remains go too. */
+  /** Marks a session as gone and puts a record of deletions in the place of its pending one. Its dead letters go too. */
   forget(claim: Claim, deletes: readonly string[]): Promise<number | undefined>
-  /** Puts a record that cannot be decoded aside; the sink is compared with the ledger at the next run. */
+  /** T11. Puts a record that cannot be decoded aside; the sink is compared with the ledger at the next run. */
   quarantine(claim: Claim, seq: number): Promise<void>
-  /** T8. Every session is to compare the sink with its ledger; those that are already asked to are left alone. Gives the number of the others. */
-  verifyAll(): Promise<number>
+  /** T11. Durable before a message is worked on alone: should the process end with it, the next claim tells. @throws StorageError LEASE_LOST */
+  probe(claim: Claim, message: MessageId): Promise<void>
+  /** T13. Every message of these sessions, or of all, is to be read and written again; a pending record stays and goes first. Gives the number of sessions. */
+  reset(keys?: readonly SessionKey[]): Promise<number>
+  /** T11. The messages are read again, a record that can be decoded now becomes pending again; what cannot be retried stays. Gives the number that was. */
+  retryDead(ids?: readonly string[]): Promise<number>
+  /** Deletes letters; a message stays out of the sink until its text changes. Gives their number. */
+  dropDead(ids?: readonly string[]): Promise<number>
+  /** Remembers what is no transition. */
+  note(note: IndexNote): Promise<void>
+  /** This process has the index running, until it says otherwise or ends. */
+  running(is: boolean): Promise<void>
 
   /** @throws StorageError WAL_DAMAGED, STATE_TOO_NEW (the record stays) */
   walRead(seq: number): WalRecord
-  /** In the order of the ids. */
-  ledger(key: SessionKey): ReadonlyMap<MessageId, LedgerRow>
+  /** In the order of the ids. @default of the space that this process is bound to */
+  ledger(key: SessionKey, space?: string): ReadonlyMap<MessageId, LedgerRow>
   sessions(): readonly KnownSession[]
   /** What stands in the WAL and perhaps nowhere else. Records without text, and those that cannot be read, are left out. */
   pending(): readonly PendingSession[]
-  /** The encoded keys of what `status` counts as dead. */
-  dead(): readonly { readonly what: string; readonly code: string; readonly key: string; readonly at: number }[]
+  deadLetters(): readonly DeadLetter[]
   status(): IndexStatus
-  /** When the next session may run, epoch milliseconds; 0 when one may now; undefined when none is queued. */
-  nextRunAt(): number | undefined
+  /** When the next session of these lanes may run, epoch milliseconds; 0 when one may now; undefined when none is queued. */
+  nextRunAt(lanes?: readonly LaneName[]): number | undefined
 }

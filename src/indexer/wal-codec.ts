@@ -13,7 +13,7 @@ import { StorageError } from '../core/errors.js'
 import { parseMessageId, parseSessionId } from '../core/ids.js'
 import { isAgent, sessionKey } from '../core/keys.js'
 import type { DocumentMetadata } from './ports.js'
-import type { LedgerEntry, LedgerRow, WalRecord, WalRow } from './state.js'
+import type { DeadMessage, LedgerEntry, LedgerRow, WalRecord, WalRow } from './state-rows.js'
 
 export const WAL_VERSION = 1
 const HEAD_MAGIC = 0x48574c53
@@ -118,11 +118,14 @@ function toHead(value: unknown): Head {
   if (!isAgent(agent)) throw damaged('the head names no agent')
   return {
     key: sessionKey(agent, parseSessionId(string(session))),
+    // Version 1 knew one space.
+    space: head.space === undefined ? '' : string(head.space),
     createdAt: number(head.createdAt),
     rows: array(head.rows).map(toRow),
     deletes: array(head.deletes).map(string),
     ledger: array(head.ledger).map(toEntry),
     drop: array(head.drop).map((id) => parseMessageId(string(id))),
+    dead: array(head.dead ?? []).map(toDead),
     embedded: number(head.embedded),
     cached: number(head.cached),
   }
@@ -135,6 +138,16 @@ function toRow(value: unknown): WalRow {
   return { id: string(row.id), text: string(row.text), vector, metadata: object(row.metadata) as unknown as DocumentMetadata }
 }
 
+function toDead(value: unknown): DeadMessage {
+  const { message, chunk, code, reason } = object(value)
+  return {
+    message: parseMessageId(string(message)),
+    chunk: chunk === undefined ? undefined : number(chunk),
+    code: string(code),
+    reason: string(reason),
+  }
+}
+
 function toEntry(value: unknown): LedgerEntry {
   const entry = object(value)
   return { message: parseMessageId(string(entry.message)), row: toLedgerRow(entry.row) }
@@ -143,13 +156,13 @@ function toEntry(value: unknown): LedgerEntry {
 /** @throws StorageError WAL_DAMAGED when the value is no ledger row */
 export function toLedgerRow(value: unknown): LedgerRow {
   const { signature, textHash, chunks, state, meta, at } = object(value)
-  if (state !== 'settled' && state !== 'volatile' && state !== 'empty') throw damaged('a ledger row is in no state')
+  if (state !== 'settled' && state !== 'volatile' && state !== 'empty' && state !== 'quarantined') throw damaged('a ledger row is in no state')
   array(chunks).forEach(string)
   string(signature)
   string(textHash)
   string(meta)
   number(at)
-  return value as LedgerRow
+  return { rev: 0, ...(value as object) } as LedgerRow
 }
 
 function object(value: unknown): Document {

@@ -19,6 +19,8 @@ export function sinkRow(id: string, text = `text of ${id}`, vector: readonly num
     directory: '/home/somebody/work',
     title: 'A title',
     source: 'opencode-json',
+    rev: 1,
+    space: 'space',
     ...metadata,
   }
   return { id, text, vector: Float32Array.from({ length: DIMENSIONS }, (_, i) => vector[i] ?? 0), metadata: full }

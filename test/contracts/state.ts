@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/core/clock.js'
 import type { MessageId } from '../../src/core/ids.js'
 import type { OwnerProbe } from '../../src/indexer/owner.js'
-import type { Claim, IndexStore, LedgerRow, WalRecord } from '../../src/indexer/state.js'
+import type { IndexStore } from '../../src/indexer/state.js'
+import type { Claim, LedgerRow, WalRecord } from '../../src/indexer/state-rows.js'
 import { fakeClock, fakeOwners, keyOf } from '../support/index-world.js'
 
 export interface StateSettings {
@@ -21,17 +22,19 @@ export const A = keyOf('ses_a')
 export const B = keyOf('ses_b')
 
 export function ledgerRow(fields: Partial<LedgerRow> = {}): LedgerRow {
-  return { signature: 'v1', textHash: 'hash', chunks: ['key'], state: 'settled', meta: 'meta', at: 1, ...fields }
+  return { signature: 'v1', textHash: 'hash', chunks: ['key'], state: 'settled', meta: 'meta', at: 1, rev: 0, ...fields }
 }
 
 export function walRecord(fields: Partial<WalRecord> = {}): WalRecord {
   return {
     key: A,
+    space: '',
     createdAt: 1,
     rows: [],
     deletes: [],
     ledger: [{ message: 'msg_1' as MessageId, row: ledgerRow() }],
     drop: [],
+    dead: [],
     embedded: 1,
     cached: 0,
     dimensions: 2,
@@ -53,11 +56,13 @@ const METADATA = {
   directory: '/work',
   title: 'title',
   source: 'memory',
+  rev: 1,
+  space: '',
 } as const
 const DONE = { kind: 'done' } as const
 
 export async function claimed(state: IndexStore, only?: typeof A): Promise<Claim> {
-  const claim = await state.claim(only)
+  const claim = await state.claim(only && { only })
   if (claim === undefined) throw new Error('nothing to claim')
   return claim
 }
@@ -88,7 +93,7 @@ export function describeState(name: string, place: () => StatePlace): void {
       await state.observe(seen(A))
       const first = await claimed(state)
       expect(await other.claim()).toBeUndefined()
-      expect(await other.claim(A)).toBeUndefined()
+      expect(await other.claim({ only: A })).toBeUndefined()
       await state.release(first, { kind: 'stopped' })
       const second = await claimed(other)
       expect(second.token).toBeGreaterThan(first.token)
@@ -244,14 +249,14 @@ export function describeState(name: string, place: () => StatePlace): void {
       await state.observe(seen(B))
       await state.release(await claimed(state), DONE)
       await state.observe({ seen: [], gone: [B] })
-      expect(await state.verifyAll()).toBe(1)
-      expect(await state.verifyAll()).toBe(0)
+      expect(await state.verify()).toBe(1)
+      expect(await state.verify()).toBe(0)
       await state.release(await claimed(state, B), DONE)
       const claim = await claimed(state, A)
       expect(claim.verify).toBe(1)
       await state.release(claim, { kind: 'done', verified: claim.verify })
       expect(await claimed(state)).toMatchObject({ key: B, gone: true })
-      expect(await state.verifyAll()).toBe(1)
+      expect(await state.verify()).toBe(1)
     })
 
     it('knows the store of each session, and what its pending records carry', async () => {

@@ -275,7 +275,7 @@ describe('a record that cannot be used', () => {
     it.sink.before = () => undefined
     await it.run()
     expect(contentOf(it.sink)).toEqual(it.world.expected())
-    expect(it.state.dead()).toMatchObject([{ what: 'wal', code: 'WAL_DAMAGED' }])
+    expect(it.state.deadLetters()).toMatchObject([{ kind: 'record', code: 'WAL_DAMAGED' }])
     expect(it.state.status()).toMatchObject({ queue: EMPTY_QUEUE, wal: { records: 0, bytes: 0 }, dead: 1, counters: { quarantined: 1 } })
   })
 

@@ -16,6 +16,8 @@ const metadata = {
   directory: '/d',
   title: 't',
   source: 'memory',
+  rev: 1,
+  space: '',
 }
 const rowsOf = (texts: readonly string[]) => texts.map((text, vector) => ({ id: `doc-${vector}`, text, vector, metadata }))
 const sample = () => walRecord({ rows: rowsOf(['one', 'two']), dimensions: 3, matrix: Float32Array.of(1, 2, 3, -4, 0.25, 1e-30) })

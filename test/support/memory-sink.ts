@@ -21,7 +21,7 @@ export function memorySink(): MemorySink {
     },
     count: async () => rows.size,
     async *ids(filter) {
-      for (const { id, metadata } of passing(filter)) yield { id, text_hash: metadata.text_hash }
+      for (const { id, metadata } of passing(filter)) yield { id, text_hash: metadata.text_hash, rev: metadata.rev }
     },
     nearest: async (vector, limit, filter) => best(passing(filter), (row) => cosine(vector, row.vector)).slice(0, Math.max(0, limit)),
     async matching(query, limit, filter) {
