@@ -104,9 +104,11 @@ export interface Engine {
   readonly stopping: AbortSignal
   /** False: the sink is written to without write-ahead records. Stays exact, but a crash may repeat embeddings that no cache holds. */
   readonly walEnabled: boolean
-  /** From a message to the text that is embedded; takes secrets out where that is asked for. */
+  /** From a message to the text that is embedded; takes secrets out where that is asked for. These three come from `projector({ redact })`. */
   readonly project: (node: MessageNode) => Promise<ProjectedMessage>
-  /** Names what `project` does beside the rules of PROJECTION_VERSION; '' for nothing. */
+  /** From the title of a session to what its documents carry; takes secrets out likewise. */
+  readonly projectTitle: (title: string) => Promise<string>
+  /** Names what these two do beside the rules of PROJECTION_VERSION; '' for nothing. */
   readonly projectName: string
   readonly cache: EmbedCache | undefined
   readonly namespace: string
@@ -137,9 +139,9 @@ export function isWithheld({ directories = [] }: Exclusion, { directory }: Pick<
   return directory === '' && directories.length > 0
 }
 
-/** Names what a session puts on each of its documents, and the rules by which text is made. */
-export function metaHashOf(meta: SessionMeta): string {
-  return shortHash([String(PROJECTION_VERSION), meta.title, meta.directory, meta.project, meta.source.kind])
+/** Names what a session puts on each of its documents, and the rules by which text is made: `projectName` is that of the engine. */
+export function metaHashOf(meta: SessionMeta, projectName: string): string {
+  return shortHash([`${PROJECTION_VERSION}${projectName}`, meta.title, meta.directory, meta.project, meta.source.kind])
 }
 
 /** What a message puts on each of its documents. A damaged one is of no known role, and as old as its session. */
@@ -160,8 +162,8 @@ export function carries(documents: string, metaHash: string): boolean {
 }
 
 /** A session is looked at again when any of this differs. */
-export function observedRevision(revision: string, meta: SessionMeta): string {
-  return shortHash([revision, metaHashOf(meta), meta.revert ?? ''])
+export function observedRevision(revision: string, meta: SessionMeta, projectName: string): string {
+  return shortHash([revision, metaHashOf(meta, projectName), meta.revert ?? ''])
 }
 
 function shortHash(parts: readonly string[]): string {

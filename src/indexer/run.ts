@@ -78,7 +78,9 @@ async function indexSession(engine: Engine, lease: HeldLease): Promise<Ended> {
   // Looked at again should a folder be found, or no folder be excluded any more.
   if (isWithheld(engine.exclude(), tail.meta)) return { kind: 'done', incomplete: true, verified: claim.verify }
   const { limits, clock } = engine
-  const work = diffSession({ ledger, tail, meta: metaHashOf(tail.meta), now: clock.now(), quantum: limits.quantum }, limits)
+  const meta = metaHashOf(tail.meta, engine.projectName)
+  const { project } = engine
+  const work = await diffSession({ ledger, tail, meta, now: clock.now(), quantum: limits.quantum, project, signal: lease.signal }, limits)
   await carryOut(engine, lease, tail, work, isOut)
   if (isOut()) {
     await removeDocuments(engine, lease)
