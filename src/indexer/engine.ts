@@ -89,6 +89,8 @@ export type IndexProgress =
   | { readonly kind: 'breaker'; readonly breaker: BreakerStatus }
   | { readonly kind: 'observed'; readonly report: ObserveReport }
   | { readonly kind: 'space'; readonly space: SpaceRow }
+  /** What no session is at fault for, and what is tried again later: a listing, the emptying of a former space, the loop of `start`. */
+  | { readonly kind: 'error'; readonly during: 'listing' | 'retiring' | 'loop'; readonly failure: Failure; readonly error: unknown }
   | { readonly kind: 'left-out'; readonly key: SessionKey; readonly code: 'KEY_TOO_LONG' }
 
 export interface Engine {
@@ -120,6 +122,15 @@ export interface Engine {
   readonly failpoint: (name: string) => void
   /** Never throws. */
   readonly progress: (event: IndexProgress) => void
+}
+
+/** The sink that holds the documents of a space. @throws StorageError SINK_UNAVAILABLE when the caller gave none for it */
+export function sinkOf({ sink, former, embedder, state }: Pick<Engine, 'sink' | 'former' | 'embedder' | 'state'>, space: string): Sink {
+  const name = state.spaces().find(({ id }) => id === space)?.space
+  if (name === undefined || name === embedder.space) return sink
+  const found = former.find((one) => one.space === name)
+  if (found !== undefined) return found
+  throw new StorageError('SINK_UNAVAILABLE', { reason: 'the sink of an earlier space of the index was not opened' })
 }
 
 /** What exclusions go by. */
