@@ -88,6 +88,8 @@ export type IndexProgress =
   | { readonly kind: 'breaker'; readonly breaker: BreakerStatus }
   | { readonly kind: 'observed'; readonly report: ObserveReport }
   | { readonly kind: 'space'; readonly space: SpaceRow }
+  /** What no session is at fault for, and what is tried again later: a listing, the emptying of a former space, the loop of `start`. */
+  | { readonly kind: 'error'; readonly during: 'listing' | 'retiring' | 'loop'; readonly failure: Failure; readonly error: unknown }
   | { readonly kind: 'left-out'; readonly key: SessionKey; readonly code: 'KEY_TOO_LONG' }
 
 export interface Engine {
@@ -103,9 +105,11 @@ export interface Engine {
   readonly stopping: AbortSignal
   /** False: the sink is written to without write-ahead records. Stays exact, but a crash may repeat embeddings that no cache holds. */
   readonly walEnabled: boolean
-  /** From a message to the text that is embedded; takes secrets out where that is asked for. */
+  /** From a message to the text that is embedded; takes secrets out where that is asked for. These three come from `projector({ redact })`. */
   readonly project: (node: MessageNode) => Promise<ProjectedMessage>
-  /** Names what `project` does beside the rules of PROJECTION_VERSION; '' for nothing. */
+  /** From the title of a session to what its documents carry; takes secrets out likewise. */
+  readonly projectTitle: (title: string) => Promise<string>
+  /** Names what these two do beside the rules of PROJECTION_VERSION; '' for nothing. */
   readonly projectName: string
   readonly cache: EmbedCache | undefined
   readonly namespace: string
@@ -117,6 +121,15 @@ export interface Engine {
   readonly failpoint: (name: string) => void
   /** Never throws. */
   readonly progress: (event: IndexProgress) => void
+}
+
+/** The sink that holds the documents of a space. @throws StorageError SINK_UNAVAILABLE when the caller gave none for it */
+export function sinkOf({ sink, former, embedder, state }: Pick<Engine, 'sink' | 'former' | 'embedder' | 'state'>, space: string): Sink {
+  const name = state.spaces().find(({ id }) => id === space)?.space
+  if (name === undefined || name === embedder.space) return sink
+  const found = former.find((one) => one.space === name)
+  if (found !== undefined) return found
+  throw new StorageError('SINK_UNAVAILABLE', { reason: 'the sink of an earlier space of the index was not opened' })
 }
 
 /** What exclusions go by. */
@@ -136,9 +149,9 @@ export function isWithheld({ directories = [] }: Exclusion, { directory }: Pick<
   return directory === '' && directories.length > 0
 }
 
-/** Names what a session puts on each of its documents, and the rules by which text is made. */
-export function metaHashOf(meta: SessionMeta): string {
-  return shortHash([String(PROJECTION_VERSION), meta.title, meta.directory, meta.project, meta.source.kind])
+/** Names what a session puts on each of its documents, and the rules by which text is made: `projectName` is that of the engine. */
+export function metaHashOf(meta: SessionMeta, projectName: string): string {
+  return shortHash([`${PROJECTION_VERSION}${projectName}`, meta.title, meta.directory, meta.project, meta.source.kind])
 }
 
 /** What a message puts on each of its documents. A damaged one is of no known role, and as old as its session. */
@@ -159,8 +172,8 @@ export function carries(documents: string, metaHash: string): boolean {
 }
 
 /** A session is looked at again when any of this differs. */
-export function observedRevision(revision: string, meta: SessionMeta): string {
-  return shortHash([revision, metaHashOf(meta), meta.revert ?? ''])
+export function observedRevision(revision: string, meta: SessionMeta, projectName: string): string {
+  return shortHash([revision, metaHashOf(meta, projectName), meta.revert ?? ''])
 }
 
 function shortHash(parts: readonly string[]): string {

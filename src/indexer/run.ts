@@ -74,12 +74,17 @@ async function indexSession(engine: Engine, lease: HeldLease): Promise<Ended> {
   if (claim.gone) return removeSession(engine, lease)
   if (claim.verify !== undefined) await repairSink(engine, lease)
   const ledger = engine.state.ledger(claim.key)
-  const tail = await engine.sessions.tail(claim.key, ({ message }) => knownSignature(ledger.get(message), claim.meta), lease.signal, claim.store)
+  const tail = await engine.sessions.tail(claim.key, ({ message }) => knownSignature(ledger.get(message), claim.meta), {
+    signal: lease.signal,
+    store: claim.store,
+  })
   const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)
   // Looked at again should a folder be found, or no folder be excluded any more.
   if (isWithheld(engine.exclude(), tail.meta)) return { kind: 'done', incomplete: true, verified: claim.verify }
   const { limits, clock } = engine
-  const work = diffSession({ ledger, tail, meta: metaHashOf(tail.meta), now: clock.now(), quantum: limits.quantum }, limits)
+  const meta = metaHashOf(tail.meta, engine.projectName)
+  const { project } = engine
+  const work = await diffSession({ ledger, tail, meta, now: clock.now(), quantum: limits.quantum, project, signal: lease.signal }, limits)
   await carryOut(engine, lease, tail, work, isOut)
   if (isOut()) {
     await removeDocuments(engine, lease)

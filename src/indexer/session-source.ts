@@ -4,21 +4,15 @@ import { join, sep } from 'node:path'
 import { StorageError } from '../core/errors.js'
 import { encodeKey, type MessageKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
-import { runSessionTreeFlow } from '../tree/flow.js'
+import { readPlanned } from '../tree/flow.js'
+import { planSessionTree } from '../tree/plan.js'
 import type { Sessions } from '../tree/sessions.js'
-import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
+import type { PlannedMessage } from '../tree/types.js'
+import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession, TailOptions } from './source.js'
 
 /** Reads `sessions`, which stays the caller's. Every message of a changed session is checked, the cold ones too. */
 export function sessionSource(sessions: Sessions): SessionSource {
-  let refreshing: Promise<void> | undefined
-  /** Those that ask in the same turn share one listing, which begins after they asked. */
-  const refresh = (): Promise<void> => {
-    refreshing ??= Promise.resolve().then(() => {
-      refreshing = undefined
-      return sessions.refresh()
-    })
-    return refreshing
-  }
+  const refresh = sharedListing(() => sessions.refresh())
   return {
     list: async (signal): Promise<SessionListing> => {
       await sessions.refresh(signal && { signal })
@@ -35,7 +29,22 @@ export function sessionSource(sessions: Sessions): SessionSource {
       const [issue] = sessions.issues
       throw new StorageError('STORE_UNREADABLE', { reason: 'not every store could be listed', path: store ?? issue?.path, key: encodeKey(key) })
     },
-    tail: (key, known, signal, store): Promise<SessionTail> => readTail(sessions, key, { known, signal, store }),
+    tail: (key, known, options = {}): Promise<SessionTail> => readTail(sessions, key, known, options),
+  }
+}
+
+/** Each call is answered by a listing that begins after it. One runs at a time; all that ask while it runs share the next one. */
+function sharedListing(list: () => Promise<void>): () => Promise<void> {
+  let running: Promise<unknown> = Promise.resolve()
+  let next: Promise<void> | undefined
+  return () => {
+    next ??= running.then(() => {
+      next = undefined
+      const listing = list()
+      running = listing.catch(() => undefined)
+      return listing
+    })
+    return next
   }
 }
 
@@ -118,20 +127,25 @@ function hasBytes(path: string): boolean {
   }
 }
 
-interface TailRequest {
-  readonly known: (key: MessageKey) => string | undefined
-  readonly signal: AbortSignal | undefined
-  readonly store: string | undefined
-}
-
-async function readTail(sessions: Sessions, key: SessionKey, { known, signal, store }: TailRequest): Promise<SessionTail> {
+async function readTail(
+  sessions: Sessions,
+  key: SessionKey,
+  known: (key: MessageKey) => string | undefined,
+  { signal, store, bytes, after }: TailOptions,
+): Promise<SessionTail> {
   const session = await sessions.locate(key)
   if (store !== undefined && store !== session.store.path && isUnknown(listedStores(sessions), sessions.issues, store, key)) {
     const reason = 'the store that the session was listed in cannot be read; another copy, which may be older, does not stand in for it'
     throw new StorageError('STORE_NOT_READY', { reason, path: store, key: encodeKey(key) })
   }
   const { entries, issues } = await sessions.listMessages(session)
-  const result = await runSessionTreeFlow(sessions, { session: key, known, deep: true, ...(signal && { signal }) })
+  // Of a message that was deleted meanwhile nobody knows the place: then everything is looked at again.
+  const window = after !== undefined && entries.some(({ id }) => id === after) ? { messages: { after } } : {}
+  const planned = await planSessionTree(sessions, { session: key, known, deep: true, ...window, ...(signal && { signal }) })
+  if (planned.status === 'failed') throw planned.error
+  const taken = withinBudget(planned.value.messages, bytes)
+  const last = taken.length < planned.value.messages.length ? taken.at(-1)?.key.message : undefined
+  const result = await readPlanned(sessions, { ...planned, value: { ...planned.value, messages: taken } }, signal)
   if (result.status === 'failed') throw result.error
   const meta = sessions.index.session(key)
   if (meta === undefined) throw new StorageError('NOT_FOUND', { reason: 'the session was removed while it was read', key: encodeKey(key) })
@@ -142,7 +156,18 @@ async function readTail(sessions: Sessions, key: SessionKey, { known, signal, st
     messages: result.value.messages.filter((node) => !withheld.has(node.key.message)),
     present: entries.map((entry) => entry.id),
     complete: unread.length === 0 && issues.every(({ code }) => code === 'INVALID_ID') && !isFailing(sessions, session.store.path),
+    more: last && { after: last },
   }
+}
+
+/** The first messages that together have no more than so many bytes, at least one. */
+function withinBudget(messages: readonly PlannedMessage[], bytes = Number.POSITIVE_INFINITY): readonly PlannedMessage[] {
+  let sum = 0
+  const end = messages.findIndex(({ read, parts = [] }, at) => {
+    for (const { price } of [read, ...parts]) sum += price?.bytes ?? 0
+    return at > 0 && sum > bytes
+  })
+  return end === -1 ? messages : messages.slice(0, end)
 }
 
 /** A store that as a whole is not what it should be may lack a table, and then gives no message and no issue of the session. */

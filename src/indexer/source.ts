@@ -30,12 +30,27 @@ export interface SessionListing {
 
 export interface SessionTail {
   readonly meta: SessionMeta
-  /** Hydrated, in order: the messages whose signature differs from the known one. */
+  /** Hydrated, in order: the messages whose signature differs from the known one, as many as the budget of bytes takes. */
   readonly messages: readonly MessageNode[]
   /** Every message id of the session now, in order. */
   readonly present: readonly MessageId[]
   /** False when anything could not be read: then absence proves nothing. What could not be read is not among the messages. */
   readonly complete: boolean
+  /**
+   * Set when the budget ended before the messages did: spread it into the options of the next call, within the same claim, for those that follow.
+   * A claim that began anew with the first message instead might never get past messages that stay unsettled or unreadable.
+   */
+  readonly more?: { readonly after: MessageId } | undefined
+}
+
+export interface TailOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Where the session was last listed. */
+  readonly store?: string | undefined
+  /** Bytes of the store that are read at a time; one message is read whatever its size. Once hydrated they take about three times as much. @default no limit */
+  readonly bytes?: number | undefined
+  /** Only the messages that follow this one, see `SessionTail.more`. */
+  readonly after?: MessageId | undefined
 }
 
 export interface SessionSource {
@@ -45,6 +60,9 @@ export interface SessionSource {
    * (of every store, when none is named). Throws when it cannot be told.
    */
   revision(key: SessionKey, store?: string): Promise<string | undefined>
-  /** `store`: where the session was last listed. @throws StorageError STORE_NOT_READY while only another store has it, and nothing certain is known of that one */
-  tail(key: SessionKey, known: (key: MessageKey) => string | undefined, signal?: AbortSignal, store?: string): Promise<SessionTail>
+  /**
+   * `known`: the signature that the caller holds of a message; undefined hands it over.
+   * @throws StorageError STORE_NOT_READY while only another store than `store` has the session, and nothing certain is known of that one
+   */
+  tail(key: SessionKey, known: (key: MessageKey) => string | undefined, options?: TailOptions): Promise<SessionTail>
 }

@@ -32,7 +32,7 @@ const PAGE = 64
  * @throws StorageError as `planSessionTree` does; the world's damage is in the result
  */
 export async function runSessionTreeFlow(sessions: Sessions, request: TreeRequest): Promise<FlowResult<SessionHydratedTree>> {
-  return finish(sessions, await planSessionTree(sessions, request), request.signal)
+  return readPlanned(sessions, await planSessionTree(sessions, request), request.signal)
 }
 
 /**
@@ -53,8 +53,8 @@ export async function* runSessionFlow(
   for (const session of await sessionsIn(sessions, scope)) {
     signal?.throwIfAborted()
     const planned = await planTree(sessions, { session, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) }, false)
-    if (output === 'sessions') yield await finish(sessions, planned, signal)
-    else for (const page of pagesOf(planned)) yield await finish(sessions, page, signal)
+    if (output === 'sessions') yield await readPlanned(sessions, planned, signal)
+    else for (const page of pagesOf(planned)) yield await readPlanned(sessions, page, signal)
   }
 }
 
@@ -77,7 +77,8 @@ function* pagesOf(planned: StageResult<SessionTreePlan>): Generator<StageResult<
   }
 }
 
-async function finish(
+/** Resolve and hydrate what was planned, and mend it. */
+export async function readPlanned(
   sessions: Sessions,
   planned: StageResult<SessionTreePlan>,
   signal: AbortSignal | undefined,

@@ -151,14 +151,23 @@ export class World {
         if (session === undefined && !this.stores.get(store)) throw new Error('it cannot be told')
         return session && String(session.revision)
       },
-      tail: async (key, known, signal) => {
+      tail: async (key, known, { signal, bytes = Number.POSITIVE_INFINITY, after } = {}) => {
         signal?.throwIfAborted()
         const session = this.sessions.get(key.session)
         if (session === undefined || this.failing.has(key.session)) throw new Error('a session that cannot be read')
         const nodes = session.messages.map((message) => nodeOf(key, message))
-        const messages = nodes.filter((node) => known(node.key) !== node.signature)
+        const from = session.messages.findIndex(({ id }) => id === after) + 1
+        const changed = nodes.slice(from).filter((node) => known(node.key) !== node.signature)
+        const sizes = new Map(session.messages.map(({ id, text }) => [id, text.length]))
+        let sum = 0
+        const messages = changed.filter(({ key }, at) => {
+          sum += sizes.get(key.message) ?? 0
+          return at === 0 || sum <= bytes
+        })
         this.hydrated.push(...messages.map((node) => node.key.message))
-        return { meta: metaOf(session), messages, present: nodes.map((node) => node.key.message), complete: this.tailComplete }
+        const last = messages.length < changed.length ? messages.at(-1)?.key.message : undefined
+        const present = nodes.map((node) => node.key.message)
+        return { meta: metaOf(session), messages, present, complete: this.tailComplete, more: last && { after: last } }
       },
     }
   }
