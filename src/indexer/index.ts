@@ -21,7 +21,8 @@ export type { ForgetReport } from './forget.js'
 // the index on this machine
 export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseInsideStore } from './index-home.js'
 // indexing
-export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
+export { createIndexer } from './indexer.js'
+export type { DrainReport, Indexer, IndexerOptions, IndexerStatus, IndexEvent, TickReport, WalStatus } from './indexer-types.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
 export type { ObserveReport } from './observe.js'
 // ports and their embedded defaults
@@ -38,3 +39,4 @@ export { countStale } from './staleness.js'
 export type { IndexStore, PendingSession } from './state.js'
 export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state-rows.js'
 export type { IndexStatus } from './state-status.js'
+export type { DifferenceKind, IndexDifference, VerifyOptions, VerifyReport } from './verify.js'

@@ -1,5 +1,6 @@
 /** An indexer over the real state, in the small world. */
-import { createIndexer, type Indexer, type IndexerOptions } from '../../src/indexer/indexer.js'
+import { createIndexer } from '../../src/indexer/indexer.js'
+import type { Indexer, IndexerOptions } from '../../src/indexer/indexer-types.js'
 import { openLmdbState } from '../../src/indexer/lmdb-state.js'
 import type { IndexStore } from '../../src/indexer/state.js'
 import {
