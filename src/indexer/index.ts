@@ -15,6 +15,7 @@ export { type IndexConfig, type Setting, type SettingName, settings } from './co
 export { documentId, textHashOf } from './document.js'
 export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
 export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
+export { type OllamaEmbedderOptions, openOllamaEmbedder } from './embedders/ollama.js'
 export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
 export type { ForgetReport } from './forget.js'
