@@ -30,6 +30,8 @@ export interface LedgerRow {
   readonly partial?: true
   /** Bytes of text beyond the budget of one message, which the sink does not hold. */
   readonly truncatedBytes?: number
+  /** Secrets that were taken out of its text. */
+  readonly redacted?: number
 }
 
 export interface LedgerEntry {
