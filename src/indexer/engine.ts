@@ -1,7 +1,6 @@
 /** What every step of the indexer works with, and how its failures are named. */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../core/clock.js'
-import { StorageError, systemCode } from '../core/errors.js'
 import { isWithinFolder } from '../core/folders.js'
 import type { SessionKey } from '../core/keys.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
@@ -179,25 +178,6 @@ export function observedRevision(revision: string, meta: SessionMeta, projectNam
 
 function shortHash(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)
-}
-
-/** Runs a call of the embedder or the sink; what it throws becomes a failure that repeats none of its words. */
-export async function outside<T>(code: 'EMBEDDER_FAILED' | 'SINK_FAILED', call: () => Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    const who = code === 'SINK_FAILED' ? 'the sink' : 'the embedder'
-    throw new StorageError(code, { reason: `${who} failed (${nameOf(error)})` }, { cause: error })
-  }
-}
-
-function nameOf(error: unknown): string {
-  return systemCode(error) ?? (error instanceof Error ? (systemCode(error.cause) ?? error.name) : typeof error)
-}
-
-export function failureOf(error: unknown): Failure {
-  if (error instanceof StorageError) return { code: error.code, reason: error.reason }
-  return { code: 'UNEXPECTED', reason: `the session could not be indexed (${nameOf(error)})` }
 }
 
 /** Milliseconds, for the n-th failure in a row after `failures` others. */
