@@ -23,7 +23,7 @@ export type { ForgetReport } from './forget.js'
 export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseInsideStore } from './index-home.js'
 // indexing
 export { createIndexer } from './indexer.js'
-export type { DrainReport, Indexer, IndexerOptions, IndexerStatus, IndexEvent, TickReport, WalStatus } from './indexer-types.js'
+export type { DrainReport, IndexEvent, Indexer, IndexerOptions, IndexerStatus, TickReport, WalStatus } from './indexer-types.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
 export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './memory-state.js'
 export type { ObserveReport } from './observe.js'

@@ -10,7 +10,7 @@ import { forgetSessions } from './forget.js'
 import type { Indexer, IndexerOptions } from './indexer-types.js'
 import { type Loop, startLoop } from './loop.js'
 import { observeAll } from './observe.js'
-import { sharedEngine } from './options.js'
+import { checkPorts, sharedEngine } from './options.js'
 import { createPoll } from './poll.js'
 import { bindSpace } from './spaces.js'
 import type { Failure } from './state-rows.js'
@@ -25,6 +25,7 @@ type Run = <T>(signal: AbortSignal | undefined, work: (engine: Engine, hard: Abo
 
 /** The caller keeps what it passed in; disposing the indexer stops its work and waits for it. @throws StorageError INVALID_OPTION */
 export function createIndexer(options: IndexerOptions): Indexer {
+  checkPorts(options)
   const events = createEvents(options.onProgress)
   const shared = sharedEngine(options, events.emit)
   const { state, clock, limits, breakers } = shared

@@ -52,7 +52,6 @@ export type SharedEngine = Omit<Engine, 'stopping'>
 
 /** @throws StorageError INVALID_OPTION */
 export function sharedEngine(options: IndexerOptions, progress: (event: IndexProgress) => void): SharedEngine {
-  checkPorts(options)
   refuseUnknown(options, [...OTHERS, ...Object.keys(LIMITS)])
   const { state, embedder, sink, former = [], cache, walEnabled = true, namespace = 'local', clock = systemClock } = options
   const { random = systemRandom, failpoint = () => undefined } = options
@@ -125,7 +124,7 @@ const METHODS = {
 } as const
 
 /** For callers without types. @throws StorageError INVALID_OPTION */
-function checkPorts(options: IndexerOptions): void {
+export function checkPorts(options: IndexerOptions): void {
   for (const [name, { names, advice }] of Object.entries(METHODS)) {
     const port: unknown = Object(options)[name]
     if (hasMethods(port, names) || (name === 'sessions' && hasMethods(port, SETS))) continue
