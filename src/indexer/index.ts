@@ -23,6 +23,7 @@ export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseI
 // indexing
 export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
+export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './memory-state.js'
 export type { ObserveReport } from './observe.js'
 // ports and their embedded defaults
 export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
