@@ -6,8 +6,9 @@ import { embeddingKey } from './embed-cache.js'
 import type { Engine } from './engine.js'
 import { failureOf, outside } from './faults.js'
 import { type HeldLease, holdLease } from './lease.js'
-import { applyRecord, deletionRecord, documentIds, pages } from './records.js'
+import { deletionRecord, documentIds, pages } from './records.js'
 import { removeSession, sinkIds } from './run.js'
+import { applyRecord } from './sending.js'
 import type { Claim } from './state-rows.js'
 
 const PAUSE_MS = 50

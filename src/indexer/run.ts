@@ -10,7 +10,8 @@ import { diffSession, type Work } from './diff.js'
 import { backoffMs, carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
 import { failureOf, outside } from './faults.js'
 import { type HeldLease, holdLease } from './lease.js'
-import { applyRecord, deletionRecord, deletionRecords, documentIds, inBatches, pages, upsertRecord, withdrawalOf, writeRecord } from './records.js'
+import { deletionRecord, deletionRecords, documentIds, inBatches, pages } from './records.js'
+import { applyRecord, writeMessages, writeRecord } from './sending.js'
 import type { SessionTail } from './source.js'
 import type { Claim, LedgerEntry, LedgerRow, Outcome, WalRecord } from './state-rows.js'
 
@@ -111,21 +112,11 @@ async function drainPending(engine: Engine, lease: HeldLease, seq: number): Prom
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== 'WAL_DAMAGED') throw error
     await engine.state.quarantine(claim, seq)
-    engine.progress({ kind: 'quarantined', key: claim.key })
+    engine.progress({ kind: 'quarantined', key: claim.key, code: error.code })
     return false
   }
-  if (claim.gone || recordIsExcluded(engine, record)) {
-    await engine.cache?.remove(record.ledger.flatMap(({ row }) => row.chunks))
-    await applyRecord(engine, lease, seq, withdrawalOf(record), true)
-  } else await applyRecord(engine, lease, seq, record, true)
+  await applyRecord(engine, lease, seq, record, true)
   return true
-}
-
-/** By what its documents carry; what the session has become since is for the reading to find out. */
-function recordIsExcluded(engine: Engine, { rows: [first] }: WalRecord): boolean {
-  if (first === undefined) return false
-  const { session_id, project_id, directory } = first.metadata
-  return isExcluded(engine.exclude(), { id: session_id, project: project_id, directory })
 }
 
 /** T10: every document leaves the sink, page by page, then the session leaves the state. */
@@ -154,19 +145,13 @@ function knownSignature(row: LedgerRow | undefined, meta: string): string | unde
 
 /** Stops where it stands once the session is out. */
 async function carryOut(engine: Engine, lease: HeldLease, tail: SessionTail, work: Work, isOut: () => boolean): Promise<void> {
-  const { state, limits } = engine
+  const { state } = engine
   if (isOut()) return
   for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
   for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
-  for (const batch of inBatches(work.upserts, limits.recordSize)) {
+  for (const batch of inBatches(work.upserts, engine)) {
     if (isOut()) return
-    const record = await upsertRecord(engine, batch, tail.meta, lease)
-    engine.failpoint('d')
-    if (isOut()) {
-      await engine.cache?.remove(record.ledger.flatMap(({ row }) => row.chunks))
-      return
-    }
-    await writeRecord(engine, lease, record)
+    await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
   }
 }
 

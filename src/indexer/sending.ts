@@ -40,13 +40,7 @@ export async function writeRecord(engine: Engine, lease: HeldLease, record: WalR
 }
 
 /** Brings the sink and the ledger one record on. Without a `seq` the record is nowhere but here, and no stop ends it. */
-export async function applyRecord(
-  engine: Engine,
-  lease: HeldLease,
-  seq: number | undefined,
-  record: WalRecord,
-  replayed: boolean,
-): Promise<void> {
+export async function applyRecord(engine: Engine, lease: HeldLease, seq: number | undefined, record: WalRecord, replayed: boolean): Promise<void> {
   const { state, failpoint, progress } = engine
   const stopping = seq === undefined ? lease.signal : engine.stopping
   const applied = hasSink(engine, record) ? await send(engine, lease, record, stopping) : emptied(record)
