@@ -15,14 +15,17 @@ export { type IndexConfig, type Setting, type SettingName, settings } from './co
 export { documentId, textHashOf } from './document.js'
 export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
 export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
+export { type OllamaEmbedderOptions, openOllamaEmbedder } from './embedders/ollama.js'
 export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
 export type { ForgetReport } from './forget.js'
 // the index on this machine
 export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseInsideStore } from './index-home.js'
 // indexing
-export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
+export { createIndexer } from './indexer.js'
+export type { DrainReport, IndexEvent, Indexer, IndexerOptions, IndexerStatus, TickReport, WalStatus } from './indexer-types.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
+export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './memory-state.js'
 export type { ObserveReport } from './observe.js'
 // ports and their embedded defaults
 export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
@@ -39,3 +42,4 @@ export { countStale } from './staleness.js'
 export type { IndexStore, PendingSession } from './state.js'
 export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state-rows.js'
 export type { IndexStatus } from './state-status.js'
+export type { DifferenceKind, IndexDifference, VerifyOptions, VerifyReport } from './verify.js'
