@@ -35,6 +35,7 @@ export { type ProjectionOptions, projectMessage } from './projection.js'
 // searching
 export { type SearchHit, type SearchOptions, searchIndex } from './search.js'
 export { noSessions, sessionSource } from './session-source.js'
+export { type ChromaSinkOptions, openChromaSink } from './sinks/chroma.js'
 export { type LocalSinkOptions, openLocalSink } from './sinks/local.js'
 export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
 export { countStale } from './staleness.js'
