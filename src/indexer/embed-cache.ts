@@ -5,9 +5,10 @@
 import { createHash } from 'node:crypto'
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
 import { checkNumber } from '../core/options.js'
-import { addVectors, bytesHeld, dayOf, evict, removeVectors, rowAt, SLAB_TABLES, type SlabTables, touch, vectorIn } from './embed-slabs.js'
+import { addVectors, dayOf, evict, removeVectors, rowAt, SLAB_TABLES, type SlabTables, touch, vectorIn } from './embed-slabs.js'
 import { type LmdbEnvironment, openLmdb } from './lmdb-env.js'
 import { checkLmdbFile } from './lmdb-file.js'
 import { preparePrivateFolder } from './local-disk.js'
@@ -40,8 +41,8 @@ export interface EmbedCacheOptions {
 const DAY_MS = 86_400_000
 /** Slabs evicted in one transaction: 256 vectors. */
 const EVICTED_AT_ONCE = 8
-/** A file never shrinks; one that is so much larger than its limit, which was lowered, is started over. */
-const MOST_OVERHEAD = 1.5
+/** A file never shrinks. One that is this much larger than its limit had a higher one before, and is started over. */
+const largestFile = (maxBytes: number): number => 1.5 * maxBytes + 2 ** 20
 
 /** Session and chunker are not in it: the text decides. */
 export function embeddingKey(space: string, kind: 'document' | 'query', text: string): string {
@@ -57,23 +58,41 @@ export async function openEmbedCache(options: EmbedCacheOptions): Promise<EmbedC
   checkNumber('ttlMs', ttlMs, 0)
   preparePrivateFolder(directory, { force })
   const path = join(directory, 'embcache.mdb')
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > maxBytes * MOST_OVERHEAD) startOver(path)
-  return new SlabCache(await openOrStartOver(path), { maxBytes, ttlDays: Math.ceil(ttlMs / DAY_MS), today: () => Math.floor(now() / DAY_MS) })
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > largestFile(maxBytes)) startOver(path)
+  const cache = new SlabCache(path, await openOrStartOver(path), {
+    maxBytes,
+    ttlDays: Math.ceil(ttlMs / DAY_MS),
+    today: () => Math.floor(now() / DAY_MS),
+  })
+  return {
+    get: (key) => cache.get(key),
+    put: (entries) => cache.put(entries),
+    remove: (keys) => cache.remove(keys),
+    stats: () => cache.stats(),
+    [Symbol.asyncDispose]: () => cache.close(),
+  }
 }
 
 type Environment = LmdbEnvironment<SlabTables>
+const ENVIRONMENT = { tables: SLAB_TABLES, disposable: true } as const
 
 /** lmdb ends the process when it reads what a file lacks, so one that was cut anywhere is not opened. */
 async function openOrStartOver(path: string): Promise<Environment> {
-  const options = { path, tables: SLAB_TABLES, disposable: true } as const
   try {
     checkLmdbFile(path, { whole: true })
-    return await openLmdb(options)
+    return await openLmdb({ path, ...ENVIRONMENT })
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== 'STATE_DAMAGED') throw error
     startOver(path)
-    return openLmdb(options)
+    return openLmdb({ path, ...ENVIRONMENT })
   }
+}
+
+/** What LMDB says of a page that is not what it should be; an unwritten one after a power failure, since nothing here waits for the disk. */
+const DAMAGE = new Set([-30797, -30796, -30795, -30793, -30782, -30779])
+
+function isDamage({ code, cause }: StorageError): boolean {
+  return code === 'STATE_DAMAGED' || (isDocument(cause) && typeof cause.code === 'number' && DAMAGE.has(cause.code))
 }
 
 function startOver(path: string): void {
@@ -86,8 +105,9 @@ interface Bounds {
   readonly today: () => number
 }
 
-class SlabCache implements EmbedCache {
-  readonly #environment: Environment
+class SlabCache {
+  readonly #path: string
+  #environment: Environment
   readonly #bounds: Bounds
   /** Texts come back in the order in which they came, so the next vector is most often in the slab of the last. */
   #last: { readonly slab: number; readonly bytes: Buffer } | undefined
@@ -96,7 +116,8 @@ class SlabCache implements EmbedCache {
   #hits = 0
   #misses = 0
 
-  constructor(environment: Environment, bounds: Bounds) {
+  constructor(path: string, environment: Environment, bounds: Bounds) {
+    this.#path = path
     this.#environment = environment
     this.#bounds = bounds
   }
@@ -158,14 +179,27 @@ class SlabCache implements EmbedCache {
     return evict(tables, { maxBytes, day: today() - ttlDays, most: EVICTED_AT_ONCE }) === EVICTED_AT_ONCE
   }
 
-  async #write(change: (tables: SlabTables) => void): Promise<boolean> {
+  /** A cache that cannot be written stays as it is; one that turns out to be damaged starts over. */
+  async #write(change: (tables: SlabTables) => void): Promise<void> {
     try {
-      await this.#environment.transact(change)
-      return true
+      try {
+        await this.#environment.transact(change)
+      } catch (error) {
+        if (!(error instanceof StorageError) || !isDamage(error)) throw error
+        await this.#startOver()
+        await this.#environment.transact(change)
+      }
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
-      return false
     }
+  }
+
+  /** Other processes go on with the file that they have open. */
+  async #startOver(): Promise<void> {
+    await this.#environment[Symbol.asyncDispose]()
+    startOver(this.#path)
+    this.#last = undefined
+    this.#environment = await openLmdb({ path: this.#path, ...ENVIRONMENT })
   }
 
   async remove(keys: readonly string[]): Promise<void> {
@@ -173,11 +207,11 @@ class SlabCache implements EmbedCache {
     this.#last = undefined
   }
 
-  stats(): { readonly hits: number; readonly misses: number } {
+  stats(): ReturnType<EmbedCache['stats']> {
     return { hits: this.#hits, misses: this.#misses }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async close(): Promise<void> {
     const used = this.#takeUsed()
     const today = this.#bounds.today()
     if (used.length > 0) await this.#write((tables) => touch(tables, used, today))

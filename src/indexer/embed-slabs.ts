@@ -147,7 +147,10 @@ export function touch(tables: SlabTables, slabs: Iterable<number>, day: number):
 }
 
 /** Evicts up to `most` slabs, those first that were not used for longest: while there are more than `maxBytes`, or from before `day`. Gives their number. */
-export function evict(tables: SlabTables, { maxBytes, day, most }: { readonly maxBytes: number; readonly day: number; readonly most: number }): number {
+export function evict(
+  tables: SlabTables,
+  { maxBytes, day, most }: { readonly maxBytes: number; readonly day: number; readonly most: number },
+): number {
   const oldest = [...tables.used.getKeys({ limit: most })].map((key) => (Array.isArray(key) ? key.map(numberOf) : []))
   let evicted = 0
   for (const [lastUsed = 0, slab = 0] of oldest) {

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { closeSync, ftruncateSync, openSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readFileSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Key } from 'lmdb'
 import { open } from 'lmdb'
@@ -56,7 +56,14 @@ describe('the embedding cache', () => {
     const { reopen } = onDays(folder)
     {
       await using cache = await reopen()
-      for (const [from, to] of [[0, 1], [1, 3], [3, 40], [40, 41], [41, 200]] as const) await cache.put(entries(from, to))
+      for (const [from, to] of [
+        [0, 1],
+        [1, 3],
+        [3, 40],
+        [40, 41],
+        [41, 200],
+      ] as const)
+        await cache.put(entries(from, to))
       await cache.put(entries(200, 201, 200_000))
       await cache.put([{ key: KEY, vector: VECTOR }])
       for (let i = 0; i < 200; i += 7) expect(cache.get(keyOf(i))).toEqual(vectorOf(i))
@@ -129,7 +136,10 @@ describe('what the cache lets go', () => {
     const held = Array.from({ length: 32 * 60 }, (_, i) => i).filter((i) => cache.get(keyOf(i)) !== undefined)
     expect(held.length).toBeGreaterThan(190)
     expect(held.length * 4000).toBeLessThanOrEqual(1_000_000)
-    expect(held).toEqual([...Array.from({ length: 32 }, (_, i) => i), ...Array.from({ length: held.length - 32 }, (_, i) => 32 * 60 - held.length + 32 + i)])
+    expect(held).toEqual([
+      ...Array.from({ length: 32 }, (_, i) => i),
+      ...Array.from({ length: held.length - 32 }, (_, i) => 32 * 60 - held.length + 32 + i),
+    ])
     expect(statSync(join(folder.path, 'embcache.mdb')).size).toBeLessThan(1_500_000)
   })
 
@@ -138,7 +148,7 @@ describe('what the cache lets go', () => {
     const { reopen } = onDays(folder)
     {
       await using cache = await reopen()
-      await cache.put(entries(0, 100))
+      await cache.put(entries(0, 100, 5000))
     }
     await using cache = await openEmbedCache({ directory: folder.path, now, maxBytes: 10 })
     expect(cache.get(keyOf(0))).toBeUndefined()
@@ -191,6 +201,30 @@ describe('a damaged cache', () => {
     }
   })
 
+  it.each([0, 0xa7])('[n] gives nothing wrong and starts over when any page of its file is filled with %i', async (fill) => {
+    let startedOver = 0
+    for (let page = 2; page < 20; page++) {
+      using folder = tempFolder()
+      const path = join(folder.path, 'embcache.mdb')
+      {
+        await using cache = await openEmbedCache({ directory: folder.path, now })
+        for (let i = 0; i < 150; i += 30) await cache.put(entries(i, i + 30))
+      }
+      const file = openSync(path, 'r+')
+      writeSync(file, Buffer.alloc(4096, fill), 0, 4096, page * 4096)
+      closeSync(file)
+      for (let round = 0; round < 2; round++) {
+        await using cache = await openEmbedCache({ directory: folder.path, now })
+        const found = Array.from({ length: 150 }, (_, i) => cache.get(keyOf(i)))
+        for (const [i, vector] of found.entries()) expect([undefined, i + 1]).toContain(vector?.[0])
+        if (found.every((vector) => vector === undefined)) startedOver++
+        await cache.put([{ key: KEY, vector: VECTOR }])
+        expect(cache.get(KEY)).toEqual(VECTOR)
+      }
+    }
+    expect(startedOver).toBeGreaterThan(1)
+  })
+
   it('is never one that was merely used', async () => {
     using folder = tempFolder()
     const { clock, reopen } = onDays(folder, { maxBytes: 100_000 })
@@ -205,10 +239,14 @@ describe('a damaged cache', () => {
 })
 
 it('takes little more than its vectors', async () => {
-  for (const [dimensions, most] of [[384, 1.25], [768, 1.25], [1024, 1.25]] as const) {
+  for (const [dimensions, most] of [
+    [384, 1.25],
+    [768, 1.25],
+    [1024, 1.25],
+  ] as const) {
     using folder = tempFolder()
     const { reopen } = onDays(folder)
-    const count = 2048
+    const count = 6000
     {
       await using cache = await reopen()
       // As a running index does: sometimes many, sometimes one.
