@@ -23,7 +23,10 @@ export function statusText({ health, status, config, sink }: StatusView, now: nu
     ...status.lanes.filter(({ ready, waiting }) => ready + waiting > 0).map((lane) => [`  ${lane.lane}`, laneText(lane)] as const),
     ...status.leases.slice(0, LEASES_SHOWN).map((lease) => ['  in work', leaseText(lease)] as const),
     ['  in work', status.leases.length > LEASES_SHOWN ? `and ${count(status.leases.length - LEASES_SHOWN, 'more session')}` : undefined],
-    ['  suspects', status.suspects > 0 ? `${count(status.suspects, 'earlier owner')} may still have a write under way; their sessions are compared` : undefined],
+    [
+      '  suspects',
+      status.suspects > 0 ? `${count(status.suspects, 'earlier owner')} may still have a write under way; their sessions are compared` : undefined,
+    ],
     ['write-ahead log', wal(status)],
     ['put aside', status.dead === 0 ? 'nothing' : `${count(status.dead, 'text or record', 'texts or records')} (spanleaf retry --list)`],
     ['processes', processes(status, now)],
@@ -79,7 +82,10 @@ function spaceText({ space, state }: IndexStatus['spaces'][number], { toRebuild 
 
 function breakerText({ state, failure, since, retryAt }: BreakerStatus, now: number): string {
   const why = failure === undefined ? '' : `${failure.code}: ${failure.reason}; `
-  const next = state === 'half-open' ? 'being tried now' : `tried again ${retryAt === undefined || retryAt <= now ? 'at the next call' : `in ${span(retryAt - now)}`}`
+  const next =
+    state === 'half-open'
+      ? 'being tried now'
+      : `tried again ${retryAt === undefined || retryAt <= now ? 'at the next call' : `in ${span(retryAt - now)}`}`
   return `${why}since ${span(now - since)}, ${next}`
 }
 

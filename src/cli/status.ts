@@ -12,8 +12,8 @@ import {
   settings,
 } from '../indexer/index.js'
 import { type CommonOptions, command, homeOf } from './command.js'
-import { configOf } from './home.js'
 import { type Health, healthOf } from './health.js'
+import { configOf } from './home.js'
 import { print, printJson } from './output.js'
 import { statusText } from './status-text.js'
 
@@ -59,6 +59,7 @@ const NO_COUNTERS: IndexStatus['counters'] = {
   repairs: 0,
   quarantined: 0,
   redacted: 0,
+  truncated: 0,
   ticks: 0,
   tickSessions: 0,
   tickMessages: 0,

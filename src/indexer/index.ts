@@ -17,9 +17,12 @@ export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed
 export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
 export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
+export { FAILPOINTS, type FailpointName } from './failpoints.js'
 export type { ForgetReport } from './forget.js'
 // the index on this machine
-export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseInsideStore } from './index-home.js'
+export { type HomeRecord, readHomeRecord, type SinkPlace } from './home-record.js'
+export { describePlace } from './home-sinks.js'
+export { hasIndex, type IndexHome, type IndexHomeOptions, indexFolder, openIndexHome, refuseInsideStore } from './index-home.js'
 // indexing
 export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
@@ -37,4 +40,5 @@ export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSes
 export { countStale } from './staleness.js'
 export type { IndexStore, PendingSession } from './state.js'
 export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state-rows.js'
-export type { IndexStatus } from './state-status.js'
+export type { BreakerStatus, CounterName, IndexStatus, LeaseStatus } from './state-status.js'
+export type { IndexDifference, VerifyOptions, VerifyReport } from './verify.js'
