@@ -10,7 +10,9 @@ export function failpointOf(env: Readonly<Record<string, string | undefined>>): 
   if (text === undefined) return undefined
   const [, name, nth = '1'] = /^([a-z])(?::([1-9]\d{0,8}))?$/.exec(text) ?? []
   if (name === undefined || !Object.hasOwn(FAILPOINTS, name))
-    throw new StorageError('INVALID_OPTION', { reason: `SPANLEAF_FAILPOINT must be one of ${Object.keys(FAILPOINTS).join(', ')}, a colon and a number` })
+    throw new StorageError('INVALID_OPTION', {
+      reason: `SPANLEAF_FAILPOINT must be one of ${Object.keys(FAILPOINTS).join(', ')}, a colon and a number`,
+    })
   return (passed) => {
     if (passed === name && ++passages === Number(nth)) process.kill(process.pid, 'SIGKILL')
   }

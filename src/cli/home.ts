@@ -4,8 +4,11 @@ import type { Sessions } from '../index.js'
 import {
   configFromEnv,
   configFromFlags,
+  hasIndex,
   type IndexHome,
+  type IndexReader,
   openIndexHome,
+  openIndexReader,
   type PartialConfig,
   type ResolvedConfig,
   readConfigFile,
@@ -42,8 +45,17 @@ export function chosenOf({ values, origins }: ResolvedConfig): PartialConfig {
   return Object.fromEntries(Object.entries(values).filter(([name]) => origins[name as keyof typeof origins] !== 'default'))
 }
 
-/** Opens the index, and makes it when it does not exist. */
-export function openHome(options: ServiceOptions, { sessions, signal }: { readonly sessions?: Sessions; readonly signal: AbortSignal }): Promise<IndexHome> {
+/** Opens the index, and makes it when it does not exist. Only `index` brings it over to another embedder or sink. */
+export function openHome(
+  options: ServiceOptions,
+  { sessions, signal, rebuild = false }: { readonly sessions?: Sessions; readonly signal: AbortSignal; readonly rebuild?: boolean },
+): Promise<IndexHome> {
   const config = chosenOf(configOf(options))
-  return openIndexHome({ home: homeOf(options), sessions, config, signal, failpoint: failpointOf(process.env), warn })
+  return openIndexHome({ home: homeOf(options), sessions, config, signal, rebuild, failpoint: failpointOf(process.env), warn })
+}
+
+/** Opens what is searched; undefined when nothing is indexed yet. */
+export async function openReader(options: ServiceOptions, signal: AbortSignal): Promise<IndexReader | undefined> {
+  if (!hasIndex(homeOf(options))) return undefined
+  return openIndexReader({ home: homeOf(options), config: chosenOf(configOf(options)), signal })
 }

@@ -37,7 +37,7 @@ async function index(options: IndexOptions, signal: AbortSignal): Promise<void> 
     const folder = homeOf(options)
     refuseInsideStore(folder, sessions)
     changeExclusions(folder, options, sessions)
-    await using home = await openHome(options, { sessions, signal })
+    await using home = await openHome(options, { sessions, signal, rebuild: true })
     if (options.watch) {
       await watchIndex(sessions, home, options, signal)
       return

@@ -1,7 +1,7 @@
 /** spanleaf reset: reads sessions and writes their documents anew. */
 import type { Command } from 'commander'
 import { isSafeId, type SessionKey, StorageError } from '../index.js'
-import { type IndexHome, hasIndex } from '../indexer/index.js'
+import { hasIndex, type IndexHome } from '../indexer/index.js'
 import { command, homeOf, withSessions } from './command.js'
 import { openHome, type ServiceOptions, withServices } from './home.js'
 import { printRun, runIndex } from './run-index.js'
@@ -18,7 +18,8 @@ export function resetCommand(signal: AbortSignal): Command {
 }
 
 async function reset(ids: readonly string[], options: ResetOptions, signal: AbortSignal): Promise<void> {
-  if ((ids.length === 0) !== (options.all === true)) throw new StorageError('INVALID_OPTION', { reason: 'reset takes either ids of sessions or --all' })
+  if ((ids.length === 0) !== (options.all === true))
+    throw new StorageError('INVALID_OPTION', { reason: 'reset takes either ids of sessions or --all' })
   for (const id of ids) if (!isSafeId(id)) throw new StorageError('INVALID_ID', { reason: `${JSON.stringify(id)} is no session id` })
   if (!hasIndex(homeOf(options))) throw new StorageError('NOT_FOUND', { reason: 'nothing is indexed yet; run `spanleaf index` first' })
   await withSessions(options, signal, async (sessions) => {

@@ -25,7 +25,8 @@ async function retry(ids: readonly string[], options: RetryOptions, signal: Abor
   if (options.list && (options.drop || ids.length > 0)) throw new StorageError('INVALID_OPTION', { reason: '--list takes neither ids nor --drop' })
   const letters = hasIndex(folder) ? await lettersOf(folder) : []
   const strangers = ids.filter((id) => !letters.some((letter) => letter.id === id))
-  if (strangers.length > 0) throw new StorageError('NOT_FOUND', { reason: `nothing was put aside under ${strangers.join(', ')}; spanleaf retry --list shows the ids` })
+  if (strangers.length > 0)
+    throw new StorageError('NOT_FOUND', { reason: `nothing was put aside under ${strangers.join(', ')}; spanleaf retry --list shows the ids` })
   if (options.list || letters.length === 0) await printLetters(letters, options)
   else if (options.drop) await drop(folder, ids, options)
   else await again(ids, options, signal)
@@ -41,7 +42,10 @@ async function printLetters(letters: readonly DeadLetter[], { json }: RetryOptio
   const now = Date.now()
   for (const { id, kind, key, message, chunk, code, reason, at } of letters) {
     if (json) await printJson({ id, kind, agent: key.agent, session: key.session, message: message ?? null, chunk: chunk ?? null, code, reason, at })
-    else await print(`${id}  ${[key.session, message, chunk === undefined ? undefined : `chunk ${chunk}`].filter(Boolean).join(' ')}  ${code}: ${reason}, ${ago(now - at)}`)
+    else
+      await print(
+        `${id}  ${[key.session, message, chunk === undefined ? undefined : `chunk ${chunk}`].filter(Boolean).join(' ')}  ${code}: ${reason}, ${ago(now - at)}`,
+      )
   }
 }
 

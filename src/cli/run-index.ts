@@ -30,7 +30,11 @@ export async function runIndex(sessions: Sessions, home: IndexHome, signal: Abor
 }
 
 /** What the run did, and what is left; sets the exit status when something could not be done. */
-export async function printRun(home: IndexHome, { report, elsewhere }: RunResult, { json = false }: { readonly json?: boolean | undefined }): Promise<void> {
+export async function printRun(
+  home: IndexHome,
+  { report, elsewhere }: RunResult,
+  { json = false }: { readonly json?: boolean | undefined },
+): Promise<void> {
   const status = home.state.status()
   const pending = pendingOf(status)
   const documents = await home.searched().sink.count()

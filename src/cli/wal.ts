@@ -1,6 +1,6 @@
 /** spanleaf wal: what is embedded and not yet in the sink; --recover sends it. */
 import type { Command } from 'commander'
-import { createIndexer, noSessions, openLmdbState, hasIndex, indexFolder } from '../indexer/index.js'
+import { createIndexer, hasIndex, indexFolder, noSessions, openLmdbState } from '../indexer/index.js'
 import { command, homeOf, wholeNumber } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { openHome, type ServiceOptions, withServices } from './home.js'
@@ -21,7 +21,8 @@ export function walCommand(signal: AbortSignal): Command {
 async function wal(options: WalOptions, signal: AbortSignal): Promise<void> {
   const folder = homeOf(options)
   if (!hasIndex(folder)) {
-    if (options.json) await printJson(options.recover ? { records: 0, documents: 0, left: 0 } : { records: 0, bytes: 0, oldestAgeMs: null, sessions: [] })
+    if (options.json)
+      await printJson(options.recover ? { records: 0, documents: 0, left: 0 } : { records: 0, bytes: 0, oldestAgeMs: null, sessions: [] })
     else await print('The write-ahead log is empty: nothing is indexed yet.')
   } else if (options.recover) await recover(options, signal)
   else await list(options, folder)
@@ -42,8 +43,11 @@ async function list(options: WalOptions, folder: string): Promise<void> {
     await print('The write-ahead log is empty: everything that was embedded is in the sink.')
     return
   }
-  await print(`${count(records, 'record')}, ${formatBytes(bytes)}${oldestAgeMs === null ? '' : `, the oldest for ${span(oldestAgeMs)}`}; send them with --recover`)
-  for (const { session, documents, bytes: size, ageMs } of sessions) await print(`  ${session}  ${count(documents, 'document')}, ${formatBytes(size)}, ${span(ageMs)} old`)
+  await print(
+    `${count(records, 'record')}, ${formatBytes(bytes)}${oldestAgeMs === null ? '' : `, the oldest for ${span(oldestAgeMs)}`}; send them with --recover`,
+  )
+  for (const { session, documents, bytes: size, ageMs } of sessions)
+    await print(`  ${session}  ${count(documents, 'document')}, ${formatBytes(size)}, ${span(ageMs)} old`)
 }
 
 async function recover(options: WalOptions, signal: AbortSignal): Promise<void> {
@@ -53,7 +57,10 @@ async function recover(options: WalOptions, signal: AbortSignal): Promise<void> 
   const { records, documents } = await indexer.walRecover({ limit: options.limit ?? Math.max(1, before), signal })
   const left = home.state.status().wal.records
   if (options.json) await printJson({ records, documents, left })
-  else await print(`${count(records, 'record')} sent, ${count(documents, 'document')}${left > 0 ? `; ${left} left, see spanleaf status` : '; the log is empty'}.`)
+  else
+    await print(
+      `${count(records, 'record')} sent, ${count(documents, 'document')}${left > 0 ? `; ${left} left, see spanleaf status` : '; the log is empty'}.`,
+    )
   signal.throwIfAborted()
   if (left > 0 && options.limit === undefined) process.exitCode = 1
 }

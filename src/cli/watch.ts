@@ -7,7 +7,12 @@ import { failpointOf } from './failpoint.js'
 import { count, print, printJson } from './output.js'
 
 /** Resolves once it was stopped, and everything that was paid for is put down. @throws StorageError when it cannot go on */
-export async function watchIndex(sessions: Sessions, home: IndexHome, { json = false }: { readonly json?: boolean }, signal: AbortSignal): Promise<void> {
+export async function watchIndex(
+  sessions: Sessions,
+  home: IndexHome,
+  { json = false }: { readonly json?: boolean },
+  signal: AbortSignal,
+): Promise<void> {
   const broken = new AbortController()
   const say = (event: IndexProgress): void => {
     if (json) void jsonOf(event).forEach((line) => void printJson(line).catch(() => undefined))
@@ -19,7 +24,8 @@ export async function watchIndex(sessions: Sessions, home: IndexHome, { json = f
   try {
     await indexer.start()
     const { ledger } = indexer.status()
-    if (!json) process.stderr.write(`watching ${count(sessions.index.stats().sessions, 'session')}, ${ledger.sessions} known to the index; Ctrl-C stops\n`)
+    if (!json)
+      process.stderr.write(`watching ${count(sessions.index.stats().sessions, 'session')}, ${ledger.sessions} known to the index; Ctrl-C stops\n`)
     await ended(AbortSignal.any([signal, broken.signal]))
     await indexer.stop()
   } finally {
@@ -41,7 +47,9 @@ async function ended(signal: AbortSignal): Promise<void> {
 }
 
 function stoppedBy(error: unknown): unknown {
-  return error instanceof StorageError ? error : new StorageError('STATE_UNAVAILABLE', { reason: `indexing stopped: ${String(error)}` }, { cause: error })
+  return error instanceof StorageError
+    ? error
+    : new StorageError('STATE_UNAVAILABLE', { reason: `indexing stopped: ${String(error)}` }, { cause: error })
 }
 
 /** A change is worth a line; that a session was looked at is not. */

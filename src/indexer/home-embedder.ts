@@ -20,11 +20,20 @@ export interface EmbedderChoice {
 }
 
 /** @throws StorageError SINK_MISMATCH when the index is of another embedder and none was chosen; what opening the embedder throws */
-export async function chosenEmbedder(choice: EmbedderChoice): Promise<{ readonly embedder: Embedder; readonly rebuild: boolean }> {
-  const { values, isChosen, live } = choice
+export async function chosenEmbedder(choice: EmbedderChoice): Promise<Embedder> {
+  refuseUnchosen(choice)
+  return openEmbedder(choice)
+}
+
+/** @throws StorageError SINK_MISMATCH when the index is of another embedder and none was chosen */
+export async function embedderToSearch(choice: EmbedderChoice & { readonly live: SpaceRow }): Promise<Embedder> {
+  refuseUnchosen(choice)
+  return embedderOfSpace(choice.live.space, choice)
+}
+
+function refuseUnchosen({ values, isChosen, live }: EmbedderChoice): void {
   const built = live === undefined ? undefined : kindOf(live.space)
   if (!isChosen && live !== undefined && built !== values.embedder) throw otherEmbedder(live.space, built, values.embedder)
-  return { embedder: await openEmbedder(choice), rebuild: true }
 }
 
 /** The embedder of a space that the index still has beside the one that is worked in, to search it; it throws when it is used and cannot be had. */

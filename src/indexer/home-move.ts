@@ -39,6 +39,13 @@ export async function moveDocuments({ id, space, place, from, sink, state, direc
   }))
 }
 
+/** @throws StorageError SINK_MISMATCH */
+export function refuseMove(from: SinkPlace, place: SinkPlace): never {
+  throw new StorageError('SINK_MISMATCH', {
+    reason: `the index keeps its documents in ${describePlace(from)}; \`spanleaf index\` brings them to ${describePlace(place)}`,
+  })
+}
+
 /** Sinks that documents were brought away from, once all of them are elsewhere. One that cannot be reached is tried again at the next opening. */
 export async function emptyLeftSinks(
   state: IndexStore,

@@ -33,15 +33,25 @@ export function placeOf(space: string, choice: SinkChoice): Placement {
   const held = heldPlace(id, choice)
   const [live] = spaces
   const last = held ?? (live === undefined ? undefined : heldPlace(live.id, choice))
-  if (last !== undefined && last.kind !== values.sink && chosen.sink === undefined) {
-    throw new StorageError('SINK_MISMATCH', {
-      reason:
-        `the index keeps its documents in ${describePlace(last)}; go on with --sink ${last.kind} (or "sink": "${last.kind}" in config.json), ` +
-        `or bring them over with --sink ${values.sink}`,
-    })
-  }
+  if (last !== undefined && chosen.sink === undefined) refuseOther(last, values)
   const place = values.sink === 'local' ? localPlace(id, held, choice) : chromaPlace(last, choice)
   return { place, from: held === undefined || same(held, place) ? undefined : held }
+}
+
+/** Where the documents of the live space are, also while they are brought elsewhere. @throws StorageError SINK_MISMATCH */
+export function placeToSearch(live: SpaceRow, choice: SinkChoice): SinkPlace {
+  const place = heldPlace(live.id, choice) ?? { kind: 'local', file: 'documents.db' }
+  if (choice.chosen.sink === undefined) refuseOther(place, choice.values)
+  return place
+}
+
+function refuseOther(place: SinkPlace, { sink }: IndexConfig): void {
+  if (place.kind === sink) return
+  throw new StorageError('SINK_MISMATCH', {
+    reason:
+      `the index keeps its documents in ${describePlace(place)}; go on with --sink ${place.kind} (or "sink": "${place.kind}" in config.json), ` +
+      `or bring them over with spanleaf index --sink ${sink}`,
+  })
 }
 
 /** Where the documents of a space are, as far as there may be some. Older versions kept no record, and had one space in one file. */

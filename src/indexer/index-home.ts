@@ -11,7 +11,7 @@ import { type EmbedCache, openEmbedCache } from './embed-cache.js'
 import type { Limits } from './engine.js'
 import { type Exclusions, readExclusions } from './exclusions.js'
 import { chosenEmbedder, type EmbedderChoice, embedderOfSpace } from './home-embedder.js'
-import { emptyLeftSinks, moveDocuments } from './home-move.js'
+import { emptyLeftSinks, moveDocuments, refuseMove } from './home-move.js'
 import { changeHomeRecord, readHomeRecord } from './home-record.js'
 import { heldPlace, openSinkAt, placeOf, type SinkChoice } from './home-sinks.js'
 import { tellOnce } from './home-told.js'
@@ -35,6 +35,8 @@ export interface IndexHomeOptions {
   readonly signal?: AbortSignal | undefined
   /** Called at the crash points inside transactions. */
   readonly failpoint?: ((name: string) => void) | undefined
+  /** Another embedder or sink that was chosen takes over: the index is built anew beside the old one, or brought over. False: it is refused. @default true */
+  readonly rebuild?: boolean | undefined
   /** Told in a sentence what the user should know, such as that text is about to leave the machine. */
   readonly warn?: ((sentence: string) => void) | undefined
 }
@@ -70,7 +72,7 @@ export function indexFolder(home: string): string {
   return resolve(home, 'index')
 }
 
-const OPTIONS = ['home', 'sessions', 'config', 'embedder', 'sink', 'clock', 'signal', 'failpoint', 'warn']
+const OPTIONS = ['home', 'sessions', 'config', 'embedder', 'sink', 'clock', 'signal', 'failpoint', 'rebuild', 'warn']
 
 /**
  * Opens the index, and makes it when it does not exist (folder 0700, files 0600).
@@ -103,7 +105,7 @@ export async function openIndexHome(options: IndexHomeOptions): Promise<IndexHom
 type Keep = <T extends AsyncDisposable>(opening: Promise<T>) => Promise<T>
 
 async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<IndexHome, 'close' | typeof Symbol.asyncDispose>> {
-  const { home, clock = systemClock, signal, failpoint, warn = () => undefined } = options
+  const { home, clock = systemClock, signal, failpoint, rebuild = true, warn = () => undefined } = options
   const directory = indexFolder(home)
   const chosen = chosenBy(options)
   const { values } = resolveConfig({ env: chosen })
@@ -114,11 +116,17 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
   const spaces = state.spaces()
   const onTruncated = (texts: number): void => void state.note({ kind: 'count', name: 'truncated', by: texts }).catch(() => undefined)
   const choice: EmbedderChoice = { values, isChosen: chosen.embedder !== undefined, live: spaces[0], spaces, clock, signal, onTruncated }
-  const { embedder, rebuild } = typeof options.embedder === 'object' ? { embedder: options.embedder, rebuild: false } : await chosenEmbedder(choice)
-  const sinks: SinkChoice = { directory, values, chosen, record: readHomeRecord(directory), spaces }
-  const sink = typeof options.sink === 'object' ? options.sink : await ownSink(embedder.space, { ...sinks, state, keep, signal })
+  const embedder = typeof options.embedder === 'object' ? options.embedder : await chosenEmbedder(choice)
+  const sinks: SinkChoice = {
+    directory,
+    values,
+    chosen: rebuild ? chosen : { ...chosen, sink: undefined },
+    record: readHomeRecord(directory),
+    spaces,
+  }
+  const sink = typeof options.sink === 'object' ? options.sink : await ownSink(embedder.space, { ...sinks, state, keep, signal, rebuild })
 
-  const others = await otherSinks(embedder.space, { ...sinks, keep, signal, warn })
+  const others = typeof options.sink === 'object' ? [] : await otherSinks(embedder.space, { ...sinks, keep, signal, warn })
   const embedders = new Map<string, Embedder>([[embedder.space, embedder]])
   const live = spaces[0]?.space
   if (live !== undefined && !embedders.has(live)) embedders.set(live, await embedderOfSpace(live, choice))
@@ -133,7 +141,8 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
     embedder,
     sink,
     former: others,
-    rebuild,
+    // What is being built already goes on.
+    rebuild: rebuild || spaces.some(({ space, state: phase }) => space === embedder.space && phase === 'building'),
     redact,
     walEnabled,
     namespace,
@@ -157,9 +166,10 @@ function chosenBy({ config = {}, embedder, sink }: IndexHomeOptions): PartialCon
 
 type Opening = SinkChoice & { readonly keep: Keep; readonly signal: AbortSignal | undefined }
 
-async function ownSink(space: string, opening: Opening & { readonly state: IndexStore }): Promise<Sink> {
+async function ownSink(space: string, opening: Opening & { readonly state: IndexStore; readonly rebuild: boolean }): Promise<Sink> {
   const { directory, state, record, keep, values } = opening
   const { place, from } = placeOf(space, opening)
+  if (from !== undefined && !opening.rebuild) refuseMove(from, place)
   const id = spaceIdOf(space)
   const sink = await keep(openSinkAt(place, space, opening))
   if (from !== undefined) await moveDocuments({ id, space, place, from, sink, state, directory, namespace: values.namespace })

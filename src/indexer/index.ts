@@ -24,6 +24,7 @@ export type { ForgetReport } from './forget.js'
 export { type HomeRecord, readHomeRecord, type SinkPlace } from './home-record.js'
 export { describePlace } from './home-sinks.js'
 export { hasIndex, type IndexHome, type IndexHomeOptions, indexFolder, openIndexHome, refuseInsideStore } from './index-home.js'
+export { type IndexReader, type IndexReaderOptions, openIndexReader } from './index-reader.js'
 // indexing
 export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
