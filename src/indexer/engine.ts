@@ -1,6 +1,7 @@
 /** What every step of the indexer works with, and how its failures are named. */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../core/clock.js'
+import { StorageError } from '../core/errors.js'
 import { isWithinFolder } from '../core/folders.js'
 import type { SessionKey } from '../core/keys.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
@@ -123,13 +124,13 @@ export interface Engine {
   readonly progress: (event: IndexProgress) => void
 }
 
-/** The sink that holds the documents of a space. @throws StorageError SINK_UNAVAILABLE when the caller gave none for it */
+/** The sink that holds the documents of a space. @throws StorageError SINK_FAILED when the caller gave none for it */
 export function sinkOf({ sink, former, embedder, state }: Pick<Engine, 'sink' | 'former' | 'embedder' | 'state'>, space: string): Sink {
   const name = state.spaces().find(({ id }) => id === space)?.space
   if (name === undefined || name === embedder.space) return sink
   const found = former.find((one) => one.space === name)
   if (found !== undefined) return found
-  throw new StorageError('SINK_UNAVAILABLE', { reason: 'the sink of an earlier space of the index was not opened' })
+  throw new StorageError('SINK_FAILED', { reason: 'the sink of an earlier space of the index was not opened' })
 }
 
 /** What exclusions go by. */

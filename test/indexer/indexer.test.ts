@@ -124,7 +124,7 @@ describe('what fails', () => {
   it('in the embedder backs off, longer each time, with jitter', async () => {
     await using it = await rig()
     it.world.add('ses_a', ['one'])
-    it.embedder.failure = Object.assign(new Error('one'), { code: 'ECONNREFUSED' })
+    it.embedder.failure = Object.assign(new Error('one'), { code: 'EBROKEN' })
     await it.indexer.observe()
     const delays: number[] = []
     for (let i = 0; i < 8; i++) {
@@ -134,7 +134,7 @@ describe('what fails', () => {
       it.clock.advance(delay)
     }
     expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000])
-    expect(it.state.status().lastError).toMatchObject({ code: 'EMBEDDER_FAILED', reason: 'the embedder failed (ECONNREFUSED)' })
+    expect(it.state.status().lastError).toMatchObject({ code: 'EMBEDDER_FAILED', reason: 'the embedder failed (EBROKEN)' })
     expect(it.state.status().wal.records).toBe(0)
   })
 
