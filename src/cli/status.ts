@@ -65,7 +65,8 @@ const NO_COUNTERS: IndexStatus['counters'] = {
   tickMessages: 0,
 }
 
-const EMPTY: IndexStatus = {
+/** Of an index that was never used. */
+export const EMPTY: IndexStatus = {
   queue: { ready: 0, leased: 0, backoff: 0 },
   lanes: [],
   leases: [],

@@ -49,7 +49,7 @@ export function refuseMove(from: SinkPlace, place: SinkPlace): never {
 /** Sinks that documents were brought away from, once all of them are elsewhere. One that cannot be reached is tried again at the next opening. */
 export async function emptyLeftSinks(
   state: IndexStore,
-  choice: SinkChoice & { readonly namespace: string; readonly signal: AbortSignal | undefined; readonly warn: (sentence: string) => void },
+  choice: SinkChoice & { readonly namespace: string; readonly warn: (sentence: string) => void },
 ): Promise<void> {
   if (choice.record.left.length === 0) return
   const { queue, toRebuild } = state.status()

@@ -71,17 +71,12 @@ export function describePlace(place: SinkPlace): string {
 export async function openSinkAt(
   place: SinkPlace,
   space: string,
-  {
-    directory,
-    values,
-    readOnly = false,
-    signal,
-  }: Pick<SinkChoice, 'directory' | 'values'> & { readonly readOnly?: boolean; readonly signal?: AbortSignal | undefined },
+  { directory, values, readOnly = false }: Pick<SinkChoice, 'directory' | 'values'> & { readonly readOnly?: boolean },
 ): Promise<Sink> {
   if (place.kind === 'local') return openLocalSink({ path: join(directory, place.file), space, readOnly })
   const { openChromaSink } = await import('./sinks/chroma.js')
   const { url, collection, tenant, database } = place
-  return openChromaSink({ url, collection, tenant, database, token: values.chromaToken, space, signal })
+  return openChromaSink({ url, collection, tenant, database, token: values.chromaToken ?? '', space })
 }
 
 /** Deletes every document of this index; what others keep there stays. With `keepIt` the sink remains of use. */

@@ -124,13 +124,13 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
     record: readHomeRecord(directory),
     spaces,
   }
-  const sink = typeof options.sink === 'object' ? options.sink : await ownSink(embedder.space, { ...sinks, state, keep, signal, rebuild })
+  const sink = typeof options.sink === 'object' ? options.sink : await ownSink(embedder.space, { ...sinks, state, keep, rebuild })
 
-  const others = typeof options.sink === 'object' ? [] : await otherSinks(embedder.space, { ...sinks, keep, signal, warn })
+  const others = typeof options.sink === 'object' ? [] : await otherSinks(embedder.space, { ...sinks, keep, warn })
   const embedders = new Map<string, Embedder>([[embedder.space, embedder]])
   const live = spaces[0]?.space
   if (live !== undefined && !embedders.has(live)) embedders.set(live, await embedderOfSpace(live, choice))
-  if (typeof options.sink !== 'object') await emptyLeftSinks(state, { ...sinks, namespace, signal, warn })
+  if (typeof options.sink !== 'object') await emptyLeftSinks(state, { ...sinks, namespace, warn })
   const redact = await redactorOf(values, { isChosen: chosen.redact !== undefined, leaves: embedder.remote === true || sink.remote === true })
   tellOnce(directory, { embedder, sink, values, redact, warn })
   return {
@@ -164,7 +164,7 @@ function chosenBy({ config = {}, embedder, sink }: IndexHomeOptions): PartialCon
   return named as PartialConfig
 }
 
-type Opening = SinkChoice & { readonly keep: Keep; readonly signal: AbortSignal | undefined }
+type Opening = SinkChoice & { readonly keep: Keep }
 
 async function ownSink(space: string, opening: Opening & { readonly state: IndexStore; readonly rebuild: boolean }): Promise<Sink> {
   const { directory, state, record, keep, values } = opening
@@ -199,16 +199,17 @@ async function redactorOf(
   { isChosen, leaves }: { readonly isChosen: boolean; readonly leaves: boolean },
 ): Promise<Redactor | undefined> {
   if (!redact || !(leaves || isChosen)) return undefined
-  const { secretlintRedactor } = await import('./redact.js')
+  const { secretlintRedactor } = await import('./redact-secretlint.js')
   return secretlintRedactor()
 }
 
 function limitsOf(values: IndexConfig): Partial<Limits> {
   const { pollMs, listRefreshMs, batchSize, sessionsPerTick, quantum, slowScanIntervalMs, slowScanBatch } = values
-  const { backoffBaseMs, backoffMaxMs, walRecoverLimit } = values
+  const { listPage, backoffBaseMs, backoffMaxMs, walRecoverLimit } = values
   return {
     pollMs,
     listRefreshMs,
+    listPage,
     batchSize,
     sessionsPerTick,
     quantum,

@@ -50,7 +50,7 @@ export async function openIndexReader(options: IndexReaderOptions): Promise<Inde
     const isChosen = chosen.embedder !== undefined
     const embedder = await embedderToSearch({ values, isChosen, live, spaces, clock, signal, onTruncated: () => undefined })
     const place = placeToSearch(live, { directory, values, chosen, record: readHomeRecord(directory), spaces })
-    const sink = await openSinkAt(place, live.space, { directory, values, readOnly: true, signal })
+    const sink = await openSinkAt(place, live.space, { directory, values, readOnly: true })
     const close = async (): Promise<void> => {
       await sink[Symbol.asyncDispose]()
       await state[Symbol.asyncDispose]()
