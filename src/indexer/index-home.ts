@@ -31,6 +31,8 @@ export interface IndexHomeOptions {
   readonly embedder?: Embedder | IndexConfig['embedder'] | undefined
   /** One of your own, of the embedder's space, or the name of one. @default config.sink */
   readonly sink?: Sink | IndexConfig['sink'] | undefined
+  /** One of your own, which stays open. @default LMDB, in the folder */
+  readonly state?: IndexStore | undefined
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
   /** Called at the crash points inside transactions. */
@@ -72,7 +74,7 @@ export function indexFolder(home: string): string {
   return resolve(home, 'index')
 }
 
-const OPTIONS = ['home', 'sessions', 'config', 'embedder', 'sink', 'clock', 'signal', 'failpoint', 'rebuild', 'warn']
+const OPTIONS = ['home', 'sessions', 'config', 'embedder', 'sink', 'state', 'clock', 'signal', 'failpoint', 'rebuild', 'warn']
 
 /**
  * Opens the index, and makes it when it does not exist (folder 0700, files 0600).
@@ -110,7 +112,7 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
   const chosen = chosenBy(options)
   const { values } = resolveConfig({ env: chosen })
   const { leaseMs, backoffMaxMs: maxDelayMs, namespace, walEnabled } = values
-  const state = await keep(openLmdbState({ directory, clock, leaseMs, maxDelayMs, failpoint }))
+  const state = options.state ?? (await keep(openLmdbState({ directory, clock, leaseMs, maxDelayMs, failpoint })))
   const cache = await keep(openEmbedCache({ directory, now: () => clock.now() }))
 
   const spaces = state.spaces()

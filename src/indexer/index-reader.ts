@@ -16,6 +16,8 @@ export interface IndexReaderOptions {
   readonly home: string
   /** What was chosen; a service that was not chosen is not asked. @default nothing */
   readonly config?: PartialConfig | undefined
+  /** One of your own, which stays open. @default LMDB, in the folder */
+  readonly state?: IndexStore | undefined
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -33,18 +35,19 @@ export interface IndexReader extends AsyncDisposable {
  * @throws StorageError SINK_MISMATCH when the index is of another embedder or sink and none was chosen; STATE_TOO_NEW, STATE_UNAVAILABLE, SINK_UNAVAILABLE
  */
 export async function openIndexReader(options: IndexReaderOptions): Promise<IndexReader | undefined> {
-  refuseUnknown(options, ['home', 'config', 'clock', 'signal'])
+  refuseUnknown(options, ['home', 'config', 'state', 'clock', 'signal'])
   if (typeof options.home !== 'string' || options.home === '')
     throw new StorageError('INVALID_OPTION', { reason: 'home must be the path of a folder' })
   const { home, config: chosen = {}, clock = systemClock, signal } = options
   const { values } = resolveConfig({ env: chosen })
   const directory = indexFolder(home)
-  const state = await openLmdbState({ directory, clock })
+  const state = options.state ?? (await openLmdbState({ directory, clock }))
+  const end = async (): Promise<void> => (options.state === undefined ? state[Symbol.asyncDispose]() : undefined)
   try {
     const spaces = state.spaces()
     const [live] = spaces
     if (live === undefined) {
-      await state[Symbol.asyncDispose]()
+      await end()
       return undefined
     }
     const isChosen = chosen.embedder !== undefined
@@ -53,11 +56,11 @@ export async function openIndexReader(options: IndexReaderOptions): Promise<Inde
     const sink = await openSinkAt(place, live.space, { directory, values, readOnly: true })
     const close = async (): Promise<void> => {
       await sink[Symbol.asyncDispose]()
-      await state[Symbol.asyncDispose]()
+      await end()
     }
     return { state, embedder, sink, [Symbol.asyncDispose]: close }
   } catch (error) {
-    await state[Symbol.asyncDispose]()
+    await end()
     throw error
   }
 }
