@@ -35,6 +35,7 @@ export type { ObserveReport } from './observe.js'
 export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
 // from text to documents
 export { type ProjectionOptions, projectMessage } from './projection.js'
+export { secretlintRedactor } from './redact-secretlint.js'
 
 // searching
 export { type SearchHit, type SearchOptions, searchIndex } from './search.js'
