@@ -55,11 +55,11 @@ function aHome() {
   const drain = async (home: IndexHome): Promise<DrainReport> => {
     await using indexer = createIndexer({ ...home, sessions: world.source(), clock })
     await indexer.observe()
-    return indexer.drain()
+    return await indexer.drain()
   }
   const index = async (config?: PartialConfig): Promise<DrainReport> => {
     await using home = await open(config)
-    return drain(home)
+    return await drain(home)
   }
   const reader = (config: PartialConfig = {}) =>
     openIndexReader({ home: path, state: stateOf(), clock, config: { ollamaUrl: ollama.url, ollamaModel: FAKE_MODEL, ...config } })
