@@ -18,9 +18,13 @@ export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
 export { type OllamaEmbedderOptions, openOllamaEmbedder } from './embedders/ollama.js'
 export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
+export { FAILPOINTS, type FailpointName } from './failpoints.js'
 export type { ForgetReport } from './forget.js'
 // the index on this machine
-export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseInsideStore } from './index-home.js'
+export { type HomeRecord, readHomeRecord, type SinkPlace } from './home-record.js'
+export { describePlace } from './home-sinks.js'
+export { hasIndex, type IndexHome, type IndexHomeOptions, indexFolder, openIndexHome, refuseInsideStore } from './index-home.js'
+export { type IndexReader, type IndexReaderOptions, openIndexReader } from './index-reader.js'
 // indexing
 export { createIndexer } from './indexer.js'
 export type { DrainReport, IndexEvent, Indexer, IndexerOptions, IndexerStatus, TickReport, WalStatus } from './indexer-types.js'
@@ -31,6 +35,7 @@ export type { ObserveReport } from './observe.js'
 export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
 // from text to documents
 export { type ProjectionOptions, projectMessage } from './projection.js'
+export { secretlintRedactor } from './redact-secretlint.js'
 
 // searching
 export { type SearchHit, type SearchOptions, searchIndex } from './search.js'
@@ -41,5 +46,5 @@ export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSes
 export { countStale } from './staleness.js'
 export type { IndexStore, PendingSession } from './state.js'
 export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state-rows.js'
-export type { IndexStatus } from './state-status.js'
+export type { BreakerStatus, CounterName, IndexStatus, LeaseStatus } from './state-status.js'
 export type { DifferenceKind, IndexDifference, VerifyOptions, VerifyReport } from './verify.js'
