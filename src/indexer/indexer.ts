@@ -83,7 +83,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
       failure: background.failure(),
       services: [breakers.embedder.status(), breakers.sink.status()],
       space: shared.embedder.space,
-      cache: undefined,
+      cache: shared.cache?.stats(),
     }),
     walStatus: () => walStatusOf(state, clock),
     async walRecover(given = {}) {
