@@ -5,9 +5,9 @@ import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldSession } from '../support/index-world.js'
 import { pass, settle, until } from '../support/passing-time.js'
 
-const SESSIONS = 5000
+const SESSIONS = 500
 /** Sessions that a poll takes: as many as let the whole be scanned in fifty polls. */
-const BATCH = 100
+const BATCH = 10
 const POLL_MS = 2000
 
 function many(it: Rig, n: number): WorldSession[] {
