@@ -126,14 +126,14 @@ async function place(
   else note(found.notes, message, old, rowOf({ node, projected, partial, meta }, { chunks: old?.chunks ?? [], at: seen, rev: old?.rev ?? 0 }))
 }
 
-/** The ledger row of a message whose documents the sink holds. */
+/** The ledger row of a message whose documents the sink holds, but for chunks that were put aside. */
 export function rowOf({ node, projected, partial, meta }: Omit<Upsert, 'oldChunks'>, held: Pick<LedgerRow, 'chunks' | 'at' | 'rev'>): LedgerRow {
   const empty = projected.chunks.length === 0
   return {
     signature: node.signature ?? '',
     textHash: empty ? '' : projected.textHash,
     ...held,
-    state: empty ? 'empty' : 'settled',
+    state: empty ? 'empty' : held.chunks.includes('') ? 'quarantined' : 'settled',
     meta,
     ...(partial ? { partial } : {}),
     ...lossOf(projected),

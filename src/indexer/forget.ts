@@ -8,8 +8,9 @@ import { failureOf, outside } from './faults.js'
 import { heldDocuments } from './held.js'
 import { type HeldLease, holdLease } from './lease.js'
 import type { Sink } from './ports.js'
-import { applyRecord, deletionRecord, documentIds, pages } from './records.js'
+import { deletionRecord, documentIds, pages } from './records.js'
 import { otherSpaces, removeSession } from './remove.js'
+import { applyRecord } from './sending.js'
 import type { Claim } from './state-rows.js'
 
 const PAUSE_MS = 50

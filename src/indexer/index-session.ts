@@ -10,9 +10,10 @@ import { diffSession, removedMessages, type Work } from './diff.js'
 import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
 import { isIsolated, oneAtATime } from './isolate.js'
 import type { HeldLease } from './lease.js'
-import { applyRecord, deletionRecords, inBatches, pages, upsertRecord, withdrawalOf, writeRecord } from './records.js'
+import { deletionRecords, inBatches, pages } from './records.js'
 import { otherSpaces, PAGE, removeDocuments, removeSession } from './remove.js'
 import { repairSink } from './repair.js'
+import { applyRecord, writeMessages, writeRecord } from './sending.js'
 import type { SessionTail } from './source.js'
 import type { LedgerRow, Outcome, WalRecord } from './state-rows.js'
 
@@ -56,18 +57,8 @@ async function drainPending(engine: Engine, lease: HeldLease, seq: number): Prom
     engine.progress({ kind: 'quarantined', key: claim.key, code: error.code })
     return false
   }
-  if (claim.gone || recordIsExcluded(engine, record)) {
-    await engine.cache?.remove(record.ledger.flatMap(({ row }) => row.chunks))
-    await applyRecord(engine, lease, seq, withdrawalOf(record), true)
-  } else await applyRecord(engine, lease, seq, record, true)
+  await applyRecord(engine, lease, seq, record, true)
   return true
-}
-
-/** By what its documents carry; what the session has become since is for the reading to find out. */
-function recordIsExcluded(engine: Engine, { rows: [first] }: WalRecord): boolean {
-  if (first === undefined) return false
-  const { session_id, project_id, directory } = first.metadata
-  return isExcluded(engine.exclude(), { id: session_id, project: project_id, directory })
 }
 
 /** What the pages of a session came to. */
@@ -161,19 +152,13 @@ async function removeElsewhere(engine: Engine, lease: HeldLease, tail: SessionTa
 
 /** Stops where it stands once the session is out. */
 async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page, work: Work): Promise<void> {
-  const { state, limits } = engine
+  const { state } = engine
   if (isOut()) return
   for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
   for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
-  for (const batch of inBatches(work.upserts, limits.recordSize)) {
+  for (const batch of inBatches(work.upserts, engine)) {
     if (isOut()) return
     engine.stopping.throwIfAborted()
-    const record = await upsertRecord(engine, batch, tail.meta, lease)
-    engine.failpoint('d')
-    if (isOut()) {
-      await engine.cache?.remove(record.ledger.flatMap(({ row }) => row.chunks))
-      return
-    }
-    await writeRecord(engine, lease, record)
+    await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
   }
 }

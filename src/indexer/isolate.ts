@@ -3,7 +3,8 @@ import type { MessageNode } from '../tree/types.js'
 import { documentMeta, type Engine, metaHashOf } from './engine.js'
 import type { Page } from './index-session.js'
 import type { HeldLease } from './lease.js'
-import { deletionRecord, documentIds, writeRecord } from './records.js'
+import { deletionRecord, documentIds } from './records.js'
+import { writeRecord } from './sending.js'
 import { type Claim, ISOLATE_AFTER, type WalRecord } from './state-rows.js'
 
 /** Owners that ended with one message, alone: once may be chance. */

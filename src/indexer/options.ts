@@ -5,6 +5,7 @@ import { StorageError } from '../core/errors.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import type { Sessions } from '../tree/sessions.js'
 import { type Breaker, createBreaker } from './breaker.js'
+import { createEmbedding } from './embedding.js'
 import type { Engine, Exclusion, IndexProgress, Limits } from './engine.js'
 import { faultOf } from './faults.js'
 import type { IndexerOptions } from './indexer-types.js'
@@ -12,6 +13,7 @@ import { projector } from './projector.js'
 import { sessionSource } from './session-source.js'
 import type { SessionSource } from './source.js'
 import type { ServiceName } from './state-status.js'
+import { createTurn } from './turn.js'
 
 export const LIMITS: Limits = {
   batchSize: 32,
@@ -34,6 +36,7 @@ export const LIMITS: Limits = {
   sessionsPerTick: 10,
   slowScanBatch: 3,
   slowScanIntervalMs: 120_000,
+  listPage: 256,
   walRecoverLimit: 25,
   drainMs: 30_000,
 }
@@ -44,7 +47,7 @@ const OTHERS = [
   ...['sessions', 'state', 'embedder', 'sink', 'former', 'rebuild', 'cache', 'redact', 'walEnabled', 'namespace', 'exclude'],
   ...['clock', 'random', 'failpoint', 'onProgress', 'signal'],
   // What else comes along when an index home is spread into the options.
-  ...['directory', 'close'],
+  ...['directory', 'close', 'searched'],
 ]
 
 /** Everything but the signal: each call of the indexer has its own. */
@@ -66,13 +69,17 @@ export function sharedEngine(options: IndexerOptions, progress: (event: IndexPro
         state.note({ kind: 'breaker', breaker: status }).catch(() => undefined)
       },
     })
+  const limits = limitsOf(options)
+  const breakers = { embedder: breaker('embedder'), sink: breaker('sink') }
   return {
     sessions: toSource(options.sessions),
     state,
     embedder,
     sink,
     former: former.filter(({ space }) => space !== embedder.space),
-    breakers: { embedder: breaker('embedder'), sink: breaker('sink') },
+    breakers,
+    embedding: createEmbedding({ embedder, cache, breaker: breakers.embedder, batchSize: limits.batchSize, failpoint }),
+    sinkTurn: createTurn(),
     walEnabled,
     ...projector({ redact: options.redact }),
     cache,
@@ -80,7 +87,7 @@ export function sharedEngine(options: IndexerOptions, progress: (event: IndexPro
     exclude: askedEachTime(options.exclude ?? {}),
     clock,
     random,
-    limits: limitsOf(options),
+    limits,
     failpoint,
     progress,
   }

@@ -3,7 +3,8 @@ import type { MessageId } from '../core/ids.js'
 import { type Engine, sinkOf } from './engine.js'
 import { heldDocuments } from './held.js'
 import type { HeldLease } from './lease.js'
-import { deletionRecord, deletionRecords, pages, writeRecord } from './records.js'
+import { deletionRecord, deletionRecords, pages } from './records.js'
+import { writeRecord } from './sending.js'
 import type { Claim, LedgerEntry, LedgerRow } from './state-rows.js'
 
 /** Rows of one ledger transaction, and deletions of one record. */

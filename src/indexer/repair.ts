@@ -2,8 +2,9 @@
 import type { Engine } from './engine.js'
 import { compareHeld, heldDocuments } from './held.js'
 import type { HeldLease } from './lease.js'
-import { deletionRecord, pages, writeRecord } from './records.js'
+import { deletionRecord, pages } from './records.js'
 import { entriesOf, PAGE } from './remove.js'
+import { writeRecord } from './sending.js'
 
 /** Deletes what no ledger row names, and marks the rows whose documents are missing, of another text or of another write: they are written again once read. */
 export async function repairSink(engine: Engine, lease: HeldLease): Promise<void> {

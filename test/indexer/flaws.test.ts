@@ -63,7 +63,7 @@ describe('atomicity and concurrency', () => {
 
   it('[F4] two processes never hold one session, and both may work on one state', async () => {
     await using it = await rig()
-    for (let i = 0; i < 20; i++) it.world.add(`ses_${i}`, ['one', 'two'])
+    for (let i = 0; i < 20; i++) it.world.add(`ses_${i}`, [`one ${i}`, `two ${i}`])
     const second = await it.join(2)
     await it.indexer.observe()
     const reports = await Promise.all([it.indexer.drain(), second.indexer.drain()])
