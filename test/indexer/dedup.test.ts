@@ -48,10 +48,11 @@ it('B16: without a cache, texts that are the same in sessions worked on at once 
 it.each([1024, 4096])('B15: a record of 32 texts and %i dimensions weighs its vectors and its packed texts', async (dimensions) => {
   const embed = async (texts: readonly string[]) => new Float32Array(texts.length * dimensions).map((_, i) => Math.sin(i + 1))
   const it = await engineRig({ embedder: { name: 'wide', space: 'wide', dimensions, embed } })
-  const texts = Array.from({ length: 32 }, () =>
-    randomBytes(900)
-      .toString('base64')
-      .replaceAll(/(.{7})/g, '$1 '),
+  const word = (name: string): string => createHash('sha256').update(name).digest('base64').slice(0, 8)
+  const texts = Array.from({ length: 32 }, (_, i) =>
+    many(150)
+      .map((line) => word(`${i} ${line}`))
+      .join(' '),
   )
   const session = it.world.add('ses_a', texts)
   await using lease = await it.claim('ses_a')
