@@ -44,7 +44,12 @@ const ERRORS = {
   LEASE_LOST: { retryable: true, advice: 'Another process took the session over; its work counts.' },
   WAL_DAMAGED: { retryable: false, advice: 'The record was put aside, not deleted; see `spanleaf status`.' },
   TEXT_REFUSED: { retryable: false, advice: 'The text was put aside, everything else is indexed; `spanleaf retry` tries it again.' },
+  CRASHED_INDEXER: {
+    retryable: false,
+    advice: 'The message was put aside, everything else is indexed; `spanleaf retry` tries it again once the cause is mended.',
+  },
   TEXT_TOO_LONG: { retryable: false, advice: 'The text does not fit the context of the model even in parts; raise its num_ctx.' },
+  REDACTION_FAILED: { retryable: true, advice: 'The redactor failed, so nothing of the session was sent; it is tried again later.' },
   EMBEDDING_INVALID: { retryable: false, advice: 'The embedder returned another number of vectors, another length, or values that are not finite.' },
   EMBEDDER_FAILED: { retryable: true, advice: 'The embedder failed; the session is tried again later.' },
   EMBEDDER_UNAVAILABLE: { retryable: true, advice: 'The embedder does not answer or is busy; what waits for it goes on by itself once it does.' },

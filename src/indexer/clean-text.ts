@@ -7,8 +7,17 @@
 
 /** Everything that is not for reading is removed; what is for reading keeps its characters and its order. */
 export function cleanText(text: string): string {
-  const plain = text.replace(LONE_SURROGATE, '\ufffd').replace(NEWLINE, '\n').replace(TERMINAL_ESCAPE, '').replace(CONTROL, '')
-  return withoutWrappedRuns(withoutLongRuns(withoutDataUrls(plain)))
+  return withoutEncoded(plainText(text))
+}
+
+/** The first half of `cleanText`: well-formed, without escape sequences and `data:` URLs. Secrets are still whole here. */
+export function plainText(text: string): string {
+  return withoutDataUrls(text.replace(LONE_SURROGATE, '\ufffd').replace(NEWLINE, '\n').replace(TERMINAL_ESCAPE, '').replace(CONTROL, ''))
+}
+
+/** The second half: without bytes that were written out as letters. */
+export function withoutEncoded(plain: string): string {
+  return withoutWrappedRuns(withoutLongRuns(plain))
 }
 
 /** With the u flag only surrogates without their other half match; they have no UTF-8 form. */

@@ -3,7 +3,6 @@ import { compareText, idTime, type MessageId } from '../core/ids.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
 import { documentMeta } from './engine.js'
 import type { ProjectedMessage } from './ports.js'
-import { projectMessage } from './projection.js'
 import { type SettleOptions, settlement } from './settled.js'
 import type { SessionTail } from './source.js'
 import { MAX_ID_BYTES } from './state.js'
@@ -40,9 +39,13 @@ export interface DiffInput {
   readonly meta: string
   readonly now: number
   readonly quantum: number
+  /** From a message to the text that is embedded. */
+  readonly project: (node: MessageNode) => Promise<ProjectedMessage>
+  readonly signal?: AbortSignal | undefined
 }
 
-export function diffSession(input: DiffInput, options: SettleOptions): Work {
+/** What `project` throws ends it: a message whose text cannot be made is never taken for one without text. */
+export async function diffSession(input: DiffInput, options: SettleOptions): Promise<Work> {
   const { ledger, tail } = input
   const visible = visibleMessages(tail)
   const present = new Set(tail.present)
@@ -58,7 +61,10 @@ export function diffSession(input: DiffInput, options: SettleOptions): Work {
     if (!visible.has(message)) continue
     if (Buffer.byteLength(message) > MAX_ID_BYTES) found.leftOut++
     else if (found.upserts.length >= input.quantum) more = true
-    else place(node, input, options, found)
+    else {
+      input.signal?.throwIfAborted()
+      await place(node, input, options, found)
+    }
   }
   return { ...found, removed, more }
 }
@@ -84,12 +90,12 @@ function revertIndex({ revert, created, updated }: SessionMeta, present: readonl
   })
 }
 
-function place(
+async function place(
   node: MessageNode,
   input: DiffInput,
   options: SettleOptions,
   found: { upserts: Upsert[]; notes: LedgerEntry[]; volatile: number },
-): void {
+): Promise<void> {
   const { ledger, tail, now } = input
   const meta = documentMeta(input.meta, node, tail.meta)
   const message = node.key.message
@@ -101,10 +107,10 @@ function place(
   if (verdict === 'volatile') {
     found.volatile++
     const held = { textHash: old?.textHash ?? '', chunks: old?.chunks ?? [], meta: old?.meta ?? '' }
-    note(found.notes, message, old, { signature, ...held, state: 'volatile', at: seen, rev: old?.rev ?? 0, ...truncation(old?.truncatedBytes) })
+    note(found.notes, message, old, { signature, ...held, state: 'volatile', at: seen, rev: old?.rev ?? 0, ...lossOf(old) })
     return
   }
-  const projected = projectMessage(node)
+  const projected = await input.project(node)
   const partial = verdict === 'partial'
   const same = old?.textHash === projected.textHash && old.meta === meta && old.chunks.length > 0
   const oldChunks = old?.chunks.length ?? 0
@@ -123,12 +129,16 @@ export function rowOf({ node, projected, partial, meta }: Omit<Upsert, 'oldChunk
     state: empty ? 'empty' : 'settled',
     meta,
     ...(partial ? { partial } : {}),
-    ...truncation(projected.truncatedBytes),
+    ...lossOf(projected),
   }
 }
 
-function truncation(bytes: number | undefined): { readonly truncatedBytes?: number } {
-  return bytes === undefined || bytes === 0 ? {} : { truncatedBytes: bytes }
+/** What the sink does not hold of a message. */
+function lossOf(
+  of: { readonly truncatedBytes?: number; readonly redacted?: number | undefined } | undefined,
+): Pick<LedgerRow, 'truncatedBytes' | 'redacted'> {
+  const { truncatedBytes = 0, redacted = 0 } = of ?? {}
+  return { ...(truncatedBytes === 0 ? {} : { truncatedBytes }), ...(redacted === 0 ? {} : { redacted }) }
 }
 
 function note(notes: LedgerEntry[], message: MessageId, old: LedgerRow | undefined, row: LedgerRow): void {

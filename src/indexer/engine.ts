@@ -1,7 +1,6 @@
 /** What every step of the indexer works with, and how its failures are named. */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../core/clock.js'
-import { StorageError, systemCode } from '../core/errors.js'
 import { isWithinFolder } from '../core/folders.js'
 import type { SessionKey } from '../core/keys.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
@@ -89,6 +88,8 @@ export type IndexProgress =
   | { readonly kind: 'breaker'; readonly breaker: BreakerStatus }
   | { readonly kind: 'observed'; readonly report: ObserveReport }
   | { readonly kind: 'space'; readonly space: SpaceRow }
+  /** What no session is at fault for, and what is tried again later: a listing, the emptying of a former space, the loop of `start`. */
+  | { readonly kind: 'error'; readonly during: 'listing' | 'retiring' | 'loop'; readonly failure: Failure; readonly error: unknown }
   | { readonly kind: 'left-out'; readonly key: SessionKey; readonly code: 'KEY_TOO_LONG' }
 
 export interface Engine {
@@ -104,9 +105,11 @@ export interface Engine {
   readonly stopping: AbortSignal
   /** False: the sink is written to without write-ahead records. Stays exact, but a crash may repeat embeddings that no cache holds. */
   readonly walEnabled: boolean
-  /** From a message to the text that is embedded; takes secrets out where that is asked for. */
+  /** From a message to the text that is embedded; takes secrets out where that is asked for. These three come from `projector({ redact })`. */
   readonly project: (node: MessageNode) => Promise<ProjectedMessage>
-  /** Names what `project` does beside the rules of PROJECTION_VERSION; '' for nothing. */
+  /** From the title of a session to what its documents carry; takes secrets out likewise. */
+  readonly projectTitle: (title: string) => Promise<string>
+  /** Names what these two do beside the rules of PROJECTION_VERSION; '' for nothing. */
   readonly projectName: string
   readonly cache: EmbedCache | undefined
   readonly namespace: string
@@ -118,6 +121,15 @@ export interface Engine {
   readonly failpoint: (name: string) => void
   /** Never throws. */
   readonly progress: (event: IndexProgress) => void
+}
+
+/** The sink that holds the documents of a space. @throws StorageError SINK_UNAVAILABLE when the caller gave none for it */
+export function sinkOf({ sink, former, embedder, state }: Pick<Engine, 'sink' | 'former' | 'embedder' | 'state'>, space: string): Sink {
+  const name = state.spaces().find(({ id }) => id === space)?.space
+  if (name === undefined || name === embedder.space) return sink
+  const found = former.find((one) => one.space === name)
+  if (found !== undefined) return found
+  throw new StorageError('SINK_UNAVAILABLE', { reason: 'the sink of an earlier space of the index was not opened' })
 }
 
 /** What exclusions go by. */
@@ -137,9 +149,9 @@ export function isWithheld({ directories = [] }: Exclusion, { directory }: Pick<
   return directory === '' && directories.length > 0
 }
 
-/** Names what a session puts on each of its documents, and the rules by which text is made. */
-export function metaHashOf(meta: SessionMeta): string {
-  return shortHash([String(PROJECTION_VERSION), meta.title, meta.directory, meta.project, meta.source.kind])
+/** Names what a session puts on each of its documents, and the rules by which text is made: `projectName` is that of the engine. */
+export function metaHashOf(meta: SessionMeta, projectName: string): string {
+  return shortHash([`${PROJECTION_VERSION}${projectName}`, meta.title, meta.directory, meta.project, meta.source.kind])
 }
 
 /** What a message puts on each of its documents. A damaged one is of no known role, and as old as its session. */
@@ -160,31 +172,12 @@ export function carries(documents: string, metaHash: string): boolean {
 }
 
 /** A session is looked at again when any of this differs. */
-export function observedRevision(revision: string, meta: SessionMeta): string {
-  return shortHash([revision, metaHashOf(meta), meta.revert ?? ''])
+export function observedRevision(revision: string, meta: SessionMeta, projectName: string): string {
+  return shortHash([revision, metaHashOf(meta, projectName), meta.revert ?? ''])
 }
 
 function shortHash(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)
-}
-
-/** Runs a call of the embedder or the sink; what it throws becomes a failure that repeats none of its words. */
-export async function outside<T>(code: 'EMBEDDER_FAILED' | 'SINK_FAILED', call: () => Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    const who = code === 'SINK_FAILED' ? 'the sink' : 'the embedder'
-    throw new StorageError(code, { reason: `${who} failed (${nameOf(error)})` }, { cause: error })
-  }
-}
-
-function nameOf(error: unknown): string {
-  return systemCode(error) ?? (error instanceof Error ? (systemCode(error.cause) ?? error.name) : typeof error)
-}
-
-export function failureOf(error: unknown): Failure {
-  if (error instanceof StorageError) return { code: error.code, reason: error.reason }
-  return { code: 'UNEXPECTED', reason: `the session could not be indexed (${nameOf(error)})` }
 }
 
 /** Milliseconds, for the n-th failure in a row after `failures` others. */

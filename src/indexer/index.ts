@@ -1,5 +1,17 @@
 /** spanleaf/indexer: keeps a search index of sessions up to date, and searches it. */
 
+// settings
+export {
+  configFromEnv,
+  configFromFlags,
+  configPath,
+  type PartialConfig,
+  type ResolvedConfig,
+  readConfigFile,
+  resolveConfig,
+  type SettingOrigin,
+} from './config.js'
+export { type IndexConfig, type Setting, type SettingName, settings } from './config-settings.js'
 export { documentId, textHashOf } from './document.js'
 export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
 export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'

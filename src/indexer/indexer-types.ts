@@ -9,7 +9,7 @@ import type { ObserveReport } from './observe.js'
 import type { Embedder, Redactor, Sink } from './ports.js'
 import type { SessionSource } from './source.js'
 import type { IndexStore } from './state.js'
-import type { DeadLetter } from './state-rows.js'
+import type { DeadLetter, Failure } from './state-rows.js'
 import type { BreakerStatus, IndexStatus } from './state-status.js'
 import type { VerifyOptions, VerifyReport } from './verify.js'
 
@@ -79,6 +79,8 @@ export interface TickReport extends DrainReport {
 export interface IndexerStatus extends IndexStatus {
   /** Whether this indexer was started and not stopped. */
   readonly started: boolean
+  /** Why the loop of `start` stumbled last, until it ran through again; it ended for good when `started` is false. */
+  readonly failure: Failure | undefined
   readonly services: readonly BreakerStatus[]
   readonly space: string
   readonly cache: { readonly hits: number; readonly misses: number } | undefined

@@ -76,7 +76,8 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
     const due = held === undefined || isDue(engine, held, session)
     if (due) counts.changed++
     if (due || held.store !== source.path) {
-      seen.push({ key, revision: observedRevision(session.revision, session.meta), meta: metaHashOf(session.meta), store: source.path })
+      const revision = observedRevision(session.revision, session.meta, engine.projectName)
+      seen.push({ key, revision, meta: metaHashOf(session.meta, engine.projectName), store: source.path })
     }
   }
   return { seen, gone, ...counts }
@@ -103,7 +104,7 @@ function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: 
 }
 
 function isDue(engine: Engine, held: KnownSession, { revision, meta }: SourceSession): boolean {
-  if (held.gone || held.stranded || held.revision !== observedRevision(revision, meta)) return true
+  if (held.gone || held.stranded || held.revision !== observedRevision(revision, meta, engine.projectName)) return true
   const ageMs = engine.clock.now() - held.checkedAt
   return held.incomplete && (ageMs < 0 || ageMs >= engine.limits.incompleteRecheckMs)
 }

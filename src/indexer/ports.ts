@@ -17,6 +17,11 @@ export interface Embedder {
    * TEXT_REFUSED, TEXT_TOO_LONG (one of the texts is); EMBEDDING_INVALID; anything else may be either
    */
   embed(texts: readonly string[], options: { readonly kind: 'document' | 'query'; readonly signal?: AbortSignal | undefined }): Promise<Float32Array>
+  /**
+   * How many of these texts, from the first on, to give in the next call: each answer is kept before the next is asked for.
+   * At least 1. @default all of them
+   */
+  batch?(texts: readonly string[]): number
   /** Whether the service answers and is still what `space` names; embeds nothing. Throws as `embed` does. */
   check?(signal?: AbortSignal): Promise<void>
 }
@@ -118,4 +123,6 @@ export interface ProjectedMessage {
   /** Bytes beyond the budget of one message, left out. */
   readonly truncatedBytes: number
   readonly textHash: string
+  /** Secrets that were taken out. @default 0 */
+  readonly redacted?: number | undefined
 }

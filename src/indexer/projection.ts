@@ -27,16 +27,21 @@ const projectionDefaults: Required<ProjectionOptions> = { maxBytes: 256 * 1024, 
 
 /** @throws StorageError INVALID_OPTION */
 export function projectMessage(node: MessageNode, options: ProjectionOptions = {}): ProjectedMessage {
-  const { maxBytes, chunkCharacters } = withDefaults(projectionDefaults, options)
-  checkNumber('maxBytes', maxBytes, 0)
-  const { sections, truncatedBytes } = withinBudget(sectionsOf(node.parts), maxBytes)
-  const chunks = chunkSections(sections, chunkCharacters)
-  return { chunks, truncatedBytes, textHash: textHashOf(chunks) }
+  return chunkedWithin(sectionsOf(node.parts), options)
 }
 
 /** The text of each part that has any, in order. */
-export function sectionsOf(parts: readonly Part[]): readonly string[] {
-  return parts.map((part) => cleanText(sectionOf(part)).trim()).filter((section) => section !== '')
+export function sectionsOf(parts: readonly Part[], clean: (text: string) => string = cleanText): readonly string[] {
+  return parts.map((part) => clean(sectionOf(part)).trim()).filter((section) => section !== '')
+}
+
+/** Clean sections as chunks, within the budget of one message. @throws StorageError INVALID_OPTION */
+export function chunkedWithin(given: readonly string[], options: ProjectionOptions): ProjectedMessage {
+  const { maxBytes, chunkCharacters } = withDefaults(projectionDefaults, options)
+  checkNumber('maxBytes', maxBytes, 0)
+  const { sections, truncatedBytes } = withinBudget(given, maxBytes)
+  const chunks = chunkSections(sections, chunkCharacters)
+  return { chunks, truncatedBytes, textHash: textHashOf(chunks) }
 }
 
 /** Keeps sections until the budget is spent, the last one in part; joints between sections are not counted. */

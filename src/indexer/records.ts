@@ -7,7 +7,8 @@ import type { SessionMeta } from '../tree/types.js'
 import { rowOf, type Upsert } from './diff.js'
 import { documentId } from './document.js'
 import { embeddingKey } from './embed-cache.js'
-import { type Engine, outside, recordOf } from './engine.js'
+import { type Engine, recordOf } from './engine.js'
+import { outside } from './faults.js'
 import type { HeldLease } from './lease.js'
 import type { DocumentMetadata } from './ports.js'
 import type { Claim, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
@@ -33,6 +34,7 @@ export function inBatches(upserts: readonly Upsert[], size: number): Upsert[][] 
 export async function upsertRecord(engine: Engine, batch: readonly Upsert[], meta: SessionMeta, lease: HeldLease): Promise<WalRecord> {
   const { claim, signal } = lease
   const now = engine.clock.now()
+  const title = await engine.projectTitle(meta.title)
   const rows: WalRow[] = []
   const ledger: LedgerEntry[] = []
   const deletes: string[] = []
@@ -46,7 +48,7 @@ export async function upsertRecord(engine: Engine, batch: readonly Upsert[], met
       texts.set(key, text)
       if (!order.has(key)) order.set(key, order.size)
       const id = documentId(engine.namespace, node.key, chunk)
-      rows.push({ id, text, vector: order.get(key) ?? 0, metadata: metadataOf(upsert, meta, chunk, claim) })
+      rows.push({ id, text, vector: order.get(key) ?? 0, metadata: metadataOf(upsert, { ...meta, title }, chunk, claim) })
     }
     for (let chunk = keys.length; chunk < oldChunks; chunk++) deletes.push(documentId(engine.namespace, node.key, chunk))
     ledger.push({ message: node.key.message, row: rowOf(upsert, { chunks: keys, at: now, rev: claim.token }) })

@@ -7,7 +7,8 @@ import { StorageError } from '../core/errors.js'
 import { isSafeId, type MessageId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey } from '../core/keys.js'
 import { diffSession, type Work } from './diff.js'
-import { backoffMs, carries, type Engine, failureOf, isExcluded, isWithheld, metaHashOf, outside } from './engine.js'
+import { backoffMs, carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
+import { failureOf, outside } from './faults.js'
 import { type HeldLease, holdLease } from './lease.js'
 import { applyRecord, deletionRecord, deletionRecords, documentIds, inBatches, pages, upsertRecord, withdrawalOf, writeRecord } from './records.js'
 import type { SessionTail } from './source.js'
@@ -81,7 +82,9 @@ async function indexSession(engine: Engine, lease: HeldLease): Promise<Ended> {
   // Looked at again should a folder be found, or no folder be excluded any more.
   if (isWithheld(engine.exclude(), tail.meta)) return { kind: 'done', incomplete: true, verified: claim.verify }
   const { limits, clock } = engine
-  const work = diffSession({ ledger, tail, meta: metaHashOf(tail.meta), now: clock.now(), quantum: limits.quantum }, limits)
+  const meta = metaHashOf(tail.meta, engine.projectName)
+  const { project } = engine
+  const work = await diffSession({ ledger, tail, meta, now: clock.now(), quantum: limits.quantum, project, signal: lease.signal }, limits)
   await carryOut(engine, lease, tail, work, isOut)
   if (isOut()) {
     await removeDocuments(engine, lease)

@@ -30,6 +30,8 @@ export interface LedgerRow {
   readonly partial?: true
   /** Bytes of text beyond the budget of one message, which the sink does not hold. */
   readonly truncatedBytes?: number
+  /** Secrets that were taken out of its text. */
+  readonly redacted?: number
 }
 
 export interface LedgerEntry {
@@ -48,7 +50,7 @@ export interface WalRow {
 /** Everything that is needed to bring the sink and the ledger one step on, without reading the session or embedding again. */
 export interface WalRecord {
   readonly key: SessionKey
-  /** The id of the space (`SpaceRow.id`) whose sink and ledger it is for. */
+  /** The id of the space (`SpaceRow.id`) whose sink and ledger it is for; '', as in records of before there were several: the live one. */
   readonly space: string
   readonly createdAt: number
   readonly rows: readonly WalRow[]
@@ -88,7 +90,7 @@ export interface Claim {
   readonly until: number
   /** Failures in a row. */
   readonly failures: number
-  /** Owners in a row that ended without a commit or a release. From ISOLATE_AFTER on, messages are worked on one at a time. */
+  /** Owners in a row whose lease was taken over before a commit or a release. From ISOLATE_AFTER on, messages are worked on one at a time. */
   readonly crashes: number
   /** The message that was worked on alone when the last owner ended, and how many owners ended with it. */
   readonly probe: { readonly message: MessageId; readonly crashes: number } | undefined
@@ -98,6 +100,9 @@ export interface Claim {
 
 /** A session whose owners died so often without getting anywhere is worked on one message at a time. */
 export const ISOLATE_AFTER = 3
+
+/** An owner that lost its lease and was not heard of for so many times its length writes no more. */
+export const SUSPECT_LEASES = 10
 
 export interface ClaimRequest {
   /** This session, whatever its lane and its time, unless another owner holds it. */

@@ -4,11 +4,15 @@ import type { Failure, LaneName, SpaceRow } from './state-rows.js'
 
 export interface LastError extends Failure {
   readonly at: number
-  /** The encoded key of the session, where it was one session. */
+  /** The encoded key of the session, where it was one session: undefined for what was deferred. */
   readonly key: string | undefined
 }
 
-/** Sums over committed transactions: they survive a crash without drift. */
+/**
+ * Sums over committed transactions: they survive a crash without drift. messages: ledger rows of committed records.
+ * upserts, deletes, replayedDocuments: documents of theirs. quarantined: dead letters. scans: sessions that the slow scan queued.
+ * repairs and redacted are noted by those who repair and redact.
+ */
 export type CounterName =
   | 'claims'
   | 'embedded'
@@ -81,6 +85,7 @@ export interface IndexStatus {
   /** Earlier owners that lost their session, and that may still have a word to the sink under way. */
   readonly suspects: number
   readonly wal: { readonly records: number; readonly bytes: number; readonly oldestAgeMs: number | null }
+  /** Sessions that are known; of the space that is worked in, what the ledger holds. */
   readonly ledger: {
     readonly sessions: number
     readonly messages: number
@@ -92,7 +97,7 @@ export interface IndexStatus {
   readonly oldestPendingAgeMs: number | null
   /** When the sink last took documents and the ledger noted it, epoch milliseconds. */
   readonly lastUpsertAt: number | null
-  /** The age of the session that was looked at longest ago; null when there is none. */
+  /** The age of the session that was looked at longest ago; null when none was. */
   readonly oldestCheckedAgeMs: number | null
   readonly lastError: LastError | null
   readonly dead: number

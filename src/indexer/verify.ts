@@ -19,7 +19,8 @@ export type DifferenceKind = 'missing' | 'stale' | 'orphan' | 'unindexed' | 'out
 
 export interface IndexDifference {
   readonly kind: DifferenceKind
-  readonly key: SessionKey
+  /** Undefined for an orphan that belongs to no session the index knows. */
+  readonly key: SessionKey | undefined
   readonly message: MessageId | undefined
   /** Of the sink. */
   readonly document: string | undefined

@@ -51,6 +51,7 @@ interface Known {
 class LiveStores implements StoreSource {
   stores: readonly Store[] = []
   issues: readonly StageIssue[] = []
+  readonly narrowed: boolean
   readonly #options: LiveStoresOptions
   readonly #filter: StoreFilter
   readonly #open = new Map<string, Opened>()
@@ -63,6 +64,7 @@ class LiveStores implements StoreSource {
   constructor(options: LiveStoresOptions) {
     this.#options = options
     this.#filter = options.filter ?? new StoreFilter()
+    this.narrowed = this.#filter.narrows
   }
 
   /** One after the other: two of them would open the same place twice. */

@@ -17,13 +17,17 @@ export class StoreFilter {
     this.#paths = names.filter((name) => !this.#kinds.has(name)).map((name) => ({ name, path: resolve(name) }))
   }
 
+  get narrows(): boolean {
+    return this.#kinds.size + this.#paths.length > 0
+  }
+
   /** A database may hold stores of two kinds, which only opening it tells. */
   wantsPlace(place: StorePlace): boolean {
     return this.wants(place.kind, place.path) || (place.kind === 'opencode-sqlite' && this.#kinds.has('opencode-v2'))
   }
 
   wants(kind: StoreKind, path: string): boolean {
-    if (this.#kinds.size + this.#paths.length === 0) return true
+    if (!this.narrows) return true
     return this.#kinds.has(kind) || this.#paths.some((wanted) => isSame(wanted.path, path))
   }
 

@@ -5,6 +5,8 @@ import type { ReadOptions, Store } from './store.js'
 export interface StoreSource extends AsyncDisposable {
   /** In order of discovery. */
   readonly stores: readonly Store[]
+  /** Only some of the stores that are found are wanted. @default false */
+  readonly narrowed?: boolean
   /** What was found and could not be opened, as of the last look. */
   readonly issues: readonly StageIssue[]
   /** Looks again: a store that appeared is opened, one that was replaced or upgraded is opened anew, one that is gone is let go. */

@@ -55,6 +55,10 @@ class SessionSet implements Sessions {
     return this.#source.stores
   }
 
+  get narrowed(): boolean {
+    return this.#source.narrowed ?? false
+  }
+
   get issues(): readonly StageIssue[] {
     return this.#issues
   }

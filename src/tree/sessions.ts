@@ -14,6 +14,8 @@ export interface Sessions extends AsyncDisposable {
   readonly index: SessionIndex
   /** In order of precedence. */
   readonly stores: readonly Store[]
+  /** Opened with `store`: of a session that stands in several stores it may show a copy that the whole set hides. */
+  readonly narrowed: boolean
   /** What could not be listed or opened, as of the last refresh. */
   readonly issues: readonly StageIssue[]
   readonly cache: SpanCache

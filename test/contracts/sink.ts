@@ -1,7 +1,7 @@
 /** What every Sink must do. Run it on yours: `describeSink('mine', async () => mySink())`, an empty one each time. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { DocumentMetadata, Sink, SinkFilter, SinkRow } from '../../src/indexer/ports.js'
+import type { DocumentMetadata, HeldDocument, Sink, SinkFilter, SinkRow } from '../../src/indexer/ports.js'
 import { memorySink } from '../support/memory-sink.js'
 
 export const DIMENSIONS = 8
@@ -30,12 +30,14 @@ export function sinkRow(id: string, text = `text of ${id}`, vector: readonly num
 export function describeSink(name: string, empty: () => Promise<Sink>, { runs = 30 } = {}): void {
   describe(`${name} sink`, () => {
     describeDocuments(empty)
+    describeMetadata(empty)
     describeWrites(empty)
     describeNearest(empty)
     describeMatching(empty)
     describeFilters(empty)
     describeWindowsPaths(empty)
     describeOptional(empty)
+    describeDrop(empty)
     it('equals the model after any writes', () => equalsModel(empty, runs))
   })
 }
@@ -69,6 +71,37 @@ function describeDocuments(empty: () => Promise<Sink>): void {
     expect(await matchedIds(sink, 'tomorrow')).toEqual(['a'])
     expect(await sink.nearest(vector([0, 1]), 1)).toMatchObject([{ id: 'a', text: 'tomorrow', metadata: row.metadata }])
     expect(await sink.nearest(vector([1, 0]), 2, { role: 'user' })).toMatchObject([{ id: 'b' }])
+  })
+}
+
+function describeMetadata(empty: () => Promise<Sink>): void {
+  it('gives back every field of the metadata and no other, as it was written last', async () => {
+    await using sink = await empty()
+    const full = sinkRow('a').metadata
+    const bare = { ...full, role: '', title: '', directory: '', project_id: '', source: '', chunk: 0, created_at: 0, rev: 0, space: '' }
+    for (const metadata of [full, bare, full]) {
+      await sink.upsert([sinkRow('a', 'apple', [1], metadata)])
+      expect((await sink.nearest(vector([1]), 1))[0]?.metadata).toEqual(metadata)
+      expect((await sink.matching('apple', 1))[0]?.metadata).toEqual(metadata)
+    }
+  })
+
+  it('tells which write of a document it holds', async () => {
+    await using sink = await empty()
+    await sink.upsert([sinkRow('a', 'apple', [1], { rev: 3 }), sinkRow('b', 'banana', [1], { rev: Number.MAX_SAFE_INTEGER })])
+    await sink.upsert([sinkRow('a', 'apple', [1], { rev: 4 })])
+    expect((await heldBy(sink)).sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual([
+      { id: 'a', text_hash: 'hash of apple', rev: 4 },
+      { id: 'b', text_hash: 'hash of banana', rev: Number.MAX_SAFE_INTEGER },
+    ])
+    await sink.delete(['a'])
+    await sink.upsert([sinkRow('a', 'apple', [1], { rev: 2 })])
+    expect((await heldBy(sink, { session: 'ses_1' })).find(({ id }) => id === 'a')?.rev).toBe(2)
+  })
+
+  it('says whether texts leave the machine', async () => {
+    await using sink = await empty()
+    expect([undefined, false, true]).toContain(sink.remote)
   })
 }
 
@@ -319,6 +352,22 @@ function describeOptional(empty: () => Promise<Sink>): void {
   })
 }
 
+function describeDrop(empty: () => Promise<Sink>): void {
+  it('is gone with all it held after it was dropped, if it can be', async (context) => {
+    const sink = await empty()
+    if (sink.drop === undefined) {
+      await sink[Symbol.asyncDispose]()
+      return context.skip()
+    }
+    await sink.upsert([sinkRow('a', 'apple')])
+    await sink.drop()
+    await sink.drop()
+    await expect(sink.count()).rejects.toMatchObject({ name: 'StorageError' })
+    await expect(sink.upsert([sinkRow('b')])).rejects.toMatchObject({ name: 'StorageError' })
+    await sink[Symbol.asyncDispose]()
+  })
+}
+
 const WORDS = ['alpha', 'bravo', 'charlie', 'delta', 'echo']
 
 /** Random writes, and after each the same answers as the model's. */
@@ -365,10 +414,14 @@ async function stateOf(sink: Sink, filter: SinkFilter): Promise<unknown> {
   }
 }
 
+async function heldBy(sink: Sink, filter?: SinkFilter): Promise<HeldDocument[]> {
+  const held: HeldDocument[] = []
+  for await (const document of sink.ids(filter)) held.push(document)
+  return held
+}
+
 async function idsOf(sink: Sink, filter?: SinkFilter): Promise<[string, string][]> {
-  const ids: [string, string][] = []
-  for await (const { id, text_hash } of sink.ids(filter)) ids.push([id, text_hash])
-  return ids
+  return (await heldBy(sink, filter)).map(({ id, text_hash }) => [id, text_hash])
 }
 
 async function matchedIds(sink: Sink, query: string, filter?: SinkFilter): Promise<string[]> {

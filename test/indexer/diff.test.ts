@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { parseMessageId } from '../../src/core/ids.js'
 import { diffSession } from '../../src/indexer/diff.js'
+import { projectMessage } from '../../src/indexer/projection.js'
+import type { MessageNode } from '../../src/tree/types.js'
 import { manualClock } from '../support/clocks.js'
 import { DAY, generatedId, WRAP } from '../support/corpus.js'
 import { keyOf, metaOf, nodeOf, World } from '../support/index-world.js'
 
 /** Which of the messages, made at these times, are hidden by a revert to `revert`. */
-function visible(times: readonly number[], revert: string): readonly number[] {
+async function visible(times: readonly number[], revert: string): Promise<readonly number[]> {
   const world = new World(manualClock(WRAP + DAY))
   const session = world.add('ses_a', [], { updated: WRAP + 1000, revert })
   session.messages = times.map((time) => ({ id: generatedId('msg', time), role: 'user', text: String(time), changed: time, version: 1 }))
@@ -17,28 +19,28 @@ function visible(times: readonly number[], revert: string): readonly number[] {
     present: session.messages.map(({ id }) => parseMessageId(id)),
     complete: true,
   }
-  const input = { ledger: new Map(), tail, meta: 'meta', now: WRAP + DAY, quantum: 100 }
-  const { upserts } = diffSession(input, { settleMs: 0, abandonMs: 0 })
+  const input = { ledger: new Map(), tail, meta: 'meta', now: WRAP + DAY, quantum: 100, project: async (node: MessageNode) => projectMessage(node) }
+  const { upserts } = await diffSession(input, { settleMs: 0, abandonMs: 0 })
   return upserts.map(({ projected }) => Number(projected.chunks[0]))
 }
 
 describe('a revert to a message that is not there', () => {
   const times = [WRAP - 3000, WRAP - 1000, WRAP + 1000, WRAP + 3000]
 
-  it('from before the wrap of ids hides what was made later, on both sides of it', () => {
-    expect(visible(times, generatedId('msg', WRAP - 2000))).toEqual(times.slice(0, 1))
+  it('from before the wrap of ids hides what was made later, on both sides of it', async () => {
+    expect(await visible(times, generatedId('msg', WRAP - 2000))).toEqual(times.slice(0, 1))
   })
 
-  it('from after the wrap hides nothing of before it', () => {
-    expect(visible(times, generatedId('msg', WRAP + 2000))).toEqual(times.slice(0, 3))
+  it('from after the wrap hides nothing of before it', async () => {
+    expect(await visible(times, generatedId('msg', WRAP + 2000))).toEqual(times.slice(0, 3))
   })
 
-  it('tells messages of one millisecond apart by their ids', () => {
-    expect(visible(times, generatedId('msg', WRAP - 1000, 0))).toEqual(times.slice(0, 1))
-    expect(visible(times, generatedId('msg', WRAP - 1000, 2))).toEqual(times.slice(0, 2))
+  it('tells messages of one millisecond apart by their ids', async () => {
+    expect(await visible(times, generatedId('msg', WRAP - 1000, 0))).toEqual(times.slice(0, 1))
+    expect(await visible(times, generatedId('msg', WRAP - 1000, 2))).toEqual(times.slice(0, 2))
   })
 
-  it('whose id tells no time hides nothing', () => {
-    expect(visible(times, 'msg-by-hand')).toEqual(times)
+  it('whose id tells no time hides nothing', async () => {
+    expect(await visible(times, 'msg-by-hand')).toEqual(times)
   })
 })

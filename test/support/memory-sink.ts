@@ -1,4 +1,5 @@
 /** A sink in memory, plain enough to be right by inspection: the model that other sinks are compared with. */
+import { StorageError } from '../../src/core/errors.js'
 import type { DocumentMetadata, Sink, SinkFilter, SinkHit, SinkRow } from '../../src/indexer/ports.js'
 
 export interface MemorySink extends Sink {
@@ -7,19 +8,25 @@ export interface MemorySink extends Sink {
 
 export function memorySink(): MemorySink {
   const rows = new Map<string, SinkRow>()
+  let isGone = false
+  const gone = (): StorageError => new StorageError('SINK_FAILED', { reason: 'the sink was dropped' })
   const passing = (filter: SinkFilter = {}): readonly SinkRow[] => [...rows.values()].filter(({ metadata }) => passes(metadata, filter))
   return {
     name: 'memory',
     rows,
     async upsert(given, { signal } = {}) {
       signal?.throwIfAborted()
+      if (isGone) throw gone()
       for (const row of given) rows.set(row.id, { ...row, vector: row.vector.slice() })
     },
     async delete(ids, { signal } = {}) {
       signal?.throwIfAborted()
       for (const id of ids) rows.delete(id)
     },
-    count: async () => rows.size,
+    async count() {
+      if (isGone) throw gone()
+      return rows.size
+    },
     async *ids(filter) {
       for (const { id, metadata } of passing(filter)) yield { id, text_hash: metadata.text_hash, rev: metadata.rev }
     },
@@ -30,6 +37,10 @@ export function memorySink(): MemorySink {
       return best(passing(filter), score)
         .filter((hit) => hit.score > 0)
         .slice(0, Math.max(0, limit))
+    },
+    async drop() {
+      isGone = true
+      rows.clear()
     },
     [Symbol.asyncDispose]: async () => {},
   }

@@ -29,6 +29,8 @@ function rowOf(id, batch, i) {
       directory: '/w',
       title: '',
       source: 'test',
+      rev: batch,
+      space: 'space',
     },
   }
 }

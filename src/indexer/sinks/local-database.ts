@@ -1,5 +1,5 @@
 /** The file of the local sink: opened, checked, and made when it is not there. */
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StorageError, systemCode } from '../../core/errors.js'
@@ -8,7 +8,7 @@ import { TOKENIZER } from './full-text.js'
 
 /** 'SPLF', in the header of the file. */
 const APPLICATION = 0x53504c46
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 /**
  * A document is one row in each of three tables, all by the same number `doc`; every write changes the three in one transaction.
@@ -31,7 +31,9 @@ CREATE TABLE documents (
   directory TEXT NOT NULL,
   title TEXT NOT NULL,
   source TEXT NOT NULL,
-  text TEXT NOT NULL
+  text TEXT NOT NULL,
+  rev INTEGER NOT NULL DEFAULT 0,
+  space TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX documents_session ON documents (session_id);
 CREATE INDEX documents_project ON documents (project_id);
@@ -41,6 +43,13 @@ CREATE TABLE vectors (doc INTEGER PRIMARY KEY, vector BLOB NOT NULL) STRICT;
 CREATE VIRTUAL TABLE words USING fts5 (text, pieces, content = '', contentless_delete = 1, tokenize = "${TOKENIZER}");
 PRAGMA application_id = ${APPLICATION};
 PRAGMA user_version = ${SCHEMA_VERSION};
+`
+
+/** From version 1: who wrote a document last, and of which space its vector is. What was written before is older than any write. */
+const TO_VERSION_2 = `
+ALTER TABLE documents ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN space TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = 2;
 `
 
 /**
@@ -83,6 +92,7 @@ async function prepareDatabase(database: SqliteDatabase, path: string, busyTimeo
   database.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = ON')
   transact(database, () => {
     if (refuseForeign(database, path) === 'empty') database.exec(SCHEMA)
+    else if (schemaVersionOf(database) < 2) database.exec(TO_VERSION_2)
   })
 }
 
@@ -92,7 +102,7 @@ async function prepareDatabase(database: SqliteDatabase, path: string, busyTimeo
  */
 export function refuseForeign(database: SqliteDatabase, path: string): 'empty' | 'ours' {
   const application = numberOf(database, 'PRAGMA application_id')
-  const version = numberOf(database, 'PRAGMA user_version')
+  const version = schemaVersionOf(database)
   if (application === APPLICATION && version > SCHEMA_VERSION) {
     throw new StorageError('STATE_TOO_NEW', { reason: `the sink has schema version ${version}, this program knows ${SCHEMA_VERSION}`, path })
   }
@@ -100,6 +110,10 @@ export function refuseForeign(database: SqliteDatabase, path: string): 'empty' |
   const tables = numberOf(database, 'SELECT count(*) FROM sqlite_schema')
   if (application === 0 && version === 0 && tables === 0) return 'empty'
   throw new StorageError('STORE_UNSUPPORTED', { reason: 'the database is not a sink of this library', path })
+}
+
+export function schemaVersionOf(database: SqliteDatabase): number {
+  return numberOf(database, 'PRAGMA user_version')
 }
 
 function numberOf(database: SqliteDatabase, sql: string): number {
@@ -139,6 +153,35 @@ function within<T>(database: SqliteDatabase, begin: string, work: () => T): T {
 export function scrubDatabase(database: SqliteDatabase, path: string): void {
   database.exec("INSERT INTO words (words) VALUES ('optimize')")
   database.exec('VACUUM')
+  truncateWal(database, path)
+}
+
+/** Takes out everything, the tables too: whoever has the file open as well can neither read nor write it any more. */
+export function emptyDatabase(database: SqliteDatabase, path: string): void {
+  transact(database, () => {
+    for (const table of ['words', 'vectors', 'documents', 'meta']) database.exec(`DROP TABLE IF EXISTS ${table}`)
+    database.exec('PRAGMA application_id = 0; PRAGMA user_version = 0')
+  })
+  database.exec('VACUUM')
+  truncateWal(database, path)
+}
+
+/** False when another process has the file open; SQLite leaves the mode to who is alone with it. */
+export function leaveWalMode(database: SqliteDatabase): boolean {
+  try {
+    return database.prepare('PRAGMA journal_mode = DELETE').get()?.[0] === 'delete'
+  } catch (error) {
+    if (sqliteFailure(error) === 'busy') return false
+    throw error
+  }
+}
+
+/** To be called of a closed file alone that nobody else has open: SQLite would go on in the removed one, and remove the -wal of a new one. */
+export function removeDatabase(path: string): void {
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) rmSync(file, { force: true })
+}
+
+function truncateWal(database: SqliteDatabase, path: string): void {
   const blocked = numberOf(database, 'PRAGMA wal_checkpoint(TRUNCATE)')
   if (blocked !== 0) throw new StorageError('SINK_FAILED', { reason: 'another process reads the sink, so what was deleted is not wiped yet', path })
 }

@@ -19,13 +19,34 @@ const COLUMNS = [
   'directory',
   'title',
   'source',
-]
+  'rev',
+  'space',
+] as const
+
+/** What a file of schema version 1 has in the place of the columns that came with version 2. */
+const BEFORE_VERSION_2: Readonly<Record<string, string>> = { rev: '0', space: "''" }
+
+/** The columns of a file of that version, in the order of COLUMNS. */
+function columnsOf(version: number, prefix = ''): string {
+  return COLUMNS.map((name) => (version < 2 ? BEFORE_VERSION_2[name] : undefined) ?? `${prefix}${name}`).join(', ')
+}
 
 /** Takes a number and the fields of a row; changes nothing when there is a document of that id. Six times as fast as an upsert that returns the number. */
 export const INSERT_NEW = `INSERT INTO documents (doc, ${COLUMNS.join(', ')}) VALUES (?, ${COLUMNS.map(() => '?').join(', ')}) ON CONFLICT (id) DO NOTHING`
 /** Takes the fields of a row and its number. */
 export const UPDATE = `UPDATE documents SET ${COLUMNS.map((name) => `${name} = ?`).join(', ')} WHERE doc = ?`
-export const SELECT_BY_DOC = `SELECT ${COLUMNS.join(', ')} FROM documents WHERE doc = ?`
+
+/** Takes the number of a document. */
+export function selectByDoc(version: number): string {
+  return `SELECT ${columnsOf(version)} FROM documents WHERE doc = ?`
+}
+
+/** Takes a number and the values of the condition; gives number, id, text_hash and rev of the documents beyond, by number. */
+export function selectPage(version: number, condition: Condition | undefined, limit: number): string {
+  const rev = version < 2 ? BEFORE_VERSION_2['rev'] : 'rev'
+  const passing = condition === undefined ? '' : ` AND ${condition.sql}`
+  return `SELECT doc, id, text_hash, ${rev} FROM documents WHERE doc > ?${passing} ORDER BY doc LIMIT ${limit}`
+}
 
 /** How much a match in the pieces of identifiers counts beside one in the text. */
 const RANK = 'bm25(words, 1.0, 0.6)'
@@ -35,10 +56,10 @@ const RANK = 'bm25(words, 1.0, 0.6)'
  * The first step reads the full text index alone (and `documents` outside of it only for the condition); rows are read of the best
  * and of those that score the same, so that the order among equals is that of ids.
  */
-export function selectMatching(condition: Condition | undefined): string {
+export function selectMatching(version: number, condition: Condition | undefined): string {
   const passing = condition === undefined ? '' : `CROSS JOIN documents d ON d.doc = words.rowid AND ${condition.sql}`
   return `WITH found AS MATERIALIZED (SELECT words.rowid AS found_doc, -${RANK} AS score FROM words ${passing} WHERE words MATCH ?)
-    SELECT ${COLUMNS.map((name) => `d.${name}`).join(', ')}, score FROM found CROSS JOIN documents d ON d.doc = found_doc
+    SELECT ${columnsOf(version, 'd.')}, score FROM found CROSS JOIN documents d ON d.doc = found_doc
     WHERE score >= coalesce((SELECT score FROM found ORDER BY score DESC LIMIT 1 OFFSET ?), -9e999)
     ORDER BY score DESC, d.id LIMIT ?`
 }
@@ -64,6 +85,8 @@ export function toHit(row: SqlRow, score = Number(row[COLUMNS.length])): SinkHit
     directory: text(10),
     title: text(11),
     source: text(12),
+    rev: Number(row[13]),
+    space: text(14),
   }
   return { id: text(0), score, text: text(1), metadata }
 }

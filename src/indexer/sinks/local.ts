@@ -1,14 +1,24 @@
 /** The sink that needs no server: one SQLite file with the documents, their vectors and a full text index. */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { StorageError } from '../../core/errors.js'
 import { checkNumber, withDefaults } from '../../core/options.js'
 import type { SqliteDatabase, SqliteStatement, SqlRow, SqlValue } from '../../storage/sqlite-driver.js'
-import type { Sink, SinkFilter, SinkHit, SinkRow } from '../ports.js'
+import type { HeldDocument, Sink, SinkFilter, SinkHit, SinkRow } from '../ports.js'
 import { matchExpression, piecesText } from './full-text.js'
-import { localFailure, openLocalDatabase, scrubDatabase, snapshot, transact } from './local-database.js'
+import {
+  emptyDatabase,
+  leaveWalMode,
+  localFailure,
+  openLocalDatabase,
+  removeDatabase,
+  schemaVersionOf,
+  scrubDatabase,
+  snapshot,
+  transact,
+} from './local-database.js'
 import { conditionOf } from './local-filter.js'
 import { openReadOnlyDatabase } from './local-read-only.js'
-import { fieldsOf, INSERT_NEW, SELECT_BY_DOC, selectMatching, toHit, UPDATE } from './local-rows.js'
+import { fieldsOf, INSERT_NEW, selectByDoc, selectMatching, selectPage, toHit, UPDATE } from './local-rows.js'
 import { LocalVectors } from './local-vectors.js'
 
 export interface LocalSinkOptions {
@@ -57,6 +67,11 @@ export async function openLocalSink(options: LocalSinkOptions): Promise<Sink> {
   }
 }
 
+/** The file of a space's documents in the folder of an index. The first space has the plain name, which older versions know. */
+export function localSinkPath(directory: string, spaceId: string, { isFirst }: { readonly isFirst: boolean }): string {
+  return join(directory, isFirst ? 'documents.db' : `documents-${spaceId}.db`)
+}
+
 const IDS_PER_PAGE = 1000
 
 class LocalSink implements Sink {
@@ -65,6 +80,8 @@ class LocalSink implements Sink {
   readonly #database: SqliteDatabase
   readonly #path: string
   readonly #readOnly: boolean
+  /** Of the schema; below that of this program only where the file was opened to be read. */
+  readonly #version: number
   readonly #vectors: LocalVectors
   /** By their SQL, which is one of few. */
   readonly #statements = new Map<string, SqliteStatement>()
@@ -75,6 +92,7 @@ class LocalSink implements Sink {
     this.#path = path
     this.#readOnly = readOnly
     this.#vectors = vectors
+    this.#version = schemaVersionOf(database)
     this.space = vectors.space
   }
 
@@ -111,15 +129,15 @@ class LocalSink implements Sink {
   }
 
   /** In pages, so that no read transaction waits for the consumer: what is written meanwhile may or may not be met. */
-  async *ids(filter: SinkFilter = {}): AsyncIterable<{ readonly id: string; readonly text_hash: string }> {
+  async *ids(filter: SinkFilter = {}): AsyncIterable<HeldDocument> {
     const condition = conditionOf(filter)
-    const sql = `SELECT doc, id, text_hash FROM documents WHERE doc > ?${condition ? ` AND ${condition.sql}` : ''} ORDER BY doc LIMIT ${IDS_PER_PAGE}`
+    const sql = selectPage(this.#version, condition, IDS_PER_PAGE)
     for (let after: SqlValue = -1; ; ) {
       this.#begin()
       const page: readonly SqlRow[] = this.#attempt(() => this.#prepare(sql).all(after, ...(condition?.values ?? [])))
-      for (const [doc = null, id, hash] of page) {
+      for (const [doc = null, id, hash, rev] of page) {
         after = doc
-        yield { id: String(id), text_hash: String(hash) }
+        yield { id: String(id), text_hash: String(hash), rev: Number(rev) }
       }
       if (page.length < IDS_PER_PAGE) return
     }
@@ -133,7 +151,7 @@ class LocalSink implements Sink {
     return this.#attempt(() =>
       snapshot(this.#database, () => {
         const neighbours = this.#vectors.nearest(vector, Math.floor(limit), condition)
-        const row = this.#prepare(SELECT_BY_DOC)
+        const row = this.#prepare(selectByDoc(this.#version))
         return neighbours.flatMap(({ doc, score }) => {
           const found = row.get(doc)
           return found === undefined ? [] : [toHit(found, score)]
@@ -149,7 +167,9 @@ class LocalSink implements Sink {
     if (expression === undefined || limit < 1) return []
     const condition = conditionOf(filter)
     const most = Math.floor(limit)
-    const rows = this.#attempt(() => this.#prepare(selectMatching(condition)).all(...(condition?.values ?? []), expression, most - 1, most))
+    const rows = this.#attempt(() =>
+      this.#prepare(selectMatching(this.#version, condition)).all(...(condition?.values ?? []), expression, most - 1, most),
+    )
     return rows.map((row) => toHit(row))
   }
 
@@ -161,6 +181,15 @@ class LocalSink implements Sink {
   async scrub(): Promise<void> {
     this.#beginWrite()
     this.#attempt(() => scrubDatabase(this.#database, this.#path))
+  }
+
+  async drop(): Promise<void> {
+    if (!this.#open) return
+    this.#beginWrite()
+    this.#attempt(() => emptyDatabase(this.#database, this.#path))
+    const isAlone = this.#attempt(() => leaveWalMode(this.#database))
+    await this[Symbol.asyncDispose]()
+    if (isAlone) removeDatabase(this.#path)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

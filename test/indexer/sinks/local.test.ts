@@ -1,8 +1,10 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type LocalSinkOptions, openLocalSink } from '../../../src/indexer/sinks/local.js'
+import type { HeldDocument } from '../../../src/indexer/ports.js'
+import { type LocalSinkOptions, localSinkPath, openLocalSink } from '../../../src/indexer/sinks/local.js'
 import { openSqlite } from '../../../src/storage/sqlite-driver.js'
 import { describeSink, sinkRow } from '../../contracts/sink.js'
 import { libraryForOthers, runAsNobody } from '../../support/as-nobody.js'
@@ -49,7 +51,7 @@ describe('local sink file', () => {
   it('refuses a newer schema, another database, and what is no database', async () => {
     const newer = freshPath()
     await (await openLocalSink({ path: newer }))[Symbol.asyncDispose]()
-    await change(newer, 'PRAGMA user_version = 2')
+    await change(newer, 'PRAGMA user_version = 3')
     await expect(openLocalSink({ path: newer })).rejects.toMatchObject({ code: 'STATE_TOO_NEW', path: newer })
 
     const foreign = join(newer, '..', 'foreign.db')
@@ -83,6 +85,84 @@ describe('local sink file', () => {
     using reader = await openSqlite(path, { readOnly: true })
     expect(reader.prepare("SELECT count(*) FROM documents WHERE text LIKE '%unforgettable%'").get()).toEqual([0])
     for (const table of ['documents', 'vectors', 'words']) expect(reader.prepare(`SELECT count(*) FROM ${table}`).get(), table).toEqual([1])
+  })
+})
+
+/** A file as version 0.1.0 made it, with two documents, `a` and `b`. */
+function oldFile(): string {
+  const path = freshPath()
+  mkdirSync(dirname(path))
+  writeFileSync(path, gunzipSync(readFileSync(new URL('local-version-1.db.gz', import.meta.url))))
+  return path
+}
+
+async function heldBy(sink: { ids(): AsyncIterable<HeldDocument> }): Promise<HeldDocument[]> {
+  const held: HeldDocument[] = []
+  for await (const document of sink.ids()) held.push(document)
+  return held
+}
+
+describe('local sink of schema version 1', () => {
+  const old = [
+    { id: 'a', text_hash: 'hash of apple of yesterday', rev: 0 },
+    { id: 'b', text_hash: 'hash of banana split', rev: 0 },
+  ]
+
+  it('keeps its documents when it is opened, as written before any other write', async () => {
+    const path = oldFile()
+    {
+      await using sink = await openLocalSink({ path, space: 'hash/1/8' })
+      expect(await heldBy(sink)).toEqual(old)
+      expect(await sink.matching('banana', 5)).toMatchObject([{ id: 'b', metadata: { role: 'assistant', rev: 0, space: '' } }])
+      await sink.upsert([sinkRow('a', 'apricot', [3], { rev: 7, space: 'cafe0123' })])
+    }
+    await using sink = await openLocalSink({ path, space: 'hash/1/8' })
+    expect(await heldBy(sink)).toEqual([{ id: 'a', text_hash: 'hash of apricot', rev: 7 }, old[1]])
+    expect(await sink.nearest(sinkRow('q').vector, 1)).toMatchObject([{ id: 'a', metadata: { rev: 7, space: 'cafe0123' } }])
+    expect(await sink.matching('apple', 5)).toEqual([])
+  })
+
+  it('is read as it is when it is opened to be read, also while another process brings it to the new version', async () => {
+    const path = oldFile()
+    const bytes = readFileSync(path)
+    await using reader = await openLocalSink({ path, readOnly: true })
+    expect(await heldBy(reader)).toEqual(old)
+    expect(await reader.matching('apple', 5)).toMatchObject([{ id: 'a', metadata: { rev: 0, space: '' } }])
+    expect(await reader.nearest(sinkRow('q', '', [1, 2]).vector, 1)).toMatchObject([{ id: 'a', metadata: { title: 'A title' } }])
+    expect(readFileSync(path)).toEqual(bytes)
+    await using writer = await openLocalSink({ path })
+    await writer.upsert([sinkRow('c', 'cherry', [1, 2], { rev: 7 })])
+    expect((await heldBy(reader)).map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+    expect(await reader.matching('cherry', 5)).toMatchObject([{ id: 'c', text: 'cherry' }])
+  })
+})
+
+describe('local sink of a space', () => {
+  it('has a file of its own; that of the first space is where it always was', () => {
+    expect(localSinkPath('/x', 'cafe0123', { isFirst: true })).toBe(join('/x', 'documents.db'))
+    expect(localSinkPath('/x', 'cafe0123', { isFirst: false })).toBe(join('/x', 'documents-cafe0123.db'))
+  })
+
+  it('leaves no file when it is dropped, and nothing of its texts while another process has it open', async () => {
+    const path = freshPath()
+    const sink = await openLocalSink({ path })
+    await sink.upsert([sinkRow('a', 'unforgettable')])
+    await sink.drop?.()
+    await sink.drop?.()
+    expect(readdirSync(dirname(path))).toEqual([])
+    await expect(sink.count()).rejects.toMatchObject({ code: 'SINK_FAILED' })
+
+    const again = await openLocalSink({ path })
+    await again.upsert([sinkRow('a', 'unforgettable')])
+    const other = await openLocalSink({ path })
+    expect(await other.count()).toBe(1)
+    await again.drop?.()
+    for (const name of readdirSync(dirname(path))) expect(readFileSync(join(dirname(path), name)).includes('unforgettable'), name).toBe(false)
+    await expect(other.count()).rejects.toMatchObject({ code: 'SINK_FAILED' })
+    await expect(other.upsert([sinkRow('b')])).rejects.toMatchObject({ code: 'SINK_FAILED' })
+    await other[Symbol.asyncDispose]()
+    await using fresh = await openLocalSink({ path, space: 'model/4' })
+    expect(await fresh.count()).toBe(0)
   })
 })
 
@@ -213,7 +293,7 @@ describe('local sink for reading only', () => {
   it('refuses a newer schema and another database', async () => {
     const path = freshPath()
     await (await openLocalSink({ path }))[Symbol.asyncDispose]()
-    await change(path, 'PRAGMA user_version = 2')
+    await change(path, 'PRAGMA user_version = 3')
     await expect(openLocalSink({ path, readOnly: true })).rejects.toMatchObject({ code: 'STATE_TOO_NEW', path })
     const foreign = join(dirname(path), 'foreign.db')
     await change(foreign, 'CREATE TABLE session (id TEXT)')
