@@ -16,10 +16,11 @@ const FAULTS: ReadonlyMap<ErrorCode, Fault> = new Map<ErrorCode, Fault>([
   ['TEXT_REFUSED', 'text'],
   ['TEXT_TOO_LONG', 'text'],
   ['EMBEDDING_INVALID', 'text'],
-  ['SINK_REFUSED', 'text'],
 ])
 
 export function faultOf(error: unknown): Fault {
+  // A sink that names no document refuses all of them, as with wrong credentials: nothing is put aside for that.
+  if (error instanceof StorageError && error.code === 'SINK_REFUSED') return error.key === undefined ? 'service' : 'text'
   if (error instanceof StorageError) return FAULTS.get(error.code) ?? 'unknown'
   return isConnectionFailure(error) ? 'service' : 'unknown'
 }
@@ -43,7 +44,7 @@ function serviceError(code: ServiceCode, error: unknown): StorageError {
   const fault = faultOf(error)
   if (error instanceof StorageError && fault === 'service') return error
   if (error instanceof StorageError && fault === 'text') {
-    return new StorageError(error.code, { reason: `${who} ${REFUSALS[error.code] ?? 'refuses the text'}` }, { cause: error })
+    return new StorageError(error.code, { reason: `${who} ${REFUSALS[error.code] ?? 'refuses the text'}`, key: error.key }, { cause: error })
   }
   if (fault === 'unknown') return new StorageError(code, { reason: `${who} failed (${nameOf(error)})` }, { cause: error })
   const unavailable = code === 'SINK_FAILED' ? 'SINK_UNAVAILABLE' : 'EMBEDDER_UNAVAILABLE'

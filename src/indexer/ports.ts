@@ -99,7 +99,10 @@ export interface Sink extends AsyncDisposable {
   readonly space?: string | undefined
   /** The texts leave this machine. @default false */
   readonly remote?: boolean | undefined
-  /** @throws StorageError SINK_UNAVAILABLE (no document is at fault), SINK_REFUSED (one of them is, for good), SINK_MISMATCH; anything else may be either */
+  /**
+   * @throws StorageError SINK_UNAVAILABLE, SINK_MISMATCH (no document is at fault); SINK_REFUSED: with the id of a document as `key`,
+   * that one is refused for good, without a key all are, as with wrong credentials; anything else may be either
+   */
   upsert(rows: readonly SinkRow[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   delete(ids: readonly string[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   count(): Promise<number>

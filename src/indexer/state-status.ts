@@ -30,6 +30,8 @@ export type CounterName =
   | 'repairs'
   | 'quarantined'
   | 'redacted'
+  /** Texts that the embedder cut at its context, as its options allow. */
+  | 'truncated'
   | 'ticks'
   | 'tickSessions'
   | 'tickMessages'

@@ -10,11 +10,13 @@ describe('whose fault a failure is', () => {
     ...(['EMBEDDER_UNAVAILABLE', 'EMBEDDER_REFUSED', 'EMBEDDER_CHANGED', 'SINK_UNAVAILABLE', 'SINK_MISMATCH'] as ErrorCode[]).map(
       (code): [string, unknown, string] => [code, new StorageError(code, { reason: 'x' }), 'service'],
     ),
-    ...(['TEXT_REFUSED', 'TEXT_TOO_LONG', 'EMBEDDING_INVALID', 'SINK_REFUSED'] as ErrorCode[]).map((code): [string, unknown, string] => [
+    ...(['TEXT_REFUSED', 'TEXT_TOO_LONG', 'EMBEDDING_INVALID'] as ErrorCode[]).map((code): [string, unknown, string] => [
       code,
       new StorageError(code, { reason: 'x' }),
       'text',
     ]),
+    ['a refused document', new StorageError('SINK_REFUSED', { reason: 'x', key: 'local~a~0' }), 'text'],
+    ['refused credentials', new StorageError('SINK_REFUSED', { reason: 'x' }), 'service'],
     ['another code', new StorageError('SINK_FAILED', { reason: 'x' }), 'unknown'],
     ['ECONNREFUSED', systemError('ECONNREFUSED'), 'service'],
     ['ECONNRESET', systemError('ECONNRESET'), 'service'],
@@ -52,7 +54,7 @@ describe('a failure of a call', () => {
     ])
     const refused = new StorageError('TEXT_REFUSED', { reason: 'SECRET' })
     expect(await failed('EMBEDDER_FAILED', refused)).toEqual(['TEXT_REFUSED', 'the embedder refuses the text'])
-    expect(await failed('SINK_FAILED', new StorageError('SINK_REFUSED', { reason: 'SECRET' }))).toEqual([
+    expect(await failed('SINK_FAILED', new StorageError('SINK_REFUSED', { reason: 'SECRET', key: 'local~a~0' }))).toEqual([
       'SINK_REFUSED',
       'the sink refuses the document',
     ])
@@ -61,9 +63,16 @@ describe('a failure of a call', () => {
       'the embedder failed (STATE_DAMAGED)',
     ])
   })
+  it('keeps which document is refused', async () => {
+    const refused = new StorageError('SINK_REFUSED', { reason: 'SECRET', key: 'local~a~0' })
+    const thrown = await outside('SINK_FAILED', () => Promise.reject(refused)).catch((thrown: unknown) => thrown)
+    expect([thrown, faultOf(thrown)]).toMatchObject([{ key: 'local~a~0' }, 'text'])
+  })
   it('keeps what a port says of its service', async () => {
     const error = new StorageError('EMBEDDER_REFUSED', { reason: 'the model is missing' })
     expect(await failed('EMBEDDER_FAILED', error)).toEqual(['EMBEDDER_REFUSED', 'the model is missing'])
+    const refused = new StorageError('SINK_REFUSED', { reason: 'the token is not accepted' })
+    expect(await failed('SINK_FAILED', refused)).toEqual(['SINK_REFUSED', 'the token is not accepted'])
   })
 })
 

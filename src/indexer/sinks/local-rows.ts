@@ -43,7 +43,7 @@ export function selectByDoc(version: number): string {
 
 /** Takes a number and the values of the condition; gives number, id, text_hash and rev of the documents beyond, by number. */
 export function selectPage(version: number, condition: Condition | undefined, limit: number): string {
-  const rev = version < 2 ? BEFORE_VERSION_2['rev'] : 'rev'
+  const rev = version < 2 ? BEFORE_VERSION_2.rev : 'rev'
   const passing = condition === undefined ? '' : ` AND ${condition.sql}`
   return `SELECT doc, id, text_hash, ${rev} FROM documents WHERE doc > ?${passing} ORDER BY doc LIMIT ${limit}`
 }
