@@ -14,7 +14,8 @@ export function expectedDocuments(sessions, namespace = 'local') {
     for (const message of visible(session)) {
       const chunks = chunksOf(message)
       const hash = textHash(chunks)
-      for (const chunk of chunks.keys()) documents.set(documentId(namespace, session.id, message.id, chunk), { hash, title: session.title, session: session.id })
+      for (const chunk of chunks.keys())
+        documents.set(documentId(namespace, session.id, message.id, chunk), { hash, title: session.title, session: session.id })
     }
   }
   return documents
@@ -36,11 +37,6 @@ export function differences(expected, held) {
   return found
 }
 
-/** How the logs name a text. */
-export function hashOf(text) {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
-}
-
 function visible({ messages, revert }) {
   const at = messages.findIndex(({ id }) => id === revert)
   return at === -1 ? messages : messages.slice(0, at)
@@ -50,7 +46,8 @@ function chunksOf({ parts }) {
   const sections = parts.map(({ data }) => sectionOf(data))
   const text = sections.join('\n\n')
   if (text.length <= CHUNK_CHARACTERS) return [text]
-  if (sections.some(({ length }) => length < CHUNK_CHARACTERS / 2 || length > CHUNK_CHARACTERS)) throw new Error('the mutator wrote a message that needs a chunker')
+  if (sections.some(({ length }) => length < CHUNK_CHARACTERS / 2 || length > CHUNK_CHARACTERS))
+    throw new Error('the mutator wrote a message that needs a chunker')
   return sections
 }
 

@@ -44,12 +44,24 @@ function textOf(length) {
 
 function textPart(length, ended = true) {
   const created = now()
-  return { id: idOf('prt'), created, updated: created, data: { type: 'text', text: textOf(length), time: ended ? { start: created, end: now() } : { start: created } } }
+  return {
+    id: idOf('prt'),
+    created,
+    updated: created,
+    data: { type: 'text', text: textOf(length), time: ended ? { start: created, end: now() } : { start: created } },
+  }
 }
 
 function toolPart() {
   const created = now()
-  const state = { status: 'completed', input: { command: textOf(30) }, output: textOf(60), title: 'a command', metadata: {}, time: { start: created, end: now() } }
+  const state = {
+    status: 'completed',
+    input: { command: textOf(30) },
+    output: textOf(60),
+    title: 'a command',
+    metadata: {},
+    time: { start: created, end: now() },
+  }
   return { id: idOf('prt'), created, updated: created, data: { type: 'tool', callID: 'call_1', tool: 'bash', state } }
 }
 
@@ -176,11 +188,28 @@ const OPERATIONS = {
   },
 }
 
-const WEIGHTS = { append: 4, newSession: 1, stream: 2, grow: 8, finish: 2, edit: 4, silentEdit: 2, revert: 1, unrevert: 1, removeMessage: 1.5, removeSession: 0.4, rename: 0.6, fork: 0.7 }
+const WEIGHTS = {
+  append: 4,
+  newSession: 1,
+  stream: 2,
+  grow: 8,
+  finish: 2,
+  edit: 4,
+  silentEdit: 2,
+  revert: 1,
+  unrevert: 1,
+  removeMessage: 1.5,
+  removeSession: 0.4,
+  rename: 0.6,
+  fork: 0.7,
+}
 const DRAWN = Object.entries(WEIGHTS).flatMap(([name, weight]) => Array.from({ length: weight * 10 }, () => name))
 
 function settledOf(session) {
-  return oneOf(random, session.messages.filter((message) => !streaming.some((stream) => stream.message === message)))
+  return oneOf(
+    random,
+    session.messages.filter((message) => !streaming.some((stream) => stream.message === message)),
+  )
 }
 
 function finish(stream) {

@@ -105,7 +105,8 @@ async function judge(place, { operations, sessions }, facts) {
   const { embedded, repeated } = embeddings(place.log)
   Object.assign(facts, { operations, documents: held.length, embedded })
   facts.problems.push(...notAtRest(status), ...differences(expectedDocuments(sessions), held).slice(0, 20))
-  if (repeated.length > 0) facts.problems.push(`${repeated.length} texts embedded again after their record was durable: ${repeated.slice(0, 5).join(', ')}`)
+  if (repeated.length > 0)
+    facts.problems.push(`${repeated.length} texts embedded again after their record was durable: ${repeated.slice(0, 5).join(', ')}`)
 }
 
 function notAtRest({ queue, suspects, wal, dead }) {

@@ -1,9 +1,15 @@
 /** The sinks of the soak: opened for the indexer, and read from outside by other means than its own. */
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
+import { openLocalSink } from '../../dist/indexer/sinks/local.js'
 
 export function collectionOf(seed) {
   return `soak_${seed}_${Date.now().toString(36)}`
+}
+
+export async function openSink({ sink, home }, space) {
+  if (sink === 'local') return openLocalSink({ path: join(home, 'documents.db'), space })
+  throw new Error(`there is no sink ${sink}`)
 }
 
 /** Rows of { id, hash, title, session }. */
@@ -28,10 +34,12 @@ async function readChroma({ url, collection }) {
   for (const { id } of collections) {
     for (let offset = 0; ; offset += 300) {
       const page = await call(`${base}/${id}/get`, { limit: 300, offset, include: ['metadatas'] })
-      rows.push(...page.ids.map((document, at) => {
-        const { text_hash: hash, title, session_id: session } = page.metadatas[at]
-        return { id: document, hash, title, session }
-      }))
+      rows.push(
+        ...page.ids.map((document, at) => {
+          const { text_hash: hash, title, session_id: session } = page.metadatas[at]
+          return { id: document, hash, title, session }
+        }),
+      )
       if (page.ids.length < 300) break
     }
   }
@@ -39,7 +47,10 @@ async function readChroma({ url, collection }) {
 }
 
 async function call(url, body) {
-  const answer = await fetch(url, body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const answer = await fetch(
+    url,
+    body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+  )
   if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`)
   return answer.json()
 }

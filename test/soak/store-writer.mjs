@@ -79,7 +79,17 @@ function databaseWriter(path) {
   const drop = (table, column, id) => database.prepare(`DELETE FROM ${table} WHERE ${column} = ?`).run(id)
   return {
     session: ({ id, title, revert, created, updated }) =>
-      session.run(id, PROJECT, 'swift-engine', '/srv/sky', title, '1.2.1', revert === undefined ? null : JSON.stringify({ messageID: revert }), created, updated),
+      session.run(
+        id,
+        PROJECT,
+        'swift-engine',
+        '/srv/sky',
+        title,
+        '1.2.1',
+        revert === undefined ? null : JSON.stringify({ messageID: revert }),
+        created,
+        updated,
+      ),
     message: ({ id: sid }, { id, created, updated, ...rest }) =>
       message.run(id, sid, created, updated, JSON.stringify(messageData({ created, ...rest }))),
     part: ({ id: sid }, { id: mid }, { id, created, updated, data }) => part.run(id, mid, sid, created, updated, JSON.stringify(data)),
