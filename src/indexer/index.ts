@@ -15,6 +15,7 @@ export { type IndexConfig, type Setting, type SettingName, settings } from './co
 export { documentId, textHashOf } from './document.js'
 export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
 export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
+export { type OllamaEmbedderOptions, openOllamaEmbedder } from './embedders/ollama.js'
 export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
 export type { ForgetReport } from './forget.js'
@@ -23,6 +24,7 @@ export { hasIndex, type IndexHome, type IndexHomeOptions, openIndexHome, refuseI
 // indexing
 export { createIndexer, type DrainReport, type Indexer, type IndexerOptions } from './indexer.js'
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
+export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './memory-state.js'
 export type { ObserveReport } from './observe.js'
 // ports and their embedded defaults
 export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'

@@ -45,6 +45,29 @@ export function describeEmbedder(name: string, create: () => Embedder | Promise<
       expect(right).toBeGreaterThan(wrong ?? Number.NaN)
     })
 
+    it('keeps calls that run at the same time apart', async () => {
+      const embedder = await create()
+      const texts = Array.from({ length: 6 }, (_, i) => `the text of call number ${i}, about subject ${i * 7}`)
+      const [one, ...others] = await Promise.all([embedder.embed(texts, DOCUMENT), ...texts.map((text) => embedder.embed([text], DOCUMENT))])
+      for (const [i, other] of others.entries()) expectClose(rowOf(one, i, embedder.dimensions), other)
+    })
+
+    it('embeds many texts of any length in one call, and says how many it would rather take', async () => {
+      const embedder = await create()
+      const texts = Array.from({ length: 150 }, (_, i) => `${i} ${'some words '.repeat(i % 40)}`)
+      expect((await embedder.embed(texts, DOCUMENT)).length).toBe(150 * embedder.dimensions)
+      const batch = embedder.batch?.(texts) ?? texts.length
+      expect(Number.isInteger(batch) && batch >= 1 && batch <= texts.length).toBe(true)
+      expect(embedder.batch?.(['x'.repeat(1_000_000), 'y']) ?? 1).toBeGreaterThanOrEqual(1)
+    })
+
+    it('answers a check, when it has one, and heeds its signal', async () => {
+      const embedder = await create()
+      await embedder.check?.()
+      const reason = new Error('enough')
+      if (embedder.check !== undefined) await expect(embedder.check(AbortSignal.abort(reason))).rejects.toBe(reason)
+    })
+
     it('refuses with the reason of an aborted signal', async () => {
       const embedder = await create()
       const reason = new Error('enough')
@@ -53,7 +76,7 @@ export function describeEmbedder(name: string, create: () => Embedder | Promise<
 
     it('gives any text the same finite vector each time', async () => {
       const embedder = await create()
-      const property = fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 400 }), async (text) => {
+      const property = fc.asyncProperty(fc.string({ unit: 'binary', minLength: 1, maxLength: 400 }), async (text) => {
         const vector = await embedder.embed([text], DOCUMENT)
         expectDirection(vector)
         expectClose(vector, await embedder.embed([text], DOCUMENT))

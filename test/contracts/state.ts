@@ -118,7 +118,7 @@ export function describeState(name: string, place: () => StatePlace): void {
       expect(other.status()).toMatchObject({ queue: { ready: 0, leased: 1 }, wal: { records: 1 }, ledger: { messages: 0 }, dead: 0 })
     })
 
-    it('keeps a lease that is renewed, and tells a taken-over session to look at the sink', async () => {
+    it('keeps a lease that is renewed, and compares the sink once the owner that lost it writes no more', async () => {
       await state.observe(seen(A))
       const claim = await claimed(state)
       clock.advance(900)
@@ -127,6 +127,13 @@ export function describeState(name: string, place: () => StatePlace): void {
       expect(await other.sweep()).toBe(0)
       clock.advance(101)
       expect(await other.sweep()).toBe(1)
+      expect(other.status().suspects).toBe(1)
+      const next = await claimed(other)
+      expect(next.verify).toBeUndefined()
+      await other.release(next, DONE)
+      expect(await other.claim()).toBeUndefined()
+      await state.lost(claim)
+      expect(other.status().suspects).toBe(0)
       expect((await claimed(other)).verify).toBe(1)
     })
 
@@ -273,7 +280,9 @@ export function describeState(name: string, place: () => StatePlace): void {
       const claim = await claimed(state)
       const seq = await state.walAppend(claim, walRecord({ rows }))
       await state.walAppend(await claimed(state), walRecord({ key: B, deletes: ['doc'], dimensions: 0, matrix: new Float32Array(0) }))
-      expect(state.pending()).toEqual([{ key: A, project: 'project', directory: '/work' }])
+      expect(state.pending()).toEqual([
+        { key: A, seq, project: 'project', directory: '/work', documents: 1, bytes: expect.any(Number), createdAt: 1 },
+      ])
       await other.commit(claim, { wal: { seq, record: walRecord({ rows }), replayed: false } })
       expect(state.pending()).toEqual([])
     })
