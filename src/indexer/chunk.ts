@@ -28,6 +28,15 @@ export function chunkSections(sections: readonly string[], limit = CHUNK_CHARACT
   return chunks
 }
 
+/** A text that is too long for the embedder, cut at the strongest boundary near its middle; undefined when it is too short to be cut. */
+export function cutInHalves(text: string): readonly [string, string] | undefined {
+  if (text.length <= SHORTEST_LIMIT) return undefined
+  // Room beyond the middle for a boundary; no part is less than a fifth of the text.
+  const end = cutWithin(text, 0, Math.floor((text.length * 5) / 8), -1)
+  const halves = [text.slice(0, end).trimEnd(), text.slice(end).trimStart()] as const
+  return halves.every((half) => half !== '') ? halves : undefined
+}
+
 /** Where each section ends in the joined text, but for the last. */
 function sectionEnds(sections: readonly string[]): readonly number[] {
   let end = -2

@@ -48,12 +48,7 @@ export interface DiffInput {
 export async function diffSession(input: DiffInput, options: SettleOptions): Promise<Work> {
   const { ledger, tail } = input
   const visible = visibleMessages(tail)
-  const present = new Set(tail.present)
-  const removed: LedgerEntry[] = []
-  for (const [message, row] of ledger) {
-    // Absence proves something in a complete reading only; what is present and hidden was read.
-    if (!visible.has(message) && (tail.complete || present.has(message))) removed.push({ message, row })
-  }
+  const removed = removedMessages(tail, ledger)
   const found = { upserts: [] as Upsert[], notes: [] as LedgerEntry[], volatile: 0, leftOut: 0 }
   let more = false
   for (const node of tail.messages) {
@@ -69,8 +64,20 @@ export async function diffSession(input: DiffInput, options: SettleOptions): Pro
   return { ...found, removed, more }
 }
 
+/** The rows of what the session does not show any more. */
+export function removedMessages(tail: SessionTail, ledger: ReadonlyMap<MessageId, LedgerRow>): LedgerEntry[] {
+  const visible = visibleMessages(tail)
+  const present = new Set(tail.present)
+  const removed: LedgerEntry[] = []
+  for (const [message, row] of ledger) {
+    // Absence proves something in a complete reading only; what is present and hidden was read.
+    if (!visible.has(message) && (tail.complete || present.has(message))) removed.push({ message, row })
+  }
+  return removed
+}
+
 /** While `revert` is set, the messages from that one on are hidden. */
-function visibleMessages({ meta, present }: SessionTail): Set<MessageId> {
+export function visibleMessages({ meta, present }: SessionTail): Set<MessageId> {
   const from = revertIndex(meta, present)
   return new Set(from === -1 ? present : present.slice(0, from))
 }
@@ -119,14 +126,14 @@ async function place(
   else note(found.notes, message, old, rowOf({ node, projected, partial, meta }, { chunks: old?.chunks ?? [], at: seen, rev: old?.rev ?? 0 }))
 }
 
-/** The ledger row of a message whose documents the sink holds. */
+/** The ledger row of a message whose documents the sink holds, but for chunks that were put aside. */
 export function rowOf({ node, projected, partial, meta }: Omit<Upsert, 'oldChunks'>, held: Pick<LedgerRow, 'chunks' | 'at' | 'rev'>): LedgerRow {
   const empty = projected.chunks.length === 0
   return {
     signature: node.signature ?? '',
     textHash: empty ? '' : projected.textHash,
     ...held,
-    state: empty ? 'empty' : 'settled',
+    state: empty ? 'empty' : held.chunks.includes('') ? 'quarantined' : 'settled',
     meta,
     ...(partial ? { partial } : {}),
     ...lossOf(projected),

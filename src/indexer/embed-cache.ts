@@ -17,6 +17,8 @@ export interface EmbedCache extends AsyncDisposable {
   /** Stored when it resolves; a cache that cannot be written stays without. */
   put(entries: readonly CachedVector[]): Promise<void>
   remove(keys: readonly string[]): Promise<void>
+  /** Since it was opened. */
+  stats(): { readonly hits: number; readonly misses: number }
 }
 
 export interface CachedVector {
@@ -57,14 +59,22 @@ export async function openEmbedCache({ directory, maxBytes = 2 * 2 ** 30, now, f
       if (!(error instanceof StorageError)) throw error
     }
   }
+  const read = (key: string): Float32Array | undefined => {
+    try {
+      const bytes = environment.tables.vec.getBinary(key)
+      return bytes && decode(bytes)
+    } catch {
+      return undefined
+    }
+  }
+  let hits = 0
+  let misses = 0
   return {
     get(key) {
-      try {
-        const bytes = environment.tables.vec.getBinary(key)
-        return bytes && decode(bytes)
-      } catch {
-        return undefined
-      }
+      const vector = read(key)
+      if (vector === undefined) misses++
+      else hits++
+      return vector
     },
     async put(entries) {
       const values = entries.map(({ key, vector }) => ({ key, value: encode(vector, now()) }))
@@ -76,6 +86,7 @@ export async function openEmbedCache({ directory, maxBytes = 2 * 2 ** 30, now, f
       write(() => {
         for (const key of keys) environment.tables.vec.removeSync(key)
       }),
+    stats: () => ({ hits, misses }),
     [Symbol.asyncDispose]: () => environment[Symbol.asyncDispose](),
   }
 }

@@ -1,18 +1,21 @@
 /** What every step of the indexer works with, and how its failures are named. */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../core/clock.js'
+import { StorageError } from '../core/errors.js'
 import { isWithinFolder } from '../core/folders.js'
 import type { SessionKey } from '../core/keys.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
 import type { Breaker } from './breaker.js'
 import { PROJECTION_VERSION } from './document.js'
 import type { EmbedCache } from './embed-cache.js'
+import type { Embedding } from './embedding.js'
 import type { ObserveReport } from './observe.js'
 import type { Embedder, ProjectedMessage, Sink } from './ports.js'
 import type { SessionSource } from './source.js'
 import type { IndexStore } from './state.js'
 import type { Failure, SpaceRow } from './state-rows.js'
 import type { BreakerStatus } from './state-status.js'
+import type { Turn } from './turn.js'
 
 export interface Exclusion {
   /** Folders, however their path is spelled; what ran in one or below it is left out. */
@@ -61,6 +64,8 @@ export interface Limits {
   readonly slowScanBatch: number
   /** A session is not scanned more often than this. Milliseconds. @default 120_000 */
   readonly slowScanIntervalMs: number
+  /** Sessions per transaction of a listing, which always goes to its end. At most 256. @default 256 */
+  readonly listPage: number
   /** Write-ahead records that one tick and one `walRecover` send at most. @default 25 */
   readonly walRecoverLimit: number
   /** How long a stop lets an embedding end that is under way, in milliseconds. @default 30_000 */
@@ -101,6 +106,10 @@ export interface Engine {
   /** Of spaces that the index was built in before, as far as they still hold documents: deletions reach them too. */
   readonly former: readonly Sink[]
   readonly breakers: { readonly embedder: Breaker; readonly sink: Breaker }
+  /** The embedder behind its breaker and the cache. */
+  readonly embedding: Embedding
+  /** There is one call of a sink at a time. */
+  readonly sinkTurn: Turn
   /** Aborted when no new work is to be begun; what is paid for is still put into the WAL. */
   readonly stopping: AbortSignal
   /** False: the sink is written to without write-ahead records. Stays exact, but a crash may repeat embeddings that no cache holds. */
@@ -123,13 +132,13 @@ export interface Engine {
   readonly progress: (event: IndexProgress) => void
 }
 
-/** The sink that holds the documents of a space. @throws StorageError SINK_UNAVAILABLE when the caller gave none for it */
+/** The sink that holds the documents of a space. @throws StorageError SINK_FAILED when the caller gave none for it */
 export function sinkOf({ sink, former, embedder, state }: Pick<Engine, 'sink' | 'former' | 'embedder' | 'state'>, space: string): Sink {
   const name = state.spaces().find(({ id }) => id === space)?.space
   if (name === undefined || name === embedder.space) return sink
   const found = former.find((one) => one.space === name)
   if (found !== undefined) return found
-  throw new StorageError('SINK_UNAVAILABLE', { reason: 'the sink of an earlier space of the index was not opened' })
+  throw new StorageError('SINK_FAILED', { reason: 'the sink of an earlier space of the index was not opened' })
 }
 
 /** What exclusions go by. */

@@ -3,11 +3,14 @@ import { StorageError } from '../core/errors.js'
 import { isSafeId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey } from '../core/keys.js'
 import { embeddingKey } from './embed-cache.js'
-import type { Engine } from './engine.js'
+import { type Engine, sinkOf } from './engine.js'
 import { failureOf, outside } from './faults.js'
+import { heldDocuments } from './held.js'
 import { type HeldLease, holdLease } from './lease.js'
-import { applyRecord, deletionRecord, documentIds, pages } from './records.js'
-import { removeSession, sinkIds } from './run.js'
+import type { Sink } from './ports.js'
+import { deletionRecord, documentIds, pages } from './records.js'
+import { otherSpaces, removeSession } from './remove.js'
+import { applyRecord } from './sending.js'
 import type { Claim } from './state-rows.js'
 
 const PAUSE_MS = 50
@@ -45,9 +48,9 @@ function checkKeys(keys: readonly unknown[]): asserts keys is readonly SessionKe
 async function forgetOne(engine: Engine, key: SessionKey, signal: AbortSignal): Promise<number | undefined> {
   const claim = await claimFor(engine, key, signal)
   if (claim === undefined) {
-    const ids = [...(await outside('SINK_FAILED', () => sinkIds(engine, key))).keys()]
-    for (const page of pages(ids, engine.limits.sinkBatchSize)) await outside('SINK_FAILED', () => engine.sink.delete(page, { signal }))
-    return ids.length === 0 ? undefined : ids.length
+    let documents = 0
+    for (const sink of [engine.sink, ...engine.former]) documents += await deleteFrom(engine, sink, await idsIn(engine, sink, key), signal)
+    return documents === 0 ? undefined : documents
   }
   try {
     await using lease = holdLease(claim, engine.state, engine.clock, signal)
@@ -58,6 +61,15 @@ async function forgetOne(engine: Engine, key: SessionKey, signal: AbortSignal): 
       .catch(() => undefined)
     throw error
   }
+}
+
+async function idsIn({ breakers }: Engine, sink: Sink, key: SessionKey): Promise<Set<string>> {
+  return new Set((await heldDocuments({ sink, breakers }, key)).keys())
+}
+
+async function deleteFrom({ limits }: Engine, sink: Sink, ids: ReadonlySet<string>, signal: AbortSignal): Promise<number> {
+  for (const page of pages([...ids], limits.sinkBatchSize)) await outside('SINK_FAILED', () => sink.delete(page, { signal }))
+  return ids.size
 }
 
 /** Undefined when the state does not know the session. */
@@ -76,27 +88,36 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
 }
 
 async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
-  const { state, cache, namespace } = engine
-  const { key } = lease.claim
-  const inSink = await outside('SINK_FAILED', () => sinkIds(engine, key))
-  const ids = new Set(inSink.keys())
-  const vectors = new Set<string>()
-  for (const { id, text } of pendingRows(engine, lease.claim)) {
-    ids.add(id)
-    vectors.add(embeddingKey(engine.embedder.space, 'document', text))
-  }
-  for (const [message, { chunks }] of state.ledger(key)) {
-    for (const id of documentIds(namespace, key, message, chunks.length)) ids.delete(id)
-    for (const chunk of chunks) vectors.add(chunk)
-  }
-  await cache?.remove([...vectors])
-  // What the ledger names goes page by page; the rest, which only the sink or the WAL knew, in one record.
+  const { state, cache, embedder } = engine
+  const { claim, signal } = lease
+  const ids = await idsIn(engine, engine.sink, claim.key)
+  let documents = ids.size
+  const pending = pendingRows(engine, claim)
+  for (const { id } of pending) ids.add(id)
+  forgetNamed(engine, claim, claim.space, ids)
+  await cache?.remove(pending.map(({ text }) => embeddingKey(embedder.space, 'document', text)))
+  // What the ledger names goes page by page, in every space; the rest, which only the sink or the WAL knew, at once.
   const rest = [...ids]
-  const seq = await state.forget(lease.claim, rest)
-  if (seq !== undefined) await applyRecord(engine, lease, seq, deletionRecord(lease.claim, rest, [], engine.clock.now()), false)
-  const ended = await removeSession(engine, lease)
-  if (ended.kind !== 'removed') throw new StorageError('LEASE_LOST', { reason: 'the session was observed again meanwhile', key: encodeKey(key) })
-  return inSink.size
+  const seq = await state.forget(claim, rest)
+  if (seq !== undefined) await applyRecord(engine, lease, seq, deletionRecord(claim, rest, [], engine.clock.now()), false)
+  for (const space of otherSpaces(engine, claim)) {
+    const sink = sinkOf(engine, space)
+    const held = await idsIn(engine, sink, claim.key)
+    documents += held.size
+    forgetNamed(engine, claim, space, held)
+    await lease.guard()
+    await deleteFrom(engine, sink, held, signal)
+  }
+  if (!(await removeSession(engine, lease)))
+    throw new StorageError('LEASE_LOST', { reason: 'the session was observed again meanwhile', key: encodeKey(claim.key) })
+  return documents
+}
+
+/** Takes from `ids` what the ledger of the space names. */
+function forgetNamed({ state, namespace }: Engine, { key }: Claim, space: string, ids: Set<string>): void {
+  for (const [message, { chunks }] of state.ledger(key, space)) {
+    for (const id of documentIds(namespace, key, message, chunks.length)) ids.delete(id)
+  }
 }
 
 /** A damaged record has no rows to name; the sink names what it left there. */

@@ -31,7 +31,11 @@ export function readHomeRecord(directory: string): HomeRecord {
     if (isDocument(value) && isDocument(value.sinks) && Array.isArray(value.left) && Array.isArray(value.told)) return value as unknown as HomeRecord
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return EMPTY
-    throw new StorageError('STATE_DAMAGED', { reason: `what the index remembers of its services cannot be read: ${messageOf(error)}`, path }, { cause: error })
+    throw new StorageError(
+      'STATE_DAMAGED',
+      { reason: `what the index remembers of its services cannot be read: ${messageOf(error)}`, path },
+      { cause: error },
+    )
   }
   throw new StorageError('STATE_DAMAGED', { reason: 'what the index remembers of its services is not what spanleaf writes', path })
 }
@@ -46,7 +50,11 @@ export function changeHomeRecord(directory: string, change: (record: HomeRecord)
     renameSync(draft, path)
   } catch (error) {
     rmSync(draft, { force: true })
-    throw new StorageError('STATE_UNAVAILABLE', { reason: `what the index remembers cannot be written (${systemCode(error) ?? 'unknown'})`, path }, { cause: error })
+    throw new StorageError(
+      'STATE_UNAVAILABLE',
+      { reason: `what the index remembers cannot be written (${systemCode(error) ?? 'unknown'})`, path },
+      { cause: error },
+    )
   }
   return record
 }

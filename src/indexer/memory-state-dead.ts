@@ -81,7 +81,7 @@ function reread(rows: MemoryRows, session: MemorySession, { letter }: MemoryDead
 /** What it brings back may be older than what was written since, so its session is read after it. */
 function restore(rows: MemoryRows, session: MemorySession, { bytes = {} }: MemoryDead, moment: Moment): boolean {
   const record = decoded(bytes)
-  if (record === undefined || session.wal !== null || encodeKey(record.key) !== encodeKey(session.key)) return false
+  if (record === undefined || session.wal !== null || session.lease !== null || encodeKey(record.key) !== encodeKey(session.key)) return false
   if (record.space !== '' && !rows.spaces.some(({ id, state }) => id === record.space && state !== 'retiring')) return false
   const seq = ++rows.seq
   rows.wal.set(seq, bytes)

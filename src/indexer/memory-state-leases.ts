@@ -29,13 +29,13 @@ function hasEnded({ until, ttl }: LeaseRow, { monotonic }: Moment): boolean {
 }
 
 function takeOver(rows: MemoryRows, session: MemorySession, lease: LeaseRow, proven: boolean, { now }: Moment): void {
-  const { token, owner, ttl, unlogged, since } = lease
+  const { token, owner, ttl, unlogged, fruitful, since } = lease
   const { probe } = session
   const freed: MemorySession = {
     ...session,
     lease: null,
     wakes: 0,
-    crashes: session.crashes + 1,
+    crashes: session.crashes + (fruitful ? 0 : 1),
     probe: probe && { ...probe, crashes: probe.crashes + 1 },
     suspects: proven ? session.suspects : [...session.suspects, { token, owner, ttl, at: now }],
     // What it wrote without a record is named nowhere.

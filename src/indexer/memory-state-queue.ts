@@ -105,7 +105,11 @@ export function claim(rows: MemoryRows, { only, lanes = LANE_NAMES, unlogged = f
   const token = ++rows.token
   const lane = q?.lane ?? need(rows, session) ?? 'fresh'
   const until = monotonic + ttl
-  putSession(rows, { ...session, q: null, lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, wakes } })
+  putSession(rows, {
+    ...session,
+    q: null,
+    lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, fruitful: false, wakes },
+  })
   count(rows, 'claims', 1)
   return {
     key: session.key,

@@ -41,7 +41,8 @@ export function commit(
   count(rows, 'replays', replayed ? 1 : 0)
   count(rows, 'replayedDocuments', replayed ? (wal?.record.rows.length ?? 0) : 0)
   if (wal !== undefined) rows.wal.delete(wal.seq)
-  putSession(rows, { ...session, wal: wal === undefined ? session.wal : null, crashes: 0, probe: null })
+  const lease = session.lease && { ...session.lease, fruitful: true }
+  putSession(rows, { ...session, lease, wal: wal === undefined ? session.wal : null, crashes: 0, probe: null })
 }
 
 /** What the sink has taken; with `reset` it is to be written again all the same. */

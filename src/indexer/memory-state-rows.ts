@@ -32,6 +32,8 @@ export interface LeaseRow {
   readonly at: number
   readonly lane: LaneName
   readonly unlogged: boolean
+  /** Something was committed under it. */
+  readonly fruitful: boolean
   /** `SessionRow.wakes` at the claim. */
   readonly wakes: number
 }

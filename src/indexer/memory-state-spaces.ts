@@ -5,7 +5,7 @@ import type { SessionKey } from '../core/keys.js'
 import { verify } from './memory-state-leases.js'
 import type { Moment } from './memory-state-queue.js'
 import { type MemoryLedgerRow, type MemoryRows, putLedger } from './memory-state-rows.js'
-import { spaceIdOf } from './space-id.js'
+import { spaceIdOf } from './space.js'
 import type { IndexIdentity, SpaceRow } from './state-rows.js'
 
 const ORDER = ['live', 'building', 'retiring'] as const

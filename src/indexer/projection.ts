@@ -23,7 +23,9 @@ export interface ProjectionOptions {
   readonly chunkCharacters?: number
 }
 
-const projectionDefaults: Required<ProjectionOptions> = { maxBytes: 256 * 1024, chunkCharacters: CHUNK_CHARACTERS }
+export const MAX_BYTES = 256 * 1024
+
+const projectionDefaults: Required<ProjectionOptions> = { maxBytes: MAX_BYTES, chunkCharacters: CHUNK_CHARACTERS }
 
 /** @throws StorageError INVALID_OPTION */
 export function projectMessage(node: MessageNode, options: ProjectionOptions = {}): ProjectedMessage {

@@ -4,7 +4,7 @@ import { StorageError } from '../core/errors.js'
 import type { MessageNode } from '../tree/types.js'
 import { plainText, withoutEncoded } from './clean-text.js'
 import type { ProjectedMessage, Redactor } from './ports.js'
-import { chunkedWithin, type ProjectionOptions, projectMessage, sectionsOf } from './projection.js'
+import { chunkedWithin, MAX_BYTES, type ProjectionOptions, projectMessage, sectionsOf } from './projection.js'
 
 export interface Projector {
   readonly project: (node: MessageNode) => Promise<ProjectedMessage>
@@ -45,15 +45,39 @@ export function projectNameOf(redactor: string): string {
   return redactor === '' ? '' : ` redacted by ${redactor}`
 }
 
+/** UTF-16 units beyond the budget that are looked through all the same, and those of them at the end where a secret may be cut. */
+const BEYOND = 2 ** 20
+const CUT = 256 * 1024
+
+/** What is beyond the budget of the message is not sent, so it is not looked through either. */
 async function projectRedacted(node: MessageNode, redactor: Redactor, options: ProjectionOptions): Promise<ProjectedMessage> {
+  let left = options.maxBytes ?? MAX_BYTES
   let redactedCount = 0
+  let beyond = 0
   const clean: string[] = []
   for (const section of sectionsOf(node.parts, plainText)) {
-    const { text, redacted: count } = await redacted(redactor, section)
+    if (left <= 0) {
+      beyond += Buffer.byteLength(withoutEncoded(section).trim())
+      continue
+    }
+    let end = Math.min(section.length, left + BEYOND)
+    let { text, count } = await cleaned(redactor, section.slice(0, end))
+    if (end < section.length && text.length < left + CUT) {
+      end = section.length
+      ;({ text, count } = await cleaned(redactor, section))
+    }
+    clean.push(text)
     redactedCount += count
-    clean.push(withoutEncoded(text).trim())
+    beyond += Buffer.byteLength(withoutEncoded(section.slice(end)))
+    left -= Buffer.byteLength(text)
   }
-  return { ...chunkedWithin(clean, options), redacted: redactedCount }
+  const projected = chunkedWithin(clean, options)
+  return { ...projected, truncatedBytes: projected.truncatedBytes + beyond, redacted: redactedCount }
+}
+
+async function cleaned(redactor: Redactor, section: string): Promise<{ readonly text: string; readonly count: number }> {
+  const { text, redacted: count } = await redacted(redactor, section)
+  return { text: withoutEncoded(text).trim(), count }
 }
 
 async function redacted(redactor: Redactor, section: string): Promise<{ readonly text: string; readonly redacted: number }> {

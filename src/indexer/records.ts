@@ -1,74 +1,117 @@
-/** WAL records: texts become vectors here, and leave for the sink here. */
+/** WAL records: what is needed to bring the sink and the ledger one step on, without reading the session or embedding again. */
 
-import { StorageError } from '../core/errors.js'
 import type { MessageId } from '../core/ids.js'
 import { messageKey, type SessionKey } from '../core/keys.js'
 import type { SessionMeta } from '../tree/types.js'
 import { rowOf, type Upsert } from './diff.js'
 import { documentId } from './document.js'
-import { embeddingKey } from './embed-cache.js'
+import type { Embedded, EmbeddedPiece } from './embedding.js'
 import { type Engine, recordOf } from './engine.js'
-import { outside } from './faults.js'
 import type { HeldLease } from './lease.js'
 import type { DocumentMetadata } from './ports.js'
-import type { Claim, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
+import type { Claim, DeadMessage, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
 
-/** Whole messages, cut into groups of about `size` chunks. */
-export function inBatches(upserts: readonly Upsert[], size: number): Upsert[][] {
+/** Whole messages, cut into groups of about `recordSize` chunks whose texts and vectors fit the budget of one record. */
+export function inBatches(upserts: readonly Upsert[], { limits, embedder }: Pick<Engine, 'limits' | 'embedder'>): Upsert[][] {
+  const { recordSize, maxInflightBytes, concurrency } = limits
+  // A record stands in memory about twice: as it is made, and as its bytes are written.
+  const budget = maxInflightBytes / (2 * concurrency)
   const batches: Upsert[][] = []
   let open: Upsert[] = []
   let chunks = 0
+  let bytes = 0
   for (const upsert of upserts) {
+    const texts = upsert.projected.chunks
+    const size = texts.reduce((sum, text) => sum + 2 * text.length + 4 * embedder.dimensions, 0)
+    if (open.length > 0 && (chunks >= recordSize || bytes + size > budget)) {
+      batches.push(open)
+      open = []
+      chunks = 0
+      bytes = 0
+    }
     open.push(upsert)
-    chunks += Math.max(1, upsert.projected.chunks.length)
-    if (chunks < size) continue
-    batches.push(open)
-    open = []
-    chunks = 0
+    chunks += Math.max(1, texts.length)
+    bytes += size
   }
   if (open.length > 0) batches.push(open)
   return batches
 }
 
-/** Embeds what no cache holds, and puts down everything that the rest of the way needs. */
-export async function upsertRecord(engine: Engine, batch: readonly Upsert[], meta: SessionMeta, lease: HeldLease): Promise<WalRecord> {
+export interface MadeRecord {
+  /** Of the messages all of whose texts were embedded or put aside; undefined when there are none. */
+  readonly record: WalRecord | undefined
+  /** Why it lacks the others: a service that is down, or a stop. */
+  readonly ended: Embedded['ended']
+}
+
+/** Embeds what nobody holds yet, and puts down everything that the rest of the way needs. */
+export async function upsertRecord(engine: Engine, batch: readonly Upsert[], meta: SessionMeta, lease: HeldLease): Promise<MadeRecord> {
   const { claim, signal } = lease
-  const now = engine.clock.now()
-  const title = await engine.projectTitle(meta.title)
-  const rows: WalRow[] = []
-  const ledger: LedgerEntry[] = []
-  const deletes: string[] = []
-  const texts = new Map<string, string>()
-  const order = new Map<string, number>()
-  for (const upsert of batch) {
-    const { node, projected, oldChunks } = upsert
-    const keys = projected.chunks.map((text) => embeddingKey(engine.embedder.space, 'document', text))
-    for (const [chunk, text] of projected.chunks.entries()) {
-      const key = keys[chunk] ?? ''
-      texts.set(key, text)
-      if (!order.has(key)) order.set(key, order.size)
-      const id = documentId(engine.namespace, node.key, chunk)
-      rows.push({ id, text, vector: order.get(key) ?? 0, metadata: metadataOf(upsert, { ...meta, title }, chunk, claim) })
-    }
-    for (let chunk = keys.length; chunk < oldChunks; chunk++) deletes.push(documentId(engine.namespace, node.key, chunk))
-    ledger.push({ message: node.key.message, row: rowOf(upsert, { chunks: keys, at: now, rev: claim.token }) })
-  }
-  const { matrix, embedded } = await vectorsOf(engine, texts, signal)
+  const titled = { ...meta, title: await engine.projectTitle(meta.title) }
+  const texts = [...new Set(batch.flatMap(({ projected }) => projected.chunks))]
+  const { pieces, computed, ended } = await engine.embedding.embed(texts, { signal, stopping: engine.stopping })
+  const made: RecordParts = { rows: [], deletes: [], ledger: [], dead: [], vectors: new Map() }
+  for (const upsert of batch) addMessage(made, upsert, { engine, claim, meta: titled, pieces })
+  if (made.ledger.length === 0) return { record: undefined, ended }
+  const { rows, deletes, ledger, dead } = made
   const dimensions = rows.length === 0 ? 0 : engine.embedder.dimensions
-  return {
-    key: meta.key,
-    space: claim.space,
-    createdAt: now,
-    rows,
-    deletes,
-    ledger,
-    drop: [],
-    dead: [],
-    embedded,
-    cached: rows.length - embedded,
-    dimensions,
-    matrix,
+  const counted = { embedded: computed, cached: Math.max(0, rows.length - computed) }
+  const record = { key: meta.key, space: claim.space, createdAt: engine.clock.now(), rows, deletes, ledger, drop: [], dead, ...counted }
+  return { record: { ...record, dimensions, matrix: matrixOf(made, dimensions) }, ended }
+}
+
+interface RecordParts {
+  readonly rows: WalRow[]
+  readonly deletes: string[]
+  readonly ledger: LedgerEntry[]
+  readonly dead: DeadMessage[]
+  /** The rows of the matrix by embedding key. */
+  readonly vectors: Map<string, { readonly place: number; readonly vector: Float32Array }>
+}
+
+interface RecordContext {
+  readonly engine: Engine
+  readonly claim: Claim
+  readonly meta: SessionMeta
+  readonly pieces: Embedded['pieces']
+}
+
+/** Nothing of a message that was not embedded as a whole. A text that was cut has several documents, and those that follow it move on. */
+function addMessage(made: RecordParts, upsert: Upsert, { engine, claim, meta, pieces }: RecordContext): void {
+  const { node, projected, oldChunks } = upsert
+  const found = projected.chunks.map((text) => pieces.get(text))
+  if (!found.every((part) => part !== undefined)) return
+  const chunks: string[] = []
+  const { message } = node.key
+  for (const piece of found.flat()) {
+    const chunk = chunks.length
+    const id = documentId(engine.namespace, node.key, chunk)
+    if ('failure' in piece) {
+      made.dead.push({ message, chunk, ...piece.failure })
+      if (chunk < oldChunks) made.deletes.push(id)
+      chunks.push('')
+    } else {
+      made.rows.push({ id, text: piece.text, vector: placeOf(made, piece), metadata: metadataOf(upsert, meta, chunk, claim) })
+      chunks.push(piece.key)
+    }
   }
+  for (let chunk = chunks.length; chunk < oldChunks; chunk++) made.deletes.push(documentId(engine.namespace, node.key, chunk))
+  made.ledger.push({ message, row: rowOf(upsert, { chunks, at: engine.clock.now(), rev: claim.token }) })
+}
+
+/** Equal texts share a row of the matrix. */
+function placeOf({ vectors }: RecordParts, { key, vector }: EmbeddedPiece): number {
+  const held = vectors.get(key)
+  if (held !== undefined) return held.place
+  const place = vectors.size
+  vectors.set(key, { place, vector })
+  return place
+}
+
+function matrixOf({ vectors }: RecordParts, dimensions: number): Float32Array {
+  const matrix = new Float32Array(vectors.size * dimensions)
+  for (const { place, vector } of vectors.values()) matrix.set(vector, place * dimensions)
+  return matrix
 }
 
 function metadataOf({ node, projected }: Upsert, meta: SessionMeta, chunk: number, { token, space }: Claim): DocumentMetadata {
@@ -88,44 +131,6 @@ function metadataOf({ node, projected }: Upsert, meta: SessionMeta, chunk: numbe
     rev: token,
     space,
   }
-}
-
-/** One row per text, in the order of the map. Each response is cached at once, so what was paid for survives a crash. */
-async function vectorsOf(
-  engine: Engine,
-  texts: ReadonlyMap<string, string>,
-  signal: AbortSignal,
-): Promise<{ matrix: Float32Array; embedded: number }> {
-  const { embedder, cache, limits } = engine
-  const { dimensions } = embedder
-  const matrix = new Float32Array(texts.size * dimensions)
-  const missing: { readonly at: number; readonly key: string; readonly text: string }[] = []
-  let at = 0
-  for (const [key, text] of texts) {
-    const held = cache?.get(key)
-    if (held?.length === dimensions) matrix.set(held, at * dimensions)
-    else missing.push({ at, key, text })
-    at++
-  }
-  for (let from = 0; from < missing.length; from += limits.batchSize) {
-    const page = missing.slice(from, from + limits.batchSize)
-    signal.throwIfAborted()
-    engine.failpoint('c')
-    const texts = page.map(({ text }) => text)
-    const vectors = await outside('EMBEDDER_FAILED', () => embedder.embed(texts, { kind: 'document', signal }))
-    checkVectors(vectors, page.length, dimensions)
-    const entries = page.map(({ key }, i) => ({ key, vector: vectors.subarray(i * dimensions, (i + 1) * dimensions) }))
-    await cache?.put(entries)
-    for (const [i, { vector }] of entries.entries()) matrix.set(vector, (page[i]?.at ?? 0) * dimensions)
-  }
-  return { matrix, embedded: missing.length }
-}
-
-function checkVectors(vectors: Float32Array, texts: number, dimensions: number): void {
-  if (vectors.length !== texts * dimensions) {
-    throw new StorageError('EMBEDDING_INVALID', { reason: `${texts} texts gave ${vectors.length} numbers, not ${texts * dimensions}` })
-  }
-  if (!vectors.every(Number.isFinite)) throw new StorageError('EMBEDDING_INVALID', { reason: 'a vector holds a number that is not finite' })
 }
 
 /** The documents of removed messages, in records of at most `size` deletions (a message is never split). */
@@ -170,48 +175,6 @@ export function withdrawalOf({ key, space, createdAt, rows, deletes, ledger, dro
 
 export function documentIds(namespace: string, key: SessionKey, message: MessageId, chunks: number): string[] {
   return Array.from({ length: chunks }, (_, chunk) => documentId(namespace, messageKey(key, message), chunk))
-}
-
-/** Brings the sink and the ledger one record on. Safe to repeat from any point: the record holds all that is needed. */
-export async function writeRecord(engine: Engine, lease: HeldLease, record: WalRecord): Promise<void> {
-  const seq = await engine.state.walAppend(lease.claim, record)
-  engine.failpoint('e')
-  await applyRecord(engine, lease, seq, record, false)
-}
-
-export async function applyRecord(engine: Engine, lease: HeldLease, seq: number, record: WalRecord, replayed: boolean): Promise<void> {
-  const { sink, state, limits, failpoint } = engine
-  const { signal } = lease
-  for (const page of pages(record.rows, limits.sinkBatchSize)) {
-    const { dimensions, matrix } = record
-    const rows = page.map(({ id, text, vector, metadata }) => ({
-      id,
-      text,
-      metadata,
-      vector: matrix.subarray(vector * dimensions, (vector + 1) * dimensions),
-    }))
-    await lease.guard()
-    await outside('SINK_FAILED', () => sink.upsert(rows, { signal }))
-    failpoint('f')
-  }
-  for (const ids of pages(record.deletes, limits.sinkBatchSize)) {
-    await lease.guard()
-    await outside('SINK_FAILED', () => sink.delete(ids, { signal }))
-    failpoint('k')
-  }
-  failpoint('g')
-  await state.commit(lease.claim, { wal: { seq, record, replayed } })
-  failpoint('h')
-  engine.progress({
-    kind: 'committed',
-    key: record.key,
-    messages: record.ledger.length,
-    documents: record.rows.length,
-    deleted: record.deletes.length,
-    embedded: record.embedded,
-    cached: record.cached,
-    replayed,
-  })
 }
 
 export function pages<T>(items: readonly T[], size: number): T[][] {

@@ -10,8 +10,12 @@ import type { Sessions } from '../tree/sessions.js'
 import type { PlannedMessage } from '../tree/types.js'
 import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession, TailOptions } from './source.js'
 
-/** Reads `sessions`, which stays the caller's. Every message of a changed session is checked, the cold ones too. */
+/** Reads `sessions`, which stays the caller's. Every message of a changed session is checked, the cold ones too. @throws StorageError INVALID_OPTION for a set narrowed with `store` */
 export function sessionSource(sessions: Sessions): SessionSource {
+  if (sessions.narrowed) {
+    const reason = 'the sessions were opened with `store`: a hidden copy would be taken for the session, and what only the others hold for deleted'
+    throw new StorageError('INVALID_OPTION', { reason })
+  }
   const refresh = sharedListing(() => sessions.refresh())
   return {
     list: async (signal): Promise<SessionListing> => {

@@ -163,7 +163,8 @@ export interface IndexStore extends AsyncDisposable {
   reset(keys?: readonly SessionKey[]): Promise<number>
   /**
    * T11. The messages are read again; a record that can be decoded now becomes pending again, and its session is read after it. What cannot
-   * be retried stays: letters of gone sessions, records of a session with a pending one or of a space that retires. Gives the number that was.
+   * be retried stays: letters of gone sessions, records of a session that is leased or has a pending one, or of a space that retires. Gives the
+   * number that was.
    */
   retryDead(ids?: readonly string[]): Promise<number>
   /** Deletes letters; a message stays out of the sink until its text changes. Gives their number. */

@@ -53,6 +53,7 @@ function viewOf(sessions: Sessions, { store, entry }: SessionCopy): Sessions {
     index: sessions.index,
     stores: [store],
     issues: [],
+    narrowed: false,
     cache: sessions.cache,
     clock: sessions.clock,
     slabs: sessions.slabs,

@@ -63,7 +63,7 @@ describe('atomicity and concurrency', () => {
 
   it('[F4] two processes never hold one session, and both may work on one state', async () => {
     await using it = await rig()
-    for (let i = 0; i < 20; i++) it.world.add(`ses_${i}`, ['one', 'two'])
+    for (let i = 0; i < 20; i++) it.world.add(`ses_${i}`, [`one ${i}`, `two ${i}`])
     const second = await it.join(2)
     await it.indexer.observe()
     const reports = await Promise.all([it.indexer.drain(), second.indexer.drain()])
@@ -207,7 +207,7 @@ describe('the write-ahead record', () => {
   })
 
   it('[F23] [F24] with the sink down one record waits per session, and nothing is embedded twice', async () => {
-    await using it = await rig({ batchSize: 2, recordSize: 2 })
+    await using it = await rig({ batchSize: 2, recordSize: 2, concurrency: 1 })
     it.world.add('ses_a', ['one', 'two', 'three', 'four', 'five'])
     it.world.add('ses_b', ['six'])
     it.sink.before = () => Promise.reject(new Error('secret words of the sink'))
@@ -262,7 +262,7 @@ describe('a record that cannot be used', () => {
   }
 
   it.each(['walM', 'walH'])('[F27] [F35] damaged in %s is put aside, not deleted, and the sink is put right', async (table) => {
-    await using it = await rig({ sinkBatchSize: 1 })
+    await using it = await rig({ sinkBatchSize: 1 }, { memory: false })
     const session = it.world.add('ses_a', ['one', 'two'])
     it.sink.before = ({ ids }) => {
       if (it.sink.rows.size === 1) throw new Error(`down after ${ids.length}`)
@@ -280,7 +280,7 @@ describe('a record that cannot be used', () => {
   })
 
   it('[F27] of a newer version is left alone, and nothing runs', async () => {
-    await using it = await rig()
+    await using it = await rig({}, { memory: false })
     it.world.add('ses_a', ['one'])
     it.sink.before = () => Promise.reject(new Error('down'))
     await it.run()

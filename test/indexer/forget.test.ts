@@ -33,7 +33,7 @@ describe('forget of a session', () => {
   it('takes a session out of sink, WAL, ledger, queue and cache', async () => {
     using folder = tempFolder()
     await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
-    await using it = await rig({ cache, batchSize: 1, recordSize: 1 })
+    await using it = await rig({ cache, batchSize: 1, recordSize: 1, concurrency: 1 })
     it.world.add('ses_a', ['one', 'two', 'three'])
     it.world.add('ses_b', ['other'])
     it.sink.before = ({ kind }) => {

@@ -121,10 +121,10 @@ describe('what fails', () => {
     expect(contentOf(it.sink)).toEqual(it.world.expected())
   })
 
-  it('in the embedder backs off, longer each time, with jitter', async () => {
+  it('in the sink backs off, longer each time, with jitter', async () => {
     await using it = await rig()
     it.world.add('ses_a', ['one'])
-    it.embedder.failure = Object.assign(new Error('one'), { code: 'ECONNREFUSED' })
+    it.sink.before = () => Promise.reject(Object.assign(new Error('one'), { code: 'EBROKEN' }))
     await it.indexer.observe()
     const delays: number[] = []
     for (let i = 0; i < 8; i++) {
@@ -134,8 +134,26 @@ describe('what fails', () => {
       it.clock.advance(delay)
     }
     expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000])
-    expect(it.state.status().lastError).toMatchObject({ code: 'EMBEDDER_FAILED', reason: 'the embedder failed (ECONNREFUSED)' })
-    expect(it.state.status().wal.records).toBe(0)
+    expect(it.state.status().lastError).toMatchObject({ code: 'SINK_FAILED', reason: 'the sink failed (EBROKEN)' })
+    expect(it.state.status().wal.records).toBe(1)
+  })
+
+  it('in the embedder at every text, though it answers, makes all wait for it', async () => {
+    await using it = await rig()
+    it.world.add('ses_a', ['one'])
+    it.embedder.failure = Object.assign(new Error('one'), { code: 'EBROKEN' })
+    await it.indexer.observe()
+    const delays: number[] = []
+    for (let i = 0; i < 6; i++) {
+      await it.indexer.drain()
+      const delay = (it.state.nextRunAt() ?? 0) - it.clock.wall
+      delays.push(delay)
+      it.clock.advance(delay)
+    }
+    expect(delays).toEqual([1000, 2000, 4000, 8000, 8000, 8000])
+    const reason = 'the embedder failed (EBROKEN), whatever it is given'
+    expect(it.state.status().lastError).toMatchObject({ code: 'EMBEDDER_UNAVAILABLE', reason })
+    expect(it.state.status()).toMatchObject({ wal: { records: 0 }, counters: { failures: 0, deferrals: 6 }, dead: 0 })
   })
 
   it.each<[string, (texts: number) => Float32Array]>([
@@ -146,7 +164,7 @@ describe('what fails', () => {
     await using it = await rig({ embedder })
     it.world.add('ses_a', ['one'])
     await it.run()
-    expect(it.state.status()).toMatchObject({ wal: { records: 0 }, lastError: { code: 'EMBEDDING_INVALID' } })
+    expect(it.state.status()).toMatchObject({ wal: { records: 0 }, lastError: { code: 'EMBEDDER_UNAVAILABLE' }, dead: 0 })
     expect(it.sink.rows.size).toBe(0)
   })
 

@@ -28,11 +28,12 @@ describe('a record', () => {
   it('that was never written repeats only what the cache does not hold', async () => {
     using folder = tempFolder()
     await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
-    await using it = await rig({ cache, batchSize: 10, recordSize: 40 })
-    it.world.add('ses_a', many(40))
-    const embed = it.embedder.embed.bind(it.embedder)
     let calls = 0
-    it.embedder.embed = (texts, options) => (++calls === 3 ? Promise.reject(new Error('down')) : embed(texts, options))
+    const failpoint = (name: string): void => {
+      if (name === 'c' && ++calls === 3) throw new Error('a crash')
+    }
+    await using it = await rig({ cache, batchSize: 10, recordSize: 40, failpoint })
+    it.world.add('ses_a', many(40))
     await it.run()
     expect(it.state.status().wal.records).toBe(0)
     it.clock.advance(120_000)

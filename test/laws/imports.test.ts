@@ -176,7 +176,7 @@ function unnamedPackages(files: readonly SourceFile[]): string[] {
   const named = new Set(Object.keys({ ...PACKAGE.dependencies, ...PACKAGE.peerDependencies }))
   const loaded = files.flatMap(({ text }) => [...text.matchAll(/createRequire\([^)]*\)\('([^']+)'\)/g)].map(([, name]) => String(name)))
   const imported = files.flatMap((one) => importsOf(one).map(({ target }) => target)).filter((target) => !/^node:|\.ts$/.test(target))
-  return [...new Set([...loaded, ...imported])].filter((name) => !named.has(name))
+  return [...new Set([...loaded, ...imported])].filter((name) => !named.has(name.replace(/\/package\.json$/, '')))
 }
 
 describe('packages', () => {

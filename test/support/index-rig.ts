@@ -1,6 +1,8 @@
 /** An indexer over the real state, in the small world. */
-import { createIndexer, type Indexer, type IndexerOptions } from '../../src/indexer/indexer.js'
+import { createIndexer } from '../../src/indexer/indexer.js'
+import type { Indexer, IndexerOptions } from '../../src/indexer/indexer-types.js'
 import { openLmdbState } from '../../src/indexer/lmdb-state.js'
+import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
 import type { IndexStore } from '../../src/indexer/state.js'
 import {
   type CountingEmbedder,
@@ -28,15 +30,18 @@ export interface Rig extends AsyncDisposable {
   run(): Promise<void>
 }
 
-export async function rig(options: Partial<IndexerOptions> = {}): Promise<Rig> {
+/** `memory`: over the model of the state, of which thousands of sessions take no disk. */
+export async function rig(options: Partial<IndexerOptions> = {}, { memory = true }: { readonly memory?: boolean } = {}): Promise<Rig> {
   const folder = tempFolder()
   const clock = fakeClock()
   const world = new World(clock)
   const sink = flakySink()
   const embedder = countingEmbedder()
   const opened: AsyncDisposable[] = []
+  const place = memoryStatePlace()
   const join = async (pid: number, more: Partial<IndexerOptions> = {}) => {
-    const state = await openLmdbState({ directory: folder.path, clock, owners: fakeOwners(pid), leaseMs: 10_000 })
+    const settings = { clock, owners: fakeOwners(pid), leaseMs: 10_000 }
+    const state = memory ? memoryState({ ...settings, place }) : await openLmdbState({ ...settings, directory: folder.path })
     const indexer = createIndexer({ sessions: world.source(), state, embedder, sink, clock, random: () => 0.5, ...options, ...more })
     opened.push(state, indexer)
     return { state, indexer }

@@ -1,4 +1,4 @@
-/** Full text in SQLite's FTS5: what is indexed of a text, and what a person's words ask for. */
+/** Full text: what is indexed of a text, and what a person's words ask for, as an expression of SQLite's FTS5 too. */
 import { pairsOf, piecesOf, windowsOf, wordsOf } from '../words.js'
 
 /**
@@ -27,21 +27,34 @@ const TERM = /"([^"]+)"|[^\s"]+/gu
 // biome-ignore lint/suspicious/noControlCharactersInRegex: FTS5 would end its expression at a NUL
 const CONTROL = /[\u0000-\u001f\u007f]/g
 
-/**
- * An FTS5 expression that finds texts with any of the words, or undefined when there is no word to look for.
- * Everything of the query stands inside quotes, so nothing of it is syntax. The last word also matches as a beginning.
- */
-export function matchExpression(query: string): string | undefined {
+/** One thing to look for: a word, or words in a row. */
+export interface Alternative {
+  readonly text: string
+  /** Its last word may be the beginning of a longer one. */
+  readonly isPrefix: boolean
+}
+
+/** What a query asks for: texts with any of these, the more the better. The last word also matches as a beginning. */
+export function alternativesOf(query: string): readonly Alternative[] {
   const beginning = windowsOf(query, LONGEST_QUERY)[0] ?? ''
   const terms = [...beginning.replace(CONTROL, ' ').matchAll(TERM)].map(([whole, phrase]) => ({
     text: phrase ?? whole,
     isPhrase: phrase !== undefined,
   }))
   const wanted = terms.filter(({ text }) => wordsOf(text).some((word) => /[^_]/.test(word))).slice(0, MOST_TERMS)
-  const alternatives = new Set(wanted.flatMap(({ text, isPhrase }) => (isPhrase ? [quoted(text)] : alternativesOf(text))))
+  const texts = new Set(wanted.flatMap(({ text, isPhrase }) => (isPhrase ? [text] : formsOf(text)).map(unquoted)))
   const last = wanted.at(-1)
-  if (last !== undefined && !last.isPhrase && isPrefix(last.text)) alternatives.add(`${quoted(last.text)} *`)
-  return alternatives.size === 0 ? undefined : [...alternatives].join(' OR ')
+  const prefix = last !== undefined && !last.isPhrase && isPrefix(last.text) ? [{ text: unquoted(last.text), isPrefix: true }] : []
+  return [...[...texts].map((text) => ({ text, isPrefix: false })), ...prefix]
+}
+
+/**
+ * An FTS5 expression that finds texts with any of the alternatives, or undefined when there is no word to look for.
+ * Everything of the query stands inside quotes, so nothing of it is syntax.
+ */
+export function matchExpression(query: string): string | undefined {
+  const alternatives = alternativesOf(query).map(({ text, isPrefix }) => `"${text}"${isPrefix ? ' *' : ''}`)
+  return alternatives.length === 0 ? undefined : alternatives.join(' OR ')
 }
 
 function isPrefix(term: string): boolean {
@@ -49,12 +62,12 @@ function isPrefix(term: string): boolean {
 }
 
 /** The term as a phrase, its words, and the phrase that its pieces make: the more of them match, the higher the rank. */
-function alternativesOf(term: string): readonly string[] {
+function formsOf(term: string): readonly string[] {
   const words = wordsOf(term)
   const pieces = words.flatMap(partsOf)
-  return [term, ...words, ...(pieces.length === 0 ? [] : [pieces.join(' ')])].map(quoted)
+  return [term, ...words, ...(pieces.length === 0 ? [] : [pieces.join(' ')])]
 }
 
-function quoted(text: string): string {
-  return `"${text.replaceAll('"', ' ')}"`
+function unquoted(text: string): string {
+  return text.replaceAll('"', ' ')
 }

@@ -36,18 +36,6 @@ export class LocalVectors {
     return this.#options.space === '' ? this.#meta('space') : this.#options.space
   }
 
-  /** @throws StorageError EMBEDDING_INVALID unless all rows have finite vectors of one length */
-  check(rows: readonly SinkRow[]): void {
-    const dimensions = rows[0]?.vector.length ?? 0
-    for (const { id, vector } of rows) {
-      if (vector.length !== dimensions || dimensions === 0) {
-        throw new StorageError('EMBEDDING_INVALID', { reason: `vectors of ${dimensions} and of ${vector.length} numbers in one call`, key: id })
-      }
-      if (!vector.every(Number.isFinite))
-        throw new StorageError('EMBEDDING_INVALID', { reason: 'a vector holds a number that is not finite', key: id })
-    }
-  }
-
   /**
    * The first vectors of an empty sink choose its length and its space; later ones must fit. Called in the transaction that stores them.
    * @throws StorageError SINK_MISMATCH

@@ -20,6 +20,7 @@ import { conditionOf } from './local-filter.js'
 import { openReadOnlyDatabase } from './local-read-only.js'
 import { fieldsOf, INSERT_NEW, selectByDoc, selectMatching, selectPage, toHit, UPDATE } from './local-rows.js'
 import { LocalVectors } from './local-vectors.js'
+import { checkVectors } from './vectors.js'
 
 export interface LocalSinkOptions {
   /** The file; its folder is made when it is missing. */
@@ -99,7 +100,7 @@ class LocalSink implements Sink {
   async upsert(rows: readonly SinkRow[], options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     this.#beginWrite(options.signal)
     if (rows.length === 0) return
-    this.#vectors.check(rows)
+    checkVectors(rows)
     this.#attempt(() => {
       const docs = transact(this.#database, () => {
         this.#vectors.adopt(rows)

@@ -1,4 +1,6 @@
 /** Vectors packed in memory, searched exactly by cosine. */
+import { StorageError } from '../../core/errors.js'
+import type { SinkRow } from '../ports.js'
 
 export interface Neighbour {
   /** The row of the document in the database. */
@@ -6,6 +8,19 @@ export interface Neighbour {
   readonly id: string
   /** The cosine. */
   readonly score: number
+}
+
+/** @throws StorageError EMBEDDING_INVALID unless all rows have finite vectors of one length */
+export function checkVectors(rows: readonly SinkRow[]): void {
+  const dimensions = rows[0]?.vector.length ?? 0
+  for (const { id, vector } of rows) {
+    if (vector.length !== dimensions || dimensions === 0) {
+      throw new StorageError('EMBEDDING_INVALID', { reason: `vectors of ${dimensions} and of ${vector.length} numbers in one call`, key: id })
+    }
+    if (!vector.every(Number.isFinite)) {
+      throw new StorageError('EMBEDDING_INVALID', { reason: 'a vector holds a number that is not finite', key: id })
+    }
+  }
 }
 
 /** Rows by place: the last row takes the place of a deleted one. Memory: 4 bytes a number and about 150 a row. */

@@ -1,0 +1,164 @@
+/**
+ * What is done under a claim: the pending record first, then what the session needs, in records that are durable before the sink sees them.
+ *
+ * A failure of the sink leaves its record where it is, so the next claim sends it again without embedding.
+ */
+import { StorageError } from '../core/errors.js'
+import type { MessageId } from '../core/ids.js'
+import { encodeKey } from '../core/keys.js'
+import { diffSession, removedMessages, type Work } from './diff.js'
+import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
+import { isIsolated, oneAtATime } from './isolate.js'
+import type { HeldLease } from './lease.js'
+import { deletionRecords, inBatches, pages } from './records.js'
+import { otherSpaces, PAGE, removeDocuments, removeSession } from './remove.js'
+import { repairSink } from './repair.js'
+import { applyRecord, writeMessages, writeRecord } from './sending.js'
+import type { SessionTail } from './source.js'
+import type { LedgerRow, Outcome, WalRecord } from './state-rows.js'
+
+export type Ended = Outcome | { readonly kind: 'removed' } | { readonly kind: 'lost' }
+
+/** A hydrated message takes about three times the bytes that it has in its store. */
+const HYDRATED = 3
+
+export interface RunMode {
+  /** Only sends the pending record, or the deletions of a session that is gone; reads no session and embeds nothing. */
+  readonly replayOnly?: boolean | undefined
+}
+
+export async function indexSession(engine: Engine, lease: HeldLease, { replayOnly = false }: RunMode = {}): Promise<Ended> {
+  const { claim } = lease
+  engine.stopping.throwIfAborted()
+  if (claim.wal !== undefined && !(await drainPending(engine, lease, claim.wal))) return { kind: 'done', more: true }
+  if (claim.gone) return (await removeSession(engine, lease)) ? { kind: 'removed' } : { kind: 'done', more: true }
+  if (replayOnly) return { kind: 'done', more: true }
+  refuseWhileDown(engine)
+  if (claim.verify !== undefined) await repairSink(engine, lease)
+  return readOn(engine, lease)
+}
+
+/** What cannot be embedded is not read either. @throws StorageError the failure that the embedder is down with */
+function refuseWhileDown({ breakers: { embedder } }: Engine): void {
+  const { failure } = embedder.status()
+  if (embedder.retryInMs() > 0 && failure !== undefined) throw new StorageError('EMBEDDER_UNAVAILABLE', { reason: failure.reason })
+}
+
+/** False when the record was damaged and put aside. @throws StorageError STATE_TOO_NEW: a newer record is left alone */
+async function drainPending(engine: Engine, lease: HeldLease, seq: number): Promise<boolean> {
+  const { claim } = lease
+  let record: WalRecord
+  try {
+    record = engine.state.walRead(seq)
+    if (encodeKey(record.key) !== encodeKey(claim.key)) throw new StorageError('WAL_DAMAGED', { reason: 'a record names another session' })
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'WAL_DAMAGED') throw error
+    await engine.state.quarantine(claim, seq)
+    engine.progress({ kind: 'quarantined', key: claim.key, code: error.code })
+    return false
+  }
+  await applyRecord(engine, lease, seq, record, true)
+  return true
+}
+
+/** What the pages of a session came to. */
+interface Progress {
+  written: number
+  volatile: number
+  leftOut: number
+  complete: boolean
+  more: boolean
+}
+
+/** Reads the session page by page, until it ends or the quantum does. */
+async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
+  const { claim } = lease
+  const { limits, sessions, state } = engine
+  const signal = AbortSignal.any([lease.signal, engine.stopping])
+  const bytes = Math.ceil(limits.maxInflightBytes / (HYDRATED * limits.concurrency))
+  const done: Progress = { written: 0, volatile: 0, leftOut: 0, complete: true, more: false }
+  let after: MessageId | undefined
+  do {
+    const ledger = state.ledger(claim.key, claim.space)
+    const known = ({ message }: { readonly message: MessageId }) => knownSignature(ledger.get(message), lease)
+    const tail = await sessions.tail(claim.key, known, { signal, store: claim.store, bytes, after })
+    // Looked at again should a folder be found, or no folder be excluded any more.
+    if (isWithheld(engine.exclude(), tail.meta)) return { kind: 'done', incomplete: true, verified: claim.verify }
+    const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)
+    if (!isOut()) await indexPage(engine, lease, { tail, ledger, isOut, first: after === undefined }, done)
+    if (isOut()) {
+      await removeDocuments(engine, lease)
+      // To be read again should the exclusion be taken back before an observation notes it.
+      return { kind: 'done', incomplete: true, verified: claim.verify }
+    }
+    after = tail.more?.after
+  } while (after !== undefined && !done.more)
+  if (done.leftOut > 0) engine.progress({ kind: 'left-out', key: claim.key, code: 'KEY_TOO_LONG' })
+  if (done.more || claim.probe !== undefined) return { kind: 'done', more: true }
+  return {
+    kind: 'done',
+    recheckMs: done.volatile > 0 ? limits.settleRecheckMs : undefined,
+    incomplete: !done.complete,
+    verified: claim.verify,
+  }
+}
+
+export interface Page {
+  readonly tail: SessionTail
+  readonly ledger: ReadonlyMap<MessageId, LedgerRow>
+  /** Excluded meanwhile: what is under way ends without documents. */
+  readonly isOut: () => boolean
+  readonly first: boolean
+}
+
+async function indexPage(engine: Engine, lease: HeldLease, page: Page, done: Progress): Promise<void> {
+  const { limits } = engine
+  if (page.first) await removeElsewhere(engine, lease, page.tail)
+  const steps = isIsolated(lease.claim) ? oneAtATime(engine, lease, page) : [page]
+  for await (const step of steps) {
+    const work = await diffPage(engine, step, limits.quantum - done.written)
+    await carryOut(engine, lease, step, work)
+    done.written += work.upserts.length
+    done.volatile += work.volatile
+    done.leftOut += work.leftOut
+    done.more ||= work.more
+    if (done.more || page.isOut()) break
+  }
+  done.complete &&= page.tail.complete
+  done.more ||= done.written >= limits.quantum && page.tail.more !== undefined
+}
+
+function diffPage({ clock, limits, project, projectName, stopping }: Engine, { tail, ledger }: Page, quantum: number): Promise<Work> {
+  const meta = metaHashOf(tail.meta, projectName)
+  return diffSession({ ledger, tail, meta, now: clock.now(), quantum, project, signal: stopping }, limits)
+}
+
+/** Undefined makes the source hand the message over. */
+function knownSignature(row: LedgerRow | undefined, { claim }: HeldLease): string | undefined {
+  if (row === undefined || row.state === 'volatile' || !carries(row.meta, claim.meta)) return undefined
+  // What was left of a damaged message keeps its signature when another store turns out to have it whole; only reading it tells.
+  if (row.partial === true && claim.lane === 'scan') return undefined
+  return row.signature === '' ? undefined : row.signature
+}
+
+/** What a session does not show any more leaves the other spaces that are at hand, too; those that are not are deleted as a whole one day. */
+async function removeElsewhere(engine: Engine, lease: HeldLease, tail: SessionTail): Promise<void> {
+  const { key } = lease.claim
+  for (const space of otherSpaces(engine, lease.claim)) {
+    const removed = removedMessages(tail, engine.state.ledger(key, space))
+    for (const record of deletionRecords(engine, { key, space }, removed, PAGE)) await writeRecord(engine, lease, record)
+  }
+}
+
+/** Stops where it stands once the session is out. */
+async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page, work: Work): Promise<void> {
+  const { state } = engine
+  if (isOut()) return
+  for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
+  for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
+  for (const batch of inBatches(work.upserts, engine)) {
+    if (isOut()) return
+    engine.stopping.throwIfAborted()
+    await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
+  }
+}

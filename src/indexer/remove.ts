@@ -1,0 +1,49 @@
+/** Removal: every document of a session leaves the sinks of every space, page by page, through records like any other change. */
+import type { MessageId } from '../core/ids.js'
+import { type Engine, sinkOf } from './engine.js'
+import { heldDocuments } from './held.js'
+import type { HeldLease } from './lease.js'
+import { deletionRecord, deletionRecords, pages } from './records.js'
+import { writeRecord } from './sending.js'
+import type { Claim, LedgerEntry, LedgerRow } from './state-rows.js'
+
+/** Rows of one ledger transaction, and deletions of one record. */
+export const PAGE = 256
+
+/** T10: every document leaves the sink, also what no row names, then the session leaves the state. False when it is not gone any more. */
+export async function removeSession(engine: Engine, lease: HeldLease): Promise<boolean> {
+  if (lease.claim.verify !== undefined) await removeHeld(engine, lease)
+  await removeDocuments(engine, lease)
+  return engine.state.remove(lease.claim)
+}
+
+/** An earlier owner may have written what no row names. */
+async function removeHeld(engine: Engine, lease: HeldLease): Promise<void> {
+  const { claim } = lease
+  const held = await heldDocuments(engine, claim.key)
+  for (const ids of pages([...held.keys()], PAGE)) await writeRecord(engine, lease, deletionRecord(claim, ids, [], engine.clock.now()))
+}
+
+/**
+ * The vectors go first, while the ledger names them. A text that another session shares is embedded again when it is next written.
+ * @throws StorageError SINK_FAILED when a space holds documents of the session and its sink is not at hand
+ */
+export async function removeDocuments(engine: Engine, lease: HeldLease): Promise<void> {
+  const { key } = lease.claim
+  for (const { id: space } of engine.state.spaces()) {
+    const removed = entriesOf(engine.state.ledger(key, space))
+    if (removed.length === 0) continue
+    sinkOf(engine, space)
+    await engine.cache?.remove(removed.flatMap(({ row }) => row.chunks))
+    for (const record of deletionRecords(engine, { key, space }, removed, PAGE)) await writeRecord(engine, lease, record)
+  }
+}
+
+/** The spaces beside the one that is worked in, as far as their sinks are at hand. */
+export function otherSpaces({ state, former }: Engine, { space }: Pick<Claim, 'space'>): readonly string[] {
+  return state.spaces().flatMap((row) => (row.id !== space && former.some((sink) => sink.space === row.space) ? [row.id] : []))
+}
+
+export function entriesOf(ledger: ReadonlyMap<MessageId, LedgerRow>): LedgerEntry[] {
+  return [...ledger].map(([message, row]) => ({ message, row }))
+}

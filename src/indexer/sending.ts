@@ -1,0 +1,167 @@
+/** From messages to a durable record, and from the record to the sink. Safe to repeat from any point: the record holds all that is needed. */
+import { StorageError } from '../core/errors.js'
+import type { SessionMeta } from '../tree/types.js'
+import type { Upsert } from './diff.js'
+import { type Engine, isExcluded, isWithheld, sinkOf } from './engine.js'
+import { failureOf, faultOf, outside } from './faults.js'
+import type { HeldLease } from './lease.js'
+import type { Sink } from './ports.js'
+import { pages, upsertRecord, withdrawalOf } from './records.js'
+import { spaceIdOf } from './space.js'
+import type { Claim, Failure, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
+
+export interface Messages {
+  readonly batch: readonly Upsert[]
+  readonly meta: SessionMeta
+  /** Excluded meanwhile: what was embedded is dropped. */
+  readonly isOut: () => boolean
+}
+
+/**
+ * Embeds the messages and writes them, those first whose texts were all embedded: nothing that was paid for is given up.
+ * @throws what ended the embedding before the last of them: the failure of a service, or the reason of a stop
+ */
+export async function writeMessages(engine: Engine, lease: HeldLease, { batch, meta, isOut }: Messages): Promise<void> {
+  const { record, ended } = await upsertRecord(engine, batch, meta, lease)
+  engine.failpoint('d')
+  if (record !== undefined) {
+    if (isOut()) await engine.cache?.remove(vectorsOf(record))
+    else await writeRecord(engine, lease, record)
+  }
+  if (ended !== undefined) throw ended.reason
+}
+
+/** Once the engine is stopping, what is durable waits for the next run. @throws the reason of the stop */
+export async function writeRecord(engine: Engine, lease: HeldLease, record: WalRecord): Promise<void> {
+  if (!engine.walEnabled) return applyRecord(engine, lease, undefined, record, false)
+  const seq = await engine.state.walAppend(lease.claim, record)
+  engine.failpoint('e')
+  await applyRecord(engine, lease, seq, record, false)
+}
+
+/** Brings the sink and the ledger one record on. Without a `seq` the record is nowhere but here, and no stop ends it. */
+export async function applyRecord(engine: Engine, lease: HeldLease, seq: number | undefined, record: WalRecord, replayed: boolean): Promise<void> {
+  const { state, failpoint, progress } = engine
+  const stopping = seq === undefined ? lease.signal : engine.stopping
+  const applied = hasSink(engine, record) ? await send(engine, lease, record, stopping) : emptied(record)
+  failpoint('g')
+  await state.commit(lease.claim, seq === undefined ? { unlogged: applied } : { wal: { seq, record: applied, replayed } })
+  failpoint('h')
+  const { key, ledger, rows, deletes, embedded, cached, dead } = applied
+  for (const { code } of dead) progress({ kind: 'quarantined', key, code })
+  progress({ kind: 'committed', key, messages: ledger.length, documents: rows.length, deleted: deletes.length, embedded, cached, replayed })
+}
+
+/** False once its space is gone, with its collection and its ledger. A record of the first version names none: it is for the one there was. */
+function hasSink({ state, embedder }: Engine, { space }: WalRecord): boolean {
+  return space === '' || space === spaceIdOf(embedder.space) || state.spaces().some(({ id }) => id === space)
+}
+
+function emptied(record: WalRecord): WalRecord {
+  return { ...record, rows: [], deletes: [], ledger: [], drop: [], dead: [], dimensions: 0, matrix: new Float32Array(0) }
+}
+
+/** Gives what became of the record: documents that the sink refuses are put aside, and of an excluded session nothing stays. */
+async function send(engine: Engine, lease: HeldLease, record: WalRecord, stopping: AbortSignal): Promise<WalRecord> {
+  const { limits, failpoint } = engine
+  const sink = sinkOf(engine, record.space)
+  const refused = new Map<WalRow, Failure>()
+  let applied = record
+  for (const page of pages(record.rows, limits.sinkBatchSize)) {
+    if (mustLeave(engine, lease.claim, record)) {
+      await engine.cache?.remove(vectorsOf(record))
+      applied = withdrawalOf(record)
+      break
+    }
+    stopping.throwIfAborted()
+    await upsertPage({ engine, lease, sink, record, refused }, page)
+    failpoint('f')
+  }
+  if (applied === record) applied = withoutRefused(record, refused)
+  for (const ids of pages(applied.deletes, limits.sinkBatchSize)) {
+    stopping.throwIfAborted()
+    await callSink(engine, lease, (signal) => sink.delete(ids, { signal }))
+    failpoint('k')
+  }
+  return applied
+}
+
+/** By what the documents carry, and by what the state last knew; what the session has become since is for the reading to find out. */
+function mustLeave(engine: Engine, claim: Claim, { rows: [first] }: WalRecord): boolean {
+  if (first === undefined) return false
+  const { session_id, project_id, directory } = first.metadata
+  const exclusion = engine.exclude()
+  return claim.gone || isExcluded(exclusion, { id: session_id, project: project_id, directory }) || isWithheld(exclusion, { directory })
+}
+
+interface Upsertion {
+  readonly engine: Engine
+  readonly lease: HeldLease
+  readonly sink: Sink
+  readonly record: WalRecord
+  readonly refused: Map<WalRow, Failure>
+}
+
+/** A page that is refused is sent without the document that the sink names, or else in halves, until those that are refused stand alone. */
+async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promise<void> {
+  const { engine, lease, sink, record, refused } = upsertion
+  const { dimensions, matrix } = record
+  const given = rows.map(({ id, text, vector, metadata }) => ({
+    id,
+    text,
+    metadata,
+    vector: matrix.subarray(vector * dimensions, (vector + 1) * dimensions),
+  }))
+  try {
+    await callSink(engine, lease, (signal) => sink.upsert(given, { signal }))
+  } catch (error) {
+    if (faultOf(error) !== 'text' || lease.signal.aborted) throw error
+    const named = error instanceof StorageError ? rows.find(({ id }) => id === error.key) : undefined
+    const culprit = rows.length === 1 ? rows[0] : named
+    if (culprit !== undefined) refused.set(culprit, failureOf(error))
+    const middle = Math.ceil(rows.length / 2)
+    const rest = culprit === undefined ? [rows.slice(0, middle), rows.slice(middle)] : [rows.filter((row) => row !== culprit)]
+    for (const part of rest) if (part.length > 0) await upsertPage(upsertion, part)
+  }
+}
+
+/** One call of a sink at a time, through the breaker, and only while the lease lasts. */
+export function callSink<T>(engine: Engine, lease: HeldLease, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { signal } = lease
+  return engine.sinkTurn(async () => {
+    await lease.guard()
+    return engine.breakers.sink.run(() => outside('SINK_FAILED', () => call(signal)), signal)
+  }, signal)
+}
+
+/** An older document of the same id must not stay in the place of one that was refused. */
+function withoutRefused(record: WalRecord, refused: ReadonlyMap<WalRow, Failure>): WalRecord {
+  if (refused.size === 0) return record
+  const rows = [...refused.keys()]
+  return {
+    ...record,
+    rows: record.rows.filter((row) => !refused.has(row)),
+    deletes: [...record.deletes, ...rows.map(({ id }) => id)],
+    ledger: record.ledger.map((entry) => withoutChunks(entry, rows)),
+    dead: [
+      ...record.dead,
+      ...record.ledger.flatMap(({ message }) =>
+        [...refused].flatMap(([row, failure]) => (isOf(row, message) ? [{ message, chunk: row.metadata.chunk, ...failure }] : [])),
+      ),
+    ],
+  }
+}
+
+function withoutChunks(entry: LedgerEntry, rows: readonly WalRow[]): LedgerEntry {
+  const gone = new Set(rows.flatMap((row) => (isOf(row, entry.message) ? [row.metadata.chunk] : [])))
+  if (gone.size === 0) return entry
+  return { ...entry, row: { ...entry.row, state: 'quarantined', chunks: entry.row.chunks.map((key, chunk) => (gone.has(chunk) ? '' : key)) } }
+}
+
+function isOf({ metadata }: WalRow, message: string): boolean {
+  return metadata.message_id === message
+}
+
+function vectorsOf({ ledger }: WalRecord): string[] {
+  return ledger.flatMap(({ row }) => row.chunks.filter((key) => key !== ''))
+}

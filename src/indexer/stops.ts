@@ -1,0 +1,60 @@
+/** How work is stopped: softly at first (nothing new is begun, what is paid for is kept), then for good. */
+import type { Clock } from '../core/clock.js'
+import { StorageError } from '../core/errors.js'
+
+export interface Stops {
+  /** Runs the work until it ends. Its soft signal is aborted by `signal`, a stop or a closing; the hard one so many milliseconds later. */
+  run<T>(signal: AbortSignal | undefined, work: (soft: AbortSignal, hard: AbortSignal) => Promise<T>): Promise<T>
+  /** Stops what runs and waits for it; what is asked for afterwards runs again. */
+  stop(): Promise<void>
+  /** As `stop`, and nothing runs any more. */
+  close(): Promise<void>
+}
+
+export function createStops(clock: Clock, drainMs: number, outer: AbortSignal | undefined): Stops {
+  const running = new Set<Promise<unknown>>()
+  let closed = false
+  let stopping = new AbortController()
+  const stop = async (): Promise<void> => {
+    stopping.abort(new StorageError('STATE_UNAVAILABLE', { reason: 'the indexer was stopped' }))
+    await Promise.allSettled(running)
+    if (!closed) stopping = new AbortController()
+  }
+  return {
+    async run(signal, work) {
+      if (closed || outer?.aborted) throw new StorageError('STATE_UNAVAILABLE', { reason: 'the indexer is closed' })
+      const soft = AbortSignal.any([signal, outer, stopping.signal].filter((one) => one !== undefined))
+      const promise = underHard(soft, (hard) => work(soft, hard))
+      running.add(promise)
+      try {
+        return await promise
+      } finally {
+        running.delete(promise)
+      }
+    },
+    stop,
+    close() {
+      closed = true
+      return stop()
+    },
+  }
+
+  async function underHard<T>(soft: AbortSignal, work: (hard: AbortSignal) => Promise<T>): Promise<T> {
+    const hard = new AbortController()
+    const ended = new AbortController()
+    const follow = (): void => {
+      clock.sleep(drainMs, ended.signal).then(
+        () => hard.abort(soft.reason),
+        () => undefined,
+      )
+    }
+    if (soft.aborted) follow()
+    else soft.addEventListener('abort', follow, { once: true })
+    try {
+      return await work(hard.signal)
+    } finally {
+      soft.removeEventListener('abort', follow)
+      ended.abort()
+    }
+  }
+}

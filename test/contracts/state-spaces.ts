@@ -1,0 +1,276 @@
+/** T12: one space is searched, another may be built beside it, those of before retire. */
+import { describe, expect, it } from 'vitest'
+import { spaceIdOf } from '../../src/indexer/space-id.js'
+import type { IndexStore } from '../../src/indexer/state.js'
+import { fakeOwners } from '../support/index-world.js'
+import { A, B, claimed, DONE, gone, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
+
+const NEXT = { space: 'next', namespace: 'ns' }
+const IDS = { space: spaceIdOf('space'), next: spaceIdOf('next'), third: spaceIdOf('third') }
+const statesOf = (state: IndexStore): string[] => state.spaces().map(({ space, state }) => `${space} ${state}`)
+
+/** A and B are indexed in `space`; process 2 builds `next`. */
+async function building({ state, other }: Stage): Promise<void> {
+  for (const key of [A, B]) await settled(state, key, [{ message: M1, row: ledgerRow() }])
+  await other.bind(NEXT, { rebuild: true })
+}
+
+/** Observes, and does what a run of each queued session would. */
+async function built({ other }: Stage, entries = [{ message: M1, row: ledgerRow({ chunks: ['a', 'b'] }) }]): Promise<void> {
+  for (const key of [A, B]) {
+    await other.observe(seen(key))
+    const claim = await claimed(other)
+    await other.commit(claim, { ledger: entries })
+    await other.release(claim, DONE)
+  }
+}
+
+function describeBinding(stage: Stage): void {
+  it('fixes what the index is built with at first use', async () => {
+    const { state, other, clock } = stage
+    const row = { id: IDS.space, space: 'space', state: 'live', createdAt: clock.wall }
+    expect(other.identity()).toEqual({ space: 'space', namespace: 'ns' })
+    expect(other.spaces()).toEqual([row])
+    expect(other.status().spaces).toEqual([row])
+    clock.advance(5)
+    expect(await other.bind({ space: 'space', namespace: 'ns' })).toEqual(row)
+    await expect(other.bind(NEXT)).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
+    await expect(other.bind({ space: 'space', namespace: 'another' })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    await expect(other.bind({ space: 'next', namespace: 'another' }, { rebuild: true })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    expect(state.spaces()).toEqual([row])
+  })
+
+  it('says nothing before the first use', async () => {
+    const { join, dead } = stage
+    expect((await join(fakeOwners(3, dead))).identity()).toEqual({ space: 'space', namespace: 'ns' })
+  })
+
+  it('builds another space beside the live one when told to, and lets others join', async () => {
+    const { state, other, clock, join, dead } = stage
+    clock.advance(9)
+    expect(await other.bind(NEXT, { rebuild: true })).toEqual({ id: IDS.next, space: 'next', state: 'building', createdAt: clock.wall })
+    expect(statesOf(state)).toEqual(['space live', 'next building'])
+    expect(state.identity()?.space).toBe('space')
+    const third = await join(fakeOwners(3, dead))
+    expect((await third.bind(NEXT)).state).toBe('building')
+    expect((await third.bind(NEXT, { rebuild: true })).state).toBe('building')
+    expect((await state.bind({ space: 'space', namespace: 'ns' })).state).toBe('live')
+    expect(statesOf(state)).toEqual(['space live', 'next building'])
+  })
+
+  it('lets the one retire that was being built before', async () => {
+    const { state, other } = stage
+    await other.bind(NEXT, { rebuild: true })
+    await other.bind({ space: 'third', namespace: 'ns' }, { rebuild: true })
+    expect(statesOf(state)).toEqual(['space live', 'third building', 'next retiring'])
+    await expect(state.bind(NEXT)).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    expect(statesOf(state).sort()).toEqual(['next retiring', 'space live', 'third retiring'])
+  })
+
+  it('builds one again that retires, with what is left in its ledger, and compares the sink', async () => {
+    const { state, other } = stage
+    await building(stage)
+    const claim = await claimed(other, A)
+    await other.commit(claim, {
+      ledger: [
+        { message: M1, row: ledgerRow() },
+        { message: M2, row: ledgerRow() },
+      ],
+    })
+    await other.release(claim, DONE)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    await state.retire(IDS.next, [{ key: A, message: M1 }])
+    expect((await other.bind(NEXT, { rebuild: true })).state).toBe('building')
+    expect([...other.ledger(A).keys()]).toEqual([M2])
+    expect(await claimed(other, A)).toMatchObject({ verify: 1, space: IDS.next })
+    expect(await claimed(other, B)).toMatchObject({ verify: 1 })
+  })
+}
+
+function describeBuilding(stage: Stage): void {
+  it('is done by processes of that space alone', async () => {
+    const { state, other, join, dead } = stage
+    await building(stage)
+    await state.observe(seen(A, 'r2'))
+    expect(await state.claim()).toBeUndefined()
+    expect(await state.claim({ only: A })).toBeUndefined()
+    expect(state.nextRunAt()).toBeUndefined()
+    const free = await join(fakeOwners(3, dead))
+    expect(free.nextRunAt()).toBe(0)
+    const claim = await claimed(other)
+    expect(claim).toMatchObject({ key: A, space: IDS.next, revision: 'r2', lane: 'fresh' })
+    await other.release(claim, { kind: 'stopped' })
+    expect(await claimed(free)).toMatchObject({ key: A, space: IDS.next })
+  })
+
+  it('strands what it lacks, which is queued for backfill once it is observed', async () => {
+    const { state, other } = stage
+    await building(stage)
+    expect(other.status()).toMatchObject({ toRebuild: 2, queue: { ready: 0 } })
+    expect(state.sessions()).toMatchObject([{ stranded: true }, { stranded: true }])
+    for (const key of [A, B]) await other.observe(seen(key))
+    const claim = await claimed(other)
+    expect(claim).toMatchObject({ key: A, lane: 'backfill', space: IDS.next, verify: undefined })
+    await other.release(claim, { kind: 'done', more: true })
+    expect((await claimed(other)).key).toEqual(B)
+    const again = await claimed(other)
+    expect(again).toMatchObject({ key: A, lane: 'backfill' })
+    expect(other.status().toRebuild).toBe(2)
+    await other.release(again, DONE)
+    expect(other.status().toRebuild).toBe(1)
+  })
+
+  it('keeps a ledger of its own', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await built(stage)
+    expect(state.ledger(A).get(M1)?.chunks).toEqual(['key'])
+    expect(other.ledger(A).get(M1)?.chunks).toEqual(['a', 'b'])
+    expect(other.ledger(A, IDS.space).get(M1)?.chunks).toEqual(['key'])
+    expect(other.ledger(A, IDS.third).size).toBe(0)
+    expect(state.status().ledger).toMatchObject({ sessions: 2, messages: 2, documents: 4 })
+    const claim = await claimed(other, A)
+    await other.commit(claim, { space: IDS.space, drop: [M1] })
+    expect([state.ledger(A).size, other.ledger(A).size]).toEqual([0, 1])
+  })
+
+  it('takes a record in into the ledger of its own space', async () => {
+    const { state, other } = stage
+    for (const key of [A, B]) await settled(state, key)
+    const record = walRecord({ space: IDS.space, rows: [walRow()], ledger: [{ message: M2, row: ledgerRow() }] })
+    const seq = await pendingRecord(stage, record)
+    await other.bind(NEXT, { rebuild: true })
+    const claim = await claimed(other)
+    expect(claim).toMatchObject({ wal: seq, space: IDS.next })
+    await other.commit(claim, { wal: { seq, record, replayed: true }, ledger: walRecord().ledger })
+    expect([...other.ledger(A).keys()]).toEqual([M1])
+    expect([...other.ledger(A, IDS.space).keys()]).toEqual([M2])
+  })
+
+  it('takes a record of no space in into that of the live one', async () => {
+    const { state, other } = stage
+    await settled(state, A)
+    const seq = await pendingRecord(stage, walRecord())
+    await other.bind(NEXT, { rebuild: true })
+    const claim = await claimed(other)
+    await other.commit(claim, { wal: { seq, record: walRecord(), replayed: true } })
+    expect([other.ledger(A).size, other.ledger(A, IDS.space).size]).toEqual([0, 1])
+  })
+
+  it('has a session run again whose run began in the space of before', async () => {
+    const { state, other } = stage
+    await state.observe(seen(A))
+    const claim = await claimed(state)
+    await other.bind(NEXT, { rebuild: true })
+    await state.commit(claim, { ledger: walRecord().ledger })
+    await state.release(claim, DONE)
+    expect([state.ledger(A).size, other.ledger(A).size]).toEqual([1, 0])
+    expect(await claimed(other)).toMatchObject({ key: A, space: IDS.next, lane: 'backfill' })
+  })
+
+  it('removes a gone session from every space, or not', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await state.observe(gone(A))
+    expect(other.status().toRebuild).toBe(1)
+    const claim = await claimed(other)
+    expect(await other.remove(claim)).toBe(false)
+    await other.commit(claim, { space: IDS.space, drop: [M1] })
+    expect(await other.remove(claim)).toBe(true)
+  })
+
+  it('resets every space that is searched or built', async () => {
+    const { other } = stage
+    await building(stage)
+    await built(stage)
+    expect(await other.reset([A])).toBe(1)
+    for (const space of [IDS.space, IDS.next]) expect(other.ledger(A, space).get(M1)?.signature).toBe('')
+  })
+}
+
+function describeCutOver(stage: Stage): void {
+  it('waits until no session lacks the space', async () => {
+    const { state, other } = stage
+    expect(await state.cutOver()).toBeUndefined()
+    await building(stage)
+    expect(await other.cutOver()).toBeUndefined()
+    await built(stage)
+    expect(other.status().toRebuild).toBe(0)
+    expect(await other.cutOver()).toMatchObject({ id: IDS.next, state: 'live' })
+    expect(statesOf(state)).toEqual(['next live', 'space retiring'])
+    expect(state.identity()?.space).toBe('next')
+    expect(await other.cutOver()).toBeUndefined()
+  })
+
+  it('does not wait for what changed since, nor for what is gone', async () => {
+    const { other } = stage
+    await building(stage)
+    await other.observe(gone(B))
+    await other.observe(seen(A))
+    const claim = await claimed(other, A)
+    await other.observe(seen(A, 'r2'))
+    await other.release(claim, DONE)
+    expect(await other.cutOver()).toMatchObject({ id: IDS.next })
+    expect(await claimed(other, A)).toMatchObject({ revision: 'r2', space: IDS.next })
+  })
+
+  it('gives processes of the space of before nothing more to do', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await built(stage)
+    await other.cutOver()
+    await other.observe(seen(A, 'r2'))
+    expect(await state.claim()).toBeUndefined()
+    expect(await other.claim()).toMatchObject({ space: IDS.next })
+    await expect(state.bind({ space: 'space', namespace: 'ns' })).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
+  })
+
+  it('then retires the one of before, row by row', async () => {
+    const { other } = stage
+    await building(stage)
+    expect(other.retiring(IDS.space, 10)).toEqual([])
+    await other.retire(IDS.space, [{ key: A, message: M1 }])
+    await built(stage)
+    await other.cutOver()
+    expect(other.ledger(A, IDS.space).size).toBe(1)
+    expect(other.retiring(IDS.space, 1)).toHaveLength(1)
+    expect(other.retiring(IDS.next, 10)).toEqual([])
+    const rows = other.retiring(IDS.space, 10)
+    expect(rows).toEqual(expect.arrayContaining([A, B].map((key) => ({ key, message: M1, row: ledgerRow() }))))
+    await other.retire(IDS.space, [{ key: A, message: M1 }])
+    expect(other.retiring(IDS.space, 10)).toMatchObject([{ key: B }])
+    expect(statesOf(other)).toEqual(['next live', 'space retiring'])
+    await other.retire(IDS.space, [{ key: B, message: M1 }])
+    expect(statesOf(other)).toEqual(['next live'])
+    expect(other.ledger(A).size).toBe(1)
+  })
+
+  it('lets go of one that holds nothing', async () => {
+    const { state, other } = stage
+    await settled(state, A)
+    await other.bind(NEXT, { rebuild: true })
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    expect(statesOf(state)).toEqual(['space live', 'next retiring'])
+    expect(state.retiring(IDS.next, 10)).toEqual([])
+    await state.retire(IDS.next, [])
+    expect(statesOf(state)).toEqual(['space live'])
+  })
+
+  it('going back builds what changed meanwhile, and nothing else', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await other.observe(seen(A, 'r2'))
+    await other.release(await claimed(other), DONE)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    expect(state.sessions().map(({ stranded }) => stranded)).toEqual([true, false])
+    await state.observe(seen(A, 'r2'))
+    expect(await claimed(state)).toMatchObject({ key: A, space: IDS.space, lane: 'backfill' })
+  })
+}
+
+export function describeSpaces(stage: Stage): void {
+  describe('binding', () => describeBinding(stage))
+  describe('building', () => describeBuilding(stage))
+  describe('cutting over', () => describeCutOver(stage))
+}
