@@ -11,22 +11,24 @@ import {
   type Sessions,
   StorageError,
 } from '../index.js'
-import { addExclusions, createIndexer, hasIndex, type IndexHome, noSessions, openIndexHome, refuseInsideStore } from '../indexer/index.js'
-import { type CommonOptions, command, homeOf } from './command.js'
+import { addExclusions, createIndexer, hasIndex, type IndexHome, noSessions, refuseInsideStore } from '../indexer/index.js'
+import { command, homeOf } from './command.js'
+import { failpointOf } from './failpoint.js'
+import { openHome, type ServiceOptions, withServices } from './home.js'
 import { clip, count, print, printJson, warn } from './output.js'
 import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 
-interface ForgetOptions extends CommonOptions {
+interface ForgetOptions extends ServiceOptions {
   readonly project?: string
 }
 
 export function forgetCommand(signal: AbortSignal): Command {
-  return command('forget', 'take a session and its children, or a project, out of the index and keep it out (undo: spanleaf index --include)', {
+  const made = command('forget', 'take a session and its children, or a project, out of the index and keep it out (undo: spanleaf index --include)', {
     narrows: false,
   })
     .argument('[id]', 'the id of the session')
     .option('--project <dir>', 'every session of this folder (or project id)')
-    .action((id: string | undefined, options: ForgetOptions) => forget(id, options, signal))
+  return withServices(made).action((id: string | undefined, options: ForgetOptions) => forget(id, options, signal))
 }
 
 async function forget(id: string | undefined, options: ForgetOptions, signal: AbortSignal): Promise<void> {
@@ -39,7 +41,7 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
   const sessions = await openWhatCanBe(options, signal)
   try {
     refuseInsideStore(folder, sessions)
-    const home = hasIndex(folder) ? await openIndexHome({ home: folder }) : undefined
+    const home = hasIndex(folder) ? await openHome(options, { signal }) : undefined
     try {
       const scopes: readonly Scope[] =
         id === undefined ? [scopeOf(what, sessions)] : familyOf(sessions, id).map((member) => ({ kind: 'id', id: member }))
@@ -59,15 +61,11 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
   }
 }
 
-async function remove({ state, cache, embedder, sink }: IndexHome, keys: readonly SessionKey[], signal: AbortSignal): Promise<number> {
-  const indexer = createIndexer({ sessions: noSessions, state, cache, embedder, sink })
-  try {
-    const { documents } = await indexer.forget(keys, signal)
-    await sink.scrub?.()
-    return documents
-  } finally {
-    await indexer[Symbol.asyncDispose]()
-  }
+async function remove(home: IndexHome, keys: readonly SessionKey[], signal: AbortSignal): Promise<number> {
+  await using indexer = createIndexer({ ...home, sessions: noSessions, failpoint: failpointOf(process.env) })
+  const { documents } = await indexer.forget(keys, signal)
+  for (const sink of [home.sink, ...home.former]) await sink.scrub?.()
+  return documents
 }
 
 /** What was indexed must be forgettable also when its stores are gone or cannot be read; a `--data` that names none is a mistake. */
@@ -114,9 +112,11 @@ async function keysOfProject(scope: Scope | undefined, sessions: Sessions, home:
   const projects = scope.kind === 'id' ? [scope.id] : scope.paths
   for (const { key } of home.state.sessions()) {
     for (const project of projects) {
-      for await (const _ of home.sink.ids({ agent: key.agent, session: key.session, project })) {
-        keys.push(key)
-        break
+      for (const sink of [home.sink, ...home.former]) {
+        for await (const _ of sink.ids({ agent: key.agent, session: key.session, project })) {
+          keys.push(key)
+          break
+        }
       }
     }
   }

@@ -1,34 +1,28 @@
-/** spanleaf index: brings the search index to what the stores hold now. */
+/** spanleaf index: brings the search index to what the stores hold now, once or from now on. */
 import { type Command, Option } from 'commander'
 import { type Sessions, StorageError } from '../index.js'
-import {
-  addExclusions,
-  createIndexer,
-  type DrainReport,
-  type IndexHome,
-  openIndexHome,
-  readExclusions,
-  refuseInsideStore,
-  removeExclusions,
-  sessionSource,
-} from '../indexer/index.js'
-import { type CommonOptions, collect, command, homeOf, withSessions } from './command.js'
-import { count, print, printJson, warn } from './output.js'
-import { IndexingProgress } from './progress.js'
+import { addExclusions, refuseInsideStore, removeExclusions } from '../indexer/index.js'
+import { collect, command, homeOf, withSessions } from './command.js'
+import { openHome, type ServiceOptions, withServices } from './home.js'
+import { warn } from './output.js'
+import { printRun, runIndex } from './run-index.js'
 import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
+import { watchIndex } from './watch.js'
 
-interface IndexOptions extends CommonOptions {
+interface IndexOptions extends ServiceOptions {
+  readonly watch?: boolean
   readonly exclude?: readonly string[]
   readonly include?: readonly string[]
   readonly store?: never
 }
 
 export function indexCommand(signal: AbortSignal): Command {
-  return command('index', 'index what is new for search; ends when nothing is left to do now', { narrows: false })
+  const made = command('index', 'index what is new for search; ends when nothing is left to do now', { narrows: false })
     .addOption(new Option('--store <kind>').argParser(refuseStore).hideHelp())
+    .option('--watch', 'go on until Ctrl-C, and index what changes; a line on stderr for each change')
     .option('--exclude <what>', 'never index this folder, project id or session id, now and later; what was indexed of it goes (repeatable)', collect)
     .option('--include <what>', 'take back an exclusion (repeatable)', collect)
-    .action((options: IndexOptions) => index(options, signal))
+  return withServices(made).action((options: IndexOptions) => index(options, signal))
 }
 
 /** Without the other stores a hidden copy would be taken for the session, and what only they hold for deleted. */
@@ -43,18 +37,13 @@ async function index(options: IndexOptions, signal: AbortSignal): Promise<void> 
     const folder = homeOf(options)
     refuseInsideStore(folder, sessions)
     changeExclusions(folder, options, sessions)
-    const home = await openIndexHome({ home: folder, sessions })
-    try {
-      const { report, failure, elsewhere } = await run(sessions, home, folder, signal)
-      await printResult(home, report, options)
-      if (elsewhere > 0) warn(`${count(elsewhere, 'indexed session')} of stores that were not looked at now stay as they are`)
-      signal.throwIfAborted()
-      if (failure === undefined) return
-      warn(`some sessions could not be indexed now (${failure}); they are tried again later`)
-      process.exitCode = 1
-    } finally {
-      await home.close()
+    await using home = await openHome(options, { sessions, signal, rebuild: true })
+    if (options.watch) {
+      await watchIndex(sessions, home, options, signal)
+      return
     }
+    await printRun(home, await runIndex(sessions, home, signal), options)
+    signal.throwIfAborted()
   })
 }
 
@@ -67,54 +56,4 @@ function changeExclusions(folder: string, { exclude = [], include = [] }: IndexO
     if (!matches) warn(`no session matches ${exclude[at]} now; it is excluded all the same`)
   }
   addExclusions(folder, exclusionOf(scopes(exclude)))
-}
-
-async function run(
-  sessions: Sessions,
-  { state, cache, embedder, sink }: IndexHome,
-  folder: string,
-  signal: AbortSignal,
-): Promise<{ report: DrainReport; failure: string | undefined; elsewhere: number }> {
-  const progress = new IndexingProgress(sessions.index.stats().sessions)
-  let failure: string | undefined
-  const indexer = createIndexer({
-    sessions: sessionSource(sessions),
-    state,
-    cache,
-    embedder,
-    sink,
-    exclude: () => readExclusions(folder),
-    onProgress: (event) => {
-      progress.add(event)
-      if (event.kind === 'failed') failure = event.failure.code
-    },
-  })
-  try {
-    const { elsewhere } = await indexer.observe(signal)
-    const report = await indexer.drain(signal)
-    progress.end(report.stopped ? 'stopped' : 'done')
-    return { report, failure, elsewhere }
-  } catch (error) {
-    progress.end('stopped')
-    throw error instanceof StorageError || signal.aborted
-      ? error
-      : new StorageError('STATE_UNAVAILABLE', { reason: `indexing stopped: ${String(error)}` }, { cause: error })
-  } finally {
-    await indexer[Symbol.asyncDispose]()
-  }
-}
-
-async function printResult(home: IndexHome, { embedded, cached }: DrainReport, { json }: IndexOptions): Promise<void> {
-  const { ledger, queue, dead } = home.state.status()
-  const pending = queue.ready + queue.leased + queue.backoff
-  const documents = await home.sink.count()
-  if (json) {
-    await printJson({ sessions: ledger.sessions, messages: ledger.messages, documents, embedded, cached, pending, dead })
-    return
-  }
-  await print(`${count(documents, 'document')} of ${count(ledger.messages, 'message')} in ${count(ledger.sessions, 'session')} can be searched.`)
-  if (pending === 0) return
-  await print(
-    `${count(pending, 'session')} pending: a last message looks unfinished (it is taken as it is after 15 quiet minutes), or something failed.`,
-  )
 }

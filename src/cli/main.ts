@@ -8,12 +8,15 @@ import { indexCommand } from './index-command.js'
 import { lsCommand } from './ls.js'
 import { endWithReader, warn } from './output.js'
 import { planCommand } from './plan.js'
+import { resetCommand } from './reset.js'
+import { retryCommand } from './retry.js'
 import { searchCommand } from './search.js'
 import { showCommand } from './show.js'
 import { spansCommand } from './spans.js'
 import { statusCommand } from './status.js'
 import { storesCommand } from './stores.js'
 import { verifyCommand } from './verify.js'
+import { walCommand } from './wal.js'
 
 const USAGE = 2
 const INTERRUPTED = 130
@@ -55,6 +58,9 @@ function program(signal: AbortSignal): Command {
     indexCommand,
     statusCommand,
     forgetCommand,
+    retryCommand,
+    resetCommand,
+    walCommand,
     verifyCommand,
     planCommand,
     spansCommand,

@@ -1,7 +1,7 @@
 /** What the options of `search` ask of the index. */
 import { resolve } from 'node:path'
 import { StorageError, storeEras } from '../index.js'
-import { type IndexHome, type IndexStore, type SearchHit, type SearchOptions, searchIndex } from '../indexer/index.js'
+import { type IndexReader, type IndexStore, type SearchHit, type SearchOptions, searchIndex } from '../indexer/index.js'
 import { folderPaths, scopeOf } from './scope.js'
 
 const KINDS = Object.keys(storeEras).filter((kind) => kind !== 'memory')
@@ -51,14 +51,14 @@ function ofStore(name: string, state: Pick<IndexStore, 'sessions'>): SearchOptio
 
 /** The best of several searches, by rank; a message that two of them find counts once. */
 export async function searchAll(
-  home: IndexHome,
+  index: Pick<IndexReader, 'embedder' | 'sink'>,
   query: string,
   searches: readonly SearchOptions[],
   options: { readonly limit: number; readonly signal: AbortSignal },
 ): Promise<readonly SearchHit[]> {
   const hits = new Map<string, SearchHit>()
   for (const search of searches) {
-    for (const hit of await searchIndex(home, query, { ...search, ...options })) {
+    for (const hit of await searchIndex(index, query, { ...search, ...options })) {
       const message = `${hit.agent} ${hit.session} ${hit.message}`
       const held = hits.get(message)
       if (held === undefined || held.score < hit.score) hits.set(message, hit)

@@ -1,17 +1,19 @@
 /** spanleaf search: finds messages by their words. */
 import type { Command } from 'commander'
 import { openSessions, StorageError } from '../index.js'
-import { countStale, hasIndex, type IndexHome, openIndexHome, readExclusions, type SearchHit } from '../indexer/index.js'
-import { type CommonOptions, command, homeOf, sinceOption, untilOption, wholeNumber } from './command.js'
+import { countStale, type IndexReader, readExclusions, type SearchHit, type SearchOptions } from '../indexer/index.js'
+import { command, homeOf, sinceOption, untilOption, wholeNumber, withSessions } from './command.js'
+import { configOf, openHome, openReader, type ServiceOptions, withServices } from './home.js'
 import { clip, count, formatTime, print, printJson, warn } from './output.js'
+import { runIndex } from './run-index.js'
 import { type SearchFilters, searchAll, searchesOf } from './search-filters.js'
 
-interface SearchCommandOptions extends CommonOptions, SearchFilters {
+interface SearchCommandOptions extends ServiceOptions, SearchFilters {
   readonly limit: number
 }
 
 export function searchCommand(signal: AbortSignal): Command {
-  return command('search', 'search what is indexed')
+  const made = command('search', 'search what is indexed')
     .argument('<query...>', 'what to look for')
     .option('--limit <n>', 'at most so many hits', wholeNumber, 10)
     .option('--project <dir>', 'only in this folder (or project id)')
@@ -21,27 +23,57 @@ export function searchCommand(signal: AbortSignal): Command {
     .option('--session <id>', 'only this session')
     .option('--since <when>', 'only messages since a date, or not older than 36h, 7d, 2w', sinceOption)
     .option('--until <when>', 'only messages until then (a date: the whole day)', untilOption)
-    .action((words: readonly string[], options: SearchCommandOptions) => search(words.join(' '), options, signal))
+  return withServices(made).action((words: readonly string[], options: SearchCommandOptions) => search(words.join(' '), options, signal))
 }
 
 async function search(query: string, options: SearchCommandOptions, signal: AbortSignal): Promise<void> {
-  const folder = homeOf(options)
-  if (!hasIndex(folder)) {
+  if (configOf(options).values.autoIndex) await indexFirst(options, signal)
+  await using index = await openReader(options, signal)
+  if (index === undefined) {
     warn('nothing is indexed yet; run `spanleaf index` first')
     return
   }
-  const home = await openIndexHome({ home: folder })
+  const hits = await hitsOf(index, query, searchesOf(options, index.state), { limit: options.limit, signal })
+  for (const [at, hit] of hits.entries()) {
+    if (options.json) await printJson(hitJson(hit))
+    else await print(hitText(at + 1, hit))
+  }
+  if (hits.length === 0 && options.json !== true) await print('No hits.')
+  const staleness = await stalenessOf(index, options, signal)
+  if (staleness !== undefined) warn(staleness)
+}
+
+/** SPANLEAF_AUTO_INDEX. What cannot be indexed now is no reason not to search. */
+async function indexFirst({ store: _, ...options }: SearchCommandOptions, signal: AbortSignal): Promise<void> {
   try {
-    const hits = await searchAll(home, query, searchesOf(options, home.state), { limit: options.limit, signal })
-    for (const [at, hit] of hits.entries()) {
-      if (options.json) await printJson(hitJson(hit))
-      else await print(hitText(at + 1, hit))
-    }
-    if (hits.length === 0 && options.json !== true) await print('No hits.')
-    const staleness = await stalenessOf(home, options, signal)
-    if (staleness !== undefined) warn(staleness)
-  } finally {
-    await home.close()
+    await withSessions(options, signal, async (sessions) => {
+      await using home = await openHome(options, { sessions, signal, rebuild: true })
+      await runIndex(sessions, home, signal)
+    })
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code === 'INVALID_OPTION') throw error
+    warn(`what is new could not be indexed: ${error.message}`)
+  }
+}
+
+/** By words alone while the embedder cannot be asked. */
+async function hitsOf(
+  index: IndexReader,
+  query: string,
+  searches: readonly SearchOptions[],
+  options: { readonly limit: number; readonly signal: AbortSignal },
+): Promise<readonly SearchHit[]> {
+  try {
+    return await searchAll(index, query, searches, options)
+  } catch (error) {
+    if (!(error instanceof StorageError) || !error.code.startsWith('EMBEDDER_')) throw error
+    warn(`searched by words alone: ${error.reason}`)
+    return searchAll(
+      index,
+      query,
+      searches.map((search) => ({ ...search, vectorWeight: 0 })),
+      options,
+    )
   }
 }
 
@@ -55,7 +87,7 @@ function hitText(rank: number, hit: SearchHit): string {
 }
 
 /** How far the index is behind the stores, in a sentence; undefined when it is not. Costs a listing, no content. */
-async function stalenessOf({ state }: IndexHome, options: CommonOptions, signal: AbortSignal): Promise<string | undefined> {
+async function stalenessOf({ state }: IndexReader, options: ServiceOptions, signal: AbortSignal): Promise<string | undefined> {
   const { queue } = state.status()
   const pending = queue.ready + queue.leased + queue.backoff
   const notes = pending === 0 ? [] : [`${count(pending, 'session')} still pending`]

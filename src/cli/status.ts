@@ -1,47 +1,126 @@
-/** spanleaf status: the state of the index. */
+/** spanleaf status: whether the index is alive, and all that is known of it. Asks no service. */
 import type { Command } from 'commander'
-import { hasIndex, type IndexStatus, openIndexHome } from '../indexer/index.js'
+import {
+  describePlace,
+  hasIndex,
+  type IndexStatus,
+  indexFolder,
+  openLmdbState,
+  type ResolvedConfig,
+  readHomeRecord,
+  type SettingName,
+  settings,
+} from '../indexer/index.js'
 import { type CommonOptions, command, homeOf } from './command.js'
-import { count, formatBytes, print, printJson } from './output.js'
-
-const EMPTY: IndexStatus = {
-  queue: { ready: 0, leased: 0, backoff: 0 },
-  wal: { records: 0, bytes: 0 },
-  ledger: { sessions: 0, messages: 0, documents: 0, truncatedBytes: 0 },
-  oldestPendingAgeMs: null,
-  lastError: null,
-  dead: 0,
-  counters: { embedded: 0, cached: 0, commits: 0, replays: 0, upserts: 0, deletes: 0, failures: 0, takeovers: 0, quarantined: 0 },
-}
+import { type Health, healthOf } from './health.js'
+import { configOf } from './home.js'
+import { print, printJson } from './output.js'
+import { statusText } from './status-text.js'
 
 export function statusCommand(): Command {
-  return command('status', 'tell what is indexed, what is pending and what went wrong last', { narrows: false }).action((options: CommonOptions) =>
-    status(options),
+  return command('status', 'tell whether the index is up to date, what is pending and what went wrong last', { narrows: false }).action(
+    (options: CommonOptions) => status(options),
   )
 }
 
 async function status(options: CommonOptions): Promise<void> {
   const folder = homeOf(options)
+  const config = configOf(options)
+  const now = Date.now()
   if (!hasIndex(folder)) {
-    if (options.json) await printJson(EMPTY)
+    if (options.json) await printJson(statusJson(EMPTY, healthOf(EMPTY, now), config, null))
     else await print('Nothing is indexed yet. Run `spanleaf index`.')
     return
   }
-  const home = await openIndexHome({ home: folder })
-  try {
-    const now = home.state.status()
-    if (options.json) {
-      await printJson(now)
-      return
-    }
-    const { queue, wal, ledger, oldestPendingAgeMs, lastError, dead } = now
-    await print(`indexed: ${count(ledger.documents, 'document')} of ${count(ledger.messages, 'message')} in ${count(ledger.sessions, 'session')}`)
-    const age = oldestPendingAgeMs === null ? '' : `, the oldest for ${Math.round(oldestPendingAgeMs / 1000)} s`
-    await print(`pending: ${queue.ready} ready, ${queue.leased} being indexed, ${queue.backoff} waiting${age}`)
-    await print(`embedded but not yet in the sink: ${count(wal.records, 'record')}, ${formatBytes(wal.bytes)}`)
-    if (dead > 0) await print(`put aside: ${count(dead, 'record')}`)
-    if (lastError !== null) await print(`last error: ${lastError.code}`)
-  } finally {
-    await home.close()
+  const directory = indexFolder(folder)
+  await using state = await openLmdbState({ directory })
+  const found = state.status()
+  const health = healthOf(found, now)
+  const place = readHomeRecord(directory).sinks[found.spaces[0]?.id ?? '']
+  const sink = place === undefined ? null : describePlace(place)
+  if (options.json) await printJson(statusJson(found, health, config, sink))
+  else await print(statusText({ health, status: found, config, sink: sink ?? 'local' }, now))
+}
+
+const NO_COUNTERS: IndexStatus['counters'] = {
+  claims: 0,
+  embedded: 0,
+  cached: 0,
+  commits: 0,
+  messages: 0,
+  replays: 0,
+  replayedDocuments: 0,
+  upserts: 0,
+  deletes: 0,
+  failures: 0,
+  deferrals: 0,
+  takeovers: 0,
+  scans: 0,
+  repairs: 0,
+  quarantined: 0,
+  redacted: 0,
+  truncated: 0,
+  ticks: 0,
+  tickSessions: 0,
+  tickMessages: 0,
+}
+
+/** Of an index that was never used. */
+export const EMPTY: IndexStatus = {
+  queue: { ready: 0, leased: 0, backoff: 0 },
+  lanes: [],
+  leases: [],
+  suspects: 0,
+  wal: { records: 0, bytes: 0, oldestAgeMs: null },
+  ledger: { sessions: 0, messages: 0, documents: 0, quarantined: 0, truncatedBytes: 0 },
+  oldestPendingAgeMs: null,
+  lastUpsertAt: null,
+  oldestCheckedAgeMs: null,
+  lastError: null,
+  dead: 0,
+  spaces: [],
+  toRebuild: 0,
+  running: [],
+  lastTick: null,
+  listing: null,
+  breakers: [],
+  counters: NO_COUNTERS,
+}
+
+function statusJson(status: IndexStatus, health: Health, config: ResolvedConfig, sink: string | null): object {
+  const { breakers, leases, lastError } = status
+  return {
+    health,
+    ...status,
+    leases: leases.map(({ key, ...lease }) => ({ agent: key.agent, session: key.session, ...lease })),
+    breakers: breakers.map((breaker) => ({ ...breaker, failure: breaker.failure ?? null, retryAt: breaker.retryAt ?? null })),
+    lastError: lastError && { ...lastError, key: lastError.key ?? null },
+    sink,
+    stats: statsOf(status, config),
+    settings: Object.fromEntries(settings().map(([name, setting]) => [name, shown(name, 'secret' in setting && setting.secret === true, config)])),
   }
+}
+
+/** What the draft of the indexer calls IndexerStats. */
+function statsOf({ running, lastTick, counters, lastError, listing }: IndexStatus, { values }: ResolvedConfig): object {
+  return {
+    running: running.length > 0,
+    pollMs: values.pollMs,
+    lastTickAt: lastTick?.at ?? null,
+    lastTickDurationMs: lastTick?.durationMs ?? null,
+    lastTickSessions: lastTick?.sessions ?? 0,
+    lastTickMessages: lastTick?.messages ?? 0,
+    totalTickSessions: counters.tickSessions,
+    totalTickMessages: counters.tickMessages,
+    walReplayedBatches: counters.replays,
+    walReplayedDocs: counters.replayedDocuments,
+    lastError: lastError === null ? null : `${lastError.code}: ${lastError.reason}`,
+    sessionListFetchedAt: listing?.at ?? null,
+    sessionListCount: listing?.sessions ?? 0,
+  }
+}
+
+function shown(name: SettingName, secret: boolean, { values, origins }: ResolvedConfig): object {
+  const value = values[name]
+  return { value: secret && value !== undefined ? '(set)' : (value ?? null), from: origins[name] }
 }

@@ -1,30 +1,51 @@
-/** spanleaf verify: accounts for every record of every store. */
+/** spanleaf verify: accounts for every record of every store; with --index, for every document of the index. */
 import type { Command } from 'commander'
-import { type DamagedRecord, type LedgerTotal, type OrphanCounts, type StoreLedger, verifyStores } from '../index.js'
-import { type CommonOptions, command, withSessions } from './command.js'
+import { type DamagedRecord, type LedgerTotal, type OrphanCounts, StorageError, type StoreLedger, verifyStores } from '../index.js'
+import { command, withSessions } from './command.js'
+import { withServices } from './home.js'
 import { clip, count, issueJson, print, printJson } from './output.js'
+import { type VerifyIndexOptions, verifyIndex } from './verify-index.js'
 
-/** Exit status when something is damaged. */
+/** Exit status when something is damaged or differs. */
 const DAMAGED = 3
 
-interface VerifyCommandOptions extends CommonOptions {
+interface VerifyCommandOptions extends VerifyIndexOptions {
   readonly deep?: boolean
   readonly orphans?: boolean
+  readonly index?: boolean
 }
 
 const DEEP =
   'check the JSON beside the records too: JSON columns, saved approvals, queued input, messages of newer kinds (never secrets, settings or the event log)'
 
 export function verifyCommand(signal: AbortSignal): Command {
-  return command('verify', 'read every record of every store and name what is damaged (exit 3 when anything is)')
+  const made = command('verify', 'read every record of every store and name what is damaged (exit 3 when anything is)')
     .option('--deep', DEEP)
     .option('--orphans', 'name every record whose session or message is gone')
-    .action((options: VerifyCommandOptions) => verify(options, signal))
+    .option('--index', 'compare the index with the sessions and the sink instead (exit 3 when anything differs)')
+    .option('--repair', 'with --index: mend what differs, and compare again')
+  return withServices(made).action((options: VerifyCommandOptions) => verify(options, signal))
 }
 
 async function verify(options: VerifyCommandOptions, signal: AbortSignal): Promise<void> {
+  refuseMixed(options)
+  const isSound = options.index ? await verifyIndex(options, signal) : await verifyRecords(options, signal)
+  if (!isSound) process.exitCode = DAMAGED
+}
+
+/** @throws StorageError INVALID_OPTION */
+function refuseMixed({ index = false, deep, orphans, store, repair, embedder, sink, redact }: VerifyCommandOptions): void {
+  const ofStores = [deep && '--deep', orphans && '--orphans', store && '--store'].filter((name) => typeof name === 'string')
+  const ofIndex = [repair && '--repair', embedder && '--embedder', sink && '--sink', redact !== undefined && '--redact'].filter(
+    (name) => typeof name === 'string',
+  )
+  const [wrong] = index ? ofStores : ofIndex
+  if (wrong !== undefined) throw new StorageError('INVALID_OPTION', { reason: `${wrong} goes ${index ? 'without' : 'with'} --index` })
+}
+
+async function verifyRecords(options: VerifyCommandOptions, signal: AbortSignal): Promise<boolean> {
   const { deep = false, orphans = false } = options
-  await withSessions(options, signal, async (sessions) => {
+  return withSessions(options, signal, async (sessions) => {
     const verification = await verifyStores(sessions, { deep, orphans, signal })
     const { stores, total } = verification
     const issues = sessions.issues.filter((issue) => issue.key === undefined)
@@ -34,7 +55,7 @@ async function verify(options: VerifyCommandOptions, signal: AbortSignal): Promi
       await print(`total: ${summary(total)}, ${total.damaged} damaged`)
     }
     const unread = issues.some(({ code }) => code !== 'STORE_UNSUPPORTED')
-    if (total.damaged > 0 || unread) process.exitCode = DAMAGED
+    return total.damaged === 0 && !unread
   })
 }
 

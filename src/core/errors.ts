@@ -62,7 +62,7 @@ const ERRORS = {
   SINK_REFUSED: { retryable: false, advice: 'The sink refuses the document or the credentials; the embeddings are kept.' },
   CHROMA_CLIENT_MISSING: { retryable: false, advice: 'Install the optional peer: npm i chromadb@3.' },
   SINK_FAILED: { retryable: true, advice: 'The sink failed; the embeddings are kept and sent again later.' },
-  SINK_MISMATCH: { retryable: false, advice: 'The sink holds vectors of another embedder; use another --home or the embedder it was built with.' },
+  SINK_MISMATCH: { retryable: false, advice: 'Vectors of two embedders are never mixed; nothing was changed.' },
 } as const satisfies Record<string, { retryable: boolean; advice: string }>
 
 export type ErrorCode = keyof typeof ERRORS

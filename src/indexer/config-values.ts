@@ -64,7 +64,11 @@ interface Format {
 }
 
 const FORMATS: Readonly<Record<TextFormat, Format>> = {
-  address: { is: isAddress, expected: 'an address such as http://localhost:8000, without a user, a query or a fragment', normal: withoutSlash },
+  address: {
+    is: (text) => isAddress(text) && new URL(text).pathname === '/',
+    expected: 'an address such as http://localhost:8000, without a path, a user, a query or a fragment',
+    normal: withoutSlash,
+  },
   'ollama-address': {
     is: isAddress,
     expected: 'an address such as http://localhost:11434, without a user, a query or a fragment',

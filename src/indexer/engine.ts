@@ -64,6 +64,8 @@ export interface Limits {
   readonly slowScanBatch: number
   /** A session is not scanned more often than this. Milliseconds. @default 120_000 */
   readonly slowScanIntervalMs: number
+  /** Sessions per transaction of a listing, which always goes to its end. At most 256. @default 256 */
+  readonly listPage: number
   /** Write-ahead records that one tick and one `walRecover` send at most. @default 25 */
   readonly walRecoverLimit: number
   /** How long a stop lets an embedding end that is under way, in milliseconds. @default 30_000 */

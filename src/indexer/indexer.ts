@@ -50,7 +50,11 @@ export function createIndexer(options: IndexerOptions): Indexer {
     return queued
   }
   const observe: Indexer['observe'] = async (signal) => {
-    const report = await run(signal, (engine) => observeAll(engine, engine.stopping))
+    const report = await run(signal, async (engine) => {
+      const observed = await observeAll(engine, engine.stopping)
+      await state.note({ kind: 'listing', at: clock.now(), sessions: observed.sessions })
+      return observed
+    })
     background.wake()
     return report
   }

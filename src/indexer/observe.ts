@@ -5,8 +5,8 @@ import { pages } from './records.js'
 import type { SessionListing, SourceSession } from './source.js'
 import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state.js'
 
-/** Sessions of one transaction. */
-const PAGE = 256
+/** Sessions of one transaction, at most. */
+const MAX_PAGE = 256
 
 export interface ObserveReport {
   readonly sessions: number
@@ -25,15 +25,16 @@ export interface ObserveReport {
 
 export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<ObserveReport> {
   const { state } = engine
+  const size = Math.min(MAX_PAGE, engine.limits.listPage)
   const listing = await engine.sessions.list(signal)
   signal?.throwIfAborted()
   const exclude = engine.exclude()
   const known = new Map(state.sessions().map((session) => [encodeKey(session.key), session]))
   const here = compareListed(engine, listing, exclude, known)
   const others = compareUnlisted(listing, exclude, [...known.values()])
-  for (const page of pages(here.seen, PAGE)) await state.observe({ seen: page, gone: [] })
+  for (const page of pages(here.seen, size)) await state.observe({ seen: page, gone: [] })
   const gone = [...here.gone, ...others.gone, ...(await proveGone(engine, others.absent))]
-  for (const page of pages(gone, PAGE)) await state.observe({ seen: [], gone: page })
+  for (const page of pages(gone, size)) await state.observe({ seen: [], gone: page })
   return {
     sessions: listing.sessions.length,
     changed: here.changed,

@@ -36,6 +36,7 @@ export const LIMITS: Limits = {
   sessionsPerTick: 10,
   slowScanBatch: 3,
   slowScanIntervalMs: 120_000,
+  listPage: 256,
   walRecoverLimit: 25,
   drainMs: 30_000,
 }
@@ -46,7 +47,7 @@ const OTHERS = [
   ...['sessions', 'state', 'embedder', 'sink', 'former', 'rebuild', 'cache', 'redact', 'walEnabled', 'namespace', 'exclude'],
   ...['clock', 'random', 'failpoint', 'onProgress', 'signal'],
   // What else comes along when an index home is spread into the options.
-  ...['directory', 'close'],
+  ...['directory', 'close', 'searched'],
 ]
 
 /** Everything but the signal: each call of the indexer has its own. */

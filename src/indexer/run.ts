@@ -43,7 +43,8 @@ async function underLease(engine: Engine, claim: Claim, options: ClaimOptions): 
     // A lost lease aborts the calls under it; they say so in their own words.
     const error = lease.signal.aborted && !options.signal.aborted ? lease.signal.reason : thrown
     if (isLost(error)) return { kind: 'lost' }
-    if (concernsAll(error)) {
+    const isStop = [options.signal, engine.stopping].some(({ aborted, reason }) => aborted && reason === error)
+    if (concernsAll(error) && !isStop) {
       await engine.state.release(claim, { kind: 'stopped', ...unlogged(engine) }).catch(() => undefined)
       throw error
     }

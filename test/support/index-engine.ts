@@ -31,6 +31,7 @@ const LIMITS: Limits = {
   sessionsPerTick: 10,
   slowScanBatch: 3,
   slowScanIntervalMs: 120_000,
+  listPage: 256,
   walRecoverLimit: 25,
   drainMs: 30_000,
 }

@@ -60,6 +60,8 @@ export class SpaceCollection {
       return found.id
     } catch (error) {
       if (isAnswer(error, 'not-found')) return undefined
+      // no document was sent, so none is at fault
+      if (isAnswer(error, 'invalid')) throw new StorageError('SINK_REFUSED', { reason: 'the Chroma server does not take the name of the collection' })
       throw error
     }
   }
@@ -95,7 +97,9 @@ export class SpaceCollection {
     try {
       await this.#server.request((client) => client.createCollection({ name: this.#name, configuration, metadata, embeddingFunction: null }), signal)
     } catch (error) {
-      if (isAnswer(error, 'not-found')) throw new StorageError('SINK_REFUSED', { reason: 'the Chroma server has no such tenant or database' })
+      if (isAnswer(error, 'not-found') || isAnswer(error, 'invalid')) {
+        throw new StorageError('SINK_REFUSED', { reason: 'the Chroma server makes no collection in this tenant and database' })
+      }
       if (!isAnswer(error, 'exists')) throw error
     }
     // what was made may be another process's

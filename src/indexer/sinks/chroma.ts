@@ -5,9 +5,10 @@ import type { HeldDocument, Sink, SinkFilter, SinkHit, SinkRow } from '../ports.
 import { collectionName, isAnswer, SpaceCollection } from './chroma-collection.js'
 import { chromaFilter } from './chroma-filter.js'
 import { matchingIn } from './chroma-matching.js'
-import { batchesOf, chromaMetadata, inOrder, pagesOf, toHits, toMetadata, wellFormed } from './chroma-rows.js'
+import { cosinesIn, nearestIn } from './chroma-nearest.js'
+import { batchesOf, chromaMetadata, pagesOf, toMetadata, wellFormed } from './chroma-rows.js'
 import { ChromaServer } from './chroma-server.js'
-import { checkVectors, dot, scaleOf } from './vectors.js'
+import { checkVectors } from './vectors.js'
 
 export interface ChromaSinkOptions {
   /** `http:` or `https:`, a host and a port; no path. */
@@ -80,8 +81,7 @@ function isLoopback({ hostname }: URL): boolean {
 /** Chroma Cloud takes and gives no more records at a time. */
 const CLOUD_PAGE = 300
 const PAGE = 1000
-/** Asked for beyond the limit, so that of equal documents the same ones are given. */
-const SPARE = 50
+const MOST_NEIGHBOURS = 20_000
 
 class ChromaSink implements Sink {
   readonly name = 'chroma'
@@ -105,7 +105,7 @@ class ChromaSink implements Sink {
     if (rows.length === 0) return
     checkVectors(rows)
     const most = await this.#mostRecords(signal)
-    for (const batch of batchesOf(rows, most)) await this.#write(batch, signal)
+    await this.#writeAll(batchesOf(rows, most), signal)
   }
 
   async delete(ids: readonly string[], { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -151,25 +151,12 @@ class ChromaSink implements Sink {
     }
   }
 
-  /** Scored by cosine. The index of Chroma is approximate: it may miss one of the nearest. */
+  /** Scored by cosine. */
   async nearest(vector: Float32Array, limit: number, filter: SinkFilter = {}): Promise<readonly SinkHit[]> {
     this.#begin()
     if (limit < 1) return []
-    const { where, passes } = chromaFilter(filter)
-    const queryEmbeddings = [Array.from(vector)]
-    for (let nResults = Math.floor(limit) + SPARE; ; nResults *= 4) {
-      const asked = this.#isCloud ? Math.min(nResults, CLOUD_PAGE) : nResults
-      const hits =
-        (await this.#attempt(
-          this.#collection.read(async (documents) => {
-            const found = await documents.query({ queryEmbeddings, nResults: asked, ...(where === undefined ? {} : { where }) })
-            const [ids = [], texts = [], metadatas = [], distances = []] = [found.ids[0], found.documents[0], found.metadatas[0], found.distances[0]]
-            return toHits({ ids, documents: texts, metadatas }, (place) => 1 - (distances[place] ?? 1))
-          }),
-        )) ?? []
-      const passing = passes === undefined ? hits : hits.filter(({ metadata }) => passes(metadata))
-      if (passing.length >= limit || hits.length < asked || asked < nResults) return inOrder(passing).slice(0, Math.floor(limit))
-    }
+    const limits = { page: this.#page, neighbours: this.#isCloud ? CLOUD_PAGE : MOST_NEIGHBOURS }
+    return this.#attempt(nearestIn(this.#collection, vector, Math.floor(limit), filter, limits))
   }
 
   /** Scored by BM25, the more the better. Beyond a thousand texts with the words of the query, the rarest words and the newest texts decide which are ranked. */
@@ -181,20 +168,7 @@ class ChromaSink implements Sink {
 
   async cosines(vector: Float32Array, ids: readonly string[]): Promise<readonly (number | undefined)[]> {
     this.#begin()
-    const scale = scaleOf(vector)
-    const cosines = new Map<string, number>()
-    for (const page of pagesOf([...new Set(ids)], CLOUD_PAGE)) {
-      const found = await this.#attempt(this.#collection.read((documents) => documents.get({ ids: page, include: ['embeddings'] })))
-      for (const [i, id] of (found?.ids ?? []).entries()) {
-        const held = Float32Array.from(found?.embeddings[i] ?? [])
-        if (held.length !== vector.length)
-          throw new StorageError('SINK_MISMATCH', {
-            reason: `the collection holds vectors of ${held.length} numbers, the query has ${vector.length}`,
-          })
-        cosines.set(id, dot(vector, held, 0) * scale * scaleOf(held))
-      }
-    }
-    return ids.map((id) => cosines.get(id))
+    return this.#attempt(cosinesIn(this.#collection, vector, ids))
   }
 
   async drop(): Promise<void> {
@@ -216,24 +190,28 @@ class ChromaSink implements Sink {
     return this.#isCloud ? Math.min(most, CLOUD_PAGE) : most
   }
 
-  /** A request that is refused is sent in halves, so that all but the documents at fault are stored, and one of these is named. */
+  /** All documents but those that are refused are stored, and the first of these is named. */
+  async #writeAll(batches: Iterable<readonly SinkRow[]>, signal: AbortSignal | undefined): Promise<void> {
+    let refused: unknown
+    for (const batch of batches) {
+      try {
+        await this.#write(batch, signal)
+      } catch (error) {
+        if (!isRefusedDocument(error)) throw error
+        refused ??= error
+      }
+    }
+    if (refused !== undefined) throw refused
+  }
+
+  /** A request that is refused is sent in halves, down to the documents at fault. */
   async #write(batch: readonly SinkRow[], signal: AbortSignal | undefined): Promise<void> {
     try {
       await this.#send(batch, signal)
     } catch (error) {
       if (!isAnswer(error, 'invalid')) throw asFailure(error)
-      const [first] = batch
-      if (batch.length === 1) throw new StorageError('SINK_REFUSED', { reason: 'Chroma does not take the document', key: first?.id })
-      const middle = Math.ceil(batch.length / 2)
-      const halves = [batch.slice(0, middle), batch.slice(middle)]
-      let refused: unknown
-      for (const half of halves) {
-        await this.#write(half, signal).catch((failure: unknown) => {
-          if (!isRefusedDocument(failure)) throw failure
-          refused ??= failure
-        })
-      }
-      if (refused !== undefined) throw refused
+      if (batch.length === 1) throw new StorageError('SINK_REFUSED', { reason: 'Chroma does not take the document', key: batch[0]?.id })
+      await this.#writeAll(pagesOf(batch, Math.ceil(batch.length / 2)), signal)
     }
   }
 

@@ -1,0 +1,65 @@
+/** Whether the index itself is alive: what waits, whether anybody works on it, and when the sink last took something. */
+import type { IndexStatus } from '../indexer/index.js'
+import { ago, count, span } from './output.js'
+
+/** So long nothing acknowledged while work was ready: stuck. */
+export const STUCK_MS = 15 * 60_000
+
+export interface Health {
+  /**
+   * empty: never used. idle: all that was listed is indexed. working: it gets on. waiting: for a service, or for messages that are still written.
+   * failing: sessions fail, and are tried again. unattended: work waits and nobody does it. stuck: somebody should, and nothing gets on.
+   */
+  readonly state: 'empty' | 'idle' | 'working' | 'waiting' | 'failing' | 'unattended' | 'stuck'
+  /** One sentence. */
+  readonly reason: string
+}
+
+export function healthOf(status: IndexStatus, now: number): Health {
+  const pending = pendingOf(status)
+  if (pending === 0 && status.toRebuild === 0) return idle(status, now)
+  const open = status.breakers.find(({ state }) => state !== 'closed')
+  const waits = `${count(pending, 'session')} pending, the oldest for ${span(status.oldestPendingAgeMs ?? 0)}`
+  const live = status.leases.some(({ expiresInMs }) => expiresInMs > 0)
+  if (!live && status.running.length === 0) {
+    const failed = open?.failure ?? (failing(status) > 0 ? status.lastError : undefined)
+    const why = failed ? `; the last failure was ${failed.code}: ${failed.reason}` : ''
+    return { state: 'unattended', reason: `${waits}; no process works on them (spanleaf index)${why}` }
+  }
+  const silentMs = now - (status.lastUpsertAt ?? 0)
+  if (open !== undefined) {
+    const why = open.failure === undefined ? '' : ` (${open.failure.code}: ${open.failure.reason})`
+    const reason = `${waits}; the ${open.service} is down since ${span(now - open.since)}${why}`
+    return { state: now - open.since > STUCK_MS ? 'stuck' : 'waiting', reason }
+  }
+  if (status.queue.ready + status.queue.leased === 0) return later(status, waits)
+  if ((status.oldestPendingAgeMs ?? 0) > STUCK_MS && silentMs > STUCK_MS) {
+    const last = status.lastUpsertAt === null ? 'the sink never took anything' : `the sink last took something ${ago(silentMs)}`
+    return { state: 'stuck', reason: `${waits}; ${last}` }
+  }
+  return { state: 'working', reason: waits }
+}
+
+export function pendingOf({ queue }: Pick<IndexStatus, 'queue'>): number {
+  return queue.ready + queue.leased + queue.backoff
+}
+
+function idle({ ledger, listing, dead }: IndexStatus, now: number): Health {
+  if (ledger.sessions === 0 && listing === null) return { state: 'empty', reason: 'nothing is indexed yet (spanleaf index)' }
+  const when = listing === null ? '' : `, listed ${ago(now - listing.at)}`
+  const aside = dead === 0 ? '' : `; ${count(dead, 'text or record', 'texts or records')} put aside (spanleaf retry --list)`
+  return { state: 'idle', reason: `everything that was listed is indexed, ${count(ledger.sessions, 'session')}${when}${aside}` }
+}
+
+/** Nothing may run before a later time. */
+function later(status: IndexStatus, waits: string): Health {
+  const failed = failing(status)
+  if (failed === 0) return { state: 'waiting', reason: `${waits}; their last messages are still being written` }
+  const { lastError } = status
+  const why = lastError === null ? '' : `, the last with ${lastError.code}: ${lastError.reason}`
+  return { state: 'failing', reason: `${waits}; ${count(failed, 'session')} failed${why}` }
+}
+
+function failing({ lanes }: IndexStatus): number {
+  return lanes.filter(({ lane }) => lane === 'retry').reduce((sum, { ready, waiting }) => sum + ready + waiting, 0)
+}

@@ -1,0 +1,61 @@
+/** The index as commands open it: the settings of flags, environment and config file, and the services that they choose. */
+import { type Command, Option } from 'commander'
+import type { Sessions } from '../index.js'
+import {
+  configFromEnv,
+  configFromFlags,
+  hasIndex,
+  type IndexHome,
+  type IndexReader,
+  openIndexHome,
+  openIndexReader,
+  type PartialConfig,
+  type ResolvedConfig,
+  readConfigFile,
+  resolveConfig,
+} from '../indexer/index.js'
+import { type CommonOptions, homeOf } from './command.js'
+import { failpointOf } from './failpoint.js'
+import { warn } from './output.js'
+
+export interface ServiceOptions extends CommonOptions {
+  readonly embedder?: string
+  readonly sink?: string
+  readonly redact?: boolean
+}
+
+/** Adds the options of commands that work with the index. */
+export function withServices(made: Command): Command {
+  return made
+    .addOption(new Option('--embedder <name>', 'hash (lexical, needs no service) or ollama; what is not chosen is as it was configured'))
+    .addOption(new Option('--sink <name>', 'local (a file) or chroma'))
+    .addOption(new Option('--redact', 'take known kinds of secrets out of every text, also when it stays on this machine'))
+    .addOption(new Option('--no-redact', 'give texts to services as they are'))
+}
+
+/** @throws StorageError INVALID_OPTION, naming the flag, the variable or the key that is wrong */
+export function configOf(options: ServiceOptions): ResolvedConfig {
+  const { embedder, sink, redact } = options
+  const { config: file, warning } = readConfigFile(homeOf(options))
+  if (warning !== undefined) warn(warning)
+  return resolveConfig({ flags: configFromFlags({ embedder, sink, redact }), env: configFromEnv(process.env), file })
+}
+
+export function chosenOf({ values, origins }: ResolvedConfig): PartialConfig {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => origins[name as keyof typeof origins] !== 'default'))
+}
+
+/** Opens the index, and makes it when it does not exist. Only `index` brings it over to another embedder or sink. */
+export function openHome(
+  options: ServiceOptions,
+  { sessions, signal, rebuild = false }: { readonly sessions?: Sessions; readonly signal: AbortSignal; readonly rebuild?: boolean },
+): Promise<IndexHome> {
+  const config = chosenOf(configOf(options))
+  return openIndexHome({ home: homeOf(options), sessions, config, signal, rebuild, failpoint: failpointOf(process.env), warn })
+}
+
+/** Opens what is searched; undefined when nothing is indexed yet. */
+export async function openReader(options: ServiceOptions, signal: AbortSignal): Promise<IndexReader | undefined> {
+  if (!hasIndex(homeOf(options))) return undefined
+  return openIndexReader({ home: homeOf(options), config: chosenOf(configOf(options)), signal })
+}

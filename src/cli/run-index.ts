@@ -1,0 +1,71 @@
+/** One run of the indexer until nothing is left to do now, as `index`, `retry` and `reset` make it. */
+import { type Sessions, StorageError } from '../index.js'
+import { createIndexer, type DrainReport, type IndexHome, type IndexStatus } from '../indexer/index.js'
+import { failpointOf } from './failpoint.js'
+import { pendingOf } from './health.js'
+import { count, print, printJson, span, warn } from './output.js'
+import { IndexingProgress } from './progress.js'
+
+export interface RunResult {
+  readonly report: DrainReport
+  /** Indexed sessions of stores that were not looked at. */
+  readonly elsewhere: number
+}
+
+/** @throws StorageError, and the reason of the signal once it is aborted and everything is put down */
+export async function runIndex(sessions: Sessions, home: IndexHome, signal: AbortSignal): Promise<RunResult> {
+  const progress = new IndexingProgress(sessions.index.stats().sessions)
+  await using indexer = createIndexer({ ...home, sessions, signal, failpoint: failpointOf(process.env), onProgress: (event) => progress.add(event) })
+  try {
+    const { elsewhere } = await indexer.observe(signal)
+    const report = await indexer.drain(signal)
+    progress.end(report.stopped ? 'stopped' : 'done')
+    return { report, elsewhere }
+  } catch (error) {
+    progress.end('stopped')
+    throw error instanceof StorageError || signal.aborted
+      ? error
+      : new StorageError('STATE_UNAVAILABLE', { reason: `indexing stopped: ${String(error)}` }, { cause: error })
+  }
+}
+
+/** What the run did, and what is left; sets the exit status when something could not be done. */
+export async function printRun(
+  home: IndexHome,
+  { report, elsewhere }: RunResult,
+  { json = false }: { readonly json?: boolean | undefined },
+): Promise<void> {
+  const status = home.state.status()
+  const pending = pendingOf(status)
+  const documents = await home.searched().sink.count()
+  const { ledger, dead, toRebuild } = status
+  if (json) {
+    const { embedded, cached, deleted, replayed, failed, deferred } = report
+    const done = { embedded, cached, deleted, replayed, failed, deferred }
+    await printJson({ sessions: ledger.sessions, messages: ledger.messages, documents, ...done, pending, dead, toRebuild })
+  } else {
+    await print(`${count(documents, 'document')} of ${count(ledger.messages, 'message')} in ${count(ledger.sessions, 'session')} can be searched.`)
+    if (pending > 0) await print(pendingText(status, report, pending))
+    if (toRebuild > 0) await print(`${count(toRebuild, 'session')} still to be built for the new embedder; until then the earlier one is searched.`)
+    if (dead > 0) await print(`${count(dead, 'text or record', 'texts or records')} put aside: spanleaf retry --list`)
+  }
+  if (elsewhere > 0) warn(`${count(elsewhere, 'indexed session')} of stores that were not looked at now stay as they are`)
+  if (report.failed + report.deferred === 0) return
+  warn(failureText(status, report))
+  process.exitCode = 1
+}
+
+function pendingText({ lanes }: IndexStatus, { failed, deferred }: DrainReport, pending: number): string {
+  const bad = failed + deferred > 0 || lanes.some(({ lane, ready, waiting }) => lane === 'retry' && ready + waiting > 0)
+  const why = bad ? 'see below, and spanleaf status' : 'a last message looks unfinished (it is taken as it is after 15 quiet minutes)'
+  return `${count(pending, 'session')} pending: ${why}.`
+}
+
+function failureText({ breakers, lastError }: IndexStatus, { deferred }: DrainReport): string {
+  const open = breakers.find(({ state }) => state !== 'closed')
+  const failure = open?.failure ?? lastError
+  const why = failure === null ? '' : ` (${failure.code}: ${failure.reason})`
+  if (deferred > 0) return `the ${open?.service ?? 'embedder or sink'} is down${why}; what waits for it is indexed by the next run`
+  const when = lastError === null ? '' : `, the last ${span(Date.now() - lastError.at)} ago`
+  return `some sessions could not be indexed now${why}${when}; they are tried again later`
+}

@@ -1,0 +1,25 @@
+/** One warning for each service that text is about to be given to, remembered in the home. */
+import type { IndexConfig } from './config-settings.js'
+import { changeHomeRecord, readHomeRecord } from './home-record.js'
+import type { Embedder, Redactor, Sink } from './ports.js'
+
+export interface Leaving {
+  readonly embedder: Embedder
+  readonly sink: Sink
+  readonly values: IndexConfig
+  readonly redact: Redactor | undefined
+  readonly warn: (sentence: string) => void
+}
+
+export function tellOnce(directory: string, { embedder, sink, values, redact, warn }: Leaving): void {
+  const services = [
+    ...(embedder.remote === true ? [`${embedder.name} at ${values.embedder === 'ollama' ? values.ollamaUrl : 'another machine'}`] : []),
+    ...(sink.remote === true ? [`${sink.name} at ${values.sink === 'chroma' ? values.chromaUrl : 'another machine'}`] : []),
+  ]
+  const { told } = readHomeRecord(directory)
+  const fresh = services.filter((service) => !told.includes(service))
+  if (fresh.length === 0) return
+  const secrets = redact === undefined ? 'secrets in it are not taken out' : 'known kinds of secrets are taken out first'
+  warn(`text of your sessions leaves this machine from now on, to ${fresh.join(' and ')}; ${secrets} (this is said once)`)
+  changeHomeRecord(directory, (now) => ({ ...now, told: [...now.told, ...fresh.filter((service) => !now.told.includes(service))] }))
+}

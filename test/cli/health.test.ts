@@ -1,0 +1,67 @@
+/** The first line of `status`: whether the index itself is alive, whatever its process says. */
+import { describe, expect, it } from 'vitest'
+import { healthOf, STUCK_MS } from '../../src/cli/health.js'
+import { EMPTY } from '../../src/cli/status.js'
+import { statusText } from '../../src/cli/status-text.js'
+import { type IndexStatus, resolveConfig } from '../../src/indexer/index.js'
+
+const NOW = 1_800_000_000_000
+const MINUTE = 60_000
+const status = (given: Partial<IndexStatus>): IndexStatus => ({ ...EMPTY, listing: { at: NOW - 12_000, sessions: 28 }, ...given })
+const pending = (given: Partial<IndexStatus> = {}): IndexStatus =>
+  status({ queue: { ready: 3, leased: 0, backoff: 0 }, oldestPendingAgeMs: 5000, running: [{ pid: 7, since: NOW - MINUTE }], ...given })
+const breaker = (since: number): IndexStatus['breakers'][number] => ({
+  service: 'sink',
+  state: 'open',
+  failure: { code: 'SINK_UNAVAILABLE', reason: 'Chroma does not answer' },
+  since,
+  retryAt: NOW + 4000,
+})
+
+describe('the health of the index', () => {
+  it.each<readonly [string, IndexStatus, RegExp]>([
+    ['empty', EMPTY, /nothing is indexed yet/],
+    ['idle', status({}), /everything that was listed is indexed.*listed 12 s ago/],
+    ['idle', status({ dead: 2 }), /2 texts or records put aside/],
+    ['working', pending(), /3 sessions pending, the oldest for 5 s/],
+    ['working', pending({ oldestPendingAgeMs: 9 * STUCK_MS, lastUpsertAt: NOW - 1000 }), /3 sessions/],
+    ['stuck', pending({ oldestPendingAgeMs: 2 * STUCK_MS, lastUpsertAt: NOW - 2 * STUCK_MS }), /the sink last took something 30 min ago/],
+    ['stuck', pending({ oldestPendingAgeMs: 2 * STUCK_MS }), /the sink never took anything/],
+    ['waiting', pending({ breakers: [breaker(NOW - MINUTE)] }), /the sink is down since 1 min \(SINK_UNAVAILABLE: Chroma does not answer\)/],
+    ['stuck', pending({ breakers: [breaker(NOW - 2 * STUCK_MS)] }), /the sink is down since 30 min/],
+    ['unattended', pending({ running: [] }), /no process works on them \(spanleaf index\)/],
+    ['unattended', pending({ running: [], breakers: [breaker(NOW)] }), /the last failure was SINK_UNAVAILABLE/],
+    ['waiting', pending({ queue: { ready: 0, leased: 0, backoff: 1 } }), /1 session pending.*still being written/],
+    [
+      'failing',
+      pending({
+        queue: { ready: 0, leased: 0, backoff: 1 },
+        lanes: [{ lane: 'retry', ready: 0, waiting: 1, oldestAgeMs: 5 }],
+        lastError: { code: 'EMBEDDER_FAILED', reason: 'the embedder failed', at: NOW, key: undefined },
+      }),
+      /1 session failed, the last with EMBEDDER_FAILED/,
+    ],
+  ])('%s', (state, given, reason) => {
+    const health = healthOf(given, NOW)
+    expect(health).toMatchObject({ state, reason: expect.stringMatching(reason) })
+    const text = statusText({ health, status: given, config: resolveConfig({}), sink: 'local' }, NOW)
+    expect(text.startsWith(`${state}: `)).toBe(true)
+    expect(text).not.toMatch(/undefined|NaN|null/)
+  })
+
+  it('a process that holds a lease works, also when none has the index running', () => {
+    const key = { kind: 'session', agent: 'opencode', session: 'ses_1' } as unknown as IndexStatus['leases'][number]['key']
+    const lease = { key, pid: 9, ageMs: 3000, expiresInMs: 5000 }
+    expect(healthOf(pending({ running: [], leases: [lease] }), NOW).state).toBe('working')
+    expect(healthOf(pending({ running: [], leases: [{ ...lease, expiresInMs: -1 }] }), NOW).state).toBe('unattended')
+  })
+})
+
+describe('the lines below it', () => {
+  it('name the settings that were chosen, and no secret', () => {
+    const config = resolveConfig({ flags: { embedder: 'ollama' }, env: { chromaToken: 'hunter2' }, file: { batchSize: 8 } })
+    const text = statusText({ health: healthOf(EMPTY, NOW), status: EMPTY, config, sink: 'local' }, NOW)
+    expect(text).toContain('embedder=ollama (flag), chromaToken=(set) (environment), batchSize=8 (file)')
+    expect(text).not.toContain('hunter2')
+  })
+})
