@@ -138,7 +138,8 @@ function write(host: Host, command: Written): void {
     case 'exclude':
       weather.excluded.add(id)
       host.epochs.set(id, (host.epochs.get(id) ?? 0) + 1)
-      return witness.excuse(key)
+      witness.excuse(key)
+      return
     case 'include':
       weather.excluded.delete(id)
       return
@@ -148,7 +149,8 @@ function write(host: Host, command: Written): void {
     case 'delete-session':
       world.sessions.delete(id)
       host.epochs.set(id, (host.epochs.get(id) ?? 0) + 1)
-      return witness.excuse(key)
+      witness.excuse(key)
+      return
     default:
       change(host, session ?? world.add(id, [], { updated: host.clock.now() }), command)
   }

@@ -32,27 +32,13 @@ export class Witness {
   }
 
   saw(method: string, args: readonly unknown[], result: unknown): void {
-    switch (method) {
-      case 'claim':
-        if (result !== undefined) this.#claimed(result as Claim)
-        return
-      case 'walAppend':
-        return this.#appended(args[1] as WalRecord)
-      case 'commit':
-        return this.#committed(args[1] as Commit)
-      case 'quarantine':
-        this.#left.add(args[1] as number)
-        return
-      case 'forget':
-        this.#left.add((args[0] as Claim).wal ?? -1)
-        for (const seq of this.#pending) this.#left.add(seq)
-        return
-      case 'lost':
-        return this.excuse((args[0] as Claim).key)
-      case 'reset':
-      case 'retryDead':
-        return this.excuse()
-    }
+    if (method === 'claim' && result !== undefined) this.#claimed(result as Claim)
+    if (method === 'walAppend') this.#appended(args[1] as WalRecord)
+    if (method === 'commit') this.#committed(args[1] as Commit)
+    if (method === 'quarantine') this.#left.add(args[1] as number)
+    if (method === 'forget') for (const seq of this.#pending) this.#left.add(seq)
+    if (method === 'lost') this.excuse((args[0] as Claim).key)
+    if (method === 'reset' || method === 'retryDead') this.excuse()
   }
 
   #claimed({ token, key }: Claim): void {
