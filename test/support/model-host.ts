@@ -147,6 +147,9 @@ export class Host {
       clock: this.clock,
       random: () => 0.5,
       failpoint: (point) => gate.touch(point),
+      onProgress: (event) => {
+        if (process.env.SPANLEAF_MODEL_LOG && 'error' in event) console.log(pid, event.kind, event.error)
+      },
     })
     return { pid, gate, state, indexer, held: [], busy: undefined }
   }
@@ -245,6 +248,12 @@ export class Host {
       ids: (filter) => {
         check()
         return this.witness.reading(sink.ids(filter))
+      },
+      drop: async () => {
+        check()
+        await sink.drop?.()
+        // Whoever opens it from now on finds an empty one.
+        if (this.sinks.get(space) === sink) this.sinks.set(space, memorySink())
       },
     }
   }

@@ -1,9 +1,10 @@
 /** What must hold after every command, and what must hold once a model machine has come to rest. Numbers are those of docs/indexer.md. */
+import { parseMessageId } from '../../src/core/ids.js'
 import { messageKey } from '../../src/core/keys.js'
 import { documentId } from '../../src/indexer/document.js'
 import { projectMessage } from '../../src/indexer/projection.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
-import { keyOf, nodeOf } from './index-world.js'
+import { keyOf, nodeOf, visibleOf } from './index-world.js'
 import type { Host } from './model-host.js'
 import { NAMESPACE, SPACES } from './model-vectors.js'
 
@@ -36,11 +37,18 @@ export class Invariants {
     const broken: string[] = []
     const { world, weather, space } = this.#host
     for (const session of world.sessions.values()) {
+      if (weather.excluded.has(session.id)) {
+        this.#marks.delete(session.id)
+        continue
+      }
       const ledger = this.#host.ledgerOf(keyOf(session.id))
-      const rows = session.messages.map(({ id }) => ledger.get(id as never)?.state)
-      const gap = rows.findIndex((state) => state === undefined || state === 'volatile')
-      const mark = gap === -1 ? rows.length : gap
-      const content = JSON.stringify([space, session, weather.excluded.has(session.id), this.#host.epochs.get(session.id)])
+      const visible = visibleOf(session)
+      const gap = visible.findIndex(({ id, version }) => {
+        const { state = 'volatile', signature } = ledger.get(parseMessageId(id)) ?? {}
+        return state === 'volatile' || (signature !== '' && signature !== `v${version}`)
+      })
+      const mark = gap === -1 ? visible.length : gap
+      const content = JSON.stringify([space, session, this.#host.epochs.get(session.id)])
       const before = this.#marks.get(session.id)
       if (before?.content === content && mark < before.mark) broken.push(`I8: the watermark of ${session.id} fell from ${before.mark} to ${mark}`)
       this.#marks.set(session.id, { content, mark })
@@ -94,9 +102,8 @@ export function brokenAtRest(host: Host): readonly string[] {
   const expected = new Map<string, string>()
   for (const session of world.sessions.values()) {
     if (weather.excluded.has(session.id)) continue
-    const hidden = session.messages.findIndex(({ id }) => id === session.revert)
     const ledger = host.ledgerOf(keyOf(session.id))
-    for (const message of hidden === -1 ? session.messages : session.messages.slice(0, hidden)) {
+    for (const message of visibleOf(session)) {
       const node = nodeOf(keyOf(session.id), message)
       const row = ledger.get(node.key.message)
       if (row?.state === 'volatile') broken.push(`I2: ${message.id} is volatile`)

@@ -169,6 +169,10 @@ export function gatedSink(sink: Sink, gate: Gate): Sink {
       await gate.pass()
       yield* sink.ids(filter)
     },
+    async drop() {
+      await gate.pass()
+      await sink.drop?.()
+    },
   }
 }
 
