@@ -1,15 +1,16 @@
 /**
  * Vectors by the text they were made of: the same text is embedded once, in whatever session, and after a crash.
- * The cache may be deleted at any time; that costs compute, never correctness.
- *
- * A value is version:u8 zero:3 day:u32 crc32:u32 float32...; one that does not check is a miss.
+ * The cache may be deleted at any time; that costs compute, never correctness. What does not check is a miss.
  */
 import { createHash } from 'node:crypto'
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
+import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
-import { openLmdb } from './lmdb-env.js'
+import { checkNumber } from '../core/options.js'
+import { addVectors, dayOf, evict, removeVectors, rowAt, SLAB_TABLES, type SlabTables, touch, vectorIn } from './embed-slabs.js'
+import { type LmdbEnvironment, openLmdb } from './lmdb-env.js'
+import { checkLmdbFile } from './lmdb-file.js'
 import { preparePrivateFolder } from './local-disk.js'
 
 export interface EmbedCache extends AsyncDisposable {
@@ -28,16 +29,20 @@ export interface CachedVector {
 
 export interface EmbedCacheOptions {
   readonly directory: string
-  /** A cache found larger than this, in bytes, is started over. @default 2 GiB */
+  /** Bytes of vectors; beyond them those go that were not used for longest. @default 2 GiB */
   readonly maxBytes?: number
-  /** Epoch milliseconds, to note when a vector was stored. */
+  /** Vectors that were not used for so long are misses, and go. Milliseconds. @default 30 days */
+  readonly ttlMs?: number
+  /** Epoch milliseconds; a day of use is noted. */
   readonly now: () => number
   readonly force?: boolean
 }
 
-const VERSION = 1
-const HEADER = 12
 const DAY_MS = 86_400_000
+/** Slabs evicted in one transaction: 256 vectors. */
+const EVICTED_AT_ONCE = 8
+/** A file never shrinks. One that is this much larger than its limit had a higher one before, and is started over. */
+const largestFile = (maxBytes: number): number => 1.5 * maxBytes + 2 ** 20
 
 /** Session and chunker are not in it: the text decides. */
 export function embeddingKey(space: string, kind: 'document' | 'query', text: string): string {
@@ -46,80 +51,170 @@ export function embeddingKey(space: string, kind: 'document' | 'query', text: st
   return hash.digest('base64url').slice(0, 27)
 }
 
-/** @throws StorageError STATE_UNAVAILABLE, NETWORK_FILESYSTEM */
-export async function openEmbedCache({ directory, maxBytes = 2 * 2 ** 30, now, force = false }: EmbedCacheOptions): Promise<EmbedCache> {
+/** @throws StorageError STATE_UNAVAILABLE, NETWORK_FILESYSTEM, INVALID_OPTION */
+export async function openEmbedCache(options: EmbedCacheOptions): Promise<EmbedCache> {
+  const { directory, maxBytes = 2 * 2 ** 30, ttlMs = 30 * DAY_MS, now, force = false } = options
+  checkNumber('maxBytes', maxBytes, 0)
+  checkNumber('ttlMs', ttlMs, 0)
   preparePrivateFolder(directory, { force })
   const path = join(directory, 'embcache.mdb')
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > maxBytes) startOver(path)
-  const environment = await openOrStartOver(path)
-  const write = async (change: () => void): Promise<void> => {
-    try {
-      await environment.transact(change)
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error
-    }
-  }
-  const read = (key: string): Float32Array | undefined => {
-    try {
-      const bytes = environment.tables.vec.getBinary(key)
-      return bytes && decode(bytes)
-    } catch {
-      return undefined
-    }
-  }
-  let hits = 0
-  let misses = 0
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > largestFile(maxBytes)) startOver(path)
+  const cache = new SlabCache(path, await openOrStartOver(path), {
+    maxBytes,
+    ttlDays: Math.ceil(ttlMs / DAY_MS),
+    today: () => Math.floor(now() / DAY_MS),
+  })
   return {
-    get(key) {
-      const vector = read(key)
-      if (vector === undefined) misses++
-      else hits++
-      return vector
-    },
-    async put(entries) {
-      const values = entries.map(({ key, vector }) => ({ key, value: encode(vector, now()) }))
-      await write(() => {
-        for (const { key, value } of values) environment.tables.vec.putSync(key, value)
-      })
-    },
-    remove: (keys) =>
-      write(() => {
-        for (const key of keys) environment.tables.vec.removeSync(key)
-      }),
-    stats: () => ({ hits, misses }),
-    [Symbol.asyncDispose]: () => environment[Symbol.asyncDispose](),
+    get: (key) => cache.get(key),
+    put: (entries) => cache.put(entries),
+    remove: (keys) => cache.remove(keys),
+    stats: () => cache.stats(),
+    [Symbol.asyncDispose]: () => cache.close(),
   }
 }
 
-async function openOrStartOver(path: string) {
-  const options = { path, tables: { vec: 'binary' }, disposable: true } as const
+type Environment = LmdbEnvironment<SlabTables>
+const ENVIRONMENT = { tables: SLAB_TABLES, disposable: true } as const
+
+/** lmdb ends the process when it reads what a file lacks, so one that was cut anywhere is not opened. */
+async function openOrStartOver(path: string): Promise<Environment> {
   try {
-    return await openLmdb(options)
+    checkLmdbFile(path, { whole: true })
+    return await openLmdb({ path, ...ENVIRONMENT })
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== 'STATE_DAMAGED') throw error
     startOver(path)
-    return openLmdb(options)
+    return openLmdb({ path, ...ENVIRONMENT })
   }
+}
+
+/** What LMDB says of a page that is not what it should be; an unwritten one after a power failure, since nothing here waits for the disk. */
+const DAMAGE = new Set([-30797, -30796, -30795, -30793, -30782, -30779])
+
+function isDamage({ code, cause }: StorageError): boolean {
+  return code === 'STATE_DAMAGED' || (isDocument(cause) && typeof cause.code === 'number' && DAMAGE.has(cause.code))
 }
 
 function startOver(path: string): void {
   for (const file of [path, `${path}-lock`]) rmSync(file, { force: true })
 }
 
-function encode(vector: Float32Array, now: number): Buffer {
-  const values = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
-  const bytes = Buffer.alloc(HEADER + values.length)
-  bytes.writeUInt8(VERSION, 0)
-  bytes.writeUInt32LE(Math.floor(now / DAY_MS), 4)
-  bytes.writeUInt32LE(crc32(values), 8)
-  values.copy(bytes, HEADER)
-  return bytes
+interface Bounds {
+  readonly maxBytes: number
+  readonly ttlDays: number
+  readonly today: () => number
 }
 
-function decode(bytes: Buffer): Float32Array | undefined {
-  const values = bytes.subarray(HEADER)
-  if (bytes.length <= HEADER || values.length % 4 !== 0 || bytes.readUInt8(0) !== VERSION || crc32(values) !== bytes.readUInt32LE(8)) return undefined
-  const vector = new Float32Array(values.length / 4)
-  new Uint8Array(vector.buffer).set(values)
-  return vector
+class SlabCache {
+  readonly #path: string
+  #environment: Environment
+  readonly #bounds: Bounds
+  /** Texts come back in the order in which they came, so the next vector is most often in the slab of the last. */
+  #last: { readonly slab: number; readonly bytes: Buffer } | undefined
+  /** Slabs that were used today and are not noted so yet. */
+  readonly #used = new Set<number>()
+  #hits = 0
+  #misses = 0
+
+  constructor(path: string, environment: Environment, bounds: Bounds) {
+    this.#path = path
+    this.#environment = environment
+    this.#bounds = bounds
+  }
+
+  get(key: string): Float32Array | undefined {
+    const vector = this.#read(key)
+    if (vector === undefined) this.#misses++
+    else this.#hits++
+    return vector
+  }
+
+  #read(key: string): Float32Array | undefined {
+    try {
+      const { tables } = this.#environment
+      const row = rowAt(tables, key)
+      if (row === undefined) return undefined
+      const day = dayOf(tables, row.slab)
+      const today = this.#bounds.today()
+      if (day + this.#bounds.ttlDays < today) return undefined
+      if (day < today) this.#used.add(row.slab)
+      return vectorIn(this.#last?.slab === row.slab ? this.#last.bytes : undefined, row) ?? vectorIn(this.#slab(tables, row.slab), row)
+    } catch {
+      return undefined
+    }
+  }
+
+  #slab(tables: SlabTables, slab: number): Buffer | undefined {
+    const bytes = tables.slab.getBinary(slab)
+    this.#last = bytes && { slab, bytes }
+    return bytes
+  }
+
+  async put(entries: readonly CachedVector[]): Promise<void> {
+    const vectors = new Map(entries.map(({ key, vector }) => [key, vector]))
+    const today = this.#bounds.today()
+    const used = this.#takeUsed()
+    let more = false
+    await this.#write((tables) => {
+      addVectors(tables, vectors, { today, oldest: today - this.#bounds.ttlDays })
+      touch(tables, used, today)
+      more = this.#evict(tables)
+    })
+    while (more) {
+      await this.#write((tables) => {
+        more = this.#evict(tables)
+      })
+    }
+  }
+
+  #takeUsed(): readonly number[] {
+    const used = [...this.#used]
+    this.#used.clear()
+    return used
+  }
+
+  /** True when there may be more to evict. */
+  #evict(tables: SlabTables): boolean {
+    const { maxBytes, ttlDays, today } = this.#bounds
+    return evict(tables, { maxBytes, day: today() - ttlDays, most: EVICTED_AT_ONCE }) === EVICTED_AT_ONCE
+  }
+
+  /** A cache that cannot be written stays as it is; one that turns out to be damaged starts over. */
+  async #write(change: (tables: SlabTables) => void): Promise<void> {
+    try {
+      try {
+        await this.#environment.transact(change)
+      } catch (error) {
+        if (!(error instanceof StorageError) || !isDamage(error)) throw error
+        await this.#startOver()
+        await this.#environment.transact(change)
+      }
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+    }
+  }
+
+  /** Other processes go on with the file that they have open. */
+  async #startOver(): Promise<void> {
+    await this.#environment[Symbol.asyncDispose]()
+    startOver(this.#path)
+    this.#last = undefined
+    this.#environment = await openLmdb({ path: this.#path, ...ENVIRONMENT })
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    await this.#write((tables) => removeVectors(tables, keys))
+    this.#last = undefined
+  }
+
+  stats(): ReturnType<EmbedCache['stats']> {
+    return { hits: this.#hits, misses: this.#misses }
+  }
+
+  async close(): Promise<void> {
+    const used = this.#takeUsed()
+    const today = this.#bounds.today()
+    if (used.length > 0) await this.#write((tables) => touch(tables, used, today))
+    await this.#environment[Symbol.asyncDispose]()
+  }
 }

@@ -9,11 +9,15 @@ const MAGIC = 0xbeefc0de
 const VERSION = 2
 const META_BYTES = 160
 /** Offsets inside a meta page of lmdb 3 on 64-bit machines. */
-const AT = { magic: 24, version: 28, pageSize: 48, freeRoot: 88, mainRoot: 136, transaction: 152 }
+const AT = { magic: 24, version: 28, pageSize: 48, freeRoot: 88, mainRoot: 136, lastPage: 144, transaction: 152 }
 const NO_PAGE = 2n ** 64n - 1n
 
-/** A missing or empty file is fine: LMDB makes it. @throws StorageError STATE_DAMAGED, STATE_UNAVAILABLE */
-export function checkLmdbFile(path: string): void {
+/**
+ * A missing or empty file is fine: LMDB makes it. `whole` also refuses a file that ends before its last page: what stood there may have
+ * been free, so that is for files that can be made anew.
+ * @throws StorageError STATE_DAMAGED, STATE_UNAVAILABLE
+ */
+export function checkLmdbFile(path: string, { whole = false }: { readonly whole?: boolean } = {}): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
   if (size === 0) return
   const first = readMeta(path, 0)
@@ -21,7 +25,7 @@ export function checkLmdbFile(path: string): void {
   const second = first && readMeta(path, pageSize)
   if (first === undefined || second === undefined) throw damaged('the file is no LMDB environment', path)
   const newest = first.readBigUInt64LE(AT.transaction) > second.readBigUInt64LE(AT.transaction) ? first : second
-  for (const at of [AT.freeRoot, AT.mainRoot]) {
+  for (const at of whole ? [AT.freeRoot, AT.mainRoot, AT.lastPage] : [AT.freeRoot, AT.mainRoot]) {
     const root = newest.readBigUInt64LE(at)
     if (root !== NO_PAGE && (root + 1n) * BigInt(pageSize) > BigInt(size)) throw damaged('the file was cut short', path)
   }
