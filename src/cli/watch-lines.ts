@@ -1,5 +1,5 @@
 /** What `index --watch` says: a line on stderr for each change, one for many that come at once; with --json an object on stdout for each. */
-import type { IndexProgress } from '../indexer/index.js'
+import { describeSpace, type IndexProgress } from '../indexer/index.js'
 import { count, plain, printJson } from './output.js'
 
 type Committed = Extract<IndexProgress, { kind: 'committed' }>
@@ -85,7 +85,9 @@ function lineOf(event: IndexProgress): string | undefined {
     case 'breaker':
       return breakerLine(event.breaker)
     case 'space':
-      return event.space.state === 'live' ? `searched from now on: ${event.space.space}` : `${event.space.state}: ${event.space.space}`
+      return event.space.state === 'live'
+        ? `searched from now on: ${describeSpace(event.space.space)}`
+        : `${event.space.state}: ${describeSpace(event.space.space)}`
     case 'error':
       return `${event.during}: ${event.failure.code}: ${event.failure.reason}; tried again later`
     case 'claimed':
