@@ -39,7 +39,7 @@ export { type ProjectionOptions, projectMessage } from './projection.js'
 export { secretlintRedactor } from './redact-secretlint.js'
 
 // searching
-export { type SearchHit, type SearchOptions, searchIndex } from './search.js'
+export { comparesVectors, type SearchHit, type SearchOptions, searchIndex } from './search.js'
 export { noSessions, sessionSource } from './session-source.js'
 export { type ChromaSinkOptions, openChromaSink } from './sinks/chroma.js'
 export { type LocalSinkOptions, openLocalSink } from './sinks/local.js'
