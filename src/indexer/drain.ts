@@ -103,10 +103,11 @@ const NEW_WORK: readonly LaneName[] = ['fresh', 'retry', 'scan', 'backfill']
 
 /** While a service is down, only what can do without it is claimed. */
 export function usefulLanes({ breakers, state, limits }: Engine): readonly LaneName[] {
-  const canEmbed = breakers.embedder.retryInMs() === 0
-  if (breakers.sink.retryInMs() === 0) return canEmbed ? ['replay', ...NEW_WORK] : ['replay']
-  // What is embedded waits for the sink in write-ahead records.
-  return canEmbed && state.status().wal.bytes < limits.maxWalBytes ? NEW_WORK : []
+  const { sink, embedder } = breakers
+  // While the sink is down, what is embedded waits for it in write-ahead records, up to a bound.
+  const mayEmbed = embedder.retryInMs() === 0 && (sink.status().state === 'closed' || state.status().wal.bytes < limits.maxWalBytes)
+  const lanes: readonly LaneName[] = mayEmbed ? NEW_WORK : []
+  return sink.retryInMs() === 0 ? ['replay', ...lanes] : lanes
 }
 
 function replayLanes({ breakers }: Engine): readonly LaneName[] {

@@ -49,7 +49,16 @@ const RANK_CONSTANT = 60
 const LEXICAL_WEIGHT = 0.25
 
 /**
+ * Whether the embedder at hand is the one that the sink was filled with, as far as the sink tells. It is not while the index is searched
+ * in its old space and built anew in another one: the search then goes by the full text alone.
+ */
+export function comparesVectors({ embedder, sink }: { readonly embedder: Pick<Embedder, 'space'>; readonly sink: Pick<Sink, 'space'> }): boolean {
+  return sink.space === undefined || sink.space === embedder.space
+}
+
+/**
  * The same index and query give the same hits in the same order. An index without documents gives none.
+ * Vectors of two spaces are never compared (`comparesVectors`).
  * @throws StorageError INVALID_OPTION, and what the embedder and the sink throw
  */
 export async function searchIndex(
@@ -64,7 +73,7 @@ export async function searchIndex(
   const byText = await enoughHits((depth) => index.sink.matching(query, depth, wanted.filter), wanted)
   signal?.throwIfAborted()
   if (byText.length === 0 && (await index.sink.count()) === 0) return []
-  const byVector = vectorWeight === 0 ? [] : await vectorHits(index, byText, wanted)
+  const byVector = vectorWeight === 0 || !comparesVectors(index) ? [] : await vectorHits(index, byText, wanted)
   signal?.throwIfAborted()
   const rankings = [
     { weight: 1, hits: byText.filter(({ text }) => holdsWhole(text, query)) },

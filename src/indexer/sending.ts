@@ -48,6 +48,8 @@ export async function applyRecord(engine: Engine, lease: HeldLease, seq: number 
   await state.commit(lease.claim, seq === undefined ? { unlogged: applied } : { wal: { seq, record: applied, replayed } })
   failpoint('h')
   const { key, ledger, rows, deletes, embedded, cached, dead } = applied
+  const redacted = ledger.reduce((sum, { row }) => sum + (row.redacted ?? 0), 0)
+  if (redacted > 0) await state.note({ kind: 'count', name: 'redacted', by: redacted })
   for (const { code } of dead) progress({ kind: 'quarantined', key, code })
   progress({ kind: 'committed', key, messages: ledger.length, documents: rows.length, deleted: deletes.length, embedded, cached, replayed })
 }

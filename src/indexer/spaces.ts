@@ -47,6 +47,8 @@ async function retire(engine: Engine, { id }: SpaceRow, sink: Sink): Promise<voi
     const ids = rows.flatMap(({ key, message, row }) => documentIds(namespace, key, message, row.chunks.length))
     await deleteAll(engine, sink, ids)
     const last = rows.length < PAGE
+    // Somebody may want it again, and then it has no rows that retire.
+    if (!state.spaces().some((row) => row.id === id && row.state === 'retiring')) return
     if (last) await dropEmptied(engine, sink)
     await state.retire(id, rows)
     if (last) return

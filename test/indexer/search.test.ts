@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { hashEmbedder } from '../../src/indexer/embedders/hash.js'
 import type { DocumentMetadata, Embedder, Sink } from '../../src/indexer/ports.js'
-import { searchIndex } from '../../src/indexer/search.js'
+import { comparesVectors, searchIndex } from '../../src/indexer/search.js'
 import { openLocalSink } from '../../src/indexer/sinks/local.js'
 import { sinkRow } from '../contracts/sink.js'
 import { memorySink } from '../support/memory-sink.js'
@@ -38,6 +38,25 @@ function knowingEmbedder(directions: Readonly<Record<string, readonly number[]>>
 const messages = (hits: readonly { readonly message: string }[]) => hits.map(({ message }) => message)
 
 describe('search', () => {
+  it('compares no vectors of two spaces, and goes by the full text alone then', async () => {
+    const filled = await indexOf(
+      [
+        ['a', 'lease'],
+        ['b', 'ledger'],
+      ],
+      memorySink(),
+      knowingEmbedder({ lease: [1], ledger: [0, 1], query: [0, 1] }),
+    )
+    const embedder = { ...knowingEmbedder({ query: [0, 1] }), embed: vi.fn(knowingEmbedder({ 'lease query': [0, 1] }).embed) }
+    const search = (space: string | undefined) => searchIndex({ embedder, sink: { ...filled.sink, space } }, 'lease query')
+    expect([comparesVectors({ embedder, sink: { space: 'other/4' } }), messages(await search('other/4'))]).toEqual([false, ['a']])
+    expect(embedder.embed).not.toHaveBeenCalled()
+    for (const space of [undefined, 'knowing/4']) {
+      expect([comparesVectors({ embedder, sink: { space } }), messages(await search(space)).sort()]).toEqual([true, ['a', 'b']])
+    }
+    expect(embedder.embed).toHaveBeenCalledTimes(2)
+  })
+
   it('fills the limit with what is kept, however deep it lies, and filters by kind of store', async () => {
     const many: Given[] = Array.from({ length: 26_000 }, (_, at) => [`m${at}`, 'retry retry retry', { session_id: 'ses_many' }])
     const few: Given[] = ['a', 'b', 'c'].map((name) => [name, 'once a retry of something else', { session_id: 'ses_few', source: 'opencode-v2' }])

@@ -36,7 +36,7 @@ export function httpSender(): Send {
   return async (url, init, limits) => {
     const secure = url.startsWith('https:')
     const open = (options: RequestOptions) =>
-      secure ? requestHttps(url, { ...options, agent: https }) : requestHttp(url, { ...options, agent: http })
+      secure ? requestHttps(url, { agent: https, ...options }) : requestHttp(url, { agent: http, ...options })
     try {
       return await send(open, init, limits)
     } catch (error) {

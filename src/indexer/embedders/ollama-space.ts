@@ -34,12 +34,8 @@ function prefixName({ document, query }: OllamaPrefix): string {
 }
 
 /** The space of that name, when it is one of the same model and options; what differs may be the digest and the dimensions alone. */
-export function knownSpace(
-  name: string | undefined,
-  wanted: Omit<OllamaSpace, 'digest' | 'dimensions'>,
-  dimensions?: number,
-): OllamaSpace | undefined {
-  const [, digest, length] = name?.match(/ digest=(\S+) dimensions=([1-9]\d{0,5}) /) ?? []
+export function knownSpace(name: string, wanted: Omit<OllamaSpace, 'digest' | 'dimensions'>, dimensions?: number): OllamaSpace | undefined {
+  const [, digest, length] = name.match(/ digest=(\S+) dimensions=([1-9]\d{0,5}) /) ?? []
   if (digest === undefined || length === undefined) return undefined
   const space: OllamaSpace = { ...wanted, digest, dimensions: Number(length) }
   if (dimensions !== undefined && dimensions !== space.dimensions) return undefined
@@ -87,5 +83,5 @@ export function hostOf(given: string): OllamaHost {
 }
 
 function isLoopback(hostname: string): boolean {
-  return /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\])$/.test(hostname)
+  return /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\])$/.test(hostname)
 }

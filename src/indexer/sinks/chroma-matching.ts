@@ -33,8 +33,11 @@ export async function matchingIn(
   const { where, passes } = chromaFilter(filter)
   const words = [...new Set(phrases.flatMap(({ tokens }) => tokens))].sort((a, b) => b.length - a.length).slice(0, MOST_WORDS)
   const count = (await collection.read((found) => found.count())) ?? 0
-  const holders: Holders = new Map()
-  for (const word of words) holders.set(word, await idsWith(collection, word, where, limits))
+  const holders = new Map<string, Holders>()
+  for (const some of pagesOf(words, WORDS_AT_A_TIME)) {
+    const found = await Promise.all(some.map((word) => holdersOf(collection, word, where, limits)))
+    for (const [i, word] of some.entries()) holders.set(word, found[i] ?? NOBODY)
+  }
   const all = candidatesOf(phrases, holders, count)
   const hits: SinkHit[] = []
   for (const ids of pagesOf(all.slice(0, Math.max(limit, limits.candidates)), limits.page)) {
@@ -44,8 +47,25 @@ export async function matchingIn(
   return inOrder(scored(hits, phrases, { count, holders })).slice(0, limit)
 }
 
-/** The documents that may hold each word. */
-type Holders = Map<string, ReadonlySet<string>>
+const WORDS_AT_A_TIME = 4
+
+/** The documents that may hold a word. */
+interface Holders {
+  /** Of those that pass the filter. */
+  readonly ids: ReadonlySet<string>
+  /** In all: how rare a word is does not depend on the filter. */
+  readonly count: number
+}
+
+const NOBODY: Holders = { ids: new Set(), count: 0 }
+
+async function holdersOf(collection: SpaceCollection, word: string, where: Where | undefined, limits: MatchingLimits): Promise<Holders> {
+  const [ids, all] = await Promise.all([
+    idsWith(collection, word, where, limits),
+    where === undefined ? undefined : idsWith(collection, word, undefined, limits),
+  ])
+  return { ids, count: (all ?? ids).size }
+}
 
 async function idsWith(collection: SpaceCollection, word: string, where: Where | undefined, limits: MatchingLimits): Promise<ReadonlySet<string>> {
   const whereDocument = { $regex: expressionOf(word) }
@@ -62,20 +82,20 @@ async function idsWith(collection: SpaceCollection, word: string, where: Where |
 }
 
 /** Those that may hold one of the phrases, the rarest words first; of equals, what was stored last. */
-function candidatesOf(phrases: readonly Phrase[], holders: Holders, count: number): readonly string[] {
+function candidatesOf(phrases: readonly Phrase[], holders: ReadonlyMap<string, Holders>, count: number): readonly string[] {
   const weights = new Map<string, number>()
   for (const { tokens } of phrases) {
-    const [first, ...others] = tokens.map((token) => holders.get(token)).filter((ids) => ids !== undefined)
+    const [first, ...others] = tokens.flatMap((token) => holders.get(token) ?? []).sort((a, b) => a.count - b.count)
     if (first === undefined) continue
-    const together = [...first].filter((id) => others.every((ids) => ids.has(id)))
-    for (const id of together.reverse()) weights.set(id, (weights.get(id) ?? 0) + rarity(count, together.length))
+    const together = [...first.ids].filter((id) => others.every(({ ids }) => ids.has(id)))
+    for (const id of together.reverse()) weights.set(id, (weights.get(id) ?? 0) + rarity(count, first.count))
   }
   return [...weights].sort(([, a], [, b]) => b - a).map(([id]) => id)
 }
 
 interface Known {
   readonly count: number
-  readonly holders: Holders
+  readonly holders: ReadonlyMap<string, Holders>
 }
 
 function scored(hits: readonly SinkHit[], phrases: readonly Phrase[], known: Known): readonly SinkHit[] {
@@ -85,18 +105,17 @@ function scored(hits: readonly SinkHit[], phrases: readonly Phrase[], known: Kno
   return found.map(({ hit, ...occurrences }) => ({ ...hit, score: scoreOf(occurrences, statistics) })).filter(({ score }) => score > 0)
 }
 
-/** Exact as far as all candidates were fetched; else in proportion to those that were. */
+/** How many hold each phrase: counted, as far as all that may hold it were fetched, else in proportion to those that were. */
 function statisticsOf(
   found: readonly (Occurrences & { readonly hit: SinkHit })[],
   phrases: readonly Phrase[],
   { count, holders }: Known,
 ): Statistics {
   const frequencies = phrases.map(({ tokens }, i) => {
-    const sizes = tokens.map((token) => holders.get(token) ?? new Set<string>()).sort((a, b) => a.size - b.size)
-    const rarest = sizes[0] ?? new Set<string>()
-    const looked = found.filter(({ hit }) => rarest.has(hit.id)).length
+    const [rarest = NOBODY] = tokens.map((token) => holders.get(token) ?? NOBODY).sort((a, b) => a.count - b.count)
+    const looked = found.filter(({ hit }) => rarest.ids.has(hit.id)).length
     const held = found.filter(({ weights }) => (weights[i] ?? 0) > 0).length
-    return looked === 0 ? held : Math.max(held, (held * rarest.size) / looked)
+    return looked === 0 ? held : Math.max(held, (held * rarest.count) / looked)
   })
   const length = found.reduce((sum, { length }) => sum + length, 0)
   return { count: Math.max(count, found.length), frequencies, averageLength: Math.max(1, length / Math.max(1, found.length)) }
