@@ -49,17 +49,28 @@ async function callOnce(calls: EmbedCalls, texts: readonly string[], signal: Abo
     try {
       return await validVectors(embedder, texts, signal)
     } catch (error) {
-      if (signal.aborted || !(error instanceof StorageError) || !isDoubtful(error)) throw error
+      if (signal.aborted || !isDoubtful(error)) throw error
       await probe(embedder, signal)
-      if (error.code === 'EMBEDDING_INVALID') throw error
-      throw new StorageError('TEXT_REFUSED', { reason: `${error.reason} at this text, and not at others` }, { cause: error })
+      if (texts.length > 1 || error.code === 'EMBEDDING_INVALID') throw blamed(error)
+    }
+    // What failed once may have been chance; a text is put aside for good.
+    try {
+      return await validVectors(embedder, texts, signal)
+    } catch (error) {
+      throw signal.aborted || !isDoubtful(error) ? error : blamed(error)
     }
   }, signal)
 }
 
+/** The embedder takes other texts. */
+function blamed(error: StorageError): StorageError {
+  if (error.code === 'EMBEDDING_INVALID') return error
+  return new StorageError('TEXT_REFUSED', { reason: `${error.reason} at this text, and not at others` }, { cause: error })
+}
+
 /** An embedder that gives one wrong vector may give no other. */
-function isDoubtful(error: StorageError): boolean {
-  return error.code === 'EMBEDDING_INVALID' || faultOf(error) === 'unknown'
+function isDoubtful(error: unknown): error is StorageError {
+  return error instanceof StorageError && (error.code === 'EMBEDDING_INVALID' || faultOf(error) === 'unknown')
 }
 
 /** Known to harm no embedder: what fails at it fails at everything. */

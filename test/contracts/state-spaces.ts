@@ -257,6 +257,38 @@ function describeCutOver(stage: Stage): void {
     expect(statesOf(state)).toEqual(['space live'])
   })
 
+  it('builds one again whose documents are all gone, for every session', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await built(stage)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    await state.retire(
+      IDS.next,
+      [A, B].map((key) => ({ key, message: M1 })),
+    )
+    expect(statesOf(state)).toEqual(['space live'])
+    await other.bind(NEXT, { rebuild: true })
+    expect(other.status().toRebuild).toBe(2)
+    expect(await other.cutOver()).toBeUndefined()
+  })
+
+  it('keeps the rows of one that is built again while it was being emptied, and compares the sink', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await built(stage)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    const rows = state.retiring(IDS.next, 1)
+    await other.bind(NEXT, { rebuild: true })
+    for (const key of [A, B]) {
+      const claim = await claimed(other, key)
+      await other.release(claim, { kind: 'done', verified: claim.verify })
+    }
+    await state.retire(IDS.next, rows)
+    expect([other.ledger(A).size, other.ledger(B).size]).toEqual([1, 1])
+    expect(await claimed(other)).toMatchObject({ key: rows[0]?.key, verify: 2 })
+    expect(await other.claim()).toBeUndefined()
+  })
+
   it('going back builds what changed meanwhile, and nothing else', async () => {
     const { state, other } = stage
     await building(stage)
