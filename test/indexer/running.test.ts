@@ -41,7 +41,13 @@ describe('start', () => {
     let listings = 0
     const source = it.world.source()
     const { indexer } = await it.join(2, {
-      sessions: { ...source, list: (signal) => (listings++, source.list(signal)) },
+      sessions: {
+        ...source,
+        list: (signal) => {
+          listings++
+          return source.list(signal)
+        },
+      },
       pollMs: 1000,
       listRefreshMs: 5000,
     })
