@@ -68,7 +68,7 @@ export interface DrainReport {
 }
 
 export interface TickReport extends DrainReport {
-  /** Undefined when the sessions were listed so recently that they were not again, or could not be (`listFailure`). */
+  /** Undefined when the sessions were listed so recently, or their stores so surely unchanged, that they were not again, or could not be (`listFailure`). */
   readonly observed: ObserveReport | undefined
   /** A listing that failed ends no tick: what is queued goes on. */
   readonly listFailure: { readonly code: string; readonly reason: string } | undefined

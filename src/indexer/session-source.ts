@@ -1,6 +1,7 @@
 /** The indexer's view of an open set of sessions. */
 import { existsSync, statSync } from 'node:fs'
-import { join, sep } from 'node:path'
+import { dirname, join, sep } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { StorageError } from '../core/errors.js'
 import { encodeKey, type MessageKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
@@ -26,6 +27,7 @@ export function sessionSource(sessions: Sessions): SessionSource {
       const known = stores.map(({ path, complete }) => ({ path, complete: complete && !failing.has(path) }))
       return { sessions: listed, stores: known, isUnknown: (store, session) => isUnknown(known, issues, store, session) }
     },
+    stamp: () => stampOf(sessions),
     revision: async (key, store): Promise<string | undefined> => {
       await refresh()
       if (sessions.index.session(key) !== undefined) return sessions.index.revision(key)
@@ -52,6 +54,9 @@ function sharedListing(list: () => Promise<void>): () => Promise<void> {
   }
 }
 
+/** Sessions between which other work may run: a revision of a database is there without waiting. */
+const BETWEEN_TURNS = 64
+
 /** Sessions with their revisions, without those of stores that fail to tell them: one failure says enough, a busy store makes each wait. */
 async function revisions(
   sessions: Sessions,
@@ -59,8 +64,9 @@ async function revisions(
 ): Promise<{ readonly listed: readonly SourceSession[]; readonly failing: ReadonlySet<string> }> {
   const listed: SourceSession[] = []
   const failing = new Set<string>()
-  for (const meta of sessions.index.sessionsByTime()) {
+  for (const [at, meta] of sessions.index.sessionsByTime().entries()) {
     signal?.throwIfAborted()
+    if (at % BETWEEN_TURNS === 0) await nextTurn()
     if (failing.has(meta.source.path)) continue
     try {
       listed.push({ meta, revision: await sessions.index.revision(meta.key) })
@@ -70,6 +76,19 @@ async function revisions(
     }
   }
   return { listed: listed.filter(({ meta }) => !failing.has(meta.source.path)), failing }
+}
+
+/** With the folders that the stores lie in, where others may appear. */
+async function stampOf({ stores, issues }: Sessions): Promise<string | undefined> {
+  if (issues.length > 0) return undefined
+  const stamps: string[] = []
+  for (const store of stores) {
+    const stamp = await store.stamp?.()
+    const folder = statSync(dirname(store.path), { bigint: true, throwIfNoEntry: false })
+    if (stamp === undefined || folder === undefined) return undefined
+    stamps.push(`${store.path} ${folder.mtimeNs} ${stamp}`)
+  }
+  return stamps.length === 0 ? undefined : stamps.join('\n')
 }
 
 function listedStores(sessions: Sessions): readonly ListedStore[] {

@@ -56,6 +56,11 @@ export interface TailOptions {
 export interface SessionSource {
   list(signal?: AbortSignal): Promise<SessionListing>
   /**
+   * While it gives the same, a listing would show the same, but for stores that appear in other folders; undefined when that cannot be told.
+   * Costs next to nothing.
+   */
+  stamp?(): Promise<string | undefined>
+  /**
    * `undefined`: the session is certainly gone, by a listing made after the call of the store that it came from
    * (of every store, when none is named). Throws when it cannot be told.
    */

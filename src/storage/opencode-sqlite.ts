@@ -47,6 +47,7 @@ export class SqliteStore implements Store {
   readonly work: StoreWork
   readonly #connection: SqliteConnection
   readonly #layout: Layout
+  readonly stamp = async (): Promise<string> => this.#connection.stamp()
   /** One source per type of row: leaves by the thousand share it. */
   readonly #sources = new Map<string, SpanSource>()
 
@@ -293,8 +294,6 @@ function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listi
 }
 
 function noParts<T>(messages: readonly unknown[]): Listing<readonly T[]> {
-  return listing(
-    messages.map(() => []),
-    [],
-  )
+  const none: readonly (readonly T[])[] = messages.map(() => [])
+  return listing(none, [])
 }

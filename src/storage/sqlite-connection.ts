@@ -4,6 +4,7 @@
  * A table that never was there is empty. One that was there and is not, or that lacks a column that a query names, is no
  * emptiness: the schema is probed again and the query asked again, once, and then it is STORE_NOT_READY.
  */
+import { statSync } from 'node:fs'
 import { messageOf, StorageError } from '../core/errors.js'
 import { type SqliteDatabase, type SqliteStatement, type SqlRow, sqliteFailure } from './sqlite-driver.js'
 import { storeError } from './sqlite-open.js'
@@ -88,6 +89,13 @@ export class SqliteConnection implements Disposable {
       this.work.bytes += bytes.length
     }
     return packs
+  }
+
+  /** Moves with every write. A database in the place of this one has another inode; what was written shows in its files, or in its version. */
+  stamp(): string {
+    const files = [this.path, `${this.path}-wal`].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }))
+    const seen = files.map((stat) => stat && [stat.dev, stat.ino, stat.size, stat.mtimeNs].join(':'))
+    return [...seen, this.#run('PRAGMA data_version', [])[0]?.[0]].join(' ')
   }
 
   [Symbol.dispose](): void {

@@ -195,6 +195,11 @@ export interface Store extends AsyncDisposable {
   openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<Listing<readonly PartLeaf[]>>
   /** A token that moves when any record of the session changes. Opens none. */
   revision(session: SessionKey): Promise<string>
+  /**
+   * Moves with anything that anybody writes to the store, and costs next to nothing: while it stays, so does every revision.
+   * Missing in a store that cannot tell.
+   */
+  stamp?(): Promise<string>
   /** What is there, counted by names and rows: damaged records and orphans are among them. Opens none. */
   totals(options?: ReadOptions): Promise<StoreTotals>
   /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */

@@ -1,6 +1,6 @@
 /** T12: one space is searched, another may be built beside it, those of before retire. */
 import { describe, expect, it } from 'vitest'
-import { spaceIdOf } from '../../src/indexer/space-id.js'
+import { spaceIdOf } from '../../src/indexer/space.js'
 import type { IndexStore } from '../../src/indexer/state.js'
 import { fakeOwners } from '../support/index-world.js'
 import { A, B, claimed, DONE, gone, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'

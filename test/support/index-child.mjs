@@ -1,8 +1,9 @@
 /**
- * One process of the indexer for crash tests: real state, a sink that is an append-only file, an embedder that counts in one.
- * Arguments: folder, world file, [point:nth to be killed at], [embed delay in ms], [cache].
+ * One process of the indexer for crash tests: real state, a world in a file, a sink that is an append-only file or the local one.
+ * It drains what the world says and ends. The log `events.log` says what it embedded, which records were durable, where it was killed.
+ * Argument: {"folder","world","killAt":"point:nth","delay":ms per call,"cache":bool,"wal":bool,"concurrency","sink":"file"|"local",
+ * "space","former":[space],"rebuild":bool}.
  */
-import { createHash } from 'node:crypto'
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseMessageId, parsePartId, parseSessionId } from '../../dist/core/ids.js'
@@ -10,17 +11,14 @@ import { messageKey, sessionKey } from '../../dist/core/keys.js'
 import { openEmbedCache } from '../../dist/indexer/embed-cache.js'
 import { createIndexer } from '../../dist/indexer/indexer.js'
 import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLocalSink } from '../../dist/indexer/sinks/local.js'
+import { hashOf, killingFailpoint, loggingEmbedder, loggingState } from './counted.mjs'
 
-const [folder, worldFile, killAt = '', delay = '0', withCache = ''] = process.argv.slice(2)
-const world = JSON.parse(readFileSync(worldFile, 'utf8'))
-const log = (line) => appendFileSync(join(folder, 'events.log'), `${line}\n`)
-const hashOf = (text) => createHash('sha256').update(text).digest('hex').slice(0, 16)
-
-const [point, nth] = killAt.split(':')
-let left = Number(nth)
-const failpoint = (name) => {
-  if (name === point && --left === 0) process.kill(process.pid, 'SIGKILL')
-}
+const options = JSON.parse(process.argv[2])
+const { folder, killAt = '', delay = 0, space = 'fake', former = [], rebuild = false } = options
+const world = JSON.parse(readFileSync(options.world, 'utf8'))
+const log = join(folder, 'events.log')
+const failpoint = killingFailpoint(killAt, log)
 
 const keyOf = (id) => sessionKey('opencode', parseSessionId(id))
 const metaOf = (session) => ({
@@ -59,63 +57,55 @@ const sessions = {
   },
 }
 
-const embedder = {
-  name: 'fake',
-  space: 'fake',
-  dimensions: 8,
-  async embed(texts) {
-    if (delay !== '0') await new Promise((resolve) => setTimeout(resolve, Number(delay)))
-    for (const text of texts) log(`E ${hashOf(text)}`)
-    return Float32Array.from(texts.flatMap((text) => [...createHash('sha256').update(text).digest().subarray(0, 8)]))
-  },
-}
-
-const sinkFile = join(folder, 'sink.log')
-const lines = () => (existsSync(sinkFile) ? readFileSync(sinkFile, 'utf8').split('\n').filter(Boolean) : [])
-const held = () => {
-  const rows = new Map()
-  for (const line of lines()) {
-    const { id, ...row } = JSON.parse(line)
-    if (row.deleted) rows.delete(id)
-    else rows.set(id, row)
-  }
-  return rows
-}
-const sink = {
-  name: 'file',
-  async upsert(rows) {
-    for (const { id, text, vector, metadata } of rows) {
-      const { session_id: session, title, text_hash } = metadata
-      appendFileSync(sinkFile, `${JSON.stringify({ id, text, vector: [...vector], session, title, text_hash })}\n`)
+const sinkFile = (of) => join(folder, `sink-${of}.log`)
+const openFileSink = (of) => {
+  const path = sinkFile(of)
+  const append = (lines) => appendFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  const held = () => {
+    const rows = new Map()
+    for (const line of existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : []) {
+      const row = JSON.parse(line)
+      if (row.deleted) rows.delete(row.id)
+      else rows.set(row.id, row)
     }
-  },
-  async delete(ids) {
-    for (const id of ids) appendFileSync(sinkFile, `${JSON.stringify({ id, deleted: true })}\n`)
-  },
-  count: async () => held().size,
-  async *ids({ session }) {
-    for (const [id, row] of held()) if (row.session === session) yield { id, text_hash: row.text_hash }
-  },
+    return rows
+  }
+  return {
+    name: 'file',
+    space: of,
+    async upsert(rows) {
+      append(
+        rows.map(({ id, text, vector, metadata: { session_id: session, title, text_hash, rev } }) => ({
+          ...{ id, text, session, title, text_hash, rev },
+          vector: [...vector],
+        })),
+      )
+    },
+    delete: async (ids) => append(ids.map((id) => ({ id, deleted: true }))),
+    count: async () => held().size,
+    async *ids({ session } = {}) {
+      for (const [id, row] of held()) if (session === undefined || row.session === session) yield { id, text_hash: row.text_hash, rev: row.rev }
+    },
+    [Symbol.asyncDispose]: async () => {},
+  }
 }
+const openSink = (of) => (options.sink === 'local' ? openLocalSink({ path: join(folder, `documents-${of}.db`), space: of }) : openFileSink(of))
 
-const directory = join(folder, 'index')
-const state = await openLmdbState({ directory, failpoint })
-const counted = {
-  ...state,
-  async walAppend(claim, record) {
-    const seq = await state.walAppend(claim, record)
-    for (const { text } of record.rows) log(`W ${hashOf(text)}`)
-    return seq
-  },
-}
-const cache = withCache === 'cache' ? await openEmbedCache({ directory, now: Date.now }) : undefined
+const state = await openLmdbState({ directory: join(folder, 'index'), failpoint })
+const cache = options.cache === true ? await openEmbedCache({ directory: join(folder, 'index'), now: Date.now }) : undefined
+const sink = await openSink(space)
+const others = await Promise.all(former.map(openSink))
 process.stdout.write('ready\n')
 const indexer = createIndexer({
   sessions,
-  state: counted,
-  embedder,
+  state: loggingState(state, log),
+  embedder: loggingEmbedder({ log, space, delayMs: delay }),
   sink,
+  former: others,
+  rebuild,
   cache,
+  walEnabled: options.wal ?? true,
+  concurrency: options.concurrency ?? 1,
   batchSize: 2,
   recordSize: 4,
   sinkBatchSize: 2,
@@ -124,7 +114,7 @@ const indexer = createIndexer({
 })
 await indexer.observe()
 const report = await indexer.drain()
+const { spaces } = state.status()
 await indexer[Symbol.asyncDispose]()
-await state[Symbol.asyncDispose]()
-await cache?.[Symbol.asyncDispose]()
-process.stdout.write(`${JSON.stringify(report)}\n`)
+for (const part of [sink, ...others, cache, state]) await part?.[Symbol.asyncDispose]()
+process.stdout.write(`${JSON.stringify({ report, spaces })}\n`)
