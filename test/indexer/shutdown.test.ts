@@ -4,6 +4,9 @@ import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf } from '../support/index-world.js'
 import { pass, settle } from '../support/passing-time.js'
 
+/** Time passes by the fake clock alone, so nothing may wait for a disk. */
+const IN_MEMORY = { memory: true }
+
 /** Holds every call of the embedder until it is let go, unless its signal ends it. */
 function slowEmbedder(it: Rig): { readonly waiting: () => number; letGo(): void } {
   const { embed } = it.embedder
@@ -26,7 +29,7 @@ function slowEmbedder(it: Rig): { readonly waiting: () => number; letGo(): void 
 
 describe('a stop while something is embedded', () => {
   it('[B21] lets that end and keeps it in the write-ahead log; the sink hears of it in the next run, and nothing is embedded again', async () => {
-    await using it = await rig({ concurrency: 1, recordSize: 1, batchSize: 1 })
+    await using it = await rig({ concurrency: 1, recordSize: 1, batchSize: 1 }, IN_MEMORY)
     it.world.add('ses_a', ['one', 'two', 'three'])
     it.world.add('ses_b', ['four'])
     const embedder = slowEmbedder(it)
@@ -57,7 +60,7 @@ describe('a stop while something is embedded', () => {
   })
 
   it('[B21] ends it for good after drainMs', async () => {
-    await using it = await rig({ concurrency: 2, drainMs: 5000 })
+    await using it = await rig({ concurrency: 2, drainMs: 5000 }, IN_MEMORY)
     for (const id of ['ses_a', 'ses_b', 'ses_c']) it.world.add(id, [`text of ${id}`])
     const embedder = slowEmbedder(it)
     await it.indexer.start()
@@ -77,7 +80,7 @@ describe('a stop while something is embedded', () => {
 
   it('ends a drain in the same way, by its signal', async () => {
     const stop = new AbortController()
-    await using it = await rig({ concurrency: 1, recordSize: 1, batchSize: 1 })
+    await using it = await rig({ concurrency: 1, recordSize: 1, batchSize: 1 }, IN_MEMORY)
     it.world.add('ses_a', ['one', 'two'])
     const embedder = slowEmbedder(it)
     await it.indexer.observe()
@@ -91,7 +94,7 @@ describe('a stop while something is embedded', () => {
   })
 
   it('is waited for by disposal', async () => {
-    const it = await rig({ concurrency: 1 })
+    const it = await rig({ concurrency: 1 }, IN_MEMORY)
     it.world.add('ses_a', ['one'])
     const embedder = slowEmbedder(it)
     await it.indexer.start()
@@ -107,7 +110,7 @@ describe('a stop while something is embedded', () => {
 
 describe('a stop while the sink is written to', () => {
   it('lets the call end and its record be committed', async () => {
-    await using it = await rig({ concurrency: 1, recordSize: 1, batchSize: 1 })
+    await using it = await rig({ concurrency: 1, recordSize: 1, batchSize: 1 }, IN_MEMORY)
     it.world.add('ses_a', ['one', 'two'])
     let letGo = (): void => undefined
     it.sink.before = () =>
