@@ -1,116 +1,158 @@
-/** Transitions T1, T2, T3, T6, T7 and T8: a session is idle, queued or leased, and no wake-up is lost on the way. */
+/** Transitions T1, T2, T3 and T6: a session is idle, queued or leased, and no wake-up is lost on the way. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import {
+  buildOf,
   count,
   enqueue,
+  firstKey,
   keyAt,
-  LANES,
+  LANE_NAMES,
   type LeaseRow,
-  lost,
   NEW_SESSION,
-  needsRun,
+  need,
   nextNumber,
+  ownRow,
   putSession,
+  read,
   readSession,
   type SessionRow,
   type StateTables,
-  scan,
-  toSessionRow,
+  workedIn,
 } from './lmdb-rows.js'
 import type { Owner } from './owner.js'
 import type { Observation } from './state.js'
-import type { Claim, Outcome } from './state-rows.js'
+import { type Claim, type ClaimRequest, LANES, type LaneName, type Outcome } from './state-rows.js'
 
 export interface Moment {
   /** Epoch milliseconds. */
   readonly now: number
   /** Monotonic milliseconds. */
   readonly monotonic: number
+  /** A time further ahead than this was written by another clock, and has come. */
+  readonly maxDelayMs: number
 }
 
 /** T1. What was observed and what was processed are kept apart: only their equality lets a session rest. */
 export function observeSessions(t: StateTables, page: Observation, { now }: Moment): void {
+  const build = buildOf(workedIn(t))
   for (const { key, revision, meta, store } of page.seen) {
-    const before = readSession(t, key)
-    const row = before ?? NEW_SESSION
-    const changed = row.observedRev !== revision || before === undefined
-    const seen: SessionRow = {
-      ...row,
-      observedRev: revision,
-      observedMeta: meta,
-      store,
-      gone: false,
-      // It came back while its documents were being removed: all of it is to be read again.
-      processedRev: row.gone ? null : row.processedRev,
-    }
-    const wake = changed || (row.q === null && (needsRun(seen) || seen.incomplete))
-    putSession(t, key, before, wake ? enqueue(t, seen, LANES.fresh, 0, now) : seen)
+    const known = readSession(t, key)
+    const before = known ?? NEW_SESSION
+    // It came back while its documents were being removed: all of it is to be read again.
+    const back = before.gone ? { gone: false, emptied: false, processedRev: null } : {}
+    const row: SessionRow = { ...before, ...back, observedRev: revision, observedMeta: meta, store }
+    const lane = laneOfSeen(row, known?.observedRev !== revision, build)
+    const after = lane === undefined ? row : enqueue(t, row, lane, 0, now)
+    if (known === undefined || !isSame(known, after)) putSession(t, key, known, after)
   }
   for (const key of page.gone) {
     const row = readSession(t, key)
-    if (row !== undefined) putSession(t, key, row, enqueue(t, { ...row, gone: true }, LANES.replay, 0, now))
+    if (row === undefined || row.emptied) continue
+    putSession(t, key, row, enqueue(t, { ...row, gone: true }, LANES.replay, 0, now))
   }
 }
 
-export interface ClaimRequest extends Moment {
+function laneOfSeen(row: SessionRow, changed: boolean, build: string): number | undefined {
+  if (changed) return LANES.fresh
+  if (row.q !== null) return undefined
+  return need(row, build) ?? (row.incomplete ? LANES.fresh : undefined)
+}
+
+function isSame(before: SessionRow, { observedRev, observedMeta, store, gone, q }: SessionRow): boolean {
+  const same = before.observedRev === observedRev && before.observedMeta === observedMeta && before.store === store && before.gone === gone
+  return same && before.q === q
+}
+
+const WEIGHTS: Readonly<Record<LaneName, number>> = { replay: 8, fresh: 4, retry: 2, scan: 1, backfill: 1 }
+
+export interface Claimant extends Moment {
   readonly owner: Owner
   readonly ttl: number
-  /** A time further ahead than this was written by another clock, and is due. */
-  readonly maxDelayMs: number
-  readonly only?: SessionKey | undefined
+  /** The space that the process is bound to. */
+  readonly bound: string | undefined
+}
+
+export function mayWork(t: StateTables, bound: string | undefined): boolean {
+  return bound === undefined || bound === workedIn(t)?.id
+}
+
+/** Whether a claim would give something: asked before a transaction is begun for it. */
+export function hasWork(t: StateTables, { only, lanes = LANE_NAMES }: ClaimRequest, bound: string | undefined, moment: Moment): boolean {
+  return mayWork(t, bound) && (only !== undefined || lanes.some((lane) => headOf(t, LANES[lane], moment) !== undefined))
 }
 
 /** T2. Picking and leasing are one transaction, so a session has one owner. */
-export function claimSession(t: StateTables, request: ClaimRequest): Claim | undefined {
-  const key = request.only ?? firstDue(t, request)
+export function claimSession(t: StateTables, { only, lanes = LANE_NAMES, unlogged = false }: ClaimRequest, claimant: Claimant): Claim | undefined {
+  if (!mayWork(t, claimant.bound)) return undefined
+  const key = only ?? takeTurn(t, lanes, claimant)
   const row = key && readSession(t, key)
   if (key === undefined || row === undefined || row.lease !== null) return undefined
+  const { owner, ttl, now, monotonic } = claimant
+  const space = workedIn(t)
+  const build = buildOf(space)
   const token = nextNumber(t, 'token')
-  const lease: LeaseRow = {
-    token,
-    owner: request.owner,
-    until: request.monotonic + request.ttl,
-    ttl: request.ttl,
-    since: row.q?.since ?? request.now,
-  }
-  putSession(t, key, row, { ...row, q: null, lease, crashes: row.crashes + 1 })
+  const lane = row.q?.lane ?? need(row, build) ?? LANES.fresh
+  const until = monotonic + ttl
+  const waits = { since: row.q?.since ?? now, at: now, lane, wakes: row.wakes }
+  const lease: LeaseRow = { token, owner, until, ttl, ...waits, unlogged, build, fruitful: false }
+  putSession(t, key, row, { ...row, q: null, lease })
+  count(t, 'claims', 1)
   return {
     key,
     token,
+    lane: LANE_NAMES[lane] ?? 'fresh',
+    space: space?.id ?? '',
     revision: row.observedRev,
     meta: row.observedMeta,
     store: row.store,
     gone: row.gone,
     wal: row.wal?.seq,
-    until: lease.until,
-    failures: row.fail?.n ?? 0,
+    until,
+    failures: row.failures,
+    crashes: row.crashes,
+    probe: row.probe !== null && row.probe.crashes > 0 ? row.probe : undefined,
     verify: row.verifyWanted === row.verifyDone ? undefined : row.verifyWanted,
   }
 }
 
-/** Lane 0 first; of the others the fresh one three times out of four, so that retries are never starved. */
-function firstDue(t: StateTables, { now, maxDelayMs }: ClaimRequest): SessionKey | undefined {
-  const turn = Number(t.meta.get('token') ?? 0) % 4
-  const lanes = turn === 3 ? [LANES.replay, LANES.retry, LANES.fresh] : [LANES.replay, LANES.fresh, LANES.retry]
-  for (const lane of lanes) {
-    const [first] = t.ready.getKeys({ start: [lane], end: [lane + 1], limit: 1 })
-    if (isDue(first, now, maxDelayMs)) return keyAt(first, 3)
-    const [last] = t.ready.getKeys({ start: [lane + 1], end: [lane], reverse: true, limit: 1 })
-    if (isDue(last, now, maxDelayMs)) return keyAt(last, 3)
+/** Smooth weighted round robin over the lanes in which a session is runnable. */
+function takeTurn(t: StateTables, lanes: readonly LaneName[], moment: Moment): SessionKey | undefined {
+  const credits = { ...(read(t.meta, 'credits') as Partial<Record<LaneName, number>> | undefined) }
+  let richest: { readonly lane: LaneName; readonly key: SessionKey; readonly credit: number } | undefined
+  let gained = 0
+  for (const lane of LANE_NAMES) {
+    const key = lanes.includes(lane) ? headOf(t, LANES[lane], moment) : undefined
+    if (key === undefined) continue
+    const credit = (credits[lane] ?? 0) + WEIGHTS[lane]
+    credits[lane] = credit
+    gained += WEIGHTS[lane]
+    if (richest === undefined || credit > richest.credit) richest = { lane, key, credit }
   }
-  return undefined
+  if (richest === undefined) return undefined
+  credits[richest.lane] = richest.credit - gained
+  t.meta.putSync('credits', credits)
+  return richest.key
 }
 
-export function isDue(readyKey: unknown, now: number, maxDelayMs: number): boolean {
+/** The runnable session of a lane that comes first: of those whose time has come, else of those whose time another clock wrote. */
+function headOf(t: StateTables, lane: number, moment: Moment): SessionKey | undefined {
+  const first = firstKey(t.ready, { start: [lane], end: [lane + 1] })
+  if (first === undefined) return undefined
+  if (isDue(first, moment)) return keyAt(first, 3)
+  const beyond = firstKey(t.ready, { start: [lane, moment.now + moment.maxDelayMs, Number.MAX_VALUE], end: [lane + 1] })
+  return beyond === undefined ? undefined : keyAt(beyond, 3)
+}
+
+function isDue(readyKey: unknown, { now, maxDelayMs }: Moment): boolean {
   const runAt = Array.isArray(readyKey) ? Number(readyKey[1]) : Number.NaN
   return runAt <= now || runAt > now + maxDelayMs
 }
 
-/** @throws StorageError LEASE_LOST */
-export function ownRow(t: StateTables, claim: Claim): SessionRow {
-  const row = readSession(t, claim.key)
-  if (row === undefined || row.lease?.token !== claim.token) throw lost(claim.key)
-  return row
+/** When the next session of a lane may run, epoch milliseconds; 0: now. */
+export function nextOfLane(t: StateTables, lane: number, moment: Moment): number | undefined {
+  const first = firstKey(t.ready, { start: [lane], end: [lane + 1] })
+  if (!Array.isArray(first)) return undefined
+  return headOf(t, lane, moment) === undefined ? Number(first[1]) : 0
 }
 
 /** T3. */
@@ -122,89 +164,57 @@ export function renewLease(t: StateTables, claim: Claim, ttl: number, { monotoni
 }
 
 /** T6. Compares what was observed with what was processed in the transaction that ends the lease. */
-export function releaseSession(t: StateTables, claim: Claim, outcome: Outcome, maxDelayMs: number, { now }: Moment): void {
+export function releaseSession(t: StateTables, claim: Claim, outcome: Outcome, moment: Moment): void {
   const before = ownRow(t, claim)
-  const since = before.lease?.since ?? now
-  const free: SessionRow = { ...before, lease: null, crashes: 0 }
-  const later = (ms: number): number => now + Math.max(1, Math.ceil(Math.min(ms, maxDelayMs)))
-  let after: SessionRow
-  switch (outcome.kind) {
-    case 'stopped':
-      after = enqueue(t, free, free.wal === null ? LANES.fresh : LANES.replay, 0, since)
-      break
-    case 'failed': {
-      count(t, 'n:failures', 1)
-      t.meta.putSync('lastError', { ...outcome.failure, at: now, key: encodeKey(claim.key) })
-      const fail = { n: (free.fail?.n ?? 0) + 1, code: outcome.failure.code, at: now }
-      after = enqueue(t, { ...free, fail }, LANES.retry, later(outcome.delayMs), since)
-      break
-    }
-    case 'done':
-      after = afterSuccess(t, free, claim, outcome, now, later)
-  }
+  const { lease } = before
+  if (lease === null) return
+  const free: SessionRow = { ...before, lease: null, crashes: 0, probe: null, wakes: 0 }
+  const woken = before.wakes !== lease.wakes
+  const after =
+    outcome.kind === 'done' ? afterSuccess(t, free, lease, claim, outcome, woken, moment) : afterFailure(t, free, lease, claim, outcome, moment)
   putSession(t, claim.key, before, after)
+}
+
+function tailOf({ lane }: LeaseRow): number {
+  return lane === LANES.replay ? LANES.fresh : lane
+}
+
+/** Full milliseconds, so that what is later is never now. */
+function later(ms: number, { now, maxDelayMs }: Moment): number {
+  return now + Math.max(1, Math.ceil(Math.min(ms, maxDelayMs)))
 }
 
 function afterSuccess(
   t: StateTables,
   free: SessionRow,
+  lease: LeaseRow,
   claim: Claim,
-  outcome: Extract<Outcome, { kind: 'done' }>,
-  now: number,
-  later: (ms: number) => number,
+  { more = false, recheckMs, incomplete = false, verified = free.verifyDone }: Extract<Outcome, { kind: 'done' }>,
+  woken: boolean,
+  moment: Moment,
 ): SessionRow {
-  const { more = false, incomplete = false, verified = free.verifyDone, recheckMs } = outcome
+  const { now } = moment
   // A run that found the session gone has read none of it.
-  const progress = more || claim.gone ? {} : { processedRev: claim.revision, checkedAt: now }
-  const row: SessionRow = { ...free, ...progress, verifyDone: verified, incomplete, fail: null }
-  if (row.wal !== null || row.gone) return enqueue(t, row, LANES.replay, 0, now)
-  if (more || needsRun(row)) return enqueue(t, row, LANES.fresh, 0, now)
-  return recheckMs === undefined ? row : enqueue(t, row, LANES.retry, later(recheckMs), now)
+  const progress = more || claim.gone ? {} : { processedRev: woken ? null : claim.revision, builtIn: lease.build, checkedAt: now }
+  const row: SessionRow = { ...free, ...progress, verifyDone: verified, incomplete, failures: 0 }
+  const lane = more ? tailOf(lease) : need(row, buildOf(workedIn(t)))
+  if (lane !== undefined) return enqueue(t, row, lane, 0, now)
+  return recheckMs === undefined ? row : enqueue(t, row, LANES.retry, later(recheckMs, moment), now)
 }
 
-export interface EndedLease {
-  readonly key: SessionKey
-  readonly token: number
-  /** Its owner can not write any more. */
-  readonly proven: boolean
-}
-
-/** The leases to be freed. Reads identities, so it runs outside of any transaction. */
-export function endedLeases(t: StateTables, isGone: (owner: Owner) => boolean, { monotonic }: Moment): EndedLease[] {
-  const ended: EndedLease[] = []
-  for (const path of [...t.leaseExp.getKeys({})]) {
-    const key = keyAt(path, 1)
-    const lease = readSession(t, key)?.lease
-    if (!lease) continue
-    const proven = isGone(lease.owner)
-    // A deadline further ahead than its own length was taken from the clock of another boot.
-    if (proven || lease.until <= monotonic || lease.until > monotonic + lease.ttl) ended.push({ key, token: lease.token, proven })
-  }
-  return ended
-}
-
-/** T7. A late write of an owner that may still live makes the session compare the sink with the ledger. */
-export function takeOver(t: StateTables, ended: readonly EndedLease[], { now }: Moment): number {
-  let freed = 0
-  for (const { key, token, proven } of ended) {
-    const before = readSession(t, key)
-    if (before?.lease?.token !== token) continue
-    const row: SessionRow = { ...before, lease: null, verifyWanted: before.verifyWanted + (proven ? 0 : 1) }
-    putSession(t, key, before, enqueue(t, row, row.wal === null && !row.gone ? LANES.fresh : LANES.replay, 0, now))
-    freed++
-  }
-  count(t, 'n:takeovers', freed)
-  return freed
-}
-
-/** T8. A removal deletes without asking what the sink holds. */
-export function verifySessions(t: StateTables, { now }: Moment): number {
-  let asked = 0
-  for (const { key: path, value } of [...scan(t.sess)]) {
-    const row = toSessionRow(value)
-    if (row.gone || row.verifyWanted !== row.verifyDone) continue
-    putSession(t, keyAt(path, 0), row, enqueue(t, { ...row, verifyWanted: row.verifyWanted + 1 }, LANES.fresh, 0, now))
-    asked++
-  }
-  return asked
+function afterFailure(
+  t: StateTables,
+  free: SessionRow,
+  lease: LeaseRow,
+  claim: Claim,
+  outcome: Exclude<Outcome, { kind: 'done' }>,
+  moment: Moment,
+): SessionRow {
+  const row: SessionRow = { ...free, verifyWanted: free.verifyWanted + (outcome.verify === true ? 1 : 0) }
+  if (outcome.kind === 'stopped') return enqueue(t, row, tailOf(lease), 0, lease.since)
+  const failed = outcome.kind === 'failed'
+  count(t, failed ? 'failures' : 'deferrals', 1)
+  const { code, reason } = outcome.failure
+  t.meta.putSync('lastError', { code, reason, at: moment.now, key: failed ? encodeKey(claim.key) : null })
+  return enqueue(t, { ...row, failures: row.failures + (failed ? 1 : 0) }, LANES.retry, later(outcome.delayMs, moment), lease.since)
 }

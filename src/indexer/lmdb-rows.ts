@@ -1,47 +1,60 @@
 /**
  * The rows of the state in LMDB and their keys.
  *
- * A session's row is the truth; its entries in `ready`, `leaseExp` and `checked` are derived from it by `putSession`,
- * the only writer of the four. So a session is queued, leased or idle, and never two of them.
+ * A session's row is the truth; its entries in the tables that are derived from it are written by `putSession` alone.
+ * So a session is queued, leased or idle, and never two of them.
  * Fields are only ever added: a missing one means its default, so older rows stay readable.
  *
- * ready     [lane, runAt, seq, agent, session] -> since when it waits      leaseExp  [until, agent, session] -> token
- * checked   [checkedAt, agent, session] -> 1                               msg       [gen, agent, session, message] -> LedgerRow
- * walH walM seq -> bytes                                                   dead      [what, seq] -> DeadRow
+ * ready     [lane, runAt, seq, agent, session] -> 1          derived: who runs next
+ * since     [lane, since, agent, session] -> 1               derived: who of them waits longest
+ * leaseExp  [until, agent, session] -> token                 derived
+ * idle      [checkedAt, agent, session] -> 1                 derived: neither queued nor leased nor gone
+ * checked   [checkedAt, agent, session] -> 1                 derived: read before and not gone
+ * suspect   [agent, session] -> number of its suspects       derived
+ * msg       [space, agent, session, message] -> StoredRow, see lmdb-ledger
+ * walH walM seq -> bytes                                     walIx seq -> WalEntry, see lmdb-records
+ * dead      [agent, session, kind, message or seq, chunk] -> DeadRow, see lmdb-dead
+ * owners    [boot, pid] -> { owner, since }
+ * meta      'schema', 'namespace', 'spaces', 'credits', 'seq', 'token', counters and notes
  */
 import { isDocument } from '../core/documents.js'
 import { messageOf, StorageError } from '../core/errors.js'
-import { parseMessageId, parseSessionId } from '../core/ids.js'
+import { type MessageId, parseSessionId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey, sessionKey } from '../core/keys.js'
 import type { Key, LmdbEnvironment, RangeOptions, Table } from './lmdb-env.js'
 import type { Owner } from './owner.js'
-import type { LedgerEntry, LedgerRow } from './state-rows.js'
+import { type Claim, LANES, type LaneName, type SpaceRow } from './state-rows.js'
 import type { CounterName } from './state-status.js'
-import { toLedgerRow } from './wal-codec.js'
 
 export const TABLES = {
   meta: 'msgpack',
   sess: 'msgpack',
   ready: 'msgpack',
+  since: 'msgpack',
   leaseExp: 'msgpack',
+  idle: 'msgpack',
   checked: 'msgpack',
+  suspect: 'msgpack',
   msg: 'msgpack',
   walH: 'binary',
   walM: 'binary',
+  walIx: 'msgpack',
   dead: 'msgpack',
+  owners: 'msgpack',
 } as const
 
 export type StateTables = { readonly [N in keyof typeof TABLES]: Table }
 export type StateEnvironment = LmdbEnvironment<StateTables>
 
-/** Low lanes first: replays and deletions, fresh changes, what was tried before. 3 and 4 are kept for slow scan and backfill. */
-export const LANES = { replay: 0, fresh: 1, retry: 2 } as const
+/** The tables hold a lane by its number. */
+export const LANE_NAMES = Object.keys(LANES) as readonly LaneName[]
 
 export interface QueueEntry {
   readonly lane: number
-  /** Epoch milliseconds; 0: at once. Inside a lane, what may run at once runs in the order of `seq`. */
+  /** Epoch milliseconds; 0: at once. What may run at once runs in the order of `seq`. */
   readonly runAt: number
   readonly seq: number
+  /** Since when it waits, epoch milliseconds. */
   readonly since: number
 }
 
@@ -51,45 +64,78 @@ export interface LeaseRow {
   /** Monotonic milliseconds of the owner's boot. */
   readonly until: number
   readonly ttl: number
+  /** Since when the session waited and runs. */
   readonly since: number
+  /** When it was claimed, epoch milliseconds. */
+  readonly at: number
+  readonly lane: number
+  readonly unlogged: boolean
+  /** The building of the space that is worked in under it. */
+  readonly build: string
+  /** Something was committed under it. */
+  readonly fruitful: boolean
+  /** `SessionRow.wakes` at the claim. */
+  readonly wakes: number
+}
+
+export interface SuspectRow {
+  readonly token: number
+  readonly owner: Owner
+  readonly ttl: number
+  /** When the lease was taken from it, epoch milliseconds. */
+  readonly at: number
 }
 
 export interface SessionRow {
   readonly observedRev: string
   readonly observedMeta: string
+  /** null: to be read, whatever its revision. */
   readonly processedRev: string | null
+  /** The building (`buildOf`) of the space that it was last read for. */
+  readonly builtIn: string | null
   readonly store: string
   readonly gone: boolean
+  /** Gone, and nothing is left of it but suspects. */
+  readonly emptied: boolean
   readonly q: QueueEntry | null
   readonly lease: LeaseRow | null
-  readonly wal: { readonly seq: number; readonly bytes: number } | null
-  readonly fail: { readonly n: number; readonly code: string; readonly at: number } | null
-  /** Claims since the last release. */
+  readonly suspects: readonly SuspectRow[]
+  /** `epoch`: of the session when it was written. */
+  readonly wal: { readonly seq: number; readonly space: string; readonly epoch: number } | null
+  readonly failures: number
   readonly crashes: number
-  /** Moves when a ledger is dropped as a whole. */
+  readonly probe: { readonly message: MessageId; readonly crashes: number } | null
+  /** Moves with a reset: ledger rows of an earlier one are to be read and written again. */
   readonly epoch: number
   readonly verifyWanted: number
   readonly verifyDone: number
   readonly incomplete: boolean
   readonly checkedAt: number
+  /** Times that it was told to run although it is leased. */
+  readonly wakes: number
 }
 
 export const NEW_SESSION: SessionRow = {
   observedRev: '',
   observedMeta: '',
   processedRev: null,
+  builtIn: null,
   store: '',
   gone: false,
+  emptied: false,
   q: null,
   lease: null,
+  suspects: [],
   wal: null,
-  fail: null,
+  failures: 0,
   crashes: 0,
+  probe: null,
   epoch: 0,
   verifyWanted: 0,
   verifyDone: 0,
   incomplete: false,
   checkedAt: 0,
+  wakes: 0,
 }
 
 /** @throws StorageError STATE_DAMAGED; a row that cannot be read is never taken for one that does not exist */
@@ -104,37 +150,102 @@ export function toSessionRow(value: unknown): SessionRow {
   return { ...NEW_SESSION, ...(value as unknown as SessionRow) }
 }
 
-/** Writes the row, or removes it, and moves its index entries along. */
+/** @throws StorageError LEASE_LOST */
+export function ownRow(t: StateTables, claim: Claim): SessionRow {
+  const row = readSession(t, claim.key)
+  if (row === undefined || row.lease?.token !== claim.token) throw lost(claim.key)
+  return row
+}
+
+export function lost(key: SessionKey): StorageError {
+  return new StorageError('LEASE_LOST', { reason: 'the session is held under another token', key: encodeKey(key) })
+}
+
+/** Writes the row, or removes it, and moves along what is derived from it. */
 export function putSession(t: StateTables, key: SessionKey, before: SessionRow | undefined, after: SessionRow | undefined): void {
   const path = [key.agent, key.session]
-  moveEntry(t.ready, before?.q && readyKey(before.q, path), after?.q && readyKey(after.q, path), after?.q?.since)
-  moveEntry(t.leaseExp, before?.lease && [before.lease.until, ...path], after?.lease && [after.lease.until, ...path], after?.lease?.token)
-  moveEntry(t.checked, before && [before.checkedAt, ...path], after && [after.checkedAt, ...path], 1)
+  for (const table of DERIVED) moveEntry(t[table], before && entryOf[table](before, path), after && entryOf[table](after, path))
+  countIn(t, before, after)
   if (after === undefined) t.sess.removeSync(path)
   else t.sess.putSync(path, after)
 }
 
-function readyKey(q: QueueEntry, path: readonly string[]): (string | number)[] {
-  return [q.lane, q.runAt, q.seq, ...path]
+/** Keeps the number of sessions that are not gone, and of those that were read for the building of a space. */
+function countIn(t: StateTables, before: SessionRow | undefined, after: SessionRow | undefined): void {
+  const was = before === undefined || before.gone ? undefined : before
+  const is = after === undefined || after.gone ? undefined : after
+  addTo(t, 'present', (is === undefined ? 0 : 1) - (was === undefined ? 0 : 1))
+  const from = was?.builtIn ?? null
+  const to = is?.builtIn ?? null
+  if (from === to) return
+  if (from !== null) addTo(t, `in:${from}`, -1)
+  if (to !== null) addTo(t, `in:${to}`, 1)
 }
 
-type EntryKey = readonly (string | number)[] | null | undefined
+type Entry = readonly [key: (string | number)[], value: number] | undefined
 
-function moveEntry(table: Table, before: EntryKey, after: EntryKey, value: unknown): void {
-  if (before && after && before.every((part, i) => part === after[i])) return
-  if (before) table.removeSync([...before])
-  if (after) table.putSync([...after], value)
+const entryOf = {
+  ready: ({ q }: SessionRow, path: string[]): Entry => (q === null ? undefined : [[q.lane, q.runAt, q.seq, ...path], 1]),
+  since: ({ q }: SessionRow, path: string[]): Entry => (q === null ? undefined : [[q.lane, q.since, ...path], 1]),
+  leaseExp: ({ lease }: SessionRow, path: string[]): Entry => (lease === null ? undefined : [[lease.until, ...path], lease.token]),
+  idle: (row: SessionRow, path: string[]): Entry => (row.gone || row.q !== null || row.lease !== null ? undefined : [[row.checkedAt, ...path], 1]),
+  checked: ({ gone, checkedAt }: SessionRow, path: string[]): Entry => (gone || checkedAt === 0 ? undefined : [[checkedAt, ...path], 1]),
+  suspect: ({ suspects }: SessionRow, path: string[]): Entry => (suspects.length === 0 ? undefined : [path, suspects.length]),
+}
+const DERIVED = Object.keys(entryOf) as (keyof typeof entryOf)[]
+
+function moveEntry(table: Table, before: Entry, after: Entry): void {
+  const stays = before !== undefined && after !== undefined && before[0].every((part, i) => part === after[0][i])
+  if (stays && before[1] === after[1]) return
+  if (before !== undefined && !stays) table.removeSync(before[0])
+  if (after !== undefined) table.putSync(after[0], after[1])
 }
 
-export function needsRun(row: SessionRow): boolean {
-  return row.observedRev !== row.processedRev || row.wal !== null || row.gone || row.verifyWanted !== row.verifyDone
+/** `build`: a space that is built once more, after its documents were deleted, has none of its sessions any more. */
+export type StoredSpace = SpaceRow & { readonly build: number }
+
+/** In no order. */
+export function readSpaces(t: StateTables): readonly StoredSpace[] {
+  const spaces = read(t.meta, 'spaces')
+  if (spaces === undefined) return []
+  if (Array.isArray(spaces)) return spaces
+  throw new StorageError('STATE_DAMAGED', { reason: 'the index state does not say what it was built with' })
+}
+
+/** The space that is worked in: the one that is being built, else the live one. */
+export function workedIn(t: StateTables): StoredSpace | undefined {
+  return spaceIn(t, 'building') ?? spaceIn(t, 'live')
+}
+
+export function spaceIn(t: StateTables, state: SpaceRow['state']): StoredSpace | undefined {
+  return readSpaces(t).find((row) => row.state === state)
+}
+
+export function buildOf(space: StoredSpace | undefined): string {
+  return space === undefined ? '' : `${space.id}.${space.build}`
+}
+
+/** Why a session may not rest; the lane in which it is to wait. `build` is of the space that is worked in. */
+export function need(row: SessionRow, build: string): number | undefined {
+  if (row.wal !== null || (row.gone && !row.emptied)) return LANES.replay
+  if (row.verifyWanted !== row.verifyDone) return row.gone ? LANES.replay : LANES.fresh
+  if (row.gone) return undefined
+  if (row.observedRev !== row.processedRev) return LANES.fresh
+  return row.builtIn === build ? undefined : LANES.backfill
 }
 
 /** Queues an idle session; one that is queued moves forward only and keeps its place in line; a leased one is left to its release. */
 export function enqueue(t: StateTables, row: SessionRow, lane: number, runAt: number, since: number): SessionRow {
   if (row.lease !== null) return row
-  const q = row.q ?? { lane, runAt, seq: nextNumber(t, 'seq'), since }
-  return { ...row, q: { ...q, lane: Math.min(q.lane, lane), runAt: Math.min(q.runAt, runAt) } }
+  const wanted = row.gone || row.wal !== null ? LANES.replay : lane
+  const q = row.q ?? { lane: wanted, runAt, seq: nextNumber(t, 'seq'), since }
+  return { ...row, q: { ...q, lane: Math.min(q.lane, wanted), runAt: Math.min(q.runAt, runAt) } }
+}
+
+/** Has a session run, one that is leased after its release. */
+export function wake(t: StateTables, key: SessionKey, before: SessionRow, row: SessionRow, lane: number, now: number): void {
+  const told = row.lease === null ? row : { ...row, wakes: row.wakes + 1 }
+  putSession(t, key, before, enqueue(t, told, lane, 0, now))
 }
 
 /** @throws StorageError STATE_DAMAGED */
@@ -159,6 +270,11 @@ function unreadable(error: unknown): StorageError {
   return new StorageError('STATE_DAMAGED', { reason: `a row cannot be read: ${messageOf(error)}` }, { cause: error })
 }
 
+export function firstKey(table: Table, range: RangeOptions): unknown {
+  const [key] = table.getKeys({ ...range, limit: 1 })
+  return key
+}
+
 export function nextNumber(t: StateTables, name: 'seq' | 'token'): number {
   const next = readNumber(t, name) + 1
   t.meta.putSync(name, next)
@@ -170,13 +286,16 @@ export function readNumber(t: StateTables, name: string): number {
   return typeof value === 'number' ? value : 0
 }
 
-type Gauge = 'walBytes' | 'messages' | 'documents' | 'truncatedBytes'
+export function count(t: StateTables, name: CounterName, by: number): void {
+  addTo(t, `n:${name}`, by)
+}
 
-export function count(t: StateTables, name: `n:${CounterName}` | Gauge, by: number): void {
+/** A sum that is kept beside the rows, in their transactions, so that asking for it walks none of them. */
+export function addTo(t: StateTables, name: string, by: number): void {
   if (by !== 0) t.meta.putSync(name, readNumber(t, name) + by)
 }
 
-/** The session that the end of an index key names. */
+/** The session that an index key names from the given place on. */
 export function keyAt(parts: unknown, from: number): SessionKey {
   const [agent, session] = Array.isArray(parts) ? parts.slice(from) : []
   if (!isAgent(agent) || typeof session !== 'string') throw new StorageError('STATE_DAMAGED', { reason: 'a key of the state names no session' })
@@ -193,38 +312,4 @@ export function eachUnder(
     if (!Array.isArray(key) || prefix.some((part, i) => key[i] !== part)) return
     if (visit(key, value) === false) return
   }
-}
-
-export function readLedger(t: StateTables, gen: string, key: SessionKey, limit = Number.POSITIVE_INFINITY): LedgerEntry[] {
-  const entries: LedgerEntry[] = []
-  eachUnder(t.msg, [gen, key.agent, key.session], (path, value) => {
-    if (entries.length >= limit) return false
-    entries.push({ message: parseMessageId(String(path[3])), row: ledgerRow(value) })
-    return undefined
-  })
-  return entries
-}
-
-/** Writes or, without a row, removes a ledger row, and keeps the counts. */
-export function putLedger(t: StateTables, gen: string, key: SessionKey, message: string, row: LedgerRow | undefined): void {
-  const path = [gen, key.agent, key.session, message]
-  const old = read(t.msg, path)
-  const before = old === undefined ? undefined : ledgerRow(old)
-  count(t, 'messages', (row === undefined ? 0 : 1) - (before === undefined ? 0 : 1))
-  count(t, 'documents', (row?.chunks.length ?? 0) - (before?.chunks.length ?? 0))
-  count(t, 'truncatedBytes', (row?.truncatedBytes ?? 0) - (before?.truncatedBytes ?? 0))
-  if (row !== undefined) t.msg.putSync(path, row)
-  else if (before !== undefined) t.msg.removeSync(path)
-}
-
-function ledgerRow(value: unknown): LedgerRow {
-  try {
-    return toLedgerRow(value)
-  } catch (error) {
-    throw new StorageError('STATE_DAMAGED', { reason: `a ledger row cannot be read: ${messageOf(error)}` }, { cause: error })
-  }
-}
-
-export function lost(key: SessionKey): StorageError {
-  return new StorageError('LEASE_LOST', { reason: 'the session is held under another token', key: encodeKey(key) })
 }

@@ -1,23 +1,27 @@
-/** The state of the index in LMDB: each method of the port is one transaction over the rows of lmdb-rows. */
-import { createHash } from 'node:crypto'
+/** The state of the index in LMDB: each method of the port is one transaction over the rows of lmdb-rows, or one for each page of them. */
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../core/clock.js'
-import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
-import type { SessionKey } from '../core/keys.js'
+import { encodeKey, type SessionKey } from '../core/keys.js'
 import { checkNumber, withDefaults } from '../core/options.js'
-import { checkKey, openLmdb, type Table } from './lmdb-env.js'
-import { claimSession, endedLeases, type Moment, observeSessions, releaseSession, renewLease, takeOver, verifySessions } from './lmdb-queue.js'
-import { commitRecord, forgetSession, moveToDead, pendingSessions, putRecord, readRecord, removeSession } from './lmdb-records.js'
-import { read, readLedger, type StateEnvironment, TABLES } from './lmdb-rows.js'
-import { deadRows, knownSessions, nextDue, statusOf } from './lmdb-status.js'
+import { deadLetters, quarantineRecord, resetSession, retryLetter } from './lmdb-dead.js'
+import { openLmdb } from './lmdb-env.js'
+import { longUnseen, lostOwner, scanSessions, sweep, verifySession, whatEnded } from './lmdb-leases.js'
+import { ledgerPage, readLedger } from './lmdb-ledger.js'
+import { admitSchema, migrate, STATE_SCHEMA } from './lmdb-migrate.js'
+import { endedProcesses, noteRunning, remember } from './lmdb-notes.js'
+import { claimSession, hasWork, type Moment, observeSessions, releaseSession, renewLease } from './lmdb-queue.js'
+import { commitRecord, forgetSession, pendingSessions, probeMessage, putRecord, readRecord, removeSession } from './lmdb-records.js'
+import { keyAt, LANE_NAMES, readSession, type SessionRow, type StateEnvironment, type StateTables, TABLES, wake, workedIn } from './lmdb-rows.js'
+import { bindSpace, cutOverSpace, readIdentity, retireRows, spacesInOrder, takesBack } from './lmdb-spaces.js'
+import { knownSessions, nextRunAt, statusOf } from './lmdb-status.js'
 import { preparePrivateFolder } from './local-disk.js'
 import { type OwnerProbe, procOwners } from './owner.js'
-import type { IndexStore } from './state.js'
-import type { IndexIdentity, WalRecord } from './state-rows.js'
+import { type IndexStore, MAX_ID_BYTES } from './state.js'
+import { type Claim, LANES, type WalRecord } from './state-rows.js'
 import { encodeWal } from './wal-codec.js'
 
-export const STATE_SCHEMA = 1
+export { STATE_SCHEMA }
 
 export interface LmdbStateOptions {
   /** The folder of the index; made, with mode 0700, when it does not exist. */
@@ -26,7 +30,7 @@ export interface LmdbStateOptions {
   readonly clock?: Clock | undefined
   /** @default read from /proc; where there is none, leases end by expiry */
   readonly owners?: OwnerProbe | undefined
-  /** Milliseconds; renewed long before. @default 60_000 */
+  /** Milliseconds; renewed long before. @default 300_000 */
   readonly leaseMs?: number | undefined
   /** The longest backoff, in milliseconds; a stored time further ahead is due. @default 120_000 */
   readonly maxDelayMs?: number | undefined
@@ -34,137 +38,237 @@ export interface LmdbStateOptions {
   readonly force?: boolean | undefined
   /** Linux's `f_type` of a path. @default statfs */
   readonly filesystem?: ((path: string) => number) | undefined
-  /** Called as 'j' inside each transaction, for crash tests. */
+  /** Called inside transactions, for crash tests: as 'm' when a space goes live, as 'j' in each, before it is committed. */
   readonly failpoint?: ((name: string) => void) | undefined
+  /** How long a transaction waits while another process writes, in milliseconds. @default 60_000 */
+  readonly lockWaitMs?: number | undefined
 }
 
 const DEFAULTS = {
   directory: '',
   clock: systemClock,
   owners: undefined as OwnerProbe | undefined,
-  leaseMs: 60_000,
+  leaseMs: 300_000,
   maxDelayMs: 120_000,
   force: false,
   filesystem: undefined as ((path: string) => number) | undefined,
   failpoint: undefined as ((name: string) => void) | undefined,
+  lockWaitMs: 60_000,
 }
 
 /** @throws StorageError STATE_TOO_NEW, STATE_DAMAGED, STATE_UNAVAILABLE, NETWORK_FILESYSTEM, INVALID_OPTION */
 export async function openLmdbState(options: LmdbStateOptions): Promise<IndexStore> {
   const settings = withDefaults<typeof DEFAULTS>(DEFAULTS, options)
-  checkNumber('leaseMs', settings.leaseMs, 1)
-  checkNumber('maxDelayMs', settings.maxDelayMs, 1)
-  const { directory, filesystem, force } = settings
+  for (const name of ['leaseMs', 'maxDelayMs', 'lockWaitMs'] as const) checkNumber(name, settings[name], 1)
+  const { directory, filesystem, force, clock, failpoint, lockWaitMs } = settings
   if (directory === '') throw new StorageError('INVALID_OPTION', { reason: 'the directory of the index state is missing' })
   preparePrivateFolder(directory, filesystem === undefined ? { force } : { force, filesystem })
   const path = join(directory, 'state.mdb')
-  const environment = await openLmdb({ path, tables: TABLES, admit: (meta) => admitSchema(meta, path), failpoint: settings.failpoint })
+  const environment = await openLmdb({ path, tables: TABLES, admit: (meta) => admitSchema(meta, path), failpoint, lockWaitMs })
   try {
-    await environment.transact((t) => {
-      if (read(t.meta, 'schema') === undefined) t.meta.putSync('schema', STATE_SCHEMA)
-    })
+    await environment.transact((t) => migrate(t, clock.now()))
   } catch (error) {
     await environment[Symbol.asyncDispose]()
     throw error
   }
-  return lmdbStore(environment, { ...settings, owners: settings.owners ?? procOwners() })
+  return storeOn(environment, { ...settings, owners: settings.owners ?? procOwners() })
 }
 
-/** Runs before anything of the environment is changed. */
-function admitSchema(meta: Table, path: string): void {
-  const schema = read(meta, 'schema')
-  if (schema === undefined || schema === STATE_SCHEMA) return
-  if (typeof schema !== 'number') throw new StorageError('STATE_DAMAGED', { reason: 'the index state names no schema version', path })
-  throw new StorageError('STATE_TOO_NEW', { reason: `the index state has schema ${schema}, this spanleaf knows up to ${STATE_SCHEMA}`, path })
+type Settings = typeof DEFAULTS & { readonly owners: OwnerProbe }
+
+/** What the parts of the port share. */
+interface Handle extends Settings {
+  readonly environment: StateEnvironment
+  readonly moment: () => Moment
+  /** The space that the process is bound to. */
+  bound: string | undefined
 }
 
-interface Settings {
-  readonly clock: Clock
-  readonly owners: OwnerProbe
-  readonly leaseMs: number
-  readonly maxDelayMs: number
-}
-
-function lmdbStore(environment: StateEnvironment, { clock, owners, leaseMs, maxDelayMs }: Settings): IndexStore {
-  const moment = (): Moment => ({ now: clock.now(), monotonic: clock.monotonic() })
-  const identity = (): IndexIdentity | undefined => toIdentity(read(environment.tables.meta, 'identity'))
-  // The ledger of a space; vectors of two spaces never share one.
-  const generation = (): string => generationOf(identity())
+function storeOn(environment: StateEnvironment, settings: Settings): IndexStore {
+  const { clock, maxDelayMs } = settings
+  const moment = (): Moment => ({ now: clock.now(), monotonic: clock.monotonic(), maxDelayMs })
+  const handle: Handle = { ...settings, environment, moment, bound: undefined }
   return {
-    bind: (wanted) => bindIdentity(environment, wanted),
-    identity,
-    async observe(page) {
-      for (const { key } of page.seen) checkKey([0, 0, 0, key.agent, key.session], key.session)
-      return environment.transact((t) => observeSessions(t, page, moment()))
-    },
-    claim(only) {
-      const owner = owners.self()
-      return environment.transact((t) => claimSession(t, { ...moment(), owner, ttl: leaseMs, maxDelayMs, only }))
-    },
-    renew: (claim) => environment.transact((t) => renewLease(t, claim, leaseMs, moment())),
-    async walAppend(claim, record) {
-      for (const { message } of record.ledger) checkKey(['generation', claim.key.agent, claim.key.session, message], message)
-      const bytes = encodeWal(record)
-      return environment.transact((t) => putRecord(t, claim, bytes))
-    },
-    async commit(claim, commit) {
-      const { ledger = [], drop = [] } = commit
-      for (const { message } of ledger) checkKey(['generation', claim.key.agent, claim.key.session, message], message)
-      const gen = generation()
-      return environment.transact((t) => commitRecord(t, gen, claim, { ...commit, ledger, drop }))
-    },
-    release: (claim, outcome) => environment.transact((t) => releaseSession(t, claim, outcome, maxDelayMs, moment())),
-    async sweep() {
-      const ended = endedLeases(environment.tables, owners.isGone, moment())
-      return ended.length === 0 ? 0 : environment.transact((t) => takeOver(t, ended, moment()))
-    },
-    async remove(claim) {
-      const gen = generation()
-      return environment.transact((t) => removeSession(t, gen, claim))
-    },
-    async forget(claim, deletes) {
-      const bytes = deletes.length === 0 ? undefined : encodeWal(deletionOf(claim.key, deletes, clock.now()))
-      return environment.transact((t) => forgetSession(t, claim, bytes))
-    },
-    quarantine: (claim, seq) => environment.transact((t) => moveToDead(t, claim, seq, clock.now())),
-    verifyAll: () => environment.transact((t) => verifySessions(t, moment())),
-    walRead: (seq) => readRecord(environment.tables, seq),
-    ledger: (key) => new Map(readLedger(environment.tables, generation(), key).map(({ message, row }) => [message, row])),
-    sessions: () => knownSessions(environment.tables),
-    pending: () => pendingSessions(environment.tables),
-    dead: () => deadRows(environment.tables),
-    status: () => statusOf(environment.tables, clock.now(), maxDelayMs),
-    nextRunAt: () => nextDue(environment.tables, clock.now(), maxDelayMs),
+    ...spacesOf(handle),
+    ...queueOf(handle),
+    ...leasesOf(handle),
+    ...recordsOf(handle),
+    ...asideOf(handle),
+    ...readsOf(handle),
     [Symbol.asyncDispose]: () => environment[Symbol.asyncDispose](),
   }
 }
 
-async function bindIdentity(environment: StateEnvironment, wanted: IndexIdentity): Promise<void> {
-  const held = await environment.transact((t) => {
-    const identity = toIdentity(read(t.meta, 'identity'))
-    if (identity === undefined) t.meta.putSync('identity', { space: wanted.space, namespace: wanted.namespace })
-    return identity
-  })
-  if (held === undefined) return
-  if (held.space !== wanted.space) {
-    throw new StorageError('SINK_MISMATCH', { reason: `the index was built with the embedder "${held.space}", not with "${wanted.space}"` })
+function spacesOf(handle: Handle) {
+  const { environment, moment, failpoint } = handle
+  return {
+    async bind(identity, { rebuild = false } = {}) {
+      // First, so that a crash between the two asks too much and not too little.
+      if (rebuild && takesBack(environment.tables, identity))
+        await eachSession(environment, undefined, (t, key, row) => verifySession(t, key, row, moment()))
+      const space = await environment.transact((t) => bindSpace(t, identity, rebuild, moment()))
+      handle.bound = space.id
+      return space
+    },
+    identity: () => readIdentity(environment.tables),
+    spaces: () => spacesInOrder(environment.tables),
+    cutOver: () =>
+      environment.transact((t) => {
+        const space = cutOverSpace(t)
+        if (space !== undefined) failpoint?.('m')
+        return space
+      }),
+    retiring: (space, limit) => {
+      const t = environment.tables
+      return spacesInOrder(t).some(({ id, state }) => id === space && state === 'retiring') ? ledgerPage(t, space, limit) : []
+    },
+    retire: (space, rows) => environment.transact((t) => retireRows(t, space, rows, moment())),
+  } satisfies Partial<IndexStore>
+}
+
+function queueOf(handle: Handle) {
+  const { environment, owners, leaseMs, moment } = handle
+  return {
+    async observe(page) {
+      for (const { key } of page.seen) checkId(key.session)
+      return environment.transact((t) => observeSessions(t, page, moment()))
+    },
+    wake: (keys, lane) =>
+      eachSession(environment, keys, (t, key, row) => {
+        wake(t, key, row, row, LANES[lane], moment().now)
+        return true
+      }),
+    async claim(request = {}) {
+      const { bound } = handle
+      if (!hasWork(environment.tables, request, bound, moment())) return undefined
+      const owner = owners.self()
+      return environment.transact((t) => claimSession(t, request, { ...moment(), owner, ttl: leaseMs, bound }))
+    },
+    renew: (claim) => environment.transact((t) => renewLease(t, claim, leaseMs, moment())),
+    release: (claim, outcome) => environment.transact((t) => releaseSession(t, claim, outcome, moment())),
+  } satisfies Partial<IndexStore>
+}
+
+function leasesOf({ environment, owners, moment }: Handle) {
+  return {
+    async sweep() {
+      const ended = whatEnded(environment.tables, owners.isGone, moment())
+      return ended.leases.length + ended.suspects.length === 0 ? 0 : environment.transact((t) => sweep(t, ended, moment()))
+    },
+    lost: (claim) => environment.transact((t) => lostOwner(t, claim, moment())),
+    verify: (keys) => eachSession(environment, keys, (t, key, row) => verifySession(t, key, row, moment())),
+    async slowScan(options) {
+      const keys = longUnseen(environment.tables, options, moment())
+      return keys.length === 0 ? 0 : environment.transact((t) => scanSessions(t, keys, moment()))
+    },
+    note: (note) => environment.transact((t) => remember(t, note)),
+    async running(is) {
+      const ended = endedProcesses(environment.tables, owners.isGone)
+      const self = owners.self()
+      await environment.transact((t) => noteRunning(t, self, is, ended, moment().now))
+    },
+  } satisfies Partial<IndexStore>
+}
+
+function recordsOf({ environment, clock }: Handle) {
+  return {
+    async walAppend(claim, record) {
+      checkMessages(record)
+      const bytes = encodeWal(record)
+      return environment.transact((t) => putRecord(t, claim, record, bytes))
+    },
+    async commit(claim, commit) {
+      checkMessages({ ledger: [...(commit.ledger ?? []), ...(commit.unlogged?.ledger ?? [])], dead: commit.dead ?? [] })
+      return environment.transact((t) => commitRecord(t, claim, commit, clock.now()))
+    },
+    remove: (claim) => environment.transact((t) => removeSession(t, claim)),
+    async forget(claim, deletes) {
+      const record = deletes.length === 0 ? undefined : deletionOf(claim, deletes, clock.now())
+      const bytes = record && encodeWal(record)
+      return environment.transact((t) => forgetSession(t, claim, record, bytes))
+    },
+    probe: (claim, message) => environment.transact((t) => probeMessage(t, claim, message)),
+  } satisfies Partial<IndexStore>
+}
+
+function asideOf({ environment, moment }: Handle) {
+  return {
+    quarantine: (claim, seq) => environment.transact((t) => quarantineRecord(t, claim, seq, moment())),
+    reset: (keys) => eachSession(environment, keys, (t, key, row) => resetSession(t, key, row, moment())),
+    async retryDead(ids) {
+      let retried = 0
+      for (const dead of deadLetters(environment.tables, ids)) {
+        if (await environment.transact((t) => retryLetter(t, dead, moment()))) retried++
+      }
+      return retried
+    },
+    async dropDead(ids) {
+      const dropped = deadLetters(environment.tables, ids)
+      for (const page of pagesOf(dropped)) {
+        await environment.transact((t) => {
+          for (const { path } of page) t.dead.removeSync(path)
+        })
+      }
+      return dropped.length
+    },
+  } satisfies Partial<IndexStore>
+}
+
+function readsOf(handle: Handle) {
+  const { environment, owners, moment } = handle
+  return {
+    walRead: (seq) => readRecord(environment.tables, seq),
+    ledger(key, space) {
+      const t = environment.tables
+      return new Map(readLedger(t, space ?? handle.bound ?? workedIn(t)?.id ?? '', key).map(({ message, row }) => [message, row]))
+    },
+    sessions: () => knownSessions(environment.tables),
+    pending: () => pendingSessions(environment.tables),
+    deadLetters: () => deadLetters(environment.tables).map(({ letter }) => letter),
+    status: () => statusOf(environment.tables, owners.isGone, moment()),
+    nextRunAt: (lanes = LANE_NAMES) => nextRunAt(environment.tables, lanes, handle.bound, moment()),
+  } satisfies Partial<IndexStore>
+}
+
+/** Sessions of one transaction: the write lock is everybody's. */
+const PAGE = 256
+
+function* pagesOf<T>(items: readonly T[]): Generator<readonly T[], void> {
+  for (let at = 0; at < items.length; at += PAGE) yield items.slice(at, at + PAGE)
+}
+
+/** Changes the sessions that are known of those named, or all, a page in a transaction; gives the number of those that the change was for. */
+async function eachSession(
+  environment: StateEnvironment,
+  keys: readonly SessionKey[] | undefined,
+  change: (t: StateTables, key: SessionKey, row: SessionRow) => boolean,
+): Promise<number> {
+  const all = keys === undefined ? [...environment.tables.sess.getKeys({})].map((path) => keyAt(path, 0)) : distinct(keys)
+  let changed = 0
+  for (const page of pagesOf(all)) {
+    changed += await environment.transact((t) => {
+      const rows = page.map((key) => ({ key, row: readSession(t, key) }))
+      return rows.filter(({ key, row }) => row !== undefined && change(t, key, row)).length
+    })
   }
-  if (held.namespace !== wanted.namespace) {
-    throw new StorageError('INVALID_OPTION', { reason: `the index was built with the namespace "${held.namespace}", not with "${wanted.namespace}"` })
-  }
+  return changed
 }
 
-function toIdentity(value: unknown): IndexIdentity | undefined {
-  if (value === undefined) return undefined
-  if (isDocument(value) && typeof value.space === 'string' && typeof value.namespace === 'string')
-    return { space: value.space, namespace: value.namespace }
-  throw new StorageError('STATE_DAMAGED', { reason: 'the index state does not say what it was built with' })
+function distinct(keys: readonly SessionKey[]): SessionKey[] {
+  return [...new Map(keys.map((key) => [encodeKey(key), key])).values()]
 }
 
-function generationOf(identity: IndexIdentity | undefined): string {
-  return identity === undefined ? '' : createHash('sha256').update(identity.space).digest('hex').slice(0, 8)
+/** @throws StorageError KEY_TOO_LONG */
+function checkMessages({ ledger, dead }: Pick<WalRecord, 'ledger' | 'dead'>): void {
+  for (const { message } of [...ledger, ...dead]) checkId(message)
 }
 
-function deletionOf(key: SessionKey, deletes: readonly string[], createdAt: number): WalRecord {
-  return { key, createdAt, rows: [], deletes, ledger: [], drop: [], embedded: 0, cached: 0, dimensions: 0, matrix: new Float32Array(0) }
+function checkId(id: string): void {
+  const bytes = Buffer.byteLength(id)
+  if (bytes > MAX_ID_BYTES) throw new StorageError('KEY_TOO_LONG', { reason: `an id of ${bytes} bytes`, key: `${id.slice(0, 64)}...` })
+}
+
+function deletionOf({ key, space }: Claim, deletes: readonly string[], createdAt: number): WalRecord {
+  const nothing = { rows: [], ledger: [], drop: [], dead: [], embedded: 0, cached: 0, dimensions: 0 }
+  return { key, space, createdAt, deletes, ...nothing, matrix: new Float32Array(0) }
 }

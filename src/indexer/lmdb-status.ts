@@ -1,56 +1,132 @@
-/** What the state tells about itself, computed from its rows. */
+/**
+ * What the state tells about itself, computed from its rows.
+ *
+ * Sums stand beside the rows, ages are the first keys of ordered tables, and numbers of entries are counted inside LMDB:
+ * only the rows of sessions that are leased are read. `knownSessions` alone reads all.
+ */
 import { isDocument } from '../core/documents.js'
-import { isDue } from './lmdb-queue.js'
-import { keyAt, LANES, needsRun, read, readNumber, readSession, type StateTables, scan, toSessionRow } from './lmdb-rows.js'
+import type { SessionKey } from '../core/keys.js'
+import { ledgerSums } from './lmdb-ledger.js'
+import { runningProcesses } from './lmdb-notes.js'
+import { type Moment, mayWork, nextOfLane } from './lmdb-queue.js'
+import { oldestRecord } from './lmdb-records.js'
+import {
+  buildOf,
+  firstKey,
+  keyAt,
+  LANE_NAMES,
+  type LeaseRow,
+  need,
+  read,
+  readNumber,
+  readSession,
+  type StateTables,
+  scan,
+  toSessionRow,
+  workedIn,
+} from './lmdb-rows.js'
+import { spacesInOrder, toRebuild } from './lmdb-spaces.js'
+import type { Owner } from './owner.js'
 import type { KnownSession } from './state.js'
-import type { CounterName, Counters, IndexStatus, LastError } from './state-status.js'
+import { LANES, type LaneName } from './state-rows.js'
+import type { BreakerStatus, CounterName, Counters, IndexStatus, LaneStatus, LastError, LeaseStatus, TickNote } from './state-status.js'
 
 const COUNTERS = [
+  'claims',
   'embedded',
   'cached',
   'commits',
+  'messages',
   'replays',
+  'replayedDocuments',
   'upserts',
   'deletes',
   'failures',
+  'deferrals',
   'takeovers',
+  'scans',
+  'repairs',
   'quarantined',
-] as const satisfies CounterName[]
+  'redacted',
+  'truncated',
+  'ticks',
+  'tickSessions',
+  'tickMessages',
+] as const satisfies readonly CounterName[]
 
-export function statusOf(t: StateTables, now: number, maxDelayMs: number): IndexStatus {
-  let ready = 0
-  let backoff = 0
-  let leased = 0
-  let oldest = Number.POSITIVE_INFINITY
-  for (const { key, value } of scan(t.ready)) {
-    if (isDue(key, now, maxDelayMs)) ready++
-    else backoff++
-    oldest = Math.min(oldest, Number(value))
-  }
-  for (const path of [...t.leaseExp.getKeys({})]) {
-    leased++
-    const key = keyAt(path, 1)
-    oldest = Math.min(oldest, readSession(t, key)?.lease?.since ?? oldest)
-  }
+export function statusOf(t: StateTables, isGone: (owner: Owner) => boolean, moment: Moment): IndexStatus {
+  const { now } = moment
+  const lanes = LANE_NAMES.map((lane) => laneOf(t, lane, moment))
+  const leases = leasesOf(t)
+  const oldest = [...LANE_NAMES.map((lane) => oldestIn(t, lane)), ...leases.map(({ lease }) => lease.since)]
   return {
-    queue: { ready, leased, backoff },
-    wal: { records: t.walH.getCount({}), bytes: readNumber(t, 'walBytes') },
-    ledger: {
-      sessions: t.sess.getCount({}),
-      messages: readNumber(t, 'messages'),
-      documents: readNumber(t, 'documents'),
-      truncatedBytes: readNumber(t, 'truncatedBytes'),
-    },
-    // The wall clock may have stepped back since.
-    oldestPendingAgeMs: oldest === Number.POSITIVE_INFINITY ? null : Math.max(0, now - oldest),
+    queue: { ready: sum(lanes.map(({ ready }) => ready)), leased: leases.length, backoff: sum(lanes.map(({ waiting }) => waiting)) },
+    lanes,
+    leases: leases.map((held) => leaseStatus(held, moment)),
+    suspects: suspectsOf(t),
+    wal: { records: t.walIx.getKeysCount({}), bytes: readNumber(t, 'walBytes'), oldestAgeMs: age(now, [oldestRecord(t)]) },
+    ledger: { sessions: t.sess.getKeysCount({}), ...ledgerSums(t, workedIn(t)?.id ?? '') },
+    oldestPendingAgeMs: age(now, oldest),
+    lastUpsertAt: readNumber(t, 'lastUpsertAt') || null,
+    oldestCheckedAgeMs: age(now, [timeAt(firstKey(t.checked, {}), 0)]),
     lastError: toLastError(read(t.meta, 'lastError')),
-    dead: t.dead.getCount({}),
-    counters: countersOf(t),
+    dead: t.dead.getKeysCount({}),
+    spaces: spacesInOrder(t),
+    toRebuild: toRebuild(t),
+    running: runningProcesses(t, isGone),
+    lastTick: (read(t.meta, 'lastTick') as TickNote | undefined) ?? null,
+    listing: (read(t.meta, 'listing') as IndexStatus['listing'] | undefined) ?? null,
+    breakers: Object.values((read(t.meta, 'breakers') as Record<string, BreakerStatus> | undefined) ?? {}),
+    counters: Object.fromEntries(COUNTERS.map((name) => [name, readNumber(t, `n:${name}`)])) as unknown as Counters,
   }
 }
 
-function countersOf(t: StateTables): Counters {
-  return Object.fromEntries(COUNTERS.map((name) => [name, readNumber(t, `n:${name}`)])) as Counters
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => a + b, 0)
+}
+
+/** The wall clock may have stepped back since. */
+function age(now: number, times: readonly (number | undefined)[]): number | null {
+  const known = times.filter((time) => time !== undefined)
+  return known.length === 0 ? null : Math.max(0, now - Math.min(...known))
+}
+
+function timeAt(key: unknown, place: number): number | undefined {
+  return Array.isArray(key) ? Number(key[place]) : undefined
+}
+
+function oldestIn(t: StateTables, lane: LaneName): number | undefined {
+  return timeAt(firstKey(t.since, { start: [LANES[lane]], end: [LANES[lane] + 1] }), 1)
+}
+
+function laneOf(t: StateTables, lane: LaneName, { now, maxDelayMs }: Moment): LaneStatus {
+  const n = LANES[lane]
+  const all = t.ready.getKeysCount({ start: [n], end: [n + 1] })
+  const waiting = t.ready.getKeysCount({ start: [n, now, Number.MAX_VALUE], end: [n, now + maxDelayMs, Number.MAX_VALUE] })
+  return { lane, ready: all - waiting, waiting, oldestAgeMs: age(now, [oldestIn(t, lane)]) }
+}
+
+interface Held {
+  readonly key: SessionKey
+  readonly lease: LeaseRow
+}
+
+function leasesOf(t: StateTables): Held[] {
+  return [...t.leaseExp.getKeys({})].flatMap((path) => {
+    const key = keyAt(path, 1)
+    const lease = readSession(t, key)?.lease
+    return lease ? [{ key, lease }] : []
+  })
+}
+
+function leaseStatus({ key, lease }: Held, { now, monotonic }: Moment): LeaseStatus {
+  return { key, pid: lease.owner.pid, ageMs: Math.max(0, now - lease.at), expiresInMs: lease.until - monotonic }
+}
+
+function suspectsOf(t: StateTables): number {
+  let suspects = 0
+  for (const { value } of scan(t.suspect)) suspects += Number(value)
+  return suspects
 }
 
 function toLastError(value: unknown): LastError | null {
@@ -59,41 +135,19 @@ function toLastError(value: unknown): LastError | null {
 }
 
 export function knownSessions(t: StateTables): KnownSession[] {
+  const build = buildOf(workedIn(t))
   const sessions: KnownSession[] = []
   for (const { key, value } of scan(t.sess)) {
     const row = toSessionRow(value)
-    sessions.push({
-      key: keyAt(key, 0),
-      revision: row.observedRev,
-      store: row.store,
-      gone: row.gone,
-      stranded: row.q === null && row.lease === null && needsRun(row),
-      incomplete: row.incomplete,
-      checkedAt: row.checkedAt,
-    })
+    const { observedRev: revision, store, gone, q, lease, incomplete, checkedAt } = row
+    const stranded = q === null && lease === null && need(row, build) !== undefined
+    sessions.push({ key: keyAt(key, 0), revision, store, gone, stranded, incomplete, checkedAt })
   }
   return sessions
 }
 
-export function deadRows(t: StateTables): { what: string; code: string; key: string; at: number }[] {
-  const rows = []
-  for (const { value } of scan(t.dead)) {
-    if (!isDocument(value)) continue
-    rows.push({ what: String(value.what), code: String(value.code), key: String(value.key), at: Number(value.at) })
-  }
-  return rows
-}
-
-export function nextDue(t: StateTables, now: number, maxDelayMs: number): number | undefined {
-  let next: number | undefined
-  for (const lane of Object.values(LANES)) {
-    for (const reverse of [false, true]) {
-      const range = reverse ? { start: [lane + 1], end: [lane], reverse, limit: 1 } : { start: [lane], end: [lane + 1], limit: 1 }
-      const [key] = t.ready.getKeys(range)
-      if (!Array.isArray(key)) continue
-      const runAt = isDue(key, now, maxDelayMs) ? 0 : Number(key[1])
-      next = Math.min(next ?? runAt, runAt)
-    }
-  }
-  return next
+export function nextRunAt(t: StateTables, lanes: readonly LaneName[], bound: string | undefined, moment: Moment): number | undefined {
+  if (!mayWork(t, bound)) return undefined
+  const times = lanes.flatMap((lane) => nextOfLane(t, LANES[lane], moment) ?? [])
+  return times.length === 0 ? undefined : Math.min(...times)
 }
