@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openSessions } from 'spanleaf'
-import { createIndexer, openLmdbState, searchIndex, sessionSource } from 'spanleaf/indexer'
+import { createIndexer, openLmdbState, searchIndex } from 'spanleaf/indexer'
 
 /** Counts letters: a poor embedder, but a whole one. `space` names the vectors, so that kinds never mix. */
 const embedder = {
@@ -35,7 +35,7 @@ const sink = {
   delete: async (ids) => ids.forEach((id) => void documents.delete(id)),
   count: async () => documents.size,
   async *ids(filter) {
-    for (const row of documents.values()) if (matches(row, filter)) yield { id: row.id, text_hash: row.metadata.text_hash }
+    for (const row of documents.values()) if (matches(row, filter)) yield { id: row.id, text_hash: row.metadata.text_hash, rev: row.metadata.rev }
   },
   nearest: async (vector, limit, filter) => rank((row) => row.vector.reduce((sum, value, at) => sum + value * vector[at], 0), limit, filter),
   matching: async (query, limit, filter) =>
@@ -62,7 +62,7 @@ const data = process.argv[2] ?? new URL('demo-store/opencode', import.meta.url).
 const folder = mkdtempSync(join(tmpdir(), 'spanleaf-custom-'))
 const sessions = await openSessions({ data })
 const state = await openLmdbState({ directory: folder })
-const indexer = createIndexer({ sessions: sessionSource(sessions), state, embedder, sink })
+const indexer = createIndexer({ sessions, state, embedder, sink })
 await indexer.observe()
 const { embedded, documents: written } = await indexer.drain()
 console.log(`${embedded} texts embedded by "${embedder.name}", ${written} documents in the sink "${sink.name}"`)

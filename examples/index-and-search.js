@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openSessions } from 'spanleaf'
-import { createIndexer, openIndexHome, searchIndex, sessionSource } from 'spanleaf/indexer'
+import { createIndexer, openIndexHome, searchIndex } from 'spanleaf/indexer'
 
 const data = process.argv[2] ?? new URL('demo-store/opencode', import.meta.url).pathname
 const query = process.argv[3] ?? 'thundering herd'
@@ -11,12 +11,12 @@ const folder = mkdtempSync(join(tmpdir(), 'spanleaf-index-'))
 
 const sessions = await openSessions({ data })
 const home = await openIndexHome({ home: folder, sessions })
-const indexer = createIndexer({ ...home, sessions: sessionSource(sessions) })
+const indexer = createIndexer({ ...home, sessions })
 
 await indexer.observe() // queue what changed
 console.log(await indexer.drain()) // work until nothing is left to do now
 console.log(await indexer.observe(), '<- a second look finds nothing new')
-for (const { score, title, text } of await searchIndex(home, query, { limit: 3 })) console.log(`${score.toFixed(4)}  ${title}: ${text}`)
+for (const { score, title, text } of await searchIndex(home.searched(), query, { limit: 3 })) console.log(`${score.toFixed(4)}  ${title}: ${text}`)
 
 await indexer[Symbol.asyncDispose]()
 await home.close()

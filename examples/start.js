@@ -5,7 +5,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { listSessions, openSessions, StorageError, spanleafHome } from 'spanleaf'
-import { createIndexer, openIndexHome, readExclusions, searchIndex, sessionSource } from 'spanleaf/indexer'
+import { configFromEnv, createIndexer, openIndexHome, readConfigFile, searchIndex } from 'spanleaf/indexer'
 
 const DEMO = fileURLToPath(new URL('demo-store/opencode', import.meta.url))
 const interruption = new AbortController()
@@ -34,16 +34,18 @@ async function showDemo() {
 async function indexAndSearch(sessions, folder, question) {
   for (const { kind, path } of sessions.stores) console.log(`${kind}  ${path}`)
   const all = listSessions(sessions)
-  const home = await openIndexHome({ home: folder, sessions })
+  // Nothing is configured by default; what is (docs/configuration.md) counts here, too.
+  const config = { ...readConfigFile(folder).config, ...configFromEnv(process.env) }
+  const home = await openIndexHome({ home: folder, sessions, config, warn: console.warn })
   try {
-    console.log(`Indexing ${all.length} sessions into ${home.directory}\nEmbedder: ${home.embedder.name}; no server is needed.`)
-    const { embedded, cached } = await index(sessions, home, folder, all.length)
+    console.log(`Indexing ${all.length} sessions into ${home.directory}\nEmbedder: ${home.embedder.name}${home.embedder.name === 'hash' ? '; no server is needed' : ''}.`)
+    const { embedded, cached } = await index(sessions, home, all.length)
     console.log(`${await home.sink.count()} documents; ${embedded} texts embedded, ${cached} from the cache`)
 
     // A sample question: the demo has an answer to it; elsewhere the title of the last session is asked for.
     const query = question ?? all.find(({ title }) => title !== '')?.title ?? 'test'
     console.log(`\nsearch: ${plain(query)}\n`)
-    const hits = await searchIndex(home, query, { limit: 3 })
+    const hits = await searchIndex(home.searched(), query, { limit: 3 })
     for (const { title, role, text, session } of hits) console.log(`  ${plain(title)} (${role}, ${session})\n    ${plain(text)}\n`)
     if (hits.length === 0) console.log('  no hits\n')
     if (question === undefined) console.log('Next: npx spanleaf search <words>, npx spanleaf ls, npx spanleaf show <id>')
@@ -53,12 +55,11 @@ async function indexAndSearch(sessions, folder, question) {
   }
 }
 
-async function index(sessions, home, folder, total) {
+async function index(sessions, home, total) {
   let done = 0
   const indexer = createIndexer({
     ...home,
-    sessions: sessionSource(sessions),
-    exclude: () => readExclusions(folder),
+    sessions,
     onProgress: ({ kind }) => kind === 'released' && progress(++done, total),
   })
   try {

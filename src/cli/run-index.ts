@@ -37,7 +37,7 @@ export async function printRun(
 ): Promise<void> {
   const status = home.state.status()
   const pending = pendingOf(status)
-  const documents = await home.searched().sink.count()
+  const documents = await searchable(home)
   const { ledger, dead, toRebuild } = status
   if (json) {
     const { embedded, cached, deleted, replayed, failed, deferred } = report
@@ -53,6 +53,16 @@ export async function printRun(
   if (report.failed + report.deferred === 0) return
   warn(failureText(status, report))
   process.exitCode = 1
+}
+
+/** By the ledger while the sink cannot be asked. */
+async function searchable({ searched, state }: IndexHome): Promise<number> {
+  try {
+    return await searched().sink.count()
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error
+    return state.status().ledger.documents
+  }
 }
 
 function pendingText({ lanes }: IndexStatus, { failed, deferred }: DrainReport, pending: number): string {

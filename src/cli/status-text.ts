@@ -1,6 +1,6 @@
 /** The state of the index for people: one line that says how it is, then a line for each thing that there is to know. */
 import type { BreakerStatus, IndexStatus, LeaseStatus, ResolvedConfig } from '../indexer/index.js'
-import { settings } from '../indexer/index.js'
+import { describeSpace, settings } from '../indexer/index.js'
 import { type Health, pendingOf } from './health.js'
 import { ago, clip, count, formatBytes, span } from './output.js'
 
@@ -76,8 +76,8 @@ function processes({ running }: IndexStatus, now: number): string {
 }
 
 function spaceText({ space, state }: IndexStatus['spaces'][number], { toRebuild }: IndexStatus): string {
-  if (state === 'building') return `${space}: ${count(toRebuild, 'session')} to go; until then the earlier one is searched`
-  return state === 'retiring' ? `${space}: its documents are being deleted` : space
+  if (state === 'building') return `${describeSpace(space)}: ${count(toRebuild, 'session')} to go; until then the earlier one is searched`
+  return state === 'retiring' ? `${describeSpace(space)}: its documents are being deleted` : describeSpace(space)
 }
 
 function breakerText({ state, failure, since, retryAt }: BreakerStatus, now: number): string {

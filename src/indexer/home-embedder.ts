@@ -78,6 +78,12 @@ function mended(error: StorageError, { ollamaUrl, ollamaModel }: IndexConfig): S
   return new StorageError(error.code, { reason: `${error.reason}${todo}` }, { cause: error })
 }
 
+/** The name of a space in short, for people. */
+export function describeSpace(space: string): string {
+  const [, model, digest, dimensions] = /^ollama\/.* model=(\S+) digest=(?:sha256:)?(\S{1,12})\S* dimensions=(\d+) /.exec(space) ?? []
+  return model === undefined ? space : `Ollama's ${model}, ${dimensions} dimensions, digest ${digest}`
+}
+
 /** What `SPANLEAF_EMBEDDER` calls the embedder of a space; undefined for one of the caller's own. */
 function kindOf(space: string): IndexConfig['embedder'] | undefined {
   return (['hash', 'ollama'] as const).find((kind) => space.startsWith(`${kind}/`))
@@ -96,5 +102,7 @@ function absent(space: string, error: StorageError): Embedder {
 
 function otherEmbedder(space: string, built: string | undefined, wanted: string): StorageError {
   const goOn = built === undefined ? '' : `go on with --embedder ${built} (or "embedder": "${built}" in config.json), or `
-  return new StorageError('SINK_MISMATCH', { reason: `the index was built with "${space}"; ${goOn}have it built anew with --embedder ${wanted}` })
+  return new StorageError('SINK_MISMATCH', {
+    reason: `the index was built with ${describeSpace(space)}; ${goOn}have it built anew with --embedder ${wanted}`,
+  })
 }

@@ -17,10 +17,11 @@ export interface Move {
   readonly state: IndexStore
   readonly directory: string
   readonly namespace: string
+  readonly warn: (sentence: string) => void
 }
 
 /** @throws StorageError STATE_UNAVAILABLE while another process works on the index: it would go on writing to the old sink */
-export async function moveDocuments({ id, space, place, from, sink, state, directory, namespace }: Move): Promise<void> {
+export async function moveDocuments({ id, space, place, from, sink, state, directory, namespace, warn }: Move): Promise<void> {
   const { running, leases } = state.status()
   const busy = running[0]?.pid ?? leases.find(({ expiresInMs }) => expiresInMs > 0)?.pid
   if (busy !== undefined) {
@@ -28,6 +29,7 @@ export async function moveDocuments({ id, space, place, from, sink, state, direc
       reason: `process ${busy} is indexing into ${describePlace(from)}; stop it before the documents are brought to ${describePlace(place)}`,
     })
   }
+  warn(`the documents are brought from ${describePlace(from)} to ${describePlace(place)}; what the cache holds is not embedded again`)
   // Another address may be another name of the same server: then what is there already is right.
   const isOtherKind = from.kind !== place.kind
   if (isOtherKind) await emptySink(sink, namespace, { keepIt: true })

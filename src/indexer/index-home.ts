@@ -10,7 +10,7 @@ import type { IndexConfig } from './config-settings.js'
 import { type EmbedCache, openEmbedCache } from './embed-cache.js'
 import type { Limits } from './engine.js'
 import { type Exclusions, readExclusions } from './exclusions.js'
-import { chosenEmbedder, type EmbedderChoice, embedderOfSpace } from './home-embedder.js'
+import { chosenEmbedder, describeSpace, type EmbedderChoice, embedderOfSpace } from './home-embedder.js'
 import { emptyLeftSinks, moveDocuments, refuseMove } from './home-move.js'
 import { changeHomeRecord, readHomeRecord } from './home-record.js'
 import { heldPlace, openSinkAt, placeOf, type SinkChoice } from './home-sinks.js'
@@ -126,13 +126,15 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
     record: readHomeRecord(directory),
     spaces,
   }
-  const sink = typeof options.sink === 'object' ? options.sink : await ownSink(embedder.space, { ...sinks, state, keep, rebuild })
+  const sink = typeof options.sink === 'object' ? options.sink : await ownSink(embedder.space, { ...sinks, state, keep, rebuild, warn })
 
   const others = typeof options.sink === 'object' ? [] : await otherSinks(embedder.space, { ...sinks, keep, warn })
   const embedders = new Map<string, Embedder>([[embedder.space, embedder]])
   const live = spaces[0]?.space
   if (live !== undefined && !embedders.has(live)) embedders.set(live, await embedderOfSpace(live, choice))
   if (typeof options.sink !== 'object') await emptyLeftSinks(state, { ...sinks, namespace, warn })
+  if (rebuild && live !== undefined && spaces.every(({ space }) => space !== embedder.space))
+    warn(`the index is built anew for ${describeSpace(embedder.space)}; until that is complete, the earlier one is searched`)
   const redact = await redactorOf(values, { isChosen: chosen.redact !== undefined, leaves: embedder.remote === true || sink.remote === true })
   tellOnce(directory, { embedder, sink, values, redact, warn })
   return {
@@ -168,13 +170,16 @@ function chosenBy({ config = {}, embedder, sink }: IndexHomeOptions): PartialCon
 
 type Opening = SinkChoice & { readonly keep: Keep }
 
-async function ownSink(space: string, opening: Opening & { readonly state: IndexStore; readonly rebuild: boolean }): Promise<Sink> {
+async function ownSink(
+  space: string,
+  opening: Opening & { readonly state: IndexStore; readonly rebuild: boolean; readonly warn: (sentence: string) => void },
+): Promise<Sink> {
   const { directory, state, record, keep, values } = opening
   const { place, from } = placeOf(space, opening)
   if (from !== undefined && !opening.rebuild) refuseMove(from, place)
   const id = spaceIdOf(space)
   const sink = await keep(openSinkAt(place, space, opening))
-  if (from !== undefined) await moveDocuments({ id, space, place, from, sink, state, directory, namespace: values.namespace })
+  if (from !== undefined) await moveDocuments({ id, space, place, from, sink, state, directory, namespace: values.namespace, warn: opening.warn })
   else if (record.sinks[id] === undefined) changeHomeRecord(directory, (now) => ({ ...now, sinks: { ...now.sinks, [id]: place } }))
   return sink
 }

@@ -20,6 +20,7 @@ export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
 export { FAILPOINTS, type FailpointName } from './failpoints.js'
 export type { ForgetReport } from './forget.js'
+export { describeSpace } from './home-embedder.js'
 // the index on this machine
 export { type HomeRecord, readHomeRecord, type SinkPlace } from './home-record.js'
 export { describePlace } from './home-sinks.js'

@@ -1,5 +1,6 @@
-/** A lease while it is worked under: renewed by a heartbeat, and checked before each word to the sink. */
+/** A lease while it is worked under: renewed by a heartbeat, checked before each word to the sink, and given up before it runs out. */
 import type { Clock } from '../core/clock.js'
+import { StorageError } from '../core/errors.js'
 import type { IndexStore } from './state.js'
 import type { Claim } from './state-rows.js'
 
@@ -7,9 +8,12 @@ export interface HeldLease extends AsyncDisposable {
   readonly claim: Claim
   /** Aborted when the lease is lost or the caller stops. */
   readonly signal: AbortSignal
-  /** @throws StorageError LEASE_LOST, or the reason of the signal */
+  /** Leaves at least half of the lease for what follows. @throws StorageError LEASE_LOST, or the reason of the signal */
   guard(): Promise<void>
 }
+
+/** Of a lease: what is under way ends so long before it does. */
+const MARGIN = 0.1
 
 export function holdLease(claim: Claim, state: IndexStore, clock: Clock, outer: AbortSignal): HeldLease {
   const ended = new AbortController()
@@ -22,9 +26,19 @@ export function holdLease(claim: Claim, state: IndexStore, clock: Clock, outer: 
       until = await state.renew(claim)
     }
   }
-  const beating = beat().catch((error: unknown) => {
+  /** Should renewing hang or fail to keep up, no call outlasts the lease. */
+  const watch = async (): Promise<void> => {
+    for (;;) {
+      const left = until - MARGIN * ttl - clock.monotonic()
+      if (left <= 0) throw new StorageError('LEASE_LOST', { reason: 'the lease could not be renewed in time' })
+      await clock.sleep(left, ended.signal)
+    }
+  }
+  const giveUp = (error: unknown): void => {
     if (!ended.signal.aborted) lost.abort(error)
-  })
+  }
+  const beating = beat().catch(giveUp)
+  const watching = watch().catch(giveUp)
   const signal = AbortSignal.any([lost.signal, outer])
   return {
     claim,
@@ -36,7 +50,7 @@ export function holdLease(claim: Claim, state: IndexStore, clock: Clock, outer: 
     },
     async [Symbol.asyncDispose]() {
       ended.abort()
-      await beating
+      await Promise.all([beating, watching])
     },
   }
 }

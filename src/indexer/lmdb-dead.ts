@@ -1,4 +1,5 @@
 /** Transitions T11 and T13: what was put aside, and what is read and written again. */
+
 import { createHash } from 'node:crypto'
 import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
@@ -6,22 +7,9 @@ import { type MessageId, parseMessageId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { putLedger, readLedgerRow, unread } from './lmdb-ledger.js'
 import type { Moment } from './lmdb-queue.js'
-import { addRecord, dropPending } from './lmdb-records.js'
-import {
-  count,
-  eachUnder,
-  keyAt,
-  lost,
-  ownRow,
-  putSession,
-  readSession,
-  readSpaces,
-  type SessionRow,
-  type StateTables,
-  scan,
-  wake,
-  workedIn,
-} from './lmdb-rows.js'
+import { lost, ownRow, putSession, readSession, readSpaces, type SessionRow, wake, workedIn } from './lmdb-rows.js'
+import { count, eachUnder, keyAt, type StateTables, scan } from './lmdb-tables.js'
+import { addRecord, dropPending } from './lmdb-wal.js'
 import { type Claim, type DeadLetter, type DeadMessage, type Failure, LANES, type WalRecord } from './state-rows.js'
 import { decodeWal, type WalBytes } from './wal-codec.js'
 

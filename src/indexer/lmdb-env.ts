@@ -61,6 +61,7 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
       const { root } = handle
       handle = undefined
       await closeHandle(root)
+      handle = await openHandle(open, options)
       if (last) throw unavailable('the index state could not be written', path, error.cause)
       return undefined
     }

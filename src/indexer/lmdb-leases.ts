@@ -1,18 +1,9 @@
 /** Transitions T7, T8 and T9: leases that ended, what their owners may still write, and the slow scan. */
+
 import type { SessionKey } from '../core/keys.js'
 import type { Moment } from './lmdb-queue.js'
-import {
-  count,
-  enqueue,
-  keyAt,
-  type LeaseRow,
-  putSession,
-  readSession,
-  type SessionRow,
-  type StateTables,
-  type SuspectRow,
-  scan,
-} from './lmdb-rows.js'
+import { enqueue, type LeaseRow, putSession, readSession, type SessionRow, type SuspectRow } from './lmdb-rows.js'
+import { count, keyAt, type StateTables, scan } from './lmdb-tables.js'
 import type { Owner } from './owner.js'
 import { type Claim, LANES, SUSPECT_LEASES } from './state-rows.js'
 

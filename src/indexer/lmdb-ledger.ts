@@ -1,8 +1,10 @@
 /** The ledger: what the sink is known to hold, by space and message; with sums per space, so that asking for them walks no row. */
+
 import { messageOf, StorageError } from '../core/errors.js'
 import { compareText, type MessageId, parseMessageId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
-import { addTo, eachUnder, keyAt, read, readNumber, readSession, readSpaces, type StateTables } from './lmdb-rows.js'
+import { readSession, readSpaces } from './lmdb-rows.js'
+import { addTo, eachUnder, keyAt, read, readNumber, type StateTables } from './lmdb-tables.js'
 import type { LedgerEntry, LedgerRow } from './state-rows.js'
 import type { IndexStatus } from './state-status.js'
 import { toLedgerRow } from './wal-codec.js'

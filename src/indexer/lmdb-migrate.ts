@@ -1,26 +1,13 @@
 /** From schema 1 to this one, in one transaction: after a crash the state is of the one or of the other. */
+
 import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
 import { decodeKey, type SessionKey } from '../core/keys.js'
 import type { Table } from './lmdb-env.js'
-import { readRecord, type WalEntry } from './lmdb-records.js'
-import {
-  addTo,
-  buildOf,
-  keyAt,
-  type LeaseRow,
-  NEW_SESSION,
-  nextNumber,
-  putSession,
-  type QueueEntry,
-  read,
-  readNumber,
-  type SessionRow,
-  type StateTables,
-  type StoredSpace,
-  scan,
-} from './lmdb-rows.js'
-import { spaceIdOf } from './space-id.js'
+import { buildOf, type LeaseRow, NEW_SESSION, putSession, type QueueEntry, type SessionRow, type StoredSpace } from './lmdb-rows.js'
+import { addTo, keyAt, nextNumber, read, readNumber, type StateTables, scan } from './lmdb-tables.js'
+import { readRecord, type WalEntry } from './lmdb-wal.js'
+import { spaceIdOf } from './space.js'
 import { LANES } from './state-rows.js'
 
 export const STATE_SCHEMA = 2

@@ -1,6 +1,8 @@
 /** What is remembered beside the transitions, and who has the index running. */
+
 import { isDocument } from '../core/documents.js'
-import { count, read, type StateTables, scan } from './lmdb-rows.js'
+import { count, read, type StateTables, scan } from './lmdb-tables.js'
+
 import type { Owner } from './owner.js'
 import type { IndexNote, IndexStatus } from './state-status.js'
 

@@ -1,24 +1,20 @@
 /** Transitions T1, T2, T3 and T6: a session is idle, queued or leased, and no wake-up is lost on the way. */
+
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import {
   buildOf,
-  count,
   enqueue,
-  firstKey,
-  keyAt,
   LANE_NAMES,
   type LeaseRow,
   NEW_SESSION,
   need,
-  nextNumber,
   ownRow,
   putSession,
-  read,
   readSession,
   type SessionRow,
-  type StateTables,
   workedIn,
 } from './lmdb-rows.js'
+import { count, firstKey, keyAt, nextNumber, read, type StateTables } from './lmdb-tables.js'
 import type { Owner } from './owner.js'
 import type { Observation } from './state.js'
 import { type Claim, type ClaimRequest, LANES, type LaneName, type Outcome } from './state-rows.js'

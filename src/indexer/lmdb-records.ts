@@ -1,36 +1,15 @@
 /** Transitions T4, T5 and T10, forget and probe: at most one record of a session is outstanding, and none vanishes unread. */
-import { isDocument } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
 import type { MessageId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { dropLetters, putLetter } from './lmdb-dead.js'
 import { hasLedger, putLedger } from './lmdb-ledger.js'
-import {
-  addTo,
-  count,
-  keyAt,
-  lost,
-  nextNumber,
-  ownRow,
-  putSession,
-  read,
-  readSpaces,
-  type SessionRow,
-  type StateTables,
-  scan,
-  spaceIn,
-} from './lmdb-rows.js'
-import type { Commit, PendingSession } from './state.js'
+import { lost, ownRow, putSession, readSpaces, type SessionRow, spaceIn } from './lmdb-rows.js'
+import { count, type StateTables } from './lmdb-tables.js'
+import { addRecord, dropPending } from './lmdb-wal.js'
+import type { Commit } from './state.js'
 import type { Claim, WalRecord } from './state-rows.js'
-import { decodeWal, type WalBytes } from './wal-codec.js'
-
-/** What is asked of the WAL without reading a record. */
-export interface WalEntry {
-  readonly agent: string
-  readonly session: string
-  readonly at: number
-  readonly bytes: number
-}
+import type { WalBytes } from './wal-codec.js'
 
 /** T4. */
 export function putRecord(t: StateTables, claim: Claim, record: WalRecord, bytes: WalBytes): number {
@@ -52,36 +31,6 @@ function checkOpen(t: StateTables, claim: Claim, space: string): void {
   const spaces = readSpaces(t)
   if (spaces.length === 0 || spaces.some(({ id, state }) => id === space && state !== 'retiring')) return
   throw new StorageError('LEASE_LOST', { reason: 'the space is not built any more', key: encodeKey(claim.key) })
-}
-
-/** Puts a record that no session names yet. */
-export function addRecord(t: StateTables, { agent, session }: SessionKey, at: number, { head, matrix }: WalBytes): number {
-  const seq = nextNumber(t, 'seq')
-  const bytes = head.length + matrix.length
-  t.walH.putSync(seq, head)
-  t.walM.putSync(seq, matrix)
-  t.walIx.putSync(seq, { agent, session, at, bytes } satisfies WalEntry)
-  addTo(t, 'walBytes', bytes)
-  return seq
-}
-
-export function dropPending(t: StateTables, row: SessionRow): SessionRow {
-  if (row.wal === null) return row
-  const { seq } = row.wal
-  addTo(t, 'walBytes', -walEntry(read(t.walIx, seq)).bytes)
-  for (const table of [t.walH, t.walM, t.walIx]) table.removeSync(seq)
-  return { ...row, wal: null }
-}
-
-function walEntry(value: unknown): WalEntry {
-  if (isDocument(value) && typeof value.bytes === 'number' && typeof value.at === 'number') return value as unknown as WalEntry
-  throw new StorageError('STATE_DAMAGED', { reason: 'the list of the WAL lacks a record' })
-}
-
-/** When the oldest pending record was made. */
-export function oldestRecord(t: StateTables): number | undefined {
-  for (const { value } of scan(t.walIx, { limit: 1 })) return walEntry(value).at
-  return undefined
 }
 
 /** T5. The ledger moves and the record goes in one step: neither can be seen without the other. */
@@ -152,32 +101,4 @@ export function probeMessage(t: StateTables, claim: Claim, message: MessageId): 
   const row = ownRow(t, claim)
   const crashes = row.probe?.message === message ? row.probe.crashes : 0
   putSession(t, claim.key, row, { ...row, probe: { message, crashes } })
-}
-
-/** @throws StorageError WAL_DAMAGED, STATE_TOO_NEW */
-export function readRecord({ walH, walM }: StateTables, seq: number): WalRecord {
-  return decodeWal({ head: walH.getBinary(seq), matrix: walM.getBinary(seq) })
-}
-
-/** Decodes every pending record. */
-export function pendingSessions(t: StateTables): PendingSession[] {
-  const pending: PendingSession[] = []
-  for (const { key: seq, value } of scan(t.walIx)) {
-    const { agent, session, bytes, at: createdAt } = walEntry(value)
-    const rows = rowsOf(t, Number(seq))
-    const [first] = rows
-    if (first === undefined) continue
-    const { project_id: project, directory } = first.metadata
-    pending.push({ key: keyAt([agent, session], 0), seq: Number(seq), project, directory, documents: rows.length, bytes, createdAt })
-  }
-  return pending
-}
-
-function rowsOf(t: StateTables, seq: number): WalRecord['rows'] {
-  try {
-    return readRecord(t, seq).rows
-  } catch (error) {
-    if (error instanceof StorageError) return []
-    throw error
-  }
 }

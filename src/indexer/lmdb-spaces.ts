@@ -1,12 +1,14 @@
 /** Transition T12: one space is searched, another may be built beside it, those of before retire. */
+
 import { StorageError } from '../core/errors.js'
 import type { MessageId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { verifySession } from './lmdb-leases.js'
 import { forgetSums, isEmptyUnder, putLedger } from './lmdb-ledger.js'
 import type { Moment } from './lmdb-queue.js'
-import { buildOf, nextNumber, read, readNumber, readSession, readSpaces, type StateTables, type StoredSpace, spaceIn } from './lmdb-rows.js'
-import { spaceIdOf } from './space-id.js'
+import { buildOf, readSession, readSpaces, type StoredSpace, spaceIn } from './lmdb-rows.js'
+import { nextNumber, read, readNumber, type StateTables } from './lmdb-tables.js'
+import { spaceIdOf } from './space.js'
 import type { IndexIdentity, SpaceRow } from './state-rows.js'
 
 const ORDER = ['live', 'building', 'retiring'] as const

@@ -4,28 +4,16 @@
  * Sums stand beside the rows, ages are the first keys of ordered tables, and numbers of entries are counted inside LMDB:
  * only the rows of sessions that are leased are read. `knownSessions` alone reads all.
  */
+
 import { isDocument } from '../core/documents.js'
 import type { SessionKey } from '../core/keys.js'
 import { ledgerSums } from './lmdb-ledger.js'
 import { runningProcesses } from './lmdb-notes.js'
 import { type Moment, mayWork, nextOfLane } from './lmdb-queue.js'
-import { oldestRecord } from './lmdb-records.js'
-import {
-  buildOf,
-  firstKey,
-  keyAt,
-  LANE_NAMES,
-  type LeaseRow,
-  need,
-  read,
-  readNumber,
-  readSession,
-  type StateTables,
-  scan,
-  toSessionRow,
-  workedIn,
-} from './lmdb-rows.js'
+import { buildOf, LANE_NAMES, type LeaseRow, need, readSession, toSessionRow, workedIn } from './lmdb-rows.js'
 import { spacesInOrder, toRebuild } from './lmdb-spaces.js'
+import { firstKey, keyAt, read, readNumber, type StateTables, scan } from './lmdb-tables.js'
+import { oldestRecord } from './lmdb-wal.js'
 import type { Owner } from './owner.js'
 import type { KnownSession } from './state.js'
 import { LANES, type LaneName } from './state-rows.js'

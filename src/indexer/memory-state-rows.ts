@@ -125,6 +125,7 @@ const COUNTERS = [
   'repairs',
   'quarantined',
   'redacted',
+  'truncated',
   'ticks',
   'tickSessions',
   'tickMessages',

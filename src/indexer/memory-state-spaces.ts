@@ -4,7 +4,7 @@ import type { MessageId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { verify } from './memory-state-leases.js'
 import type { Moment } from './memory-state-queue.js'
-import { type MemoryLedgerRow, type MemoryRows, putLedger } from './memory-state-rows.js'
+import { type MemoryLedgerRow, type MemoryRows, putLedger, putSession } from './memory-state-rows.js'
 import { spaceIdOf } from './space.js'
 import type { IndexIdentity, SpaceRow } from './state-rows.js'
 
@@ -31,7 +31,8 @@ export function bind(rows: MemoryRows, { space, namespace }: IndexIdentity, rebu
   const row: SpaceRow = held ?? { id, space, state: 'live', createdAt: moment.now }
   const bound: SpaceRow = { ...row, state: live === undefined ? 'live' : 'building' }
   rows.spaces = [...rows.spaces.filter((other) => other.id !== id), bound]
-  // Documents of it may be on their way out.
+  // Its documents were deleted, or are on their way out.
+  for (const session of rows.sessions.values()) if (session.builtIn === id) putSession(rows, { ...session, builtIn: null })
   if (held !== undefined) verify(rows, undefined, moment)
   return bound
 }

@@ -12,6 +12,7 @@ import type { IndexerOptions } from './indexer-types.js'
 import { projector } from './projector.js'
 import { sessionSource } from './session-source.js'
 import type { SessionSource } from './source.js'
+import type { IndexStore } from './state.js'
 import type { ServiceName } from './state-status.js'
 import { createTurn } from './turn.js'
 
@@ -59,16 +60,19 @@ export function sharedEngine(options: IndexerOptions, progress: (event: IndexPro
   const { state, embedder, sink, former = [], cache, walEnabled = true, namespace = 'local', clock = systemClock } = options
   const { random = systemRandom, failpoint = () => undefined } = options
   const breaker = (service: ServiceName): Breaker =>
-    createBreaker({
-      service,
-      clock,
-      isDown: (error) => faultOf(error) === 'service',
-      onChange: (status) => {
-        progress({ kind: 'breaker', breaker: status })
-        // What another process reads of it; nothing here depends on it.
-        state.note({ kind: 'breaker', breaker: status }).catch(() => undefined)
-      },
-    })
+    notingRecovery(
+      state,
+      createBreaker({
+        service,
+        clock,
+        isDown: (error) => faultOf(error) === 'service',
+        onChange: (status) => {
+          progress({ kind: 'breaker', breaker: status })
+          // What another process reads of it; nothing here depends on it.
+          state.note({ kind: 'breaker', breaker: status }).catch(() => undefined)
+        },
+      }),
+    )
   const limits = limitsOf(options)
   const breakers = { embedder: breaker('embedder'), sink: breaker('sink') }
   return {
@@ -90,6 +94,22 @@ export function sharedEngine(options: IndexerOptions, progress: (event: IndexPro
     limits,
     failpoint,
     progress,
+  }
+}
+
+/** The first call that passes takes back what an earlier process left word of: that the service is down. */
+function notingRecovery(state: IndexStore, breaker: Breaker): Breaker {
+  let isSaid = false
+  return {
+    ...breaker,
+    async run(call, signal) {
+      const result = await breaker.run(call, signal)
+      if (isSaid) return result
+      isSaid = true
+      const left = state.status().breakers.find(({ service }) => service === breaker.service)
+      if (left !== undefined && left.state !== 'closed') state.note({ kind: 'breaker', breaker: breaker.status() }).catch(() => undefined)
+      return result
+    },
   }
 }
 

@@ -1,9 +1,9 @@
 /** T12: one space is searched, another may be built beside it, those of before retire. */
 import { describe, expect, it } from 'vitest'
-import { spaceIdOf } from '../../src/indexer/space-id.js'
+import { spaceIdOf } from '../../src/indexer/space.js'
 import type { IndexStore } from '../../src/indexer/state.js'
 import { fakeOwners } from '../support/index-world.js'
-import { A, B, claimed, DONE, gone, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
+import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 
 const NEXT = { space: 'next', namespace: 'ns' }
 const IDS = { space: spaceIdOf('space'), next: spaceIdOf('next'), third: spaceIdOf('third') }
@@ -178,6 +178,43 @@ function describeBuilding(stage: Stage): void {
     expect(await other.remove(claim)).toBe(false)
     await other.commit(claim, { space: IDS.space, drop: [M1] })
     expect(await other.remove(claim)).toBe(true)
+  })
+
+  it('lets nothing new into one that retires, but what was pending and what goes', async () => {
+    const { state, other } = stage
+    await settled(state, B)
+    await other.bind(NEXT, { rebuild: true })
+    for (const key of [A, B]) await other.observe(seen(key))
+    const [one, two] = [await claimed(other), await claimed(other)]
+    const record = walRecord({ key: one.key, space: IDS.next, rows: [walRow()] })
+    const seq = await other.walAppend(one, record)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    await expect(other.walAppend(two, { ...record, key: two.key })).rejects.toMatchObject(LOST)
+    await expect(other.commit(two, { ledger: record.ledger })).rejects.toMatchObject(LOST)
+    await expect(other.commit(two, { unlogged: { ...record, key: two.key } })).rejects.toMatchObject(LOST)
+    expect(state.status()).toMatchObject({ wal: { records: 1 }, counters: { commits: 0 } })
+    await other.commit(one, { wal: { seq, record, replayed: false } })
+    expect(state.retiring(IDS.next, 10)).toMatchObject([{ key: one.key, message: M1 }])
+    await other.commit(one, { drop: [M1] })
+    const deletion = walRecord({ key: two.key, space: IDS.next, ledger: [], deletes: ['doc'], dimensions: 0, matrix: new Float32Array(0) })
+    expect(await other.walAppend(two, deletion)).toBeGreaterThan(seq)
+    await state.retire(IDS.next, [])
+    expect(statesOf(state)).toEqual(['space live'])
+  })
+
+  it('begins anew with one that was let go of before', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await built(stage)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    await state.retire(
+      IDS.next,
+      [A, B].map((key) => ({ key, message: M1 })),
+    )
+    expect(statesOf(state)).toEqual(['space live'])
+    await other.bind(NEXT, { rebuild: true })
+    expect(other.status().toRebuild).toBe(2)
+    expect(await other.cutOver()).toBeUndefined()
   })
 
   it('resets every space that is searched or built', async () => {

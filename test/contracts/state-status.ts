@@ -88,7 +88,7 @@ function describeRows(stage: Stage): void {
   it('counts what was committed', async () => {
     const { state } = stage
     const none = Object.values(state.status().counters)
-    expect(none.length).toBe(19)
+    expect(none.length).toBe(20)
     expect(none.every((value) => value === 0)).toBe(true)
     await settled(state, A)
     expect(state.status().counters).toMatchObject({ claims: 1, commits: 0 })

@@ -69,6 +69,7 @@ function aHome() {
   }
   return {
     path,
+    clock,
     world,
     said,
     place,
@@ -176,6 +177,25 @@ describe('another embedder', () => {
     } finally {
       await ollama.start()
     }
+  })
+})
+
+describe('a service that was down', () => {
+  it('is told to be well again by the next process that finds it so', async () => {
+    const home = aHome()
+    await home.index({ embedder: 'ollama' })
+    home.world.add('ses_c', ['one more'])
+    await ollama.stop()
+    try {
+      expect(await home.index({ embedder: 'ollama' })).toMatchObject({ deferred: 1 })
+    } finally {
+      await ollama.start()
+    }
+    await using opened = await home.open({ embedder: 'ollama' })
+    expect(opened.state.status().breakers).toMatchObject([{ service: 'embedder', state: 'open' }])
+    home.clock.advance(60_000)
+    expect(await home.drain(opened)).toMatchObject({ documents: 1 })
+    expect(opened.state.status().breakers).toMatchObject([{ service: 'embedder', state: 'closed' }])
   })
 })
 
