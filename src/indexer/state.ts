@@ -105,7 +105,10 @@ export interface IndexStore extends AsyncDisposable {
   cutOver(): Promise<SpaceRow | undefined>
   /** Up to `limit` ledger rows of a space that retires. */
   retiring(space: string, limit: number): readonly { readonly key: SessionKey; readonly message: MessageId; readonly row: LedgerRow }[]
-  /** Drops these rows of a space that retires, whose documents have left the sink; the space goes once it has no row any more, also when none was given. */
+  /**
+   * Drops these rows of a space that retires, whose documents have left the sink; the space goes once it has no row any more, also when none was given.
+   * In one that is built again meanwhile, the rows stay and their sessions are verified.
+   */
   retire(space: string, rows: readonly { readonly key: SessionKey; readonly message: MessageId }[]): Promise<void>
 
   /**
@@ -181,6 +184,7 @@ export interface IndexStore extends AsyncDisposable {
   sessions(): readonly KnownSession[]
   /** What stands in the WAL and perhaps nowhere else. Records without text, and those that cannot be read, are left out. */
   pending(): readonly PendingSession[]
+  /** In the order of their sessions, in which they are retried, too. */
   deadLetters(): readonly DeadLetter[]
   status(): IndexStatus
   /** When the next session of these lanes may run, epoch milliseconds; 0 when one may now; undefined when none is queued that this process may claim. */
