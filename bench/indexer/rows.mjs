@@ -67,6 +67,7 @@ async function* overhead(runs) {
 function rates(runs, { sessions }) {
   return inFolder(async (directory) => {
     once('state-rates', { what: 'prepare', directory, sessions })
+    const lines = []
     for (const processes of [1, 4]) {
       const each = []
       for (let run = 0; run <= runs; run++) {

@@ -69,7 +69,7 @@ export const MUTANTS = [
   {
     name: 'an owner that comes back says nothing',
     patches: [{ file: 'src/indexer/run.ts', find: '  await state.lost(claim)\n', replace: '' }],
-    tests: ['test/indexer/lease.test.ts', 'test/indexer/model.test.ts', 'test/indexer/flaws.test.ts'],
+    tests: ['test/indexer/returned-owner.test.ts'],
   },
   {
     name: 'the comparison is marked as done and not made',
