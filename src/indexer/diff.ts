@@ -108,7 +108,8 @@ async function place(
   const message = node.key.message
   const old = ledger.get(message)
   const signature = node.signature ?? ''
-  const seen = old?.signature === signature ? old.at : now
+  // Seen in the future: the clock was set back since, and quiet begins anew.
+  const seen = old?.signature === signature && old.at <= now ? old.at : now
   const around = { later: message !== tail.present.at(-1), now, seen, sessionUpdated: tail.meta.updated }
   const verdict = settlement(node, around, options)
   if (verdict === 'volatile') {
@@ -150,6 +151,11 @@ function lossOf(
 
 function note(notes: LedgerEntry[], message: MessageId, old: LedgerRow | undefined, row: LedgerRow): void {
   const equal =
-    old !== undefined && old.signature === row.signature && old.state === row.state && old.meta === row.meta && old.partial === row.partial
+    old !== undefined &&
+    old.signature === row.signature &&
+    old.state === row.state &&
+    old.meta === row.meta &&
+    old.partial === row.partial &&
+    old.at === row.at
   if (!equal) notes.push({ message, row })
 }

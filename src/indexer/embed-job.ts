@@ -1,8 +1,9 @@
 /** One request for vectors: which texts are its own to embed, and which it waits for. */
 import { cutInHalves } from './chunk.js'
-import { embedPage, type Outcome } from './embed-page.js'
+import { embedPage, type Outcome, probe } from './embed-page.js'
 import type { Embedded, EmbedShared, EmbedSignals, Flight, Piece } from './embedding.js'
 import { faultOf } from './faults.js'
+import type { Failure } from './state-rows.js'
 import { orAborted } from './turn.js'
 
 /** Beyond so many, those that were found too long are found so again. */
@@ -38,7 +39,14 @@ export class EmbedJob {
     } finally {
       for (const text of [...this.#flights.keys()]) this.#land(text, undefined)
     }
+    if (ended === undefined) this.#acquit()
     return { pieces: this.#piecesOf(texts), computed: this.#computed, ended }
+  }
+
+  /** What is put aside now may be tried again one day. */
+  #acquit(): void {
+    const { strikes, keyOf } = this.#shared
+    strikes.clear([...this.#outcomes.keys()].map(keyOf))
   }
 
   async #work(): Promise<void> {
@@ -52,10 +60,12 @@ export class EmbedJob {
   #place(text: string): void {
     if ([this.#outcomes, this.#halves, this.#flights, this.#theirs].some((known) => known.has(text))) return
     if (this.#isTooLong(text) && this.#cut(text)) return
-    const { cache, embedder, inFlight, keyOf } = this.#shared
+    const { cache, embedder, inFlight, strikes, keyOf } = this.#shared
     const vector = cache?.get(keyOf(text))
     const flight = inFlight.get(text)
+    const failure = strikes.verdict(keyOf(text))
     if (vector?.length === embedder.dimensions) this.#outcomes.set(text, { vector })
+    else if (failure !== undefined) this.#outcomes.set(text, { failure })
     else if (flight !== undefined) this.#theirs.set(text, flight)
     else this.#take(text)
   }
@@ -82,27 +92,36 @@ export class EmbedJob {
 
   #nextPage(): readonly string[] {
     const { batchSize, embedder } = this.#shared
-    const page = this.#own.slice(0, batchSize)
+    const struck = Math.max(...this.#own.slice(0, batchSize).map((text) => this.#strikesOf(text)))
+    const page = this.#own.slice(0, Math.max(1, Math.floor(batchSize / 2 ** struck)))
     const size = embedder.batch?.(page) ?? page.length
     return this.#own.splice(0, Math.max(1, Math.min(size, page.length)))
   }
 
+  #strikesOf(text: string): number {
+    const { strikes, keyOf } = this.#shared
+    return strikes.of(keyOf(text))
+  }
+
   #embed(page: readonly string[]): Promise<void> {
-    const { turn, cache, keyOf } = this.#shared
+    const { turn, cache, keyOf, strikes, breaker, embedder } = this.#shared
     const { signal, stopping } = this.#signals
     const calls = {
       ...this.#shared,
       keep: async (vectors: ReadonlyMap<string, Float32Array>): Promise<void> => {
         this.#computed += vectors.size
+        strikes.clear([...vectors.keys()].map(keyOf))
         await cache?.put([...vectors].map(([text, vector]) => ({ key: keyOf(text), vector })))
       },
       settle: (text: string, outcome: Outcome): void => {
         this.#land(text, outcome)
         this.#learn(text, outcome)
       },
+      strike: (texts: readonly string[], failure: Failure): void => strikes.add(texts.map(keyOf), failure),
     }
     return turn(async () => {
       stopping.throwIfAborted()
+      if (page.some((text) => this.#strikesOf(text) > 0)) await breaker.run(() => probe(embedder, signal), signal)
       await embedPage(calls, page, signal)
     }, signal)
   }

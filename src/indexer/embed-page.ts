@@ -15,6 +15,8 @@ export interface EmbedCalls {
   /** Keeps what was answered, before anything else is done. */
   readonly keep: (vectors: ReadonlyMap<string, Float32Array>) => Promise<void>
   readonly settle: (text: string, outcome: Outcome) => void
+  /** The service went down with these texts. */
+  readonly strike: (texts: readonly string[], failure: Failure) => void
 }
 
 /** Settles every text. @throws StorageError when the service is at fault: then those that it answered before are settled */
@@ -49,12 +51,24 @@ async function callOnce(calls: EmbedCalls, texts: readonly string[], signal: Abo
     try {
       return await validVectors(embedder, texts, signal)
     } catch (error) {
-      if (signal.aborted || !(error instanceof StorageError) || !isDoubtful(error)) throw error
-      await probe(embedder, signal)
-      if (error.code === 'EMBEDDING_INVALID') throw error
-      throw new StorageError('TEXT_REFUSED', { reason: `${error.reason} at this text, and not at others` }, { cause: error })
+      if (signal.aborted || !(error instanceof StorageError)) throw error
+      const judged = isDoubtful(error) ? await judge(embedder, error, signal) : error
+      if (judged.code === 'EMBEDDER_UNAVAILABLE') calls.strike(texts, judged)
+      throw judged
     }
   }, signal)
+}
+
+/** The failure as one of the text when the embedder embeds another one, else as one of the service. */
+async function judge(embedder: Embedder, error: StorageError, signal: AbortSignal): Promise<StorageError> {
+  try {
+    await probe(embedder, signal)
+  } catch (failure) {
+    if (signal.aborted || !(failure instanceof StorageError)) throw failure
+    return failure
+  }
+  if (error.code === 'EMBEDDING_INVALID') return error
+  return new StorageError('TEXT_REFUSED', { reason: `${error.reason} at this text, and not at others` }, { cause: error })
 }
 
 /** An embedder that gives one wrong vector may give no other. */
@@ -65,7 +79,8 @@ function isDoubtful(error: StorageError): boolean {
 /** Known to harm no embedder: what fails at it fails at everything. */
 const PROBE = 'spanleaf'
 
-async function probe(embedder: Embedder, signal: AbortSignal): Promise<void> {
+/** Embeds a harmless text. @throws StorageError when the service is at fault */
+export async function probe(embedder: Embedder, signal: AbortSignal): Promise<void> {
   try {
     await validVectors(embedder, [PROBE], signal)
   } catch (error) {

@@ -10,6 +10,7 @@ import { EmbedJob } from './embed-job.js'
 import type { Outcome } from './embed-page.js'
 import type { Embedder } from './ports.js'
 import type { Failure } from './state-rows.js'
+import { createStrikes, type Strikes } from './strikes.js'
 import { createTurn, type Turn } from './turn.js'
 
 export interface EmbeddedPiece {
@@ -61,6 +62,8 @@ export interface EmbedShared extends EmbeddingOptions {
   readonly inFlight: Map<string, Flight>
   /** The keys of texts that the embedder found too long. */
   readonly tooLong: Set<string>
+  /** By key. */
+  readonly strikes: Strikes
   readonly keyOf: (text: string) => string
 }
 
@@ -73,6 +76,6 @@ export interface Flight {
 export function createEmbedding(options: EmbeddingOptions): Embedding {
   const { space } = options.embedder
   const keyOf = (text: string): string => embeddingKey(space, 'document', text)
-  const shared: EmbedShared = { ...options, turn: createTurn(), inFlight: new Map(), tooLong: new Set(), keyOf }
+  const shared: EmbedShared = { ...options, turn: createTurn(), inFlight: new Map(), tooLong: new Set(), strikes: createStrikes(), keyOf }
   return { embed: (texts, signals) => new EmbedJob(shared, signals).run(texts) }
 }

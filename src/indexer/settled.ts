@@ -26,7 +26,8 @@ export function settlement(node: MessageNode, around: Surroundings, options: Set
   // A time in the future comes from another clock; then what we saw ourselves counts.
   const quietMs = around.now - Math.min(node.changed ?? around.seen, around.seen)
   if (node.damagedParts === 0 && hasEnded(node, around.later || quietMs >= options.settleMs, quietMs >= options.settleMs)) return 'settled'
-  const sessionIdle = around.now - around.sessionUpdated >= options.abandonMs
+  const updated = around.sessionUpdated <= around.now ? around.sessionUpdated : around.seen
+  const sessionIdle = around.now - updated >= options.abandonMs
   return quietMs >= options.abandonMs && (around.later || sessionIdle) ? 'partial' : 'volatile'
 }
 

@@ -29,7 +29,7 @@ describe.skipIf(missing !== undefined)(`search on a real Chroma server${missing 
     await using local = await openLocalSink({ path: `${folder.path}/sink.db`, space: hashEmbedder().space })
     await using chroma = await open()
     const embedder = hashEmbedder()
-    const texts = proseOf(1500)
+    const texts = proseOf(700)
     const vectors = await embedder.embed(texts, { kind: 'document' })
     const rows = texts.map((text, i) => ({
       ...sinkRow(`local~${i}~0`, text, [], { message_id: `m${i}`, session_id: `ses_${i % 40}`, directory: `/w/p${i % 7}/src` }),
@@ -80,7 +80,7 @@ const QUERIES = [
   'w17',
   'w23 lease',
   'how are tokens fenced by the queue?',
-  'rare1201',
+  'rare501',
 ]
 
 /** Texts of the same few words, some more frequent than others, each with one of its own. */

@@ -87,6 +87,9 @@ export function describeOllama(name: string, endpoint: () => Promise<Endpoint>, 
       const again = await open(server, { expected: space })
       expect(again.space).toBe(space)
       expect(server.fake?.requests.length).toBe(before)
+      const others = ['hash/1/384', space.replace(/digest=\S+/, `digest=${'f'.repeat(64)}`), space]
+      expect((await open(server, { expected: others })).space).toBe(space)
+      expect(server.fake?.requests.length).toBe(before)
       expect((await open(server, { expected: space, numCtx: 256 })).space).not.toBe(space)
     })
   })

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { parseMessageId } from '../../src/core/ids.js'
 import { diffSession } from '../../src/indexer/diff.js'
 import { projectMessage } from '../../src/indexer/projection.js'
+import type { LedgerRow } from '../../src/indexer/state-rows.js'
 import type { MessageNode } from '../../src/tree/types.js'
 import { manualClock } from '../support/clocks.js'
 import { DAY, generatedId, WRAP } from '../support/corpus.js'
@@ -43,4 +44,25 @@ describe('a revert to a message that is not there', () => {
   it('whose id tells no time hides nothing', async () => {
     expect(await visible(times, 'msg-by-hand')).toEqual(times)
   })
+})
+
+it('a message that was first seen in the future is seen anew, so that a clock set back delays nothing by as much', async () => {
+  const clock = manualClock(WRAP)
+  const world = new World(clock)
+  const session = world.add('ses_a', [], { updated: WRAP })
+  session.messages = [{ id: 'msg_1', role: 'user', text: 'text', changed: WRAP, version: 1 }]
+  const key = keyOf('ses_a')
+  const message = parseMessageId('msg_1')
+  const tail = { meta: metaOf(session), messages: session.messages.map((one) => nodeOf(key, one)), present: [message], complete: true }
+  const project = async (node: MessageNode) => projectMessage(node)
+  const diff = (ledger: ReadonlyMap<typeof message, LedgerRow>, now: number) =>
+    diffSession({ ledger, tail, meta: 'meta', now, quantum: 9, project }, { settleMs: 10_000, abandonMs: 60_000 })
+  const first = await diff(new Map(), WRAP)
+  expect(first.notes).toMatchObject([{ message, row: { state: 'volatile', at: WRAP } }])
+  const back = WRAP - 3_600_000
+  const again = await diff(new Map(first.notes.map(({ row }) => [message, row])), back)
+  expect(again.notes).toMatchObject([{ message, row: { state: 'volatile', at: back } }])
+  const ledger = new Map(again.notes.map(({ row }) => [message, row]))
+  expect((await diff(ledger, back + 5000)).notes).toEqual([])
+  expect((await diff(ledger, back + 10_000)).upserts).toHaveLength(1)
 })

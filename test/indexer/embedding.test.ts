@@ -221,6 +221,76 @@ describe('a service that is at fault', () => {
   })
 })
 
+describe('a text that the embedder goes down with', () => {
+  const gone = () => Object.assign(new Error('x'), { code: 'ECONNRESET' })
+  /** As a claim that is deferred would try again and again. */
+  async function untilDone(it: ReturnType<typeof setUp>, texts: readonly string[]) {
+    for (let attempts = 1; ; attempts++) {
+      const { pieces, ended } = await it.embed(texts)
+      if (ended === undefined) return { pieces, attempts }
+      if (attempts > 50) throw new Error('it goes on for ever')
+      it.clock.advance(it.breaker.retryInMs())
+    }
+  }
+
+  it('is given in ever smaller pages and put aside, while an answer to others says that it is up', async () => {
+    const cache = mapCache()
+    const { calls, embedder } = fake({ page: (texts) => (texts.includes('text 20') ? gone() : undefined) })
+    const it = setUp(embedder, { cache })
+    const { pieces, attempts } = await untilDone(it, many(64))
+    expect(attempts).toBeLessThanOrEqual(Math.log2(32) + 3)
+    expect(pieces.get('text 20')).toEqual([
+      { failure: { code: 'TEXT_REFUSED', reason: 'the embedder does not answer (ECONNRESET) when it is given this text, and works without it' } },
+    ])
+    expect([...pieces.values()].flat().filter((piece) => 'vector' in piece)).toHaveLength(63)
+    expect(calls.filter((texts) => texts.includes('text 20') && texts.length === 1)).toHaveLength(2)
+  })
+
+  it('may take the embedder down for a while', async () => {
+    let until = 0
+    const { embedder } = fake({
+      page(texts) {
+        if (texts.includes('text 3')) until = it.clock.mono + 5000
+        return it.clock.mono < until ? gone() : undefined
+      },
+    })
+    const it = setUp(embedder, { cache: mapCache(), batchSize: 4 })
+    const { pieces } = await untilDone(it, many(8))
+    expect(pieces.get('text 3')).toMatchObject([{ failure: { code: 'TEXT_REFUSED' } }])
+    expect(pieces.size).toBe(8)
+  })
+
+  it('is tried again when it is asked for again', async () => {
+    let harmless = false
+    const { embedder } = fake({ page: (texts) => (texts.includes('bad') && !harmless ? gone() : undefined) })
+    const it = setUp(embedder, { batchSize: 2 })
+    expect((await untilDone(it, ['bad', 'good'])).pieces.get('bad')).toMatchObject([{ failure: { code: 'TEXT_REFUSED' } }])
+    harmless = true
+    expect(textsOf((await it.embed(['bad'])).pieces.get('bad'))).toEqual(['bad'])
+  })
+
+  it('is none of those that an outage hits, however long it is', async () => {
+    let down = true
+    const { calls, embedder } = fake({ page: () => (down ? gone() : undefined) })
+    const it = setUp(embedder)
+    for (let i = 0; i < 40; i++) {
+      await it.embed(many(64))
+      it.clock.advance(it.breaker.retryInMs())
+    }
+    expect(calls.slice(1).every((texts) => texts.includes(PROBE))).toBe(true)
+    down = false
+    const { pieces } = await it.embed(many(64))
+    expect([...pieces.values()].flat().filter((piece) => 'vector' in piece)).toHaveLength(64)
+    expect(it.breaker.status().state).toBe('closed')
+  })
+
+  it('may only be slow: smaller pages are in time', async () => {
+    const { embedder } = fake({ page: (texts) => (texts.length > 4 ? new DOMException('late', 'TimeoutError') : undefined) })
+    const { pieces } = await untilDone(setUp(embedder, { cache: mapCache() }), many(32))
+    expect([...pieces.values()].flat().filter((piece) => 'vector' in piece)).toHaveLength(32)
+  })
+})
+
 describe('a text that is too long', () => {
   const long = 'A sentence of the text. '.repeat(20).trim()
   const most = (limit: number) => fake({ page: (texts) => (texts.some(({ length }) => length > limit) ? tooLong() : undefined) })

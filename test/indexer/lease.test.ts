@@ -38,7 +38,11 @@ describe('a held lease', () => {
   it('is renewed before a call that would have less than half of it', async () => {
     const { clock, state, claim } = await claimed()
     let renewals = 0
-    const counting = { ...state, renew: (...args: Parameters<typeof state.renew>) => (renewals++, state.renew(...args)) }
+    const countRenewal: typeof state.renew = (held) => {
+      renewals++
+      return state.renew(held)
+    }
+    const counting = { ...state, renew: countRenewal }
     await using lease = holdLease(claim, counting, clock, NEVER)
     await lease.guard()
     expect(renewals).toBe(0)

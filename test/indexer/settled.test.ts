@@ -86,4 +86,18 @@ describe('a message is final', () => {
     expect(settlement({ ...node, changed: undefined }, around, OPTIONS)).toBe('settled')
     expect(settlement({ ...node, changed: undefined }, { ...around, seen: NOW }, OPTIONS)).toBe('volatile')
   })
+
+  it('by what was seen, when the session was updated in the future', () => {
+    const node: MessageNode = {
+      key: messageKey(sessionKey('opencode', session), id),
+      message: writing,
+      parts: [],
+      damagedParts: 0,
+      signature: 's',
+      changed: NOW + 5000,
+    }
+    const around = { later: false, now: NOW, seen: NOW - 900_000, sessionUpdated: NOW + 3_600_000 }
+    expect(settlement(node, around, OPTIONS)).toBe('partial')
+    expect(settlement(node, { ...around, seen: NOW - 899_999 }, OPTIONS)).toBe('volatile')
+  })
 })

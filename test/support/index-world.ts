@@ -176,8 +176,7 @@ export class World {
   expected(namespace = 'local'): Map<string, string> {
     const documents = new Map<string, string>()
     for (const session of this.sessions.values()) {
-      const hidden = session.messages.findIndex(({ id }) => id === session.revert)
-      for (const message of hidden === -1 ? session.messages : session.messages.slice(0, hidden)) {
+      for (const message of visibleOf(session)) {
         const node = nodeOf(keyOf(session.id), message)
         const { chunks, textHash } = projectMessage(node)
         for (const chunk of chunks.keys()) documents.set(documentId(namespace, node.key, chunk), textHash)
@@ -185,6 +184,12 @@ export class World {
     }
     return sorted(documents)
   }
+}
+
+/** While a revert is set, the messages from that one on are hidden. */
+export function visibleOf({ messages, revert }: WorldSession): readonly WorldMessage[] {
+  const hidden = messages.findIndex(({ id }) => id === revert)
+  return hidden === -1 ? messages : messages.slice(0, hidden)
 }
 
 export function keyOf(id: string): SessionKey {

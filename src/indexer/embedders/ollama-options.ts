@@ -24,8 +24,8 @@ export interface OllamaEmbedderOptions {
   readonly timeoutMs?: number | undefined
   /** Milliseconds that one request should take; batches are sized by it. @default 15_000 */
   readonly targetMs?: number | undefined
-  /** The space of the index. While the server is down, an embedder of that space is opened all the same, if the options are those of it. @default none */
-  readonly expected?: string | undefined
+  /** Spaces of the index. While the server is down, an embedder of the first that has these options is opened all the same. @default none */
+  readonly expected?: string | readonly string[] | undefined
   /** Called with the number of texts that were cut at the context. */
   readonly onTruncated?: ((texts: number) => void) | undefined
   readonly clock?: Clock | undefined

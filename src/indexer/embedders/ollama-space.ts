@@ -34,12 +34,8 @@ function prefixName({ document, query }: OllamaPrefix): string {
 }
 
 /** The space of that name, when it is one of the same model and options; what differs may be the digest and the dimensions alone. */
-export function knownSpace(
-  name: string | undefined,
-  wanted: Omit<OllamaSpace, 'digest' | 'dimensions'>,
-  dimensions?: number,
-): OllamaSpace | undefined {
-  const [, digest, length] = name?.match(/ digest=(\S+) dimensions=([1-9]\d{0,5}) /) ?? []
+export function knownSpace(name: string, wanted: Omit<OllamaSpace, 'digest' | 'dimensions'>, dimensions?: number): OllamaSpace | undefined {
+  const [, digest, length] = name.match(/ digest=(\S+) dimensions=([1-9]\d{0,5}) /) ?? []
   if (digest === undefined || length === undefined) return undefined
   const space: OllamaSpace = { ...wanted, digest, dimensions: Number(length) }
   if (dimensions !== undefined && dimensions !== space.dimensions) return undefined

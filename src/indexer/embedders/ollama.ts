@@ -26,16 +26,18 @@ export async function openOllamaEmbedder(options: OllamaEmbedderOptions): Promis
   const settings = ollamaSettings(options)
   const host = hostOf(settings.host)
   const api = ollamaApi({ ...host, headers: { ...host.headers, ...settings.headers } })
-  const known = knownSpace(options.expected, settings, settings.dimensions)
+  const known = [options.expected ?? []].flat().flatMap((name) => knownSpace(name, settings, settings.dimensions) ?? [])
   let entry: ModelEntry
   try {
     entry = await api.model(settings.model, { timeoutMs: LOOK_MS, signal: options.signal })
   } catch (error) {
-    if (known === undefined || !(error instanceof StorageError) || error.code !== 'EMBEDDER_UNAVAILABLE') throw error
-    return embedderOf(api, settings, known, { remote: !host.loopback, verified: false })
+    const [first] = known
+    if (first === undefined || !(error instanceof StorageError) || error.code !== 'EMBEDDER_UNAVAILABLE') throw error
+    return embedderOf(api, settings, first, { remote: !host.loopback, verified: false })
   }
   const remote = !host.loopback || entry.elsewhere
-  if (known?.digest === entry.digest) return embedderOf(api, settings, known, { remote, verified: true })
+  const same = known.find(({ digest }) => digest === entry.digest)
+  if (same !== undefined) return embedderOf(api, settings, same, { remote, verified: true })
   const dimensions = await measuredDimensions(api, settings, options.signal)
   const space: OllamaSpace = { ...settings, digest: entry.digest, dimensions }
   await sameDigest(api, space, options.signal)

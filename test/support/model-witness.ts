@@ -1,0 +1,138 @@
+/** Notes what the processes of a model machine did, and what none of them may do; the invariants by their numbers in docs/indexer.md. */
+import { encodeKey, messageKey, type SessionKey } from '../../src/core/keys.js'
+import { documentId } from '../../src/indexer/document.js'
+import { embeddingKey } from '../../src/indexer/embed-cache.js'
+import type { HeldDocument, SinkRow } from '../../src/indexer/ports.js'
+import { spaceIdOf } from '../../src/indexer/space.js'
+import type { Commit } from '../../src/indexer/state.js'
+import type { Claim, WalRecord } from '../../src/indexer/state-rows.js'
+import type { Host } from './model-host.js'
+import { NAMESPACE, SPACES, vectorOf } from './model-vectors.js'
+
+export class Witness {
+  readonly violations: string[] = []
+  readonly #host: Host
+  #token = 0
+  /** Text hashes that a sink took, by space and document. */
+  readonly #taken = new Map<string, Set<string>>()
+  /** Documents that a reading of a sink told of. */
+  readonly #read = new Set<string>()
+  /** Records that left the WAL as they may. */
+  readonly #left = new Set<number>()
+  #pending: ReadonlySet<number> = new Set()
+  /** The sessions of texts that a durable record holds, by their embedding key. */
+  readonly #durable = new Map<string, SessionKey>()
+
+  constructor(host: Host) {
+    this.#host = host
+  }
+
+  #violated(invariant: string, what: string): void {
+    this.violations.push(`${invariant}: ${what}`)
+  }
+
+  saw(method: string, args: readonly unknown[], result: unknown): void {
+    if (method === 'claim' && result !== undefined) this.#claimed(result as Claim)
+    if (method === 'walAppend') this.#appended(args[1] as WalRecord)
+    if (method === 'commit') this.#committed(args[1] as Commit)
+    if (method === 'quarantine') this.#left.add(args[1] as number)
+    if (method === 'forget') for (const seq of this.#pending) this.#left.add(seq)
+    if (method === 'lost') this.excuse((args[0] as Claim).key)
+    if (method === 'reset' || method === 'retryDead') this.excuse()
+  }
+
+  #claimed({ token, key }: Claim): void {
+    if (token <= this.#token) this.#violated('I3', `token ${token} for ${key.session} after ${this.#token}`)
+    this.#token = token
+  }
+
+  /** Without a cache a text that two messages share is embedded for each. */
+  #appended({ key, rows }: WalRecord): void {
+    const { cache } = this.#host.options
+    for (const { text, metadata } of rows) {
+      const space = SPACES.find((name) => spaceIdOf(name) === metadata.space) ?? ''
+      if (cache || text.includes('#')) this.#durable.set(embeddingKey(space, 'document', text), key)
+    }
+  }
+
+  #committed({ wal }: Commit): void {
+    if (wal !== undefined) this.#left.add(wal.seq)
+  }
+
+  upserted(space: string, rows: readonly SinkRow[]): void {
+    for (const { id, text, vector, metadata } of rows) {
+      const key = `${space} ${id}`
+      const taken = this.#taken.get(key) ?? new Set()
+      this.#taken.set(key, taken.add(metadata.text_hash))
+      const expected = vectorOf(space, text)
+      if (vector.length !== expected.length || vector.some((value, i) => value !== expected[i]))
+        this.#violated('I12', `a vector of ${id} in ${space}`)
+    }
+  }
+
+  deletes(space: string, ids: readonly string[]): void {
+    const named = this.#namedDocuments()
+    for (const id of ids) if (!named.has(id) && !this.#read.has(id)) this.#violated('I10', `${id} of ${space} was deleted, which nothing names`)
+  }
+
+  #namedDocuments(): ReadonlySet<string> {
+    const { observer } = this.#host
+    const named = new Set<string>()
+    for (const key of this.#host.knownKeys()) {
+      for (const { id } of observer.spaces()) {
+        for (const [message, { chunks }] of observer.ledger(key, id)) {
+          for (const chunk of chunks.keys()) named.add(documentId(NAMESPACE, messageKey(key, message), chunk))
+        }
+      }
+    }
+    for (const { seq } of observer.pending()) for (const { id } of observer.walRead(seq).rows) named.add(id)
+    return named
+  }
+
+  async *reading(ids: AsyncIterable<HeldDocument>): AsyncIterable<HeldDocument> {
+    for await (const document of ids) {
+      this.#read.add(document.id)
+      yield document
+    }
+  }
+
+  /** I7. */
+  embedded(space: string, texts: readonly string[]): void {
+    for (const text of texts) {
+      if (this.#durable.has(embeddingKey(space, 'document', text))) this.#violated('I7', `"${text}" was embedded again for ${space}`)
+    }
+  }
+
+  /** What these sessions, or all, have may be embedded again, unless a cache holds it. */
+  excuse(session?: SessionKey): void {
+    if (this.#host.options.cache) return
+    for (const [text, key] of this.#durable) {
+      if (session === undefined || encodeKey(key) === encodeKey(session)) this.#durable.delete(text)
+    }
+  }
+
+  /** These left the cache. */
+  uncached(keys: readonly string[]): void {
+    for (const key of keys) this.#durable.delete(key)
+  }
+
+  /** I5. */
+  checkLedger(space: string, spaceId: string): void {
+    for (const key of this.#host.knownKeys()) {
+      for (const [message, { chunks, textHash, signature }] of this.#host.observer.ledger(key, spaceId)) {
+        if (textHash === '') continue
+        for (const [chunk, embedding] of chunks.entries()) {
+          const id = documentId(NAMESPACE, messageKey(key, message), chunk)
+          if (embedding !== '' && this.#taken.get(`${space} ${id}`)?.has(textHash) !== true)
+            this.#violated('I5', `the ledger has ${message} (${signature}), which ${space} never took`)
+        }
+      }
+    }
+  }
+
+  /** I9. */
+  checkRecords(pending: ReadonlySet<number>): void {
+    for (const seq of this.#pending) if (!pending.has(seq) && !this.#left.has(seq)) this.#violated('I9', `record ${seq} vanished`)
+    this.#pending = pending
+  }
+}
