@@ -46,7 +46,7 @@ export class EmbedJob {
   /** What is put aside now may be tried again one day. */
   #acquit(): void {
     const { strikes, keyOf } = this.#shared
-    strikes.clear([...this.#outcomes.keys()].map(keyOf))
+    strikes.forget([...this.#outcomes.keys()].map(keyOf))
   }
 
   async #work(): Promise<void> {
@@ -110,18 +110,21 @@ export class EmbedJob {
       ...this.#shared,
       keep: async (vectors: ReadonlyMap<string, Float32Array>): Promise<void> => {
         this.#computed += vectors.size
-        strikes.clear([...vectors.keys()].map(keyOf))
+        strikes.up([...vectors.keys()].map(keyOf))
         await cache?.put([...vectors].map(([text, vector]) => ({ key: keyOf(text), vector })))
       },
       settle: (text: string, outcome: Outcome): void => {
         this.#land(text, outcome)
         this.#learn(text, outcome)
       },
-      strike: (texts: readonly string[], failure: Failure): void => strikes.add(texts.map(keyOf), failure),
+      strike: (texts: readonly string[], failure: Failure): void => strikes.down(texts.map(keyOf), failure),
     }
     return turn(async () => {
       stopping.throwIfAborted()
-      if (page.some((text) => this.#strikesOf(text) > 0)) await breaker.run(() => probe(embedder, signal), signal)
+      if (strikes.health() === 'down') {
+        await breaker.run(() => probe(embedder, signal), signal)
+        strikes.up([])
+      }
       await embedPage(calls, page, signal)
     }, signal)
   }

@@ -48,13 +48,21 @@ async function callOnce(calls: EmbedCalls, texts: readonly string[], signal: Abo
   const { embedder, breaker, failpoint } = calls
   failpoint('c')
   return breaker.run(async () => {
+    let chance: StorageError
     try {
       return await validVectors(embedder, texts, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof StorageError)) throw error
       const judged = isDoubtful(error) ? await judge(embedder, error, signal) : error
       if (judged.code === 'EMBEDDER_UNAVAILABLE') calls.strike(texts, judged)
-      throw judged
+      if (texts.length > 1 || judged === error || judged.code !== 'TEXT_REFUSED') throw judged
+      chance = judged
+    }
+    // An unknown failure that came once says nothing of the text, which would be put aside for good.
+    try {
+      return await validVectors(embedder, texts, signal)
+    } catch (error) {
+      throw !signal.aborted && faultOf(error) === 'unknown' ? chance : error
     }
   }, signal)
 }

@@ -1,6 +1,7 @@
 /** Transitions T1, T2, T3 and T6 over rows in memory: a session is idle, queued or leased, and no wake-up is lost on the way. */
 import { encodeKey } from '../core/keys.js'
 import {
+  buildOf,
   count,
   enqueue,
   LANE_NAMES,
@@ -108,7 +109,7 @@ export function claim(rows: MemoryRows, { only, lanes = LANE_NAMES, unlogged = f
   putSession(rows, {
     ...session,
     q: null,
-    lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, fruitful: false, wakes },
+    lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, build: buildOf(rows), fruitful: false, wakes },
   })
   count(rows, 'claims', 1)
   return {
@@ -168,7 +169,7 @@ function afterSuccess(
 ): MemorySession {
   const woken = rows.sessions.get(encodeKey(held.key))?.wakes !== lease.wakes
   // A run that found the session gone has read none of it.
-  const read = more || held.gone ? {} : { processedRev: woken ? null : held.revision, builtIn: held.space, checkedAt: due.now }
+  const read = more || held.gone ? {} : { processedRev: woken ? null : held.revision, builtIn: lease.build, checkedAt: due.now }
   const done: MemorySession = { ...free, ...read, verifyDone: verified, incomplete, failures: 0 }
   const lane = more ? tailOf(lease) : need(rows, done)
   if (lane !== undefined) return enqueue(rows, done, lane, 0, due.now)

@@ -12,10 +12,21 @@ import { encodeWal } from './wal-codec.js'
 export function appendRecord(rows: MemoryRows, claim: Claim, record: WalRecord): number {
   const session = ownSession(rows, claim)
   if (session.wal !== null) throw new StorageError('STATE_DAMAGED', { reason: 'a session has a second WAL record', key: encodeKey(claim.key) })
+  if (record.rows.length + record.ledger.length > 0) checkOpen(rows, claim, spaceOf(rows, record))
   const seq = ++rows.seq
   rows.wal.set(seq, encodeWal(record))
   putSession(rows, { ...session, wal: { seq, at: record.createdAt, reset: false } })
   return seq
+}
+
+function spaceOf({ spaces }: MemoryRows, { space }: WalRecord): string {
+  return space === '' ? (spaces.find(({ state }) => state === 'live')?.id ?? '') : space
+}
+
+/** Nothing new is written in a space that nobody is to search: its worker lost its task with it. @throws StorageError LEASE_LOST */
+function checkOpen({ spaces }: MemoryRows, { key }: Claim, space: string): void {
+  if (spaces.length === 0 || spaces.some(({ id, state }) => id === space && state !== 'retiring')) return
+  throw new StorageError('LEASE_LOST', { reason: 'the space is not built any more', key: encodeKey(key) })
 }
 
 /** T5. The ledger moves and the record goes in one step: neither can be seen without the other. */
@@ -27,6 +38,8 @@ export function commit(
 ): void {
   const session = ownSession(rows, claim)
   if (wal !== undefined && session.wal?.seq !== wal.seq) throw lost(claim.key)
+  if (unlogged !== undefined && unlogged.rows.length + unlogged.ledger.length > 0) checkOpen(rows, claim, spaceOf(rows, unlogged))
+  if (ledger.length > 0) checkOpen(rows, claim, space)
   for (const record of [wal?.record, unlogged]) {
     if (record !== undefined) takeIn(rows, session, record, wal?.record === record && session.wal?.reset === true, now)
   }
@@ -47,9 +60,10 @@ export function commit(
 
 /** What the sink has taken; with `reset` it is to be written again all the same. */
 function takeIn(rows: MemoryRows, session: MemorySession, record: WalRecord, reset: boolean, now: number): void {
-  const space = record.space === '' ? liveSpace(rows) : record.space
+  const space = spaceOf(rows, record)
+  const isHeld = rows.spaces.length === 0 || rows.spaces.some(({ id }) => id === space)
   for (const { message, row } of record.ledger) {
-    putLedger(rows, space, session.key, message, reset ? unread(row) : row)
+    if (isHeld) putLedger(rows, space, session.key, message, reset ? unread(row) : row)
     dropLetters(rows, session.key, message)
   }
   for (const message of record.drop) dropMessage(rows, space, session, message)
@@ -60,10 +74,6 @@ function takeIn(rows: MemoryRows, session: MemorySession, record: WalRecord, res
   count(rows, 'upserts', record.rows.length)
   count(rows, 'deletes', record.deletes.length)
   if (record.rows.length > 0) rows.lastUpsertAt = now
-}
-
-function liveSpace({ spaces }: MemoryRows): string {
-  return spaces.find(({ state }) => state === 'live')?.id ?? ''
 }
 
 function dropMessage(rows: MemoryRows, space: string, { key }: MemorySession, message: MessageId): void {

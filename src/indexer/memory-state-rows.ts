@@ -32,6 +32,8 @@ export interface LeaseRow {
   readonly at: number
   readonly lane: LaneName
   readonly unlogged: boolean
+  /** The building of the space that is worked in under it. */
+  readonly build: string
   /** Something was committed under it. */
   readonly fruitful: boolean
   /** `SessionRow.wakes` at the claim. */
@@ -53,7 +55,7 @@ export interface MemorySession {
   readonly store: string
   /** null: to be read, whatever its revision. */
   readonly processedRev: string | null
-  /** The space that it was last read for. */
+  /** The building of a space, see `buildOf`, that it was last read for. */
   readonly builtIn: string | null
   readonly gone: boolean
   /** Gone, and nothing is left of it but suspects. */
@@ -92,6 +94,8 @@ export interface MemoryRows {
   token: number
   namespace: string | undefined
   spaces: readonly SpaceRow[]
+  /** By the id of a space; another number once it is built anew, since then it has none of its sessions any more. */
+  readonly builds: Map<string, number>
   /** Of the turns that the lanes take. */
   readonly credits: Record<LaneName, number>
   /** By the encoded key. */
@@ -139,6 +143,7 @@ export function noRows(): MemoryRows {
     token: 0,
     namespace: undefined,
     spaces: [],
+    builds: new Map(),
     credits: { replay: 0, fresh: 0, retry: 0, scan: 0, backfill: 0 },
     sessions: new Map(),
     ledger: new Map(),
@@ -159,6 +164,7 @@ export function copyOf(rows: MemoryRows): MemoryRows {
   return {
     ...rows,
     credits: { ...rows.credits },
+    builds: new Map(rows.builds),
     sessions: new Map(rows.sessions),
     ledger: new Map(rows.ledger),
     wal: new Map(rows.wal),
@@ -226,7 +232,13 @@ export function need(rows: MemoryRows, session: MemorySession): LaneName | undef
   if (session.verifyWanted !== session.verifyDone) return session.gone ? 'replay' : 'fresh'
   if (session.gone) return undefined
   if (session.observedRev !== session.processedRev) return 'fresh'
-  return session.builtIn === (workedIn(rows)?.id ?? '') ? undefined : 'backfill'
+  return session.builtIn === buildOf(rows) ? undefined : 'backfill'
+}
+
+/** Names the building of the space that is worked in. */
+export function buildOf(rows: MemoryRows): string {
+  const space = workedIn(rows)
+  return space === undefined ? '' : `${space.id} ${rows.builds.get(space.id)}`
 }
 
 /** Queues an idle session; one that is queued moves forward only and keeps its place in line; a leased one is left to its release. */

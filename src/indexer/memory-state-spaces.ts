@@ -4,7 +4,7 @@ import type { MessageId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { verify } from './memory-state-leases.js'
 import type { Moment } from './memory-state-queue.js'
-import { type MemoryLedgerRow, type MemoryRows, putLedger } from './memory-state-rows.js'
+import { buildOf, type MemoryLedgerRow, type MemoryRows, putLedger } from './memory-state-rows.js'
 import { spaceIdOf } from './space.js'
 import type { IndexIdentity, SpaceRow } from './state-rows.js'
 
@@ -31,6 +31,7 @@ export function bind(rows: MemoryRows, { space, namespace }: IndexIdentity, rebu
   const row: SpaceRow = held ?? { id, space, state: 'live', createdAt: moment.now }
   const bound: SpaceRow = { ...row, state: live === undefined ? 'live' : 'building' }
   rows.spaces = [...rows.spaces.filter((other) => other.id !== id), bound]
+  rows.builds.set(id, ++rows.seq)
   // Documents of it may be on their way out.
   if (held !== undefined) verify(rows, undefined, moment)
   return bound
@@ -41,10 +42,9 @@ function setState(rows: MemoryRows, from: SpaceRow['state'], to: SpaceRow['state
 }
 
 /** Sessions that the space that is being built still lacks. */
-export function toRebuild({ spaces, sessions }: MemoryRows): number {
-  const building = spaces.find(({ state }) => state === 'building')
-  if (building === undefined) return 0
-  return [...sessions.values()].filter(({ gone, builtIn }) => !gone && builtIn !== building.id).length
+export function toRebuild(rows: MemoryRows): number {
+  if (!rows.spaces.some(({ state }) => state === 'building')) return 0
+  return [...rows.sessions.values()].filter(({ gone, builtIn }) => !gone && builtIn !== buildOf(rows)).length
 }
 
 export function cutOver(rows: MemoryRows): SpaceRow | undefined {
@@ -60,7 +60,14 @@ export function retiring({ spaces, ledger }: MemoryRows, space: string, limit: n
   return [...ledger.values()].filter((entry) => entry.space === space).slice(0, limit)
 }
 
-export function retire(rows: MemoryRows, space: string, gone: readonly { readonly key: SessionKey; readonly message: MessageId }[]): void {
+export function retire(
+  rows: MemoryRows,
+  space: string,
+  gone: readonly { readonly key: SessionKey; readonly message: MessageId }[],
+  moment: Moment,
+): void {
+  const keys = gone.map(({ key }) => key)
+  if (rows.spaces.some(({ id, state }) => id === space && state === 'building')) verify(rows, keys, moment)
   if (!rows.spaces.some(({ id, state }) => id === space && state === 'retiring')) return
   for (const { key, message } of gone) putLedger(rows, space, key, message, undefined)
   if (![...rows.ledger.values()].some((entry) => entry.space === space)) rows.spaces = rows.spaces.filter(({ id }) => id !== space)

@@ -123,7 +123,7 @@ function spacesOf(handle: Handle) {
     spaces: () => read(({ spaces }) => inOrder(spaces)),
     cutOver: () => transact(cutOver),
     retiring: (space, limit) => read((rows) => retiring(rows, space, limit).map(({ key, message, row }) => ({ key, message, row }))),
-    retire: (space, gone) => transact((rows) => retire(rows, space, structuredClone(gone))),
+    retire: (space, gone) => transact((rows) => retire(rows, space, structuredClone(gone), moment())),
   } satisfies Partial<IndexStore>
 }
 

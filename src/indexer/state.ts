@@ -105,7 +105,10 @@ export interface IndexStore extends AsyncDisposable {
   cutOver(): Promise<SpaceRow | undefined>
   /** Up to `limit` ledger rows of a space that retires. */
   retiring(space: string, limit: number): readonly { readonly key: SessionKey; readonly message: MessageId; readonly row: LedgerRow }[]
-  /** Drops these rows of a space that retires, whose documents have left the sink; the space goes once it has no row any more, also when none was given. */
+  /**
+   * Drops these rows of a space that retires, whose documents have left the sink; the space goes once it has no row any more, also when none was given.
+   * In one that is built again meanwhile, the rows stay and their sessions are verified.
+   */
   retire(space: string, rows: readonly { readonly key: SessionKey; readonly message: MessageId }[]): Promise<void>
 
   /**
@@ -126,9 +129,9 @@ export interface IndexStore extends AsyncDisposable {
   claim(request?: ClaimRequest): Promise<Claim | undefined>
   /** T3. Gives the new deadline, monotonic milliseconds. @throws StorageError LEASE_LOST */
   renew(claim: Claim): Promise<number>
-  /** T4. Durable when it resolves. @throws StorageError LEASE_LOST, KEY_TOO_LONG, STATE_DAMAGED (the session has a pending record) */
+  /** T4. Durable when it resolves. @throws StorageError LEASE_LOST (also: the record writes into a space that is neither live nor built), KEY_TOO_LONG, STATE_DAMAGED (the session has a pending record) */
   walAppend(claim: Claim, record: WalRecord): Promise<number>
-  /** T5. @throws StorageError LEASE_LOST */
+  /** T5. A space that retires takes in a record that was pending, and what is dropped; nothing else. @throws StorageError LEASE_LOST */
   commit(claim: Claim, commit: Commit): Promise<void>
   /**
    * T6. What was observed, woken, reset or asked to be verified since the claim makes the session run again. What was stopped, and what

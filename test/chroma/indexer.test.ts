@@ -1,7 +1,7 @@
 /** The indexer on a real Chroma server that dies and comes back: nothing missing, nothing stale, nothing too much, no text embedded twice. */
 import { randomUUID } from 'node:crypto'
 import { ChromaClient } from 'chromadb'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openEmbedCache } from '../../src/indexer/embed-cache.js'
 import type { Sink } from '../../src/indexer/ports.js'
 import { openChromaSink } from '../../src/indexer/sinks/chroma.js'
@@ -9,6 +9,9 @@ import { collectionName } from '../../src/indexer/sinks/chroma-collection.js'
 import { type ChromaTestServer, startChromaServer, whyNoServer } from '../support/chroma-server.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { countingEmbedder, tempFolder, type World } from '../support/index-world.js'
+
+// a busy machine runs the server slowly
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const missing = whyNoServer()
 const SPACE = 'fake-1'

@@ -3,20 +3,20 @@ import { describe, expect, it } from 'vitest'
 import { spaceIdOf } from '../../src/indexer/space.js'
 import type { IndexStore } from '../../src/indexer/state.js'
 import { fakeOwners } from '../support/index-world.js'
-import { A, B, claimed, DONE, gone, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
+import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 
-const NEXT = { space: 'next', namespace: 'ns' }
-const IDS = { space: spaceIdOf('space'), next: spaceIdOf('next'), third: spaceIdOf('third') }
-const statesOf = (state: IndexStore): string[] => state.spaces().map(({ space, state }) => `${space} ${state}`)
+export const NEXT = { space: 'next', namespace: 'ns' }
+export const IDS = { space: spaceIdOf('space'), next: spaceIdOf('next'), third: spaceIdOf('third') }
+export const statesOf = (state: IndexStore): string[] => state.spaces().map(({ space, state }) => `${space} ${state}`)
 
 /** A and B are indexed in `space`; process 2 builds `next`. */
-async function building({ state, other }: Stage): Promise<void> {
+export async function building({ state, other }: Stage): Promise<void> {
   for (const key of [A, B]) await settled(state, key, [{ message: M1, row: ledgerRow() }])
   await other.bind(NEXT, { rebuild: true })
 }
 
 /** Observes, and does what a run of each queued session would. */
-async function built({ other }: Stage, entries = [{ message: M1, row: ledgerRow({ chunks: ['a', 'b'] }) }]): Promise<void> {
+export async function built({ other }: Stage, entries = [{ message: M1, row: ledgerRow({ chunks: ['a', 'b'] }) }]): Promise<void> {
   for (const key of [A, B]) {
     await other.observe(seen(key))
     const claim = await claimed(other)
@@ -180,6 +180,43 @@ function describeBuilding(stage: Stage): void {
     expect(await other.remove(claim)).toBe(true)
   })
 
+  it('lets nothing new into one that retires, but what was pending and what goes', async () => {
+    const { state, other } = stage
+    await settled(state, B)
+    await other.bind(NEXT, { rebuild: true })
+    for (const key of [A, B]) await other.observe(seen(key))
+    const [one, two] = [await claimed(other), await claimed(other)]
+    const record = walRecord({ key: one.key, space: IDS.next, rows: [walRow()] })
+    const seq = await other.walAppend(one, record)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    await expect(other.walAppend(two, { ...record, key: two.key })).rejects.toMatchObject(LOST)
+    await expect(other.commit(two, { ledger: record.ledger })).rejects.toMatchObject(LOST)
+    await expect(other.commit(two, { unlogged: { ...record, key: two.key } })).rejects.toMatchObject(LOST)
+    expect(state.status()).toMatchObject({ wal: { records: 1 }, counters: { commits: 0 } })
+    await other.commit(one, { wal: { seq, record, replayed: false } })
+    expect(state.retiring(IDS.next, 10)).toMatchObject([{ key: one.key, message: M1 }])
+    await other.commit(one, { drop: [M1] })
+    const deletion = walRecord({ key: two.key, space: IDS.next, ledger: [], deletes: ['doc'], dimensions: 0, matrix: new Float32Array(0) })
+    expect(await other.walAppend(two, deletion)).toBeGreaterThan(seq)
+    await state.retire(IDS.next, [])
+    expect(statesOf(state)).toEqual(['space live'])
+  })
+
+  it('begins anew with one that was let go of before', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await built(stage)
+    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
+    await state.retire(
+      IDS.next,
+      [A, B].map((key) => ({ key, message: M1 })),
+    )
+    expect(statesOf(state)).toEqual(['space live'])
+    await other.bind(NEXT, { rebuild: true })
+    expect(other.status().toRebuild).toBe(2)
+    expect(await other.cutOver()).toBeUndefined()
+  })
+
   it('resets every space that is searched or built', async () => {
     const { other } = stage
     await building(stage)
@@ -189,88 +226,7 @@ function describeBuilding(stage: Stage): void {
   })
 }
 
-function describeCutOver(stage: Stage): void {
-  it('waits until no session lacks the space', async () => {
-    const { state, other } = stage
-    expect(await state.cutOver()).toBeUndefined()
-    await building(stage)
-    expect(await other.cutOver()).toBeUndefined()
-    await built(stage)
-    expect(other.status().toRebuild).toBe(0)
-    expect(await other.cutOver()).toMatchObject({ id: IDS.next, state: 'live' })
-    expect(statesOf(state)).toEqual(['next live', 'space retiring'])
-    expect(state.identity()?.space).toBe('next')
-    expect(await other.cutOver()).toBeUndefined()
-  })
-
-  it('does not wait for what changed since, nor for what is gone', async () => {
-    const { other } = stage
-    await building(stage)
-    await other.observe(gone(B))
-    await other.observe(seen(A))
-    const claim = await claimed(other, A)
-    await other.observe(seen(A, 'r2'))
-    await other.release(claim, DONE)
-    expect(await other.cutOver()).toMatchObject({ id: IDS.next })
-    expect(await claimed(other, A)).toMatchObject({ revision: 'r2', space: IDS.next })
-  })
-
-  it('gives processes of the space of before nothing more to do', async () => {
-    const { state, other } = stage
-    await building(stage)
-    await built(stage)
-    await other.cutOver()
-    await other.observe(seen(A, 'r2'))
-    expect(await state.claim()).toBeUndefined()
-    expect(await other.claim()).toMatchObject({ space: IDS.next })
-    await expect(state.bind({ space: 'space', namespace: 'ns' })).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
-  })
-
-  it('then retires the one of before, row by row', async () => {
-    const { other } = stage
-    await building(stage)
-    expect(other.retiring(IDS.space, 10)).toEqual([])
-    await other.retire(IDS.space, [{ key: A, message: M1 }])
-    await built(stage)
-    await other.cutOver()
-    expect(other.ledger(A, IDS.space).size).toBe(1)
-    expect(other.retiring(IDS.space, 1)).toHaveLength(1)
-    expect(other.retiring(IDS.next, 10)).toEqual([])
-    const rows = other.retiring(IDS.space, 10)
-    expect(rows).toEqual(expect.arrayContaining([A, B].map((key) => ({ key, message: M1, row: ledgerRow() }))))
-    await other.retire(IDS.space, [{ key: A, message: M1 }])
-    expect(other.retiring(IDS.space, 10)).toMatchObject([{ key: B }])
-    expect(statesOf(other)).toEqual(['next live', 'space retiring'])
-    await other.retire(IDS.space, [{ key: B, message: M1 }])
-    expect(statesOf(other)).toEqual(['next live'])
-    expect(other.ledger(A).size).toBe(1)
-  })
-
-  it('lets go of one that holds nothing', async () => {
-    const { state, other } = stage
-    await settled(state, A)
-    await other.bind(NEXT, { rebuild: true })
-    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
-    expect(statesOf(state)).toEqual(['space live', 'next retiring'])
-    expect(state.retiring(IDS.next, 10)).toEqual([])
-    await state.retire(IDS.next, [])
-    expect(statesOf(state)).toEqual(['space live'])
-  })
-
-  it('going back builds what changed meanwhile, and nothing else', async () => {
-    const { state, other } = stage
-    await building(stage)
-    await other.observe(seen(A, 'r2'))
-    await other.release(await claimed(other), DONE)
-    await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
-    expect(state.sessions().map(({ stranded }) => stranded)).toEqual([true, false])
-    await state.observe(seen(A, 'r2'))
-    expect(await claimed(state)).toMatchObject({ key: A, space: IDS.space, lane: 'backfill' })
-  })
-}
-
 export function describeSpaces(stage: Stage): void {
   describe('binding', () => describeBinding(stage))
   describe('building', () => describeBuilding(stage))
-  describe('cutting over', () => describeCutOver(stage))
 }

@@ -1,5 +1,6 @@
 /** What every IndexStore must do. Run it on yours: `describeState('mine', place)`, where `place().open` joins the state that the place names. */
 import { describe } from 'vitest'
+import { describeCutOver } from './state-cutover.js'
 import { describeDead } from './state-dead.js'
 import { describeLeases } from './state-leases.js'
 import { describeQueue } from './state-queue.js'
@@ -22,6 +23,7 @@ export function describeState(name: string, place: () => StatePlace): void {
     describeRecords(stage)
     describe('dead letters', () => describeDead(stage))
     describe('spaces', () => describeSpaces(stage))
+    describe('cutting over', () => describeCutOver(stage))
     describe('status', () => describeStatus(stage))
   })
 }

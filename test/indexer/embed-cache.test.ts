@@ -215,8 +215,9 @@ describe('a damaged cache', () => {
       closeSync(file)
       for (let round = 0; round < 2; round++) {
         await using cache = await openEmbedCache({ directory: folder.path, now })
-        const found = Array.from({ length: 150 }, (_, i) => cache.get(keyOf(i)))
-        for (const [i, vector] of found.entries()) expect([undefined, i + 1]).toContain(vector?.[0])
+        const asked = Array.from({ length: 10 }, (_, i) => 15 * i)
+        const found = asked.map((i) => cache.get(keyOf(i)))
+        for (const [at, i] of asked.entries()) expect([undefined, i + 1]).toContain(found[at]?.[0])
         if (found.every((vector) => vector === undefined)) startedOver++
         await cache.put([{ key: KEY, vector: VECTOR }])
         expect(cache.get(KEY)).toEqual(VECTOR)

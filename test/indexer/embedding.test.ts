@@ -168,7 +168,15 @@ describe('a text that is at fault', () => {
     const { calls, embedder } = fake({ page: (texts) => (texts.includes('b') ? new Error('SECRET b') : undefined) })
     const { pieces } = await setUp(embedder).embed(['a', 'b'])
     expect(pieces.get('b')).toEqual([{ failure: { code: 'TEXT_REFUSED', reason: 'the embedder failed (Error) at this text, and not at others' } }])
-    expect(calls).toEqual([['a', 'b'], [PROBE], ['a'], ['b'], [PROBE]])
+    expect(calls).toEqual([['a', 'b'], [PROBE], ['a'], ['b'], [PROBE], ['b']])
+  })
+
+  it('is none that failed once: it is tried again after the probe', async () => {
+    let failures = 3
+    const { calls, embedder } = fake({ page: (texts) => (texts.includes('b') && failures-- > 1 ? new Error('SECRET b') : undefined) })
+    const { pieces } = await setUp(embedder).embed(['a', 'b'])
+    expect(pieces.get('b')).toMatchObject([{ text: 'b' }])
+    expect(calls).toEqual([['a', 'b'], [PROBE], ['a'], ['b'], [PROBE], ['b']])
   })
 
   it('may make the embedder give too few numbers', async () => {

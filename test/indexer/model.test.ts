@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Command, carryOut, commandArbitrary } from '../support/model-commands.js'
 import { Host, type HostOptions, type ModelPlace } from '../support/model-host.js'
-import { brokenAtRest, comeToRest, Invariants, wronglyPutAside } from '../support/model-invariants.js'
-import { memoryPlace } from '../support/model-places.js'
+import { brokenAtRest, comeToRest, Invariants, observable, wronglyPutAside } from '../support/model-invariants.js'
+import { lmdbPlace, memoryPlace } from '../support/model-places.js'
 
 const RUNS = Number(process.env.SPANLEAF_MODEL_RUNS ?? 60)
 
@@ -24,27 +24,61 @@ function scenarios(maxCommands: number): fc.Arbitrary<Scenario> {
   )
 }
 
-async function play(place: ModelPlace, scenario: Scenario): Promise<void> {
-  await using host = new Host(place, scenario)
-  await host.begin()
-  const invariants = new Invariants(host)
-  for (const [at, command] of scenario.commands.entries()) {
-    const end = await carryOut(host, command)
-    expect(invariants.check(), `after command ${at}, ${JSON.stringify(command)}, which ended with ${end}`).toEqual([])
+/** The same on each of the places; after every command they must all show the same. */
+async function play(places: readonly ModelPlace[], scenario: Scenario): Promise<void> {
+  const hosts = places.map((place) => new Host(place, scenario))
+  try {
+    for (const host of hosts) await host.begin()
+    const checks = new Map(hosts.map((host) => [host, new Invariants(host)]))
+    for (const [at, command] of scenario.commands.entries()) {
+      await eachOf(hosts, `after command ${at}, ${JSON.stringify(command)}`, async (host) => {
+        const end = await carryOut(host, command)
+        return { end, broken: checks.get(host)?.check() }
+      })
+    }
+    await eachOf(hosts, 'at rest', async (host) => {
+      await comeToRest(host, scenario)
+      return { end: '', broken: [...(checks.get(host)?.check() ?? []), ...brokenAtRest(host), ...wronglyPutAside(host)] }
+    })
+    await eachOf(hosts, 'at rest, with everything cured', async (host) => {
+      host.weather.cured = true
+      await host.observer.retryDead()
+      await comeToRest(host, scenario)
+      return { end: '', broken: [...(checks.get(host)?.check() ?? []), ...brokenAtRest(host)] }
+    })
+  } finally {
+    for (const host of hosts) await host[Symbol.asyncDispose]()
   }
-  await comeToRest(host, scenario)
-  expect([...invariants.check(), ...brokenAtRest(host), ...wronglyPutAside(host)], 'at rest').toEqual([])
-  host.weather.cured = true
-  await host.observer.retryDead()
-  await comeToRest(host, scenario)
-  expect([...invariants.check(), ...brokenAtRest(host)], 'at rest, with everything cured').toEqual([])
 }
 
-describe('the engine on the state in memory', () => {
-  it('keeps its invariants whatever happens, and comes to rest with what the sessions say', { timeout: 600_000 }, async () => {
+interface Step {
+  readonly end: string
+  readonly broken: readonly string[] | undefined
+}
+
+async function eachOf(hosts: readonly Host[], when: string, step: (host: Host) => Promise<Step>): Promise<void> {
+  let first: unknown
+  for (const host of hosts) {
+    const { end, broken } = await step(host)
+    expect(broken, `${when}, which ended with ${end}, on ${host.place.name}`).toEqual([])
+    const shown = hosts.length === 1 ? undefined : { end, ...observable(host) }
+    first ??= shown
+    expect(shown, `${when}: ${host.place.name} (received) and ${hosts[0]?.place.name} (expected)`).toEqual(first)
+  }
+}
+
+const SLOW = { timeout: 3_600_000 }
+
+describe('the engine', () => {
+  it('on the state in memory comes to rest with what the sessions say, whatever happens', SLOW, async () => {
     await fc.assert(
-      fc.asyncProperty(scenarios(40), (scenario) => play(memoryPlace(), scenario)),
+      fc.asyncProperty(scenarios(40), (scenario) => play([memoryPlace()], scenario)),
       { numRuns: RUNS },
     )
+  })
+
+  it('on the states in memory and in LMDB does the same, step by step', SLOW, async () => {
+    const property = fc.asyncProperty(scenarios(25), async (scenario) => play([memoryPlace(), await lmdbPlace()], scenario))
+    await fc.assert(property, { numRuns: Math.ceil(RUNS / 6) })
   })
 })

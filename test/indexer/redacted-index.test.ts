@@ -41,7 +41,7 @@ describe('the secrets of a session', () => {
     const onProgress = (event: IndexProgress): void => {
       events.push(event.kind === 'failed' || event.kind === 'error' ? { ...event, error: String(event.error) } : event)
     }
-    await using r = await rig({ redact: secretlintRedactor(), cache, onProgress, maxWalBytes: 2 ** 30 }, { memory: true })
+    await using r = await rig({ redact: secretlintRedactor(), cache, onProgress, maxWalBytes: 2 ** 30 }, { memory: false })
     const planted = texts.join('\n')
     r.world.add('ses_a', texts, { title: `Use ${SECRETS['a GitHub token']?.text}` })
     r.world.add('ses_b', ['no secret here', 'nor here'])

@@ -135,7 +135,7 @@ export function wronglyPutAside({ observer, world }: Host): readonly string[] {
 }
 
 /** What two machines that did the same must both show. */
-export function observable(host: Host): unknown {
+export function observable(host: Host): object {
   const { observer, sinks } = host
   return {
     status: observer.status(),

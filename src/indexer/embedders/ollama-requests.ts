@@ -20,7 +20,7 @@ export function requests(api: OllamaApi, settings: OllamaSettings, dimensions: n
     const from = clock.monotonic()
     let answer: EmbedAnswer
     try {
-      answer = await api.embed({ ...settings, truncate, texts }, { timeoutMs, maxBytes: bodyBytes(texts.length), signal })
+      answer = await api.embed({ ...settings, truncate, texts }, { timeoutMs, maxBytes: bodyBytes(texts.length, dimensions), signal })
     } catch (error) {
       if (!signal?.aborted && clock.monotonic() - from > targetMs) budget.tooMuch()
       throw error
@@ -58,9 +58,9 @@ export function requests(api: OllamaApi, settings: OllamaSettings, dimensions: n
   }
 }
 
-/** Of a number that takes up to 24 characters, in more dimensions than any model has. */
-export function bodyBytes(texts: number): number {
-  return 2 ** 20 + texts * 65_536 * 24
+/** Of numbers that take up to 24 characters. */
+export function bodyBytes(texts: number, dimensions: number): number {
+  return 2 ** 16 + texts * dimensions * 24
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {

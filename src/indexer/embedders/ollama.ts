@@ -17,6 +17,8 @@ export type { OllamaEmbedderOptions } from './ollama-options.js'
 
 /** Milliseconds for what computes nothing. */
 const LOOK_MS = 15_000
+/** More than any model has. */
+const MOST_DIMENSIONS = 65_536
 
 /**
  * Looks the model up, and embeds one word where nothing else tells how long its vectors are.
@@ -46,7 +48,7 @@ export async function openOllamaEmbedder(options: OllamaEmbedderOptions): Promis
 
 async function measuredDimensions(api: OllamaApi, settings: OllamaSettings, signal: AbortSignal | undefined): Promise<number> {
   const { timeoutMs } = settings
-  const { vectors } = await api.embed({ ...settings, texts: ['word'] }, { timeoutMs, maxBytes: bodyBytes(1), signal })
+  const { vectors } = await api.embed({ ...settings, texts: ['word'] }, { timeoutMs, maxBytes: bodyBytes(1, MOST_DIMENSIONS), signal })
   const [vector] = vectors
   const length = Array.isArray(vector) ? vector.length : 0
   checkedVectors(vectors, 1, length)

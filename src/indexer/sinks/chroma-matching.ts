@@ -12,6 +12,8 @@ import { type Occurrences, occurrencesIn, type Phrase, phrasesOf, rarity, type S
 export interface MatchingLimits {
   /** Documents of one request. */
   readonly page: number
+  /** Ids of one request. Each looks through all texts again. */
+  readonly idPage: number
   /** Ids that are asked for of one word. A word that more texts hold tells little. */
   readonly idsPerWord: number
   /** Texts that are fetched and ranked. */
@@ -32,19 +34,24 @@ export async function matchingIn(
   if (phrases.length === 0 || limit < 1) return []
   const { where, passes } = chromaFilter(filter)
   const words = [...new Set(phrases.flatMap(({ tokens }) => tokens))].sort((a, b) => b.length - a.length).slice(0, MOST_WORDS)
-  const count = (await collection.read((found) => found.count())) ?? 0
-  const holders = new Map<string, Holders>()
-  for (const some of pagesOf(words, WORDS_AT_A_TIME)) {
-    const found = await Promise.all(some.map((word) => holdersOf(collection, word, where, limits)))
-    for (const [i, word] of some.entries()) holders.set(word, found[i] ?? NOBODY)
-  }
-  const all = candidatesOf(phrases, holders, count)
-  const hits: SinkHit[] = []
-  for (const ids of pagesOf(all.slice(0, Math.max(limit, limits.candidates)), limits.page)) {
-    const found = (await collection.read((texts) => texts.get({ ids, include: ['documents', 'metadatas'] }))) ?? { ids: [] }
-    hits.push(...toHits(found, () => 0).filter(({ metadata }) => passes === undefined || passes(metadata)))
-  }
+  const [count, holders] = await Promise.all([countOf(collection), holdersOfAll(collection, words, where, limits)])
+  const candidates = candidatesOf(phrases, holders, count).slice(0, Math.max(limit, limits.candidates))
+  const hits = (await textsOf(collection, candidates, limits)).filter(({ metadata }) => passes?.(metadata) ?? true)
   return inOrder(scored(hits, phrases, { count, holders })).slice(0, limit)
+}
+
+/** Not scored yet. */
+async function textsOf(collection: SpaceCollection, ids: readonly string[], { page }: MatchingLimits): Promise<readonly SinkHit[]> {
+  const texts: SinkHit[] = []
+  for (const some of pagesOf(ids, page)) {
+    const found = await collection.read((documents) => documents.get({ ids: some, include: ['documents', 'metadatas'] }))
+    if (found !== undefined) texts.push(...toHits(found, () => 0))
+  }
+  return texts
+}
+
+async function countOf(collection: SpaceCollection): Promise<number> {
+  return (await collection.read((documents) => documents.count())) ?? 0
 }
 
 const WORDS_AT_A_TIME = 4
@@ -59,6 +66,20 @@ interface Holders {
 
 const NOBODY: Holders = { ids: new Set(), count: 0 }
 
+async function holdersOfAll(
+  collection: SpaceCollection,
+  words: readonly string[],
+  where: Where | undefined,
+  limits: MatchingLimits,
+): Promise<ReadonlyMap<string, Holders>> {
+  const holders = new Map<string, Holders>()
+  for (const some of pagesOf(words, WORDS_AT_A_TIME)) {
+    const found = await Promise.all(some.map((word) => holdersOf(collection, word, where, limits)))
+    for (const [i, word] of some.entries()) holders.set(word, found[i] ?? NOBODY)
+  }
+  return holders
+}
+
 async function holdersOf(collection: SpaceCollection, word: string, where: Where | undefined, limits: MatchingLimits): Promise<Holders> {
   const [ids, all] = await Promise.all([
     idsWith(collection, word, where, limits),
@@ -69,7 +90,7 @@ async function holdersOf(collection: SpaceCollection, word: string, where: Where
 
 async function idsWith(collection: SpaceCollection, word: string, where: Where | undefined, limits: MatchingLimits): Promise<ReadonlySet<string>> {
   const whereDocument = { $regex: expressionOf(word) }
-  const size = Math.min(limits.page * 10, limits.idsPerWord)
+  const size = limits.idPage
   const ids = new Set<string>()
   for (let offset = 0; offset < limits.idsPerWord; offset += size) {
     const page = await collection.read((texts) =>

@@ -81,6 +81,8 @@ function isLoopback({ hostname }: URL): boolean {
 /** Chroma Cloud takes and gives no more records at a time. */
 const CLOUD_PAGE = 300
 const PAGE = 1000
+const MATCHING = { page: 500, idPage: 20_000, idsPerWord: 20_000, candidates: 1000 }
+const CLOUD_MATCHING = { page: CLOUD_PAGE, idPage: CLOUD_PAGE, idsPerWord: 1500, candidates: 600 }
 const MOST_NEIGHBOURS = 20_000
 
 class ChromaSink implements Sink {
@@ -162,7 +164,7 @@ class ChromaSink implements Sink {
   /** Scored by BM25, the more the better. Beyond a thousand texts with the words of the query, the rarest words and the newest texts decide which are ranked. */
   async matching(query: string, limit: number, filter: SinkFilter = {}): Promise<readonly SinkHit[]> {
     this.#begin()
-    const limits = { page: Math.min(this.#page, 300), idsPerWord: this.#isCloud ? 1500 : 20_000, candidates: 1000 }
+    const limits = this.#isCloud ? CLOUD_MATCHING : MATCHING
     return this.#attempt(matchingIn(this.#collection, query, Math.floor(limit), filter, limits))
   }
 

@@ -56,6 +56,29 @@ describe('HTTP for Ollama', () => {
     expect(before).toBeLessThanOrEqual(1)
   })
 
+  it.each([
+    [200, 'EMBEDDING_INVALID'],
+    [500, 'EMBEDDER_FAILED'],
+  ])('takes so much of a body and no more, then closes the connection (%i)', async (status, code) => {
+    let closed = (): void => undefined
+    const isClosed = new Promise<void>((resolve) => {
+      closed = resolve
+    })
+    const endless = createServer((_, response) => {
+      response.writeHead(status)
+      const writing = setInterval(() => response.write('x'.repeat(10_000)), 1)
+      response.once('close', () => {
+        clearInterval(writing)
+        closed()
+      })
+    })
+    await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve))
+    const { port } = endless.address() as AddressInfo
+    await expect(httpSender()(`http://127.0.0.1:${port}/`, {}, LIMITS)).rejects.toMatchObject({ code })
+    await isClosed
+    await new Promise((resolve) => endless.close(resolve))
+  })
+
   it('knows what speaks no HTTP', async () => {
     const { createServer: createTcp } = await import('node:net')
     const tcp = createTcp((socket) => {
