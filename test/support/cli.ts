@@ -69,17 +69,19 @@ export function outputOf(child: ReturnType<typeof spawn>) {
   const ended = new Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>((resolve) => {
     child.once('close', (code, signal) => resolve({ code, signal }))
   })
-  /** Resolves once stderr matches; rejects when the child ends before. */
-  const said = (pattern: RegExp): Promise<void> =>
+  const matching = (name: 'stdout' | 'stderr', pattern: RegExp): Promise<void> =>
     new Promise((resolve, reject) => {
       const look = (): void => {
-        if (!pattern.test(written.stderr)) return
+        if (!pattern.test(written[name])) return
         listeners.delete(look)
         resolve()
       }
       listeners.add(look)
-      ended.then(() => reject(new Error(`it ended without saying ${pattern}: ${written.stderr}`)), reject)
+      ended.then(() => reject(new Error(`it ended without ${pattern} on ${name}: ${written.stderr}`)), reject)
       look()
     })
-  return { stdout: () => written.stdout, stderr: () => written.stderr, ended, said }
+  /** Resolve once it matches; reject when the child ends before. */
+  const said = (pattern: RegExp): Promise<void> => matching('stderr', pattern)
+  const wrote = (pattern: RegExp): Promise<void> => matching('stdout', pattern)
+  return { stdout: () => written.stdout, stderr: () => written.stderr, ended, said, wrote }
 }
