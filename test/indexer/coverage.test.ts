@@ -5,13 +5,19 @@ import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldSession } from '../support/index-world.js'
 import { pass, settle, until } from '../support/passing-time.js'
 
-const SESSIONS = 500
+/** The bars name 5,000, which takes minutes of flushing: `SPANLEAF_TEST_SESSIONS=5000` runs them so, over LMDB. */
+const SESSIONS = Number(process.env.SPANLEAF_TEST_SESSIONS ?? 500)
 /** Sessions that a poll takes: as many as let the whole be scanned in fifty polls. */
-const BATCH = 10
+const BATCH = Math.ceil(SESSIONS / 50)
 const POLL_MS = 2000
+/** The model copies its rows at each transition, which thousands make slow. */
+const PLACE = { memory: SESSIONS <= 1000 }
+/** Claims beside one another share a flush of the disk. */
+const MANY = 8
 
+/** Only the first fifty say anything, so that filling the index takes no minutes. */
 function many(it: Rig, n: number): WorldSession[] {
-  return Array.from({ length: n }, (_, i) => it.world.add(`ses_${String(i).padStart(5, '0')}`, [`text ${i}`]))
+  return Array.from({ length: n }, (_, i) => it.world.add(`ses_${String(i).padStart(5, '0')}`, i < 50 ? [`text ${i}`] : []))
 }
 
 /** Counts what changes the state, by the name of the transition. */
@@ -44,10 +50,13 @@ function counted(state: IndexStore, calls: Map<string, number>): IndexStore {
 
 describe('the slow scan', () => {
   it('[B9] [F13] reaches every session within ceil(N/B) polls, and finds the silent edits of the oldest', async () => {
-    await using it = await rig({ concurrency: 1, slowScanBatch: BATCH, slowScanIntervalMs: 60_000, pollMs: POLL_MS, listRefreshMs: POLL_MS })
+    await using it = await rig(
+      { concurrency: MANY, slowScanBatch: BATCH, slowScanIntervalMs: 60_000, pollMs: POLL_MS, listRefreshMs: POLL_MS },
+      PLACE,
+    )
     const sessions = many(it, SESSIONS)
     await it.run()
-    expect(it.sink.rows.size).toBe(SESSIONS)
+    expect(it.sink.rows.size).toBe(50)
     it.clock.advance(60_000)
     // The revision of none of them moves.
     for (const session of sessions.slice(0, 50))
@@ -56,13 +65,13 @@ describe('the slow scan', () => {
     const before = it.clock.now()
     const polls = Math.ceil(SESSIONS / BATCH)
     for (let poll = 0; poll < polls; poll++) {
-      expect((await it.indexer.tick({ maxSessions: BATCH })).scanned).toBe(BATCH)
+      expect((await it.indexer.tick({ maxSessions: BATCH })).scanned).toBe(Math.min(BATCH, SESSIONS - poll * BATCH))
       it.clock.advance(POLL_MS)
     }
     expect(it.state.sessions().every(({ checkedAt }) => checkedAt >= before)).toBe(true)
     expect(it.world.hydrated).toHaveLength(50)
     expect(contentOf(it.sink)).toEqual(it.world.expected())
-  }, 120_000)
+  }, 900_000)
 
   it('[B9] finds what the sink lost, and what it got behind the index', async () => {
     await using it = await rig({ slowScanBatch: 5, slowScanIntervalMs: 0 })
@@ -133,7 +142,7 @@ describe('fairness', () => {
 
 describe('a message that is being written', () => {
   it('[B11] is embedded once, when it settled, and not again when it is pruned', async () => {
-    await using it = await rig()
+    await using it = await rig({}, { memory: true })
     const session = it.world.add('ses_a', ['question'])
     const answer = { id: 'msg_ses_a_0001', role: 'assistant' as const, text: '', changed: it.clock.now(), version: 1 }
     it.world.edit(session, (s) => s.messages.push(answer))
@@ -158,35 +167,31 @@ describe('a message that is being written', () => {
 })
 
 describe('idle', () => {
-  it('[B12] for ten minutes over 5,000 sessions hydrates nothing, and writes only what was checked', async () => {
+  it('[B12] for ten minutes hydrates nothing, and writes only what was checked', async () => {
     const calls = new Map<string, number>()
-    await using it = await rig({ concurrency: 1 })
+    await using it = await rig({ concurrency: MANY }, PLACE)
     many(it, SESSIONS)
     await it.run()
+    const { embedded } = it.state.status().counters
+    const { indexer } = await it.join(2, { state: counted(it.state, calls), concurrency: 1 })
+    await indexer.tick()
     it.clock.advance(600_000)
-    const { indexer } = await it.join(2, { state: counted(it.state, calls) })
-    await indexer.start()
-    await settle()
     it.world.hydrated.length = 0
     calls.clear()
     const polls = 300
-    await pass(it.clock, polls * POLL_MS, POLL_MS)
-    await indexer.stop()
+    for (let poll = 0; poll < polls; poll++) {
+      expect(await indexer.tick()).toMatchObject({ claims: 3, scanned: 3, documents: 0 })
+      it.clock.advance(POLL_MS)
+    }
     expect(it.world.hydrated).toEqual([])
-    const { slowScan = 0, claim = 0, release = 0, note = 0, ...others } = Object.fromEntries(calls)
-    expect(others).toEqual({})
-    expect(slowScan).toBeLessThanOrEqual(polls + 1)
-    // Three sessions a poll, each claimed and released, and one claim that finds none.
-    expect(release).toBeLessThanOrEqual(3 * (polls + 1))
-    expect(claim).toBeLessThanOrEqual(5 * (polls + 1))
-    // That somebody listed is noted once a minute, a drain that did something at its end.
-    expect(note).toBeLessThanOrEqual(polls + 12)
-    expect(it.state.status().counters.embedded).toBe(SESSIONS)
-  }, 120_000)
+    // Three sessions a poll, and a claim that finds no more; that somebody listed is noted once a minute, what a tick did at its end.
+    expect(Object.fromEntries(calls)).toEqual({ slowScan: polls, claim: 4 * polls, release: 3 * polls, note: polls + 10 })
+    expect(it.state.status().counters.embedded).toBe(embedded)
+  }, 900_000)
 
   it('[B12] without a slow scan writes nothing at all but that it listed', async () => {
     const calls = new Map<string, number>()
-    await using it = await rig({ slowScanBatch: 0 })
+    await using it = await rig({ slowScanBatch: 0 }, { memory: true })
     many(it, 50)
     await it.run()
     const { indexer } = await it.join(2, { state: counted(it.state, calls) })
@@ -201,7 +206,7 @@ describe('idle', () => {
 
 describe('the clock', () => {
   it.each([3_600_000, -3_600_000])('[B20] [F49] stepping by %i ms doubles no claim and stalls nothing', async (step) => {
-    await using it = await rig()
+    await using it = await rig({}, { memory: true })
     const session = it.world.add('ses_a', ['one'])
     await it.indexer.start()
     await until(it.clock, () => it.sink.rows.size === 1, { ms: 2000 })
@@ -214,7 +219,7 @@ describe('the clock', () => {
   })
 
   it.each([3_600_000, -3_600_000])('[B20] stepping by %i ms delays no backoff by more than its longest', async (step) => {
-    await using it = await rig()
+    await using it = await rig({}, { memory: true })
     it.world.add('ses_a', ['one'])
     it.embedder.failure = new Error('once')
     await it.run()

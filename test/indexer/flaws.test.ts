@@ -262,7 +262,7 @@ describe('a record that cannot be used', () => {
   }
 
   it.each(['walM', 'walH'])('[F27] [F35] damaged in %s is put aside, not deleted, and the sink is put right', async (table) => {
-    await using it = await rig({ sinkBatchSize: 1 }, { memory: false })
+    await using it = await rig({ sinkBatchSize: 1 })
     const session = it.world.add('ses_a', ['one', 'two'])
     it.sink.before = ({ ids }) => {
       if (it.sink.rows.size === 1) throw new Error(`down after ${ids.length}`)
@@ -280,7 +280,7 @@ describe('a record that cannot be used', () => {
   })
 
   it('[F27] of a newer version is left alone, and nothing runs', async () => {
-    await using it = await rig({}, { memory: false })
+    await using it = await rig({})
     it.world.add('ses_a', ['one'])
     it.sink.before = () => Promise.reject(new Error('down'))
     await it.run()

@@ -236,7 +236,7 @@ describe('stopping', () => {
   })
 
   it('a long call keeps its lease: the heartbeat renews it', async () => {
-    await using it = await rig()
+    await using it = await rig({}, { memory: true })
     it.world.add('ses_a', ['one'])
     const second = await it.join(2)
     it.sink.before = async () => {

@@ -6,6 +6,9 @@ import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, type WorldSession } from '../support/index-world.js'
 import { pass, until } from '../support/passing-time.js'
 
+/** Time passes by the fake clock alone, so nothing may wait for a disk. */
+const IN_MEMORY = { memory: true }
+
 const TEN_MINUTES = 600_000
 const SESSIONS = 40
 
@@ -22,7 +25,7 @@ const isTrue = (it: Rig): boolean => JSON.stringify([...contentOf(it.sink)]) ===
 describe('an embedder that is down', () => {
   it('[B18] for ten minutes costs a probe every eight seconds, no reading and no failure; then all is indexed within ten seconds', async () => {
     let calls = 0
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     const { embed } = it.embedder
     it.embedder.embed = (texts, options) => {
       calls++
@@ -49,7 +52,7 @@ describe('an embedder that is down', () => {
   }, 60_000)
 
   it('keeps nobody from deleting, nor from sending what was embedded', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     const [first, second] = fill(it)
     it.sink.before = ({ ids }) => {
       if (ids.length === 2) throw down()
@@ -71,7 +74,7 @@ describe('an embedder that is down', () => {
   })
 
   it('ends a drain, which tells how many sessions wait', async () => {
-    await using it = await rig({ concurrency: 1 })
+    await using it = await rig({ concurrency: 1 }, IN_MEMORY)
     fill(it)
     it.embedder.failure = down()
     await it.indexer.observe()
@@ -86,7 +89,7 @@ describe('an embedder that is down', () => {
     const listen = (event: IndexProgress): void => {
       if (event.kind === 'breaker') events.push(`${event.breaker.service} ${event.breaker.state}`)
     }
-    await using it = await rig({ concurrency: 1, onProgress: listen })
+    await using it = await rig({ concurrency: 1, onProgress: listen }, IN_MEMORY)
     it.world.add('ses_a', ['one'])
     it.embedder.failure = down()
     await it.run()
@@ -101,7 +104,7 @@ describe('an embedder that is down', () => {
 
 describe('a sink that is down', () => {
   it('[B18] for ten minutes keeps one record per session, embeds nothing twice, and is full within ten seconds', async () => {
-    await using it = await rig({ recordSize: 1 })
+    await using it = await rig({ recordSize: 1 }, IN_MEMORY)
     const sessions = fill(it)
     let calls = 0
     it.sink.before = () => {
@@ -123,7 +126,7 @@ describe('a sink that is down', () => {
   }, 60_000)
 
   it('[B18] is embedded for only until the write-ahead log is full', async () => {
-    await using it = await rig({ maxWalBytes: 2000, concurrency: 1 })
+    await using it = await rig({ maxWalBytes: 2000, concurrency: 1 }, IN_MEMORY)
     fill(it)
     it.sink.before = () => {
       throw down()
@@ -140,7 +143,7 @@ describe('a sink that is down', () => {
   })
 
   it('in a way that concerns the session alone backs that one off', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     it.world.add('ses_a', ['one'])
     it.sink.before = () => {
       throw new StorageError('SINK_FAILED', { reason: 'odd' })

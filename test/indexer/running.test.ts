@@ -6,6 +6,9 @@ import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldSession } from '../support/index-world.js'
 import { pass, settle, until } from '../support/passing-time.js'
 
+/** Time passes by the fake clock alone, so nothing may wait for a disk. */
+const IN_MEMORY = { memory: true }
+
 const EMPTY_QUEUE = { ready: 0, leased: 0, backoff: 0 }
 
 function say(it: Rig, session: WorldSession, text: string): void {
@@ -17,7 +20,7 @@ const isTrue = (it: Rig): boolean => JSON.stringify([...contentOf(it.sink)]) ===
 
 describe('start', () => {
   it('resolves after the first listing, indexes what there is and what comes, and stop ends it', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     const session = it.world.add('ses_a', ['one', 'two'])
     await it.indexer.start()
     expect(it.state.sessions()).toHaveLength(1)
@@ -37,11 +40,17 @@ describe('start', () => {
   })
 
   it('lists again every listRefreshMs, not at every poll', async () => {
-    await using it = await rig({ pollMs: 1000, listRefreshMs: 5000 })
+    await using it = await rig({ pollMs: 1000, listRefreshMs: 5000 }, IN_MEMORY)
     let listings = 0
     const source = it.world.source()
     const { indexer } = await it.join(2, {
-      sessions: { ...source, list: (signal) => (listings++, source.list(signal)) },
+      sessions: {
+        ...source,
+        list: (signal) => {
+          listings++
+          return source.list(signal)
+        },
+      },
       pollMs: 1000,
       listRefreshMs: 5000,
     })
@@ -51,7 +60,7 @@ describe('start', () => {
   })
 
   it('begins at once what is enqueued, and what waits for its time then', async () => {
-    await using it = await rig({ pollMs: 100_000, listRefreshMs: 100_000, settleMs: 5000, settleRecheckMs: 5000 })
+    await using it = await rig({ pollMs: 100_000, listRefreshMs: 100_000, settleMs: 5000, settleRecheckMs: 5000 }, IN_MEMORY)
     const session = it.world.add('ses_a', ['one'])
     await it.indexer.start()
     await until(it.clock, () => isTrue(it), { ms: 1000 })
@@ -68,7 +77,7 @@ describe('start', () => {
 
   it('[F51] goes on with what is queued while listings fail, and says so', async () => {
     const events: IndexProgress[] = []
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     it.world.add('ses_a', ['one'])
     await it.indexer.observe()
     const source = it.world.source()
@@ -88,7 +97,7 @@ describe('start', () => {
 
   it('stumbles over a state that fails, tells it, and goes on', async () => {
     const events: IndexProgress[] = []
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     it.world.add('ses_a', ['one'])
     let broken = true
     const failing = async (): Promise<never> => {
@@ -105,7 +114,7 @@ describe('start', () => {
   })
 
   it('ends for good when the model behind the embedder changed, as a drain does', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     it.world.add('ses_a', ['one'])
     it.embedder.failure = new StorageError('EMBEDDER_CHANGED', { reason: 'another digest' })
     await it.indexer.observe()
@@ -118,7 +127,7 @@ describe('start', () => {
 
   it('ends with the signal of the indexer, and nothing runs afterwards', async () => {
     const stop = new AbortController()
-    await using it = await rig({ signal: stop.signal })
+    await using it = await rig({ signal: stop.signal }, IN_MEMORY)
     await it.indexer.start()
     stop.abort()
     await until(it.clock, () => !it.indexer.status().started, { ms: 2000 })
@@ -126,7 +135,7 @@ describe('start', () => {
   })
 
   it('looks for changes while a long drain is under way', async () => {
-    await using it = await rig({ concurrency: 1 })
+    await using it = await rig({ concurrency: 1 }, IN_MEMORY)
     it.world.add('ses_long', ['one'])
     let release = (): void => undefined
     it.sink.before = () =>
@@ -148,7 +157,7 @@ describe('start', () => {
 
 describe('a tick', () => {
   it('lists, claims at most so many, and does not overlap', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     for (let i = 0; i < 5; i++) it.world.add(`ses_${i}`, [`text ${i}`])
     let inside = 0
     let most = 0
@@ -168,7 +177,7 @@ describe('a tick', () => {
   })
 
   it('[F51] works on what is queued when the listing fails, and says why it did', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     it.world.add('ses_a', ['one'])
     await it.indexer.observe()
     const { indexer } = await it.join(2, {
@@ -181,7 +190,7 @@ describe('a tick', () => {
 
 describe('the write-ahead log, by hand', () => {
   it('is told, and sent without reading or embedding', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     for (const id of ['ses_a', 'ses_b', 'ses_c']) it.world.add(id, [`text of ${id}`])
     it.sink.before = () => Promise.reject(new Error('down'))
     await it.run()
@@ -199,7 +208,7 @@ describe('the write-ahead log, by hand', () => {
 
 describe('a reset', () => {
   it('reads and writes a session anew', async () => {
-    await using it = await rig()
+    await using it = await rig({}, IN_MEMORY)
     it.world.add('ses_a', ['one', 'two'])
     await it.run()
     const before = new Map([...it.sink.rows].map(([id, { metadata }]) => [id, Object(metadata).rev]))
@@ -212,7 +221,7 @@ describe('a reset', () => {
 
 describe('claims beside one another', () => {
   it('one embeds while another sends', async () => {
-    await using it = await rig({ concurrency: 2 })
+    await using it = await rig({ concurrency: 2 }, IN_MEMORY)
     for (let i = 0; i < 4; i++) it.world.add(`ses_${i}`, [`text ${i}`])
     const order: string[] = []
     const { embed } = it.embedder
@@ -233,7 +242,7 @@ describe('claims beside one another', () => {
   })
 
   it('a failure that concerns all ends the drain, and frees every lease', async () => {
-    await using it = await rig({ concurrency: 3 })
+    await using it = await rig({ concurrency: 3 }, IN_MEMORY)
     for (let i = 0; i < 6; i++) it.world.add(`ses_${i}`, [`text ${i}`])
     const walAppend = () => Promise.reject(new StorageError('STATE_UNAVAILABLE', { reason: 'the disk is full' }))
     const { indexer } = await it.join(2, { state: { ...it.state, walAppend } })

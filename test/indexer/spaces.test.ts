@@ -21,7 +21,10 @@ interface Other {
 async function two(options: Partial<IndexerOptions> = {}): Promise<{ it: Rig; other: Other }> {
   const old = Object.assign(flakySink(), { space: 'fake-1' })
   let dropped = false
-  Object.assign(old, { drop: async () => void (dropped = true) })
+  const drop = async (): Promise<void> => {
+    dropped = true
+  }
+  Object.assign(old, { drop })
   const it = await rig({ sink: old })
   it.world.add('ses_a', ['one', 'two', 'three'])
   it.world.add('ses_b', ['four'])

@@ -31,7 +31,7 @@ export interface Rig extends AsyncDisposable {
 }
 
 /** `memory`: over the model of the state, of which thousands of sessions take no disk. */
-export async function rig(options: Partial<IndexerOptions> = {}, { memory = true }: { readonly memory?: boolean } = {}): Promise<Rig> {
+export async function rig(options: Partial<IndexerOptions> = {}, { memory = false }: { readonly memory?: boolean } = {}): Promise<Rig> {
   const folder = tempFolder()
   const clock = fakeClock()
   const world = new World(clock)

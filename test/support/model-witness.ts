@@ -11,6 +11,8 @@ import { NAMESPACE, SPACES, vectorOf } from './model-vectors.js'
 
 export class Witness {
   readonly violations: string[] = []
+  /** Those that were given, in order. */
+  readonly claims: Claim[] = []
   readonly #host: Host
   #token = 0
   /** Text hashes that a sink took, by space and document. */
@@ -41,7 +43,9 @@ export class Witness {
     if (method === 'reset' || method === 'retryDead') this.excuse()
   }
 
-  #claimed({ token, key }: Claim): void {
+  #claimed(claim: Claim): void {
+    const { token, key } = claim
+    this.claims.push(claim)
     if (token <= this.#token) this.#violated('I3', `token ${token} for ${key.session} after ${this.#token}`)
     this.#token = token
   }
