@@ -27,9 +27,15 @@ async function run(argv: readonly string[]): Promise<number> {
   endWithReader()
   hideSqliteWarning()
   const interruption = new AbortController()
-  const interrupt = (): void => {
-    if (interruption.signal.aborted) process.exit(INTERRUPTED)
-    interruption.abort()
+  const interrupt = (signal: NodeJS.Signals): void => {
+    if (!interruption.signal.aborted) {
+      interruption.abort()
+      return
+    }
+    // A second one ends the process as signals do. `process.exit` would wait for a transaction that waits for this thread.
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+    process.kill(process.pid, signal)
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)

@@ -136,7 +136,7 @@ export const SETTINGS = {
     format: 'token',
     default: undefined,
     secret: true,
-    about: 'Sent to Chroma as `x-chroma-token`; never shown.',
+    about: 'Sent to Chroma as `x-chroma-token` and as a bearer token; never shown.',
   },
   pollMs: {
     variable: 'INDEX_POLL_MS',

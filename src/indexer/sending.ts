@@ -67,7 +67,7 @@ function emptied(record: WalRecord): WalRecord {
 async function send(engine: Engine, lease: HeldLease, record: WalRecord, stopping: AbortSignal): Promise<WalRecord> {
   const { limits, failpoint } = engine
   const sink = sinkOf(engine, record.space)
-  const refused = new Map<WalRow, Failure>()
+  const upsertion: Upsertion = { engine, lease, sink, record, refused: new Map(), taken: 0, failed: 0 }
   let applied = record
   for (const page of pages(record.rows, limits.sinkBatchSize)) {
     if (mustLeave(engine, lease.claim, record)) {
@@ -76,10 +76,10 @@ async function send(engine: Engine, lease: HeldLease, record: WalRecord, stoppin
       break
     }
     stopping.throwIfAborted()
-    await upsertPage({ engine, lease, sink, record, refused }, page)
+    await upsertPage(upsertion, page)
     failpoint('f')
   }
-  if (applied === record) applied = withoutRefused(record, refused)
+  if (applied === record) applied = withoutRefused(record, upsertion.refused)
   for (const ids of pages(applied.deletes, limits.sinkBatchSize)) {
     stopping.throwIfAborted()
     await callSink(engine, lease, (signal) => sink.delete(ids, { signal }))
@@ -102,7 +102,16 @@ interface Upsertion {
   readonly sink: Sink
   readonly record: WalRecord
   readonly refused: Map<WalRow, Failure>
+  /** Documents that the sink took. */
+  taken: number
+  /** Calls that failed in a way that tells nothing. */
+  failed: number
 }
+
+/** A record that failed so often in a way that tells nothing is searched for the document that makes it fail. */
+const PATIENCE = 5
+/** Calls until one must have got through, else it is no document's fault. */
+const SEARCH = 24
 
 /** A page that is refused is sent without the document that the sink names, or else in halves, until those that are refused stand alone. */
 async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promise<void> {
@@ -116,8 +125,9 @@ async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promis
   }))
   try {
     await callSink(engine, lease, (signal) => sink.upsert(given, { signal }))
+    upsertion.taken += rows.length
   } catch (error) {
-    if (faultOf(error) !== 'text' || lease.signal.aborted) throw error
+    if (lease.signal.aborted || !isRefusal(upsertion, rows, error)) throw error
     const named = error instanceof StorageError ? rows.find(({ id }) => id === error.key) : undefined
     const culprit = rows.length === 1 ? rows[0] : named
     if (culprit !== undefined) refused.set(culprit, failureOf(error))
@@ -125,6 +135,14 @@ async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promis
     const rest = culprit === undefined ? [rows.slice(0, middle), rows.slice(middle)] : [rows.filter((row) => row !== culprit)]
     for (const part of rest) if (part.length > 0) await upsertPage(upsertion, part)
   }
+}
+
+function isRefusal(upsertion: Upsertion, rows: readonly WalRow[], error: unknown): boolean {
+  const fault = faultOf(error)
+  if (fault !== 'unknown' || upsertion.lease.claim.failures < PATIENCE) return fault === 'text'
+  upsertion.failed++
+  // Of a document that stands alone nothing is known while the sink took no other.
+  return upsertion.taken > 0 || (rows.length > 1 && upsertion.failed < SEARCH)
 }
 
 /** One call of a sink at a time, through the breaker, and only while the lease lasts. */

@@ -42,7 +42,7 @@ describe.skipIf(missing !== undefined)(`a real Chroma server${missing === undefi
       await sink.upsert([sinkRow('a', 'apple')])
       const { metadata, configuration } = await client().getCollection({ name })
       expect(metadata).toEqual({ spanleaf: 1, space: SPACE })
-      expect(configuration).toMatchObject({ hnsw: { space: 'cosine' }, embedding_function: null })
+      expect(configuration).toMatchObject({ hnsw: { space: 'cosine', ef_search: 400 }, embedding_function: null })
     })
 
     it('is one for each space', async () => {

@@ -167,3 +167,23 @@ describe('a listing', () => {
     await sessions.close()
   })
 })
+
+it('a run of many claims lists no store: the listing before it is enough', async () => {
+  const many = Array.from({ length: 12 }, (_, i) => corpusSession(WRAP - 3 * DAY + i * 60_000, conversation(WRAP - 3 * DAY + i * 60_000 + 1000, 2)))
+  using fixture = jsonFixture(many)
+  await using sessions = await createSessionSet([await fixture.open()])
+  await using it = await rig({ sessions: sessionSource(sessions) })
+  it.clock.advance(WRAP - it.clock.wall)
+  const { refresh } = sessions
+  let listings = 0
+  sessions.refresh = (options) => {
+    listings++
+    return refresh.call(sessions, options)
+  }
+  await it.indexer.observe()
+  expect(listings).toBe(1)
+  expect(await it.indexer.drain()).toMatchObject({ claims: 12, failed: 0 })
+  expect(listings).toBe(1)
+  expect(await it.indexer.verify()).toMatchObject({ sessions: 12, differences: [] })
+  expect(listings).toBe(2)
+})

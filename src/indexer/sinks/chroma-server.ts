@@ -51,6 +51,11 @@ export class ChromaServer {
     return new ChromaServer(options, (args, checks) => new KnowingClient(args, checks))
   }
 
+  /** Chroma Cloud, which has limits and an index of its own. */
+  get isCloud(): boolean {
+    return /(?:^|\.)trychroma\.com$/.test(this.#options.url.hostname)
+  }
+
   /**
    * Runs one request, with a client of its own: a client has one abort signal for all it does.
    * @throws StorageError SINK_UNAVAILABLE, SINK_REFUSED, SINK_MISMATCH; ChromaAnswer; the reason of the signal

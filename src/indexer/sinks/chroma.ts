@@ -99,7 +99,7 @@ class ChromaSink implements Sink {
     this.#collection = collection
     this.space = space
     this.remote = !isLoopback(url)
-    this.#isCloud = /(?:^|\.)trychroma\.com$/.test(url.hostname)
+    this.#isCloud = server.isCloud
   }
 
   async upsert(rows: readonly SinkRow[], { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {

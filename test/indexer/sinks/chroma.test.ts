@@ -55,7 +55,7 @@ describe('options of the Chroma sink', () => {
     ['a path', { url: 'http://127.0.0.1:8000/chroma' }],
     ['no space', { space: '' }],
     ['no time', { timeoutMs: 0 }],
-    ...['', '-docs', 'do cs', 'a..b', 'x'.repeat(54), 'd/e'].map((collection): [string, Partial<ChromaSinkOptions>] => [
+    ...['', '-docs', 'do cs', 'a..b', 'x'.repeat(503), 'd/e'].map((collection): [string, Partial<ChromaSinkOptions>] => [
       `the name "${collection}"`,
       { collection },
     ]),
