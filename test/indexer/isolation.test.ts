@@ -13,7 +13,7 @@ function machine() {
   const dead = new Set<number>()
   const given: string[] = []
   let pid = 0
-  const run = async (kills: (texts: readonly string[]) => boolean): Promise<'ended' | 'died'> => {
+  const run = async (kills: (texts: readonly string[]) => boolean, concurrency = 1): Promise<'ended' | 'died'> => {
     const own = ++pid
     const state = memoryState({ clock, place, owners: fakeOwners(own, dead), leaseMs: 10_000 })
     const embedder = countingEmbedder()
@@ -29,7 +29,7 @@ function machine() {
       die('died')
       return new Promise(() => undefined)
     }
-    const indexer = createIndexer({ sessions: world.source(), state, embedder, sink, clock, random: () => 0.5, concurrency: 1 })
+    const indexer = createIndexer({ sessions: world.source(), state, embedder, sink, clock, random: () => 0.5, concurrency })
     await indexer.observe()
     return Promise.race([death, indexer.drain().then(() => 'ended' as const)])
   }
@@ -88,6 +88,19 @@ describe('a message that ends its process', () => {
     expect(deaths).toBeLessThanOrEqual(10)
     expect([...sink.rows.values()].map(({ text }) => text).sort()).toEqual(['four', 'two'])
     expect(state.deadLetters()).toHaveLength(2)
+  })
+
+  it('takes no innocent one along that is worked on at the same time', async () => {
+    const { world, sink, state, run } = machine()
+    for (const id of ['ses_a', 'ses_b', 'ses_c', 'ses_d']) world.add(id, [`${id} one`, `${id} two`])
+    world.add('ses_poison', ['poison', 'three'])
+    world.add('ses_e', ['ses_e one'])
+    const kills = (texts: readonly string[]): boolean => texts.includes('poison')
+    let deaths = 0
+    while ((await run(kills, 4)) === 'died') if (++deaths > 20) break
+    expect(deaths).toBeLessThanOrEqual(5)
+    expect(state.deadLetters()).toMatchObject([{ code: 'CRASHED_INDEXER', key: keyOf('ses_poison') }])
+    expect(sink.rows.size).toBe(10)
   })
 
   it('is no innocent one: kills that come from elsewhere put nothing aside', async () => {
