@@ -28,7 +28,10 @@ async function run(argv: readonly string[]): Promise<number> {
   hideSqliteWarning()
   const interruption = new AbortController()
   const interrupt = (signal: NodeJS.Signals): void => {
-    if (!interruption.signal.aborted) return interruption.abort()
+    if (!interruption.signal.aborted) {
+      interruption.abort()
+      return
+    }
     // A second one ends the process as signals do. `process.exit` would wait for a transaction that waits for this thread.
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)

@@ -1,6 +1,6 @@
 /** Transitions T11 and T13 over rows in memory: what was put aside, and what is read and written again. */
 import { StorageError } from '../core/errors.js'
-import type { MessageId } from '../core/ids.js'
+import { compareText, type MessageId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { type Moment, wake } from './memory-state-queue.js'
 import {
@@ -66,8 +66,11 @@ export function dropDead(rows: MemoryRows, ids: readonly string[] | undefined): 
   return letters.length
 }
 
-function lettersOf({ dead }: MemoryRows, ids?: readonly string[]): MemoryDead[] {
-  return ids === undefined ? [...dead.values()] : [...new Set(ids)].flatMap((id) => dead.get(id) ?? [])
+/** In the order of their sessions. */
+export function lettersOf({ dead }: MemoryRows, ids?: readonly string[]): MemoryDead[] {
+  const named = [...dead.values()].filter(({ letter }) => ids === undefined || ids.includes(letter.id))
+  const place = ({ letter }: MemoryDead): string => [encodeKey(letter.key), letter.kind, letter.message ?? ''].join('\u0000')
+  return named.sort((a, b) => compareText(place(a), place(b)) || (a.letter.chunk ?? -1) - (b.letter.chunk ?? -1))
 }
 
 function reread(rows: MemoryRows, session: MemorySession, { letter }: MemoryDead, moment: Moment): boolean {

@@ -7,7 +7,7 @@
 import { type Clock, systemClock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
 import { checkNumber, withDefaults } from '../core/options.js'
-import { dropDead, quarantine, reset, retryDead } from './memory-state-dead.js'
+import { dropDead, lettersOf, quarantine, reset, retryDead } from './memory-state-dead.js'
 import { lostOwner, slowScan, sweep, verify } from './memory-state-leases.js'
 import { claim, type Due, type Moment, observe, release, renew, wake } from './memory-state-queue.js'
 import { appendRecord, commit, forget, probe, remove } from './memory-state-records.js'
@@ -196,7 +196,7 @@ function readsOf(handle: Handle) {
       read((rows) => new Map(ledgerOf(rows, key, space ?? handle.bound ?? workedIn(rows)?.id ?? '').map(({ message, row }) => [message, row]))),
     sessions: () => read(knownSessions),
     pending: () => read(pendingSessions),
-    deadLetters: () => read(({ dead }) => [...dead.values()].map(({ letter }) => letter)),
+    deadLetters: () => read((rows) => lettersOf(rows).map(({ letter }) => letter)),
     status: () => read((rows) => statusOf(rows, owners.isGone, moment())),
     nextRunAt: (lanes) => nextRunAt(rows(), lanes, handle.bound, moment()),
   } satisfies Partial<IndexStore>

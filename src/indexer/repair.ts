@@ -12,14 +12,16 @@ export async function repairSink(engine: Engine, lease: HeldLease): Promise<void
   const ledger = engine.state.ledger(claim.key, claim.space)
   const held = await heldDocuments(engine, claim.key)
   const { orphans, differing } = compareHeld(engine.namespace, claim.key, ledger, held)
-  const lost = new Set([...differing.values()].map(({ message }) => message))
+  // What is to be written again anyway is left alone: a commit that changes nothing would pass for progress of a session whose owners die.
+  const differs = [...differing.values()].filter(({ message }) => ledger.get(message)?.signature !== '')
+  const lost = new Set(differs.map(({ message }) => message))
   if (orphans.length + lost.size === 0) return
   for (const ids of pages(orphans, PAGE)) await writeRecord(engine, lease, deletionRecord(claim, ids, [], engine.clock.now()))
   const marked = entriesOf(ledger).flatMap(({ message, row }) =>
     lost.has(message) ? [{ message, row: { ...row, signature: '', textHash: '' } }] : [],
   )
   for (const page of pages(marked, PAGE)) await engine.state.commit(claim, { ledger: page })
-  const documents = orphans.length + differing.size
+  const documents = orphans.length + differs.length
   await engine.state.note({ kind: 'count', name: 'repairs', by: documents })
   engine.progress({ kind: 'repaired', key: claim.key, documents })
 }

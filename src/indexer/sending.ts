@@ -2,6 +2,7 @@
 import { StorageError } from '../core/errors.js'
 import type { SessionMeta } from '../tree/types.js'
 import type { Upsert } from './diff.js'
+import { embeddingKey } from './embed-cache.js'
 import { type Engine, isExcluded, isWithheld, sinkOf } from './engine.js'
 import { failureOf, faultOf, outside } from './faults.js'
 import type { HeldLease } from './lease.js'
@@ -24,11 +25,15 @@ export interface Messages {
 export async function writeMessages(engine: Engine, lease: HeldLease, { batch, meta, isOut }: Messages): Promise<void> {
   const { record, ended } = await upsertRecord(engine, batch, meta, lease)
   engine.failpoint('d')
-  if (record !== undefined) {
-    if (isOut()) await engine.cache?.remove(vectorsOf(record))
-    else await writeRecord(engine, lease, record)
-  }
+  if (isOut()) await forgetVectors(engine, batch, record)
+  else if (record !== undefined) await writeRecord(engine, lease, record)
   if (ended !== undefined) throw ended.reason
+}
+
+/** Those of messages that no record has, too. */
+async function forgetVectors({ cache, embedder }: Engine, batch: readonly Upsert[], record: WalRecord | undefined): Promise<void> {
+  const whole = batch.flatMap(({ projected }) => projected.chunks.map((text) => embeddingKey(embedder.space, 'document', text)))
+  await cache?.remove([...whole, ...(record === undefined ? [] : vectorsOf(record))])
 }
 
 /** Once the engine is stopping, what is durable waits for the next run. @throws the reason of the stop */
@@ -67,7 +72,7 @@ function emptied(record: WalRecord): WalRecord {
 async function send(engine: Engine, lease: HeldLease, record: WalRecord, stopping: AbortSignal): Promise<WalRecord> {
   const { limits, failpoint } = engine
   const sink = sinkOf(engine, record.space)
-  const refused = new Map<WalRow, Failure>()
+  const upsertion: Upsertion = { engine, lease, sink, record, refused: new Map(), taken: 0, failed: 0 }
   let applied = record
   for (const page of pages(record.rows, limits.sinkBatchSize)) {
     if (mustLeave(engine, lease.claim, record)) {
@@ -76,10 +81,10 @@ async function send(engine: Engine, lease: HeldLease, record: WalRecord, stoppin
       break
     }
     stopping.throwIfAborted()
-    await upsertPage({ engine, lease, sink, record, refused }, page)
+    await upsertPage(upsertion, page)
     failpoint('f')
   }
-  if (applied === record) applied = withoutRefused(record, refused)
+  if (applied === record) applied = withoutRefused(record, upsertion.refused)
   for (const ids of pages(applied.deletes, limits.sinkBatchSize)) {
     stopping.throwIfAborted()
     await callSink(engine, lease, (signal) => sink.delete(ids, { signal }))
@@ -102,7 +107,16 @@ interface Upsertion {
   readonly sink: Sink
   readonly record: WalRecord
   readonly refused: Map<WalRow, Failure>
+  /** Documents that the sink took. */
+  taken: number
+  /** Calls that failed in a way that tells nothing. */
+  failed: number
 }
+
+/** A record that failed so often in a way that tells nothing is searched for the document that makes it fail. */
+const PATIENCE = 5
+/** Calls until one must have got through, else it is no document's fault. */
+const SEARCH = 24
 
 /** A page that is refused is sent without the document that the sink names, or else in halves, until those that are refused stand alone. */
 async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promise<void> {
@@ -116,8 +130,9 @@ async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promis
   }))
   try {
     await callSink(engine, lease, (signal) => sink.upsert(given, { signal }))
+    upsertion.taken += rows.length
   } catch (error) {
-    if (faultOf(error) !== 'text' || lease.signal.aborted) throw error
+    if (lease.signal.aborted || !isRefusal(upsertion, rows, error)) throw error
     const named = error instanceof StorageError ? rows.find(({ id }) => id === error.key) : undefined
     const culprit = rows.length === 1 ? rows[0] : named
     if (culprit !== undefined) refused.set(culprit, failureOf(error))
@@ -125,6 +140,14 @@ async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promis
     const rest = culprit === undefined ? [rows.slice(0, middle), rows.slice(middle)] : [rows.filter((row) => row !== culprit)]
     for (const part of rest) if (part.length > 0) await upsertPage(upsertion, part)
   }
+}
+
+function isRefusal(upsertion: Upsertion, rows: readonly WalRow[], error: unknown): boolean {
+  const fault = faultOf(error)
+  if (fault !== 'unknown' || upsertion.lease.claim.failures < PATIENCE) return fault === 'text'
+  upsertion.failed++
+  // Of a document that stands alone nothing is known while the sink took no other.
+  return upsertion.taken > 0 || (rows.length > 1 && upsertion.failed < SEARCH)
 }
 
 /** One call of a sink at a time, through the breaker, and only while the lease lasts. */

@@ -184,6 +184,7 @@ export interface IndexStore extends AsyncDisposable {
   sessions(): readonly KnownSession[]
   /** What stands in the WAL and perhaps nowhere else. Records without text, and those that cannot be read, are left out. */
   pending(): readonly PendingSession[]
+  /** In the order of their sessions, in which they are retried, too. */
   deadLetters(): readonly DeadLetter[]
   status(): IndexStatus
   /** When the next session of these lanes may run, epoch milliseconds; 0 when one may now; undefined when none is queued that this process may claim. */

@@ -118,6 +118,26 @@ function describeRetries(stage: Stage): void {
     expect(await claimed(state)).toMatchObject({ key: A })
   })
 
+  it('goes by the order of the sessions', async () => {
+    const { state } = stage
+    for (const key of [B, A]) {
+      await settled(state, key)
+      const claim = await claimed(state, key)
+      await state.commit(claim, { dead: [letter()] })
+      await state.release(claim, DONE)
+    }
+    expect(state.deadLetters().map(({ key }) => key)).toEqual([A, B])
+    expect(
+      await state.retryDead(
+        state
+          .deadLetters()
+          .map(({ id }) => id)
+          .reverse(),
+      ),
+    ).toBe(2)
+    expect([(await claimed(state)).key, (await claimed(state)).key]).toEqual([A, B])
+  })
+
   it('leaves letters of gone sessions', async () => {
     const { state } = stage
     await withLetter(stage)

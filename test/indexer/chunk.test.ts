@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chunkSections } from '../../src/indexer/chunk.js'
+import { chunkSections, cutInHalves } from '../../src/indexer/chunk.js'
 
 const LIMIT = 64
 
@@ -85,5 +85,32 @@ describe('chunks', () => {
       expect(Math.max(...chunks.map((chunk) => chunk.length))).toBeLessThanOrEqual(1600)
     }
     expect(chunkSections(new Array(1_000_000).fill('x'), 1600).length).toBeLessThan(2000)
+  })
+})
+
+describe('a text that is cut in halves', () => {
+  it('loses nothing but whitespace at the cut, and no part is tiny', () => {
+    const property = fc.property(fc.string({ unit: 'grapheme', minLength: 65, maxLength: 2000 }), (text) => {
+      const halves = cutInHalves(text.trim())
+      if (text.trim().length <= 64) return expect(halves).toBeUndefined()
+      if (halves === undefined) return
+      expect(halves.join('').replaceAll(/\s/g, '')).toBe(text.replaceAll(/\s/g, ''))
+      for (const half of halves) {
+        expect(half.trim()).toBe(half)
+        expect(half.isWellFormed?.() ?? true).toBe(text.isWellFormed?.() ?? true)
+      }
+    })
+    fc.assert(property, { numRuns: 200 })
+  })
+
+  it('is cut between paragraphs, then lines, then sentences, then words', () => {
+    const cut = (joint: string): string | undefined =>
+      cutInHalves(`${'a'.repeat(50)} ${'b'.repeat(10)}${joint}${'c'.repeat(10)} ${'d'.repeat(40)}`)?.[0]
+    for (const joint of ['\n\n', '\n', '. ']) expect(cut(joint)).toBe(`${'a'.repeat(50)} ${'b'.repeat(10)}${joint.trim()}`)
+    expect(cut('')).toBe('a'.repeat(50))
+  })
+
+  it('is not, when it is short', () => {
+    expect(cutInHalves('word '.repeat(12))).toBeUndefined()
   })
 })

@@ -140,7 +140,7 @@ describe('texts to vectors', () => {
   })
 })
 
-describe('a text that is at fault', () => {
+describe('[F29] a text that is at fault', () => {
   it('is found by halving, and everything else goes on', async () => {
     const { calls, embedder } = fake({ page: (texts) => (texts.includes('text 13') ? refused('SECRET') : undefined) })
     const { pieces, computed } = await setUp(embedder).embed(many(32))
@@ -187,7 +187,7 @@ describe('a text that is at fault', () => {
   })
 })
 
-describe('a service that is at fault', () => {
+describe('[F31] [F37] a service that is at fault', () => {
   it('ends the work with what was done, and no text is put aside', async () => {
     const down = new StorageError('EMBEDDER_UNAVAILABLE', { reason: 'gone' })
     const { calls, embedder } = fake({ page: (texts) => (texts.includes('text 9') ? down : undefined) })
@@ -229,7 +229,7 @@ describe('a service that is at fault', () => {
   })
 })
 
-describe('a text that the embedder goes down with', () => {
+describe('[F42] a text that the embedder goes down with', () => {
   const gone = () => Object.assign(new Error('x'), { code: 'ECONNRESET' })
   /** As a claim that is deferred would try again and again. */
   async function untilDone(it: ReturnType<typeof setUp>, texts: readonly string[]) {
@@ -299,7 +299,7 @@ describe('a text that the embedder goes down with', () => {
   })
 })
 
-describe('a text that is too long', () => {
+describe('[F38] a text that is too long', () => {
   const long = 'A sentence of the text. '.repeat(20).trim()
   const most = (limit: number) => fake({ page: (texts) => (texts.some(({ length }) => length > limit) ? tooLong() : undefined) })
 

@@ -88,3 +88,19 @@ describe('an embedder of another space', () => {
     expect(await indexer.observe()).toMatchObject({ changed: 1 })
   })
 })
+
+it('a comparison finds nothing to repair in what is to be written again anyway, and commits nothing for it', async () => {
+  await using it = await rig()
+  it.world.add('ses_a', ['one', 'two'])
+  await it.run()
+  const { commits } = it.state.status().counters
+  await it.state.reset()
+  await it.state.verify()
+  it.world.failing.add('ses_a')
+  await it.indexer.drain()
+  expect(it.state.status().counters).toMatchObject({ commits, repairs: 0 })
+  it.world.failing.clear()
+  it.clock.advance(120_000)
+  await it.indexer.drain()
+  expect(it.state.status()).toMatchObject({ queue: EMPTY_QUEUE, counters: { repairs: 0, upserts: 4 } })
+})

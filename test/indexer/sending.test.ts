@@ -1,7 +1,7 @@
 /** From messages to the sink, when services fail: records, refused documents, spaces, exclusions, stops. */
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
-import { embeddingKey } from '../../src/indexer/embed-cache.js'
+import { type EmbedCache, embeddingKey } from '../../src/indexer/embed-cache.js'
 import type { Exclusion } from '../../src/indexer/engine.js'
 import type { HeldLease } from '../../src/indexer/lease.js'
 import { inBatches } from '../../src/indexer/records.js'
@@ -202,7 +202,7 @@ describe('poison', () => {
   })
 })
 
-describe('a document that the sink refuses', () => {
+describe('[F29] a document that the sink refuses', () => {
   const write = async (it: EngineRig, isBad: (text: string) => boolean, named: boolean) => {
     const { upsert } = it.sink
     let calls = 0
@@ -254,6 +254,51 @@ describe('a document that the sink refuses', () => {
     await using lease = await it.claim('ses_a')
     await expect(writeAll(it, lease, 'ses_a')).rejects.toMatchObject({ code: 'SINK_REFUSED' })
     expect([it.engine.state.deadLetters().length, it.engine.state.status().wal.records]).toEqual([0, 1])
+  })
+})
+
+describe('[F28] [F56] a document at which the sink fails in its own words, again and again', () => {
+  async function tryFor(times: number, isBad: (text: string) => boolean) {
+    const it = await engineRig()
+    it.world.add('ses_a', many(16))
+    let calls = 0
+    const { upsert } = it.sink
+    const sink = {
+      ...it.sink,
+      upsert: async (...[rows, options]: Parameters<typeof upsert>) => {
+        calls++
+        if (rows.some(({ text }) => isBad(text))) throw new Error('constraint failed')
+        await upsert(rows, options)
+      },
+    }
+    const engine = { ...it.engine, sink }
+    for (let i = 0; i < times; i++) {
+      await using lease = await it.claim('ses_a')
+      const { wal } = lease.claim
+      const work = wal === undefined ? writeAll({ ...it, engine }, lease, 'ses_a') : applyRecord(engine, lease, wal, engine.state.walRead(wal), true)
+      const error: unknown = await work.then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
+      if (error === undefined) return { it, calls }
+      expect(error).toMatchObject({ code: 'SINK_FAILED' })
+      await engine.state.release(lease.claim, { kind: 'failed', failure: { code: 'SINK_FAILED', reason: 'x' }, delayMs: 0 })
+    }
+    return { it, calls }
+  }
+
+  it('is looked for in the end, and put aside; nothing was before', async () => {
+    expect((await tryFor(5, (text) => text === 'text 15')).it.engine.state.deadLetters()).toEqual([])
+    const { it, calls } = await tryFor(10, (text) => text === 'text 15')
+    expect(it.engine.state.deadLetters()).toMatchObject([{ message: 'msg_ses_a_0015', code: 'SINK_FAILED', reason: 'the sink failed (Error)' }])
+    expect([it.sink.rows.size, it.engine.state.status().wal.records]).toEqual([15, 0])
+    expect(calls).toBe(5 + 1 + 2 * Math.log2(16))
+  })
+
+  it('is none while the sink takes no other: the record stays', async () => {
+    const { it, calls } = await tryFor(8, () => true)
+    expect([it.engine.state.deadLetters().length, it.engine.state.status().wal.records]).toEqual([0, 1])
+    expect(calls).toBeLessThanOrEqual(5 + 3 * 24)
   })
 })
 
@@ -309,18 +354,22 @@ describe('a record of another space', () => {
   })
 })
 
+/** Holds nothing, and notes what it is to forget. */
+function forgettingCache(removed: string[]): EmbedCache {
+  return {
+    get: () => undefined,
+    put: async () => undefined,
+    remove: async (keys) => void removed.push(...keys),
+    stats: () => ({ hits: 0, misses: 0 }),
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+}
+
 describe('a session that is excluded while its record is on the way', () => {
   async function run(exclusion: Exclusion, { directory = '/home/dev/demo', after = 0 } = {}) {
     let now: Exclusion = {}
     const removed: string[] = []
-    const cache = {
-      get: () => undefined,
-      put: async () => undefined,
-      remove: async (keys: readonly string[]) => void removed.push(...keys),
-      stats: () => ({ hits: 0, misses: 0 }),
-      [Symbol.asyncDispose]: async () => undefined,
-    }
-    const it = await engineRig({ exclude: () => now, cache, limits: { sinkBatchSize: 2 } })
+    const it = await engineRig({ exclude: () => now, cache: forgettingCache(removed), limits: { sinkBatchSize: 2 } })
     it.world.add('ses_a', many(6), { directory })
     let calls = 0
     it.sink.before = ({ kind }) => {
@@ -346,6 +395,23 @@ describe('a session that is excluded while its record is on the way', () => {
     }
   })
 
+  it('leaves no vector behind, though the embedder went down in the middle of a message', async () => {
+    const embedder = countingEmbedder()
+    const { embed } = embedder
+    let calls = 0
+    embedder.embed = (texts, options) => (++calls === 2 ? Promise.reject(down('EMBEDDER_UNAVAILABLE')) : embed.call(embedder, texts, options))
+    const removed: string[] = []
+    const cache = forgettingCache(removed)
+    const it = await engineRig({ embedder, cache, limits: { batchSize: 1 } })
+    const session = it.world.add('ses_a', [Array.from({ length: 110 }, (_, i) => `Sentence ${i} of many words.`).join(' ')])
+    await using lease = await it.claim('ses_a')
+    const batch = upsertsOf(it, 'ses_a')
+    await expect(writeMessages(it.engine, lease, { batch, meta: metaOf(session), isOut: () => true })).rejects.toMatchObject({
+      code: 'EMBEDDER_UNAVAILABLE',
+    })
+    expect(removed).toContain(embeddingKey('fake-1', 'document', embedder.texts[0] ?? ''))
+  })
+
   it('stays when another one is excluded', async () => {
     const { it } = await run({ directories: ['/elsewhere'], sessions: ['ses_b'] })
     expect(it.sink.rows.size).toBe(6)
@@ -353,7 +419,7 @@ describe('a session that is excluded while its record is on the way', () => {
 })
 
 describe('records', () => {
-  it('are cut by bytes, too', async () => {
+  it('[F48] are cut by bytes, too', async () => {
     const it = await engineRig({ limits: { maxInflightBytes: 4 * 20_000, concurrency: 2 } })
     it.world.add('ses_a', many(10, 'word '.repeat(300)))
     const batches = inBatches(upsertsOf(it, 'ses_a'), it.engine)
