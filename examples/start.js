@@ -38,7 +38,9 @@ async function indexAndSearch(sessions, folder, question) {
   const config = { ...readConfigFile(folder).config, ...configFromEnv(process.env) }
   const home = await openIndexHome({ home: folder, sessions, config, warn: console.warn })
   try {
-    console.log(`Indexing ${all.length} sessions into ${home.directory}\nEmbedder: ${home.embedder.name}${home.embedder.name === 'hash' ? '; no server is needed' : ''}.`)
+    console.log(
+      `Indexing ${all.length} sessions into ${home.directory}\nEmbedder: ${home.embedder.name}${home.embedder.name === 'hash' ? '; no server is needed' : ''}.`,
+    )
     const { embedded, cached } = await index(sessions, home, all.length)
     console.log(`${await home.sink.count()} documents; ${embedded} texts embedded, ${cached} from the cache`)
 

@@ -29,11 +29,10 @@ function inFolderSync(work) {
 
 const round = (value, digits = 1) => Number(value.toFixed(digits))
 
-async function overhead(runs) {
-  const lines = []
+async function* overhead(runs) {
   const chroma = await startChroma()
   const sinks = chroma.url === undefined ? ['local'] : ['local', 'chroma']
-  if (chroma.skipped !== undefined) lines.push({ label: 'B5 chroma', figure: `skipped: ${chroma.skipped}` })
+  if (chroma.skipped !== undefined) yield { label: 'B5 chroma', figure: `skipped: ${chroma.skipped}` }
   for (const sink of sinks) {
     for (const [msPerText, texts] of [
       [0, 1920],
@@ -54,16 +53,15 @@ async function overhead(runs) {
       const pairs = a.map(({ ms }, at) => ({ ratio: b[at].ms / ms - 1, perBatch: (b[at].ms - ms) / (texts / 32) }))
       const ratio = spread(pairs.map((pair) => pair.ratio * 100))
       const perBatch = spread(pairs.map((pair) => pair.perBatch))
-      lines.push({
+      yield {
         label: `B5 overhead, ${sink}, ${msPerText} ms per text`,
         figure: `${round(ratio.median)} % [${round(ratio.min)}..${round(ratio.max)}], ${round(perBatch.median, 2)} ms per batch of 32`,
         bar: msPerText === 5 ? '<= 3 %' : '<= 5 ms per batch',
         met: msPerText === 5 ? ratio.median <= 3 : perBatch.median <= 5,
-      })
+      }
     }
   }
   chroma.stop?.()
-  return lines
 }
 
 function rates(runs, { sessions }) {
@@ -172,8 +170,7 @@ async function takeover(runs) {
   ]
 }
 
-async function idle(_, { seconds, sessions }) {
-  const lines = []
+async function* idle(_, { seconds, sessions }) {
   for (const kind of ['memory', 'sqlite']) {
     const figures = await inFolder((folder) => {
       const data = kind === 'memory' ? undefined : join(folder, 'opencode')
@@ -181,18 +178,16 @@ async function idle(_, { seconds, sessions }) {
       return once('idle', { directory: join(folder, 'index'), sessions, seconds, data })
     })
     const { cores, hydrated, embedded, scans } = figures
-    lines.push({
+    yield {
       label: `B12 idle, ${sessions} sessions, ${kind === 'memory' ? 'the indexer alone' : 'with a real database'}`,
       figure: `${round(cores * 100, 2)} % of a core, ${hydrated === undefined ? '' : `${hydrated} messages read, `}${scans} scanned, ${embedded} embedded`,
       bar: '< 1 % of a core, nothing read or embedded',
       met: cores < 0.01 && embedded === 0 && (hydrated ?? 0) === 0,
-    })
+    }
   }
-  return lines
 }
 
-async function memory(_, { megabytes, messages }) {
-  const lines = []
+async function* memory(_, { megabytes, messages }) {
   for (const kind of ['json', 'sqlite']) {
     const { baseline, large } = await inFolder((folder) => {
       const of = (name, size) => {
@@ -204,14 +199,13 @@ async function memory(_, { megabytes, messages }) {
     })
     if (large.held < messages) throw new Error(`${large.held} documents of ${messages} messages`)
     const grown = large.rssMb - baseline.rssMb
-    lines.push({
+    yield {
       label: `B13 one session of ${messages} messages and ${megabytes} MB, ${kind}`,
       figure: `peak ${Math.round(large.rssMb)} MB, ${Math.round(grown)} MB above the ${Math.round(baseline.rssMb)} of a small one`,
       bar: '<= 128 MB above (2 x maxInflightBytes)',
       met: grown <= 128,
-    })
+    }
   }
-  return lines
 }
 
 function growth(_, { batches }) {
@@ -244,8 +238,7 @@ function walBytes() {
   })
 }
 
-async function loopDelay(runs) {
-  const lines = []
+async function* loopDelay(runs) {
   for (const sink of ['instant', 'local']) {
     for (const processes of [1, 3]) {
       const worst = []
@@ -257,15 +250,14 @@ async function loopDelay(runs) {
       }
       const { median, min, max } = spread(worst)
       const most = processes === 1 ? 10 : 20
-      lines.push({
+      yield {
         label: `B22 delay of the event loop, p99, ${processes} process${processes === 1 ? '' : 'es'}, ${sink} sink`,
         figure: `${round(median)} ms [${round(min)}..${round(max)}]`,
         bar: `< ${most} ms`,
         met: median < most,
-      })
+      }
     }
   }
-  return lines
 }
 
 /** `quick`: fewer runs, smaller sizes; the figures are then no verdict. */

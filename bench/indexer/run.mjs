@@ -23,7 +23,7 @@ const machine = describeMachine()
 console.log(`${machine.node}, ${machine.cpu}, ${machine.kernel}; reference op ${machine.referenceMs.toFixed(1)} ms`)
 const results = []
 for (const row of rows) {
-  for (const line of await row.run(row.runs?.[size] ?? 1, row.size?.[size] ?? {})) {
+  for await (const line of await row.run(row.runs?.[size] ?? 1, row.size?.[size] ?? {})) {
     const verdict = line.met === undefined ? '' : line.met ? ` (bar ${line.bar}: met)` : ` (bar ${line.bar}: NOT MET)`
     console.log(`${line.label}: ${line.figure}${verdict}`)
     results.push(line)

@@ -29,6 +29,7 @@ export async function watchIndex(
     await indexer.start()
     lines.say(`watching ${count(sessions.index.stats().sessions, 'session')}; Ctrl-C stops`)
     await aborted(AbortSignal.any([signal, broken.signal]))
+    lines.say('stopping; an embedding that is under way is let end, a second signal does not wait for it')
     await indexer.stop()
   } finally {
     await indexer[Symbol.asyncDispose]()

@@ -18,17 +18,22 @@ const NO_PAGE = 2n ** 64n - 1n
  * @throws StorageError STATE_DAMAGED, STATE_UNAVAILABLE
  */
 export function checkLmdbFile(path: string, { whole = false }: { readonly whole?: boolean } = {}): void {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  if (size === 0) return
+  if (sizeOf(path) === 0) return
   const first = readMeta(path, 0)
   const pageSize = first?.readUInt32LE(AT.pageSize) ?? 0
   const second = first && readMeta(path, pageSize)
   if (first === undefined || second === undefined) throw damaged('the file is no LMDB environment', path)
+  // After the meta pages: another process may be writing, and what they name is in the file before they are.
+  const size = sizeOf(path)
   const newest = first.readBigUInt64LE(AT.transaction) > second.readBigUInt64LE(AT.transaction) ? first : second
   for (const at of whole ? [AT.freeRoot, AT.mainRoot, AT.lastPage] : [AT.freeRoot, AT.mainRoot]) {
     const root = newest.readBigUInt64LE(at)
     if (root !== NO_PAGE && (root + 1n) * BigInt(pageSize) > BigInt(size)) throw damaged('the file was cut short', path)
   }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** Undefined when there is no meta page of this format. */

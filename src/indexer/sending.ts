@@ -2,6 +2,7 @@
 import { StorageError } from '../core/errors.js'
 import type { SessionMeta } from '../tree/types.js'
 import type { Upsert } from './diff.js'
+import { embeddingKey } from './embed-cache.js'
 import { type Engine, isExcluded, isWithheld, sinkOf } from './engine.js'
 import { failureOf, faultOf, outside } from './faults.js'
 import type { HeldLease } from './lease.js'
@@ -24,11 +25,15 @@ export interface Messages {
 export async function writeMessages(engine: Engine, lease: HeldLease, { batch, meta, isOut }: Messages): Promise<void> {
   const { record, ended } = await upsertRecord(engine, batch, meta, lease)
   engine.failpoint('d')
-  if (record !== undefined) {
-    if (isOut()) await engine.cache?.remove(vectorsOf(record))
-    else await writeRecord(engine, lease, record)
-  }
+  if (isOut()) await forgetVectors(engine, batch, record)
+  else if (record !== undefined) await writeRecord(engine, lease, record)
   if (ended !== undefined) throw ended.reason
+}
+
+/** Those of messages that no record has, too. */
+async function forgetVectors({ cache, embedder }: Engine, batch: readonly Upsert[], record: WalRecord | undefined): Promise<void> {
+  const whole = batch.flatMap(({ projected }) => projected.chunks.map((text) => embeddingKey(embedder.space, 'document', text)))
+  await cache?.remove([...whole, ...(record === undefined ? [] : vectorsOf(record))])
 }
 
 /** Once the engine is stopping, what is durable waits for the next run. @throws the reason of the stop */

@@ -21,7 +21,7 @@ interface Scene extends AsyncDisposable {
 }
 
 async function scene(place: ModelPlace, texts: readonly string[]): Promise<Scene> {
-  const host = new Host(place, { cache: false, walEnabled: true })
+  const host = new Host(place, { cache: false, walEnabled: true, concurrency: 1 })
   await host.begin()
   const invariants = new Invariants(host)
   const session = host.world.add(A.session, texts)

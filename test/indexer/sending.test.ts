@@ -1,7 +1,7 @@
 /** From messages to the sink, when services fail: records, refused documents, spaces, exclusions, stops. */
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
-import { embeddingKey } from '../../src/indexer/embed-cache.js'
+import { type EmbedCache, embeddingKey } from '../../src/indexer/embed-cache.js'
 import type { Exclusion } from '../../src/indexer/engine.js'
 import type { HeldLease } from '../../src/indexer/lease.js'
 import { inBatches } from '../../src/indexer/records.js'
@@ -354,18 +354,22 @@ describe('a record of another space', () => {
   })
 })
 
+/** Holds nothing, and notes what it is to forget. */
+function forgettingCache(removed: string[]): EmbedCache {
+  return {
+    get: () => undefined,
+    put: async () => undefined,
+    remove: async (keys) => void removed.push(...keys),
+    stats: () => ({ hits: 0, misses: 0 }),
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+}
+
 describe('a session that is excluded while its record is on the way', () => {
   async function run(exclusion: Exclusion, { directory = '/home/dev/demo', after = 0 } = {}) {
     let now: Exclusion = {}
     const removed: string[] = []
-    const cache = {
-      get: () => undefined,
-      put: async () => undefined,
-      remove: async (keys: readonly string[]) => void removed.push(...keys),
-      stats: () => ({ hits: 0, misses: 0 }),
-      [Symbol.asyncDispose]: async () => undefined,
-    }
-    const it = await engineRig({ exclude: () => now, cache, limits: { sinkBatchSize: 2 } })
+    const it = await engineRig({ exclude: () => now, cache: forgettingCache(removed), limits: { sinkBatchSize: 2 } })
     it.world.add('ses_a', many(6), { directory })
     let calls = 0
     it.sink.before = ({ kind }) => {
@@ -389,6 +393,23 @@ describe('a session that is excluded while its record is on the way', () => {
       expect([it.sink.rows.size, ledgerOf(it, 'ses_a').length, it.engine.state.status().wal.records]).toEqual([0, 0, 0])
       expect(removed).toContain(embeddingKey('fake-1', 'document', 'text 0'))
     }
+  })
+
+  it('leaves no vector behind, though the embedder went down in the middle of a message', async () => {
+    const embedder = countingEmbedder()
+    const { embed } = embedder
+    let calls = 0
+    embedder.embed = (texts, options) => (++calls === 2 ? Promise.reject(down('EMBEDDER_UNAVAILABLE')) : embed.call(embedder, texts, options))
+    const removed: string[] = []
+    const cache = forgettingCache(removed)
+    const it = await engineRig({ embedder, cache, limits: { batchSize: 1 } })
+    const session = it.world.add('ses_a', [Array.from({ length: 110 }, (_, i) => `Sentence ${i} of many words.`).join(' ')])
+    await using lease = await it.claim('ses_a')
+    const batch = upsertsOf(it, 'ses_a')
+    await expect(writeMessages(it.engine, lease, { batch, meta: metaOf(session), isOut: () => true })).rejects.toMatchObject({
+      code: 'EMBEDDER_UNAVAILABLE',
+    })
+    expect(removed).toContain(embeddingKey('fake-1', 'document', embedder.texts[0] ?? ''))
   })
 
   it('stays when another one is excluded', async () => {

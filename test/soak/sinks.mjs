@@ -1,15 +1,17 @@
 /** The sinks of the soak: opened for the indexer, and read from outside by other means than its own. */
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
+import { openChromaSink } from '../../dist/indexer/sinks/chroma.js'
 import { openLocalSink } from '../../dist/indexer/sinks/local.js'
 
 export function collectionOf(seed) {
   return `soak_${seed}_${Date.now().toString(36)}`
 }
 
-export async function openSink({ sink, home }, space) {
+export async function openSink({ sink, home, chroma }, space) {
   if (sink === 'local') return openLocalSink({ path: join(home, 'documents.db'), space })
-  throw new Error(`there is no sink ${sink}`)
+  const { url, collection } = chroma
+  return openChromaSink({ url, collection, space })
 }
 
 /** Rows of { id, hash, title, session }. */

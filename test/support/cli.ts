@@ -47,3 +47,41 @@ export function settledDemo(folder: string): string {
   for (const name of readdirSync(copy, { recursive: true, encoding: 'utf8' })) utimesSync(join(copy, name), yesterday, yesterday)
   return copy
 }
+
+/** As `runCli`, while this process goes on: it may serve what the command asks for. */
+export async function runCliBeside(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CliResult> {
+  const child = startCli(args, env)
+  const { stdout, stderr, ended } = outputOf(child)
+  const { code } = await ended
+  return { status: code, stdout: stdout(), stderr: stderr() }
+}
+
+/** What a child has written so far, and how it ended. */
+export function outputOf(child: ReturnType<typeof spawn>) {
+  const written = { stdout: '', stderr: '' }
+  const listeners = new Set<() => void>()
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      written[name] += text
+      for (const listener of listeners) listener()
+    })
+  }
+  const ended = new Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+  const matching = (name: 'stdout' | 'stderr', pattern: RegExp): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (!pattern.test(written[name])) return
+        listeners.delete(look)
+        resolve()
+      }
+      listeners.add(look)
+      ended.then(() => reject(new Error(`it ended without ${pattern} on ${name}: ${written.stderr}`)), reject)
+      look()
+    })
+  /** Resolve once it matches; reject when the child ends before. */
+  const said = (pattern: RegExp): Promise<void> => matching('stderr', pattern)
+  const wrote = (pattern: RegExp): Promise<void> => matching('stdout', pattern)
+  return { stdout: () => written.stdout, stderr: () => written.stderr, ended, said, wrote }
+}

@@ -147,26 +147,26 @@ function linesOf(path: string): string[] {
 export interface Events {
   /** Every text that was embedded, as often as it was. */
   readonly embedded: readonly string[]
-  /** Embedded after a record with it had become durable. */
+  /** Embedded after a record with it had become durable. A text of several sessions is embedded for each where there is no cache. */
   readonly repeated: readonly string[]
   /** The points at which children were killed. */
   readonly killedAt: readonly string[]
 }
 
 export function eventsOf({ folder }: Place): Events {
-  const durable = new Set<string>()
+  const durable = new Map<string, Set<string>>()
   const embedded: string[] = []
   const repeated: string[] = []
   const killedAt: string[] = []
   for (const line of linesOf(join(folder, 'events.log'))) {
-    const [kind, what = ''] = line.split(' ')
-    if (kind === 'W') durable.add(what)
+    const [kind, what = '', session = ''] = line.split(' ')
+    if (kind === 'W') durable.set(what, (durable.get(what) ?? new Set()).add(session))
     if (kind === 'K') killedAt.push(what)
     if (kind !== 'E') continue
     embedded.push(what)
     if (durable.has(what)) repeated.push(what)
   }
-  return { embedded, repeated, killedAt }
+  return { embedded, repeated: repeated.filter((text) => durable.get(text)?.size === 1), killedAt }
 }
 
 /** How many embeddings were not the first of their text. */

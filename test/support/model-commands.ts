@@ -6,7 +6,7 @@ import { keyOf, type WorldMessage, type WorldSession } from './index-world.js'
 import type { Host, Process } from './model-host.js'
 import { POINTS, type Trap } from './model-process.js'
 
-const FLAVOURS = ['plain', 'plain', 'plain', 'same', 'empty', 'long', 'poison', 'lethal'] as const
+const FLAVOURS = ['plain', 'plain', 'plain', 'same', 'empty', 'long', 'poison', 'lethal', 'refused'] as const
 type Flavour = (typeof FLAVOURS)[number]
 
 /** `s`: a session, `p`: a process, `m`: a message, each by its place. */
@@ -24,7 +24,7 @@ export type Command =
   | { readonly do: 'sweep' | 'scan' | 'verify' | 'retry' | 'drop' | 'recover' | 'kill' | 'resume' | 'wal'; readonly p: number }
   | { readonly do: 'trapped'; readonly p: number; readonly trap: Trap }
   | { readonly do: 'reset' | 'forget' | 'wake'; readonly p: number; readonly s: number; readonly lane: LaneName }
-  | { readonly do: 'space' }
+  | { readonly do: 'space' | 'rot' }
 
 export interface CommandOptions {
   /** What only a slow scan sees. */
@@ -78,7 +78,7 @@ export function commandArbitrary({ scan }: CommandOptions): fc.Arbitrary<Command
     { weight: 8, arbitrary: fc.record({ do: on('trapped'), p, trap }) },
     { weight: 6, arbitrary: fc.record({ do: acts, p }) },
     { weight: 3, arbitrary: fc.record({ do: on('reset', 'forget', 'wake'), p, s, lane }) },
-    { weight: 1, arbitrary: fc.record({ do: on('space') }) },
+    { weight: 1, arbitrary: fc.record({ do: on('space', 'rot') }) },
   ) as fc.Arbitrary<Command>
 }
 
@@ -88,7 +88,7 @@ const idOf = (s: number): string => `ses_${'abcd'[s] ?? 'a'}`
 export async function carryOut(host: Host, command: Command): Promise<string> {
   switch (command.do) {
     case 'clock':
-      if (command.wall === true) host.clock.wall += command.ms
+      if (command.wall === true) setClock(host, command.ms)
       else host.clock.advance(command.ms)
       return ''
     case 'embedder':
@@ -103,11 +103,27 @@ export async function carryOut(host: Host, command: Command): Promise<string> {
     case 'space':
       await host.switchSpace()
       return ''
+    case 'rot':
+      host.rotten = true
+      host.witness.excuse()
+      await host.place.damageRecords()
+      return ''
     default:
       if ('p' in command) return byProcess(host, command)
       write(host, command)
       return ''
   }
+}
+
+/** From now on less of the session may be indexed than before, though it is as it was. */
+function beginEpoch(host: Host, session: string): void {
+  host.epochs.set(session, (host.epochs.get(session) ?? 0) + 1)
+}
+
+/** What was quiet for long is not any more on a clock that was set back. */
+function setClock(host: Host, ms: number): void {
+  host.clock.wall += ms
+  for (const id of host.world.sessions.keys()) beginEpoch(host, id)
 }
 
 type Written = Exclude<Extract<Command, { readonly s: number }>, { readonly p: number }>
@@ -124,6 +140,7 @@ function textOf(flavour: Flavour, n: number): string {
       return Array.from({ length: 500 }, (_, i) => `sentence ${i} of #${n}.`).join(' ')
     case 'poison':
     case 'lethal':
+    case 'refused':
       return `${flavour} #${n}`
   }
 }
@@ -137,7 +154,7 @@ function write(host: Host, command: Written): void {
   switch (command.do) {
     case 'exclude':
       weather.excluded.add(id)
-      host.epochs.set(id, (host.epochs.get(id) ?? 0) + 1)
+      beginEpoch(host, id)
       witness.excuse(key)
       return
     case 'include':
@@ -148,7 +165,7 @@ function write(host: Host, command: Written): void {
       return
     case 'delete-session':
       world.sessions.delete(id)
-      host.epochs.set(id, (host.epochs.get(id) ?? 0) + 1)
+      beginEpoch(host, id)
       witness.excuse(key)
       return
     default:
@@ -187,6 +204,7 @@ function change(host: Host, session: WorldSession, command: Exclude<Written, { d
       for (const message of messages) if (message.role === 'assistant') settle(message, now)
       break
     case 'delete':
+      beginEpoch(host, session.id)
       messages.splice(at, place === undefined ? 0 : 1)
       break
     case 'revert':
@@ -270,7 +288,7 @@ async function act(host: Host, process: Process, command: Extract<Command, { rea
     case 'reset':
       return indexer.resetSession(keyFor(command.s))
     case 'forget':
-      host.epochs.set(idOf(command.s), (host.epochs.get(idOf(command.s)) ?? 0) + 1)
+      beginEpoch(host, idOf(command.s))
       host.witness.excuse(keyFor(command.s))
       return indexer.forget([keyFor(command.s)])
     case 'wake':

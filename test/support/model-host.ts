@@ -31,7 +31,6 @@ const LIMITS = {
   backoffMaxMs: 4000,
   sweepMs: 1000,
   forgetWaitMs: 0,
-  concurrency: 1,
   slowScanBatch: 1,
   slowScanIntervalMs: 20_000,
   listRefreshMs: 0,
@@ -49,6 +48,8 @@ export interface ModelPlace extends AsyncDisposable {
   readonly name: string
   open(settings: StateSettings): Promise<IndexStore>
   rows(): RowsView
+  /** Changes a byte of every pending record. */
+  damageRecords(): Promise<void>
 }
 
 /** The rows of a state, as far as the invariants speak of them. */
@@ -62,6 +63,7 @@ export interface RowsView {
 export interface HostOptions {
   readonly cache: boolean
   readonly walEnabled: boolean
+  readonly concurrency: number
 }
 
 export interface Process {
@@ -100,8 +102,10 @@ export class Host {
   observer!: IndexStore
   /** The place of the space that processes begin in. */
   space = 0
-  /** How often the ledger of a session was to be dropped as a whole. */
+  /** Of each session: within one its watermark does not fall. */
   readonly epochs = new Map<string, number>()
+  /** Some record was damaged. */
+  rotten = false
   /** Messages made, and texts unlike any other. */
   made = 0
   texts = 0
@@ -142,6 +146,7 @@ export class Host {
       rebuild: true,
       cache: this.options.cache ? gatedCache(this.cache, gate, (keys) => this.witness.uncached(keys)) : undefined,
       walEnabled: this.options.walEnabled,
+      concurrency: this.options.concurrency,
       namespace: NAMESPACE,
       exclude: () => ({ sessions: [...this.weather.excluded] }),
       clock: this.clock,
@@ -233,6 +238,10 @@ export class Host {
       space,
       upsert: async (rows) => {
         check()
+        const refused = this.weather.cured ? undefined : rows.find(({ text }) => text.includes('refused'))
+        // An older document of that id is deleted.
+        if (refused !== undefined) this.witness.refused(refused.id)
+        if (refused !== undefined) throw new StorageError('SINK_REFUSED', { reason: 'refused', key: refused.id })
         await sink.upsert(rows)
         this.witness.upserted(space, rows)
       },

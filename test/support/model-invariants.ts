@@ -125,12 +125,17 @@ export function brokenAtRest(host: Host): readonly string[] {
 }
 
 /** Only what is poison, what kills, or what was worked on when processes were killed, may be put aside. */
-export function wronglyPutAside({ observer, world }: Host): readonly string[] {
+export function wronglyPutAside({ observer, world, rotten }: Host): readonly string[] {
   const texts = new Map([...world.sessions.values()].flatMap(({ messages }) => messages.map(({ id, text }) => [id, text])))
   return observer.deadLetters().flatMap(({ kind, message, code }) => {
     const text = texts.get(message ?? '') ?? ''
-    const fits = kind === 'message' && (code === 'CRASHED_INDEXER' || (code === 'TEXT_REFUSED' && text.includes('poison')))
-    return fits ? [] : [`${kind} ${message} was put aside with ${code}`]
+    const fits = {
+      CRASHED_INDEXER: true,
+      TEXT_REFUSED: text.includes('poison'),
+      SINK_REFUSED: text.includes('refused'),
+      WAL_DAMAGED: kind === 'record' && rotten,
+    }
+    return fits[code as keyof typeof fits] === true ? [] : [`${kind} ${message} was put aside with ${code}`]
   })
 }
 

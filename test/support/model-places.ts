@@ -26,6 +26,10 @@ export function memoryPlace(): ModelPlace {
         torn: [],
       }
     },
+    async damageRecords() {
+      for (const [seq, { head, matrix }] of place.rows.wal)
+        place.rows.wal.set(seq, { ...(head && { head: damaged(head) }), ...(matrix && { matrix }) })
+    },
     [Symbol.asyncDispose]: async () => {},
   }
 }
@@ -41,6 +45,14 @@ export async function lmdbPlace(): Promise<ModelPlace> {
       const state = await openLmdbState({ directory, ...settings })
       view ??= await openTables(join(directory, 'state.mdb'))
       return state
+    },
+    async damageRecords() {
+      await view?.transact(({ walH }) => {
+        for (const seq of [...walH.getKeys({})]) {
+          const head = walH.getBinary(seq)
+          if (head !== undefined) walH.putSync(seq, damaged(head))
+        }
+      })
     },
     rows: () => (view === undefined ? { sessions: [], records: [], torn: [] } : rowsOf(view.tables)),
     async [Symbol.asyncDispose]() {
@@ -85,4 +97,11 @@ function entriesOf({ q, lease, gone, checkedAt, suspects }: ReturnType<typeof to
     checked: gone || checkedAt === 0 ? undefined : [checkedAt, ...path],
     suspect: suspects.length === 0 ? undefined : [...path],
   }
+}
+
+function damaged(bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes)
+  const last = copy.length - 1
+  copy.writeUInt8(copy.readUInt8(last) ^ 0xff, last)
+  return copy
 }

@@ -17,7 +17,7 @@ export class Witness {
   #token = 0
   /** Text hashes that a sink took, by space and document. */
   readonly #taken = new Map<string, Set<string>>()
-  /** Documents that a reading of a sink told of. */
+  /** Documents that a reading of a sink told of, or that it refused. */
   readonly #read = new Set<string>()
   /** Records that left the WAL as they may. */
   readonly #left = new Set<number>()
@@ -91,6 +91,10 @@ export class Witness {
     }
     for (const { seq } of observer.pending()) for (const { id } of observer.walRead(seq).rows) named.add(id)
     return named
+  }
+
+  refused(id: string): void {
+    this.#read.add(id)
   }
 
   async *reading(ids: AsyncIterable<HeldDocument>): AsyncIterable<HeldDocument> {

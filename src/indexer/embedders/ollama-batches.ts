@@ -21,7 +21,11 @@ const STEP = 2048
 /** Before the server has counted any: code is about so dense. */
 const BYTES_PER_TOKEN = 3
 
-export function batchBudget(targetMs: number): BatchBudget {
+/** Numbers of one answer: its JSON is parsed in one go, and holds the loop up for so long. */
+const MOST_NUMBERS = 32_768
+
+export function batchBudget(targetMs: number, dimensions: number): BatchBudget {
+  const mostTexts = Math.max(1, Math.floor(MOST_NUMBERS / dimensions))
   let budget = FIRST
   let bytesPerToken = BYTES_PER_TOKEN
   const tokensOf = (bytes: number): number => bytes / bytesPerToken
@@ -33,7 +37,7 @@ export function batchBudget(targetMs: number): BatchBudget {
       let tokens = 0
       for (const [i, text] of texts.entries()) {
         tokens += tokensOf(Buffer.byteLength(text))
-        if (i > 0 && tokens > budget) return i
+        if (i > 0 && (tokens > budget || i === mostTexts)) return i
       }
       return texts.length
     },

@@ -13,7 +13,7 @@ export interface Requests {
 
 /** `dimensions`: of the space, which every answer must have. */
 export function requests(api: OllamaApi, settings: OllamaSettings, dimensions: number): Requests {
-  const budget = batchBudget(settings.targetMs)
+  const budget = batchBudget(settings.targetMs, dimensions)
   const { clock, targetMs, timeoutMs, onTruncated } = settings
   const ask = async (texts: readonly string[], truncate: boolean, signal: AbortSignal | undefined): Promise<Float32Array> => {
     const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)

@@ -23,7 +23,7 @@ function fill(row: Float32Array, vector: readonly unknown[]): void {
   if (!Number.isFinite(square)) throw invalid('a vector holds a number that is not finite')
   const scale = 1 / Math.sqrt(square)
   if (!Number.isFinite(scale)) throw invalid('a vector has no direction')
-  for (const [i, value] of vector.entries()) row[i] = Number(value) * scale
+  for (let i = 0; i < row.length; i++) row[i] = Number(vector[i]) * scale
 }
 
 function invalid(reason: string): StorageError {

@@ -132,6 +132,16 @@ describe('batches for Ollama', () => {
     expect(embedder.batch?.(texts)).toBeGreaterThan(20)
   })
 
+  it('hold no more numbers than are parsed in a moment', async () => {
+    await using fake = await fakeOllama({ [FAKE_MODEL]: { dimensions: 4096 } })
+    const embedder = await openOllamaEmbedder({ host: fake.url, model: FAKE_MODEL })
+    const texts = Array.from({ length: 20 }, (_, i) => `text ${i}`)
+    fake.requests.length = 0
+    expect(embedder.batch?.(texts)).toBe(8)
+    await embedder.embed(texts, DOCUMENT)
+    expect(fake.requests.map(({ input }) => input.length)).toEqual([8, 8, 4])
+  })
+
   it('shrink after a timeout, so that the next attempt asks for less', async () => {
     await using fake = await fakeOllama()
     const embedder = await openOllamaEmbedder({ host: fake.url, model: FAKE_MODEL, targetMs: 50, timeoutMs: 100 })
