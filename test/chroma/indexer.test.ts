@@ -33,7 +33,7 @@ describe.skipIf(missing !== undefined)(`the indexer on a real Chroma server${mis
     ['after a write', 'after'],
   ])('that is killed %s', async (_, moment) => {
     const { url, kill } = running()
-    const sink = await openChromaSink({ url, collection: `index-${randomUUID()}`, space: SPACE, timeoutMs: 5000 })
+    const sink = await openChromaSink({ url, collection: `index-${randomUUID()}`, space: SPACE })
     const fatal = killing(sink, kill, { moment, at: new Set([3, 7]) })
     const embedder = countingEmbedder(SPACE)
     await using it = await rig({ sink: fatal, embedder })
@@ -52,7 +52,7 @@ describe.skipIf(missing !== undefined)(`the indexer on a real Chroma server${mis
 
   it('that is down while everything is embedded gets all of it from the records', async () => {
     const { url, kill } = running()
-    const sink = await openChromaSink({ url, collection: `index-${randomUUID()}`, space: SPACE, timeoutMs: 5000 })
+    const sink = await openChromaSink({ url, collection: `index-${randomUUID()}`, space: SPACE })
     const embedder = countingEmbedder(SPACE)
     await using it = await rig({ sink, embedder })
     const documents = fill(it.world, 30, 20)

@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { REPOSITORY } from '../support/cli.js'
 
 /** Runs an example as the README tells to; no store of the machine is found. */
-function run(name: string): string {
+function run(name: string, more: Readonly<Record<string, string>> = {}): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, [`examples/${name}.js`], {
     cwd: REPOSITORY,
     encoding: 'utf8',
-    env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent' },
+    env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', ...more },
   })
   expect(stderr.replace(/^\d+\/\d+ sessions$/gm, '').trim()).toBe('')
   expect(status).toBe(0)
@@ -60,6 +60,15 @@ describe('examples', () => {
     const output = run('custom-embedder-and-sink')
     expect(output).toMatch(/^1\d\d texts embedded by "letters", 1\d\d documents in the sink "map"$/m)
     expect(output).toMatch(/token bucket/)
+  })
+
+  it('keep-indexed', () => {
+    expect(run('keep-indexed').trim().split('\n')).toEqual(['the index is being kept up to date', 'what is a marmot doing here: found', '0 failures'])
+  })
+
+  it('ollama-and-chroma ends politely where there is neither', () => {
+    const nowhere = { OLLAMA_API_BASE: 'http://127.0.0.1:9', CHROMA_URL: 'http://127.0.0.1:9' }
+    expect(run('ollama-and-chroma', nowhere)).toMatch(/^This example needs Ollama and Chroma: Ollama does not answer/)
   })
 
   it('start', () => {

@@ -38,7 +38,8 @@ it('B16: a fork, a reset and a second collection embed nothing that was embedded
 })
 
 it('B16: without a cache, texts that are the same in sessions worked on at once are embedded once', async () => {
-  await using it = await rig({ concurrency: 4, batchSize: 5 })
+  // In memory, where no wait for a disk keeps the sessions apart.
+  await using it = await rig({ concurrency: 4, batchSize: 5 }, { memory: true })
   for (let i = 0; i < 4; i++) it.world.add(`ses_${i}`, many(50))
   await it.run()
   expect(it.embedder.texts.length).toBe(50)

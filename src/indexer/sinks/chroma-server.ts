@@ -62,21 +62,34 @@ export class ChromaServer {
    */
   async request<T>(work: (client: ChromaClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted()
-    const { url, tenant, database, headers, timeoutMs } = this.#options
-    const deadline = AbortSignal.timeout(timeoutMs)
-    const either = signal === undefined ? deadline : AbortSignal.any([deadline, signal])
+    const { timeoutMs } = this.#options
+    const end = new AbortController()
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      end.abort()
+    }, timeoutMs)
+    const onAbort = (): void => end.abort()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await work(this.#client(end.signal))
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (isLate) throw unavailable(`gave no answer within ${timeoutMs} ms`)
+      throw failureOf(error)
+    } finally {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #client(signal: AbortSignal): ChromaClient {
+    const { url, tenant, database, headers } = this.#options
     const ssl = url.protocol === 'https:'
     const port = url.port === '' ? (ssl ? 443 : 80) : Number(url.port)
     // a redirect would carry the token to another host
-    const fetchOptions = { signal: either, redirect: 'error' } as const
-    const client = this.#create({ host: url.hostname, port, ssl, tenant, database, headers: { ...headers }, fetchOptions }, this.#checks)
-    try {
-      return await work(client)
-    } catch (error) {
-      signal?.throwIfAborted()
-      if (deadline.aborted) throw unavailable(`gave no answer within ${timeoutMs} ms`)
-      throw failureOf(error)
-    }
+    const fetchOptions = { signal, redirect: 'error' } as const
+    return this.#create({ host: url.hostname, port, ssl, tenant, database, headers: { ...headers }, fetchOptions }, this.#checks)
   }
 
   async inCollection<T>(id: string, work: (collection: Collection) => Promise<T>, signal?: AbortSignal): Promise<T> {

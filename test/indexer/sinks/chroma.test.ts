@@ -4,6 +4,7 @@ import { StorageError } from '../../../src/core/errors.js'
 import { faultOf } from '../../../src/indexer/faults.js'
 import { type ChromaSinkOptions, openChromaSink } from '../../../src/indexer/sinks/chroma.js'
 import { batchesOf } from '../../../src/indexer/sinks/chroma-rows.js'
+import { ChromaServer } from '../../../src/indexer/sinks/chroma-server.js'
 import { spaceIdOf } from '../../../src/indexer/space.js'
 import { sinkRow } from '../../contracts/sink.js'
 import { chromaProxy, type ProxyAnswer, type ProxyRequest } from '../../support/chroma-proxy.js'
@@ -118,6 +119,12 @@ describe('writes to Chroma', () => {
     await using sink = await open(proxy.url)
     await sink.upsert(Array.from({ length: 101 }, (_, i) => sinkRow(`d${i}`)))
     expect(upserts(proxy.requests).map((request) => idsOf(request).length)).toEqual([100, 1])
+  })
+
+  it('are smaller for Chroma Cloud, which is told by its host', () => {
+    const options = { tenant: 't', database: 'd', headers: {}, timeoutMs: 1000 }
+    const isCloud = (url: string) => new ChromaServer({ ...options, url: new URL(url) }, () => expect.unreachable()).isCloud
+    expect(['https://api.trychroma.com', 'https://nottrychroma.com', 'http://trychroma.com.evil.example'].map(isCloud)).toEqual([true, false, false])
   })
 
   it('are cut by their bytes too; a document that is larger goes alone', () => {
