@@ -1,5 +1,5 @@
 /** B6, B14, B15, one process on a state. Argument: {"what":"prepare"|"rates"|"churn"|"bytes","directory","count","sessions","live"}. */
-import { statSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
 import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
@@ -33,6 +33,7 @@ async function rates() {
     spent[name] += performance.now() - started
     return value
   }
+  const synced = syncRate()
   const begun = performance.now()
   for (let n = 0; n < count; n++) {
     const claim = await timed('claim', () => state.claim())
@@ -43,7 +44,23 @@ async function rates() {
     await timed('release', () => state.release(claim, { kind: 'done' }))
   }
   const perSecond = Object.fromEntries(Object.entries(spent).map(([name, ms]) => [name, (count / ms) * 1000]))
-  return { perSecond, seconds: (performance.now() - begun) / 1000, count }
+  return { perSecond: { ...perSecond, synced }, seconds: (performance.now() - begun) / 1000, count }
+}
+
+/** What the disk allows at most: 4 KiB written and synced, per second. */
+function syncRate() {
+  const path = join(directory, `sync-${process.pid}`)
+  const file = openSync(path, 'w')
+  const page = Buffer.alloc(4096, 1)
+  const started = performance.now()
+  for (let n = 0; n < count; n++) {
+    writeSync(file, page, 0, page.length, n * page.length)
+    fdatasyncSync(file)
+  }
+  const rate = (count / (performance.now() - started)) * 1000
+  closeSync(file)
+  rmSync(path)
+  return rate
 }
 
 /** Records come and go, `live` of them at a time. */

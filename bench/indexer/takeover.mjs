@@ -14,8 +14,9 @@ const failpoint = (name) => {
 const embedder = fakeEmbedder()
 const state = await openLmdbState({ directory })
 const sink = instantSink({ space: embedder.space, onWrite: () => say({ firstWriteAt: now() }) })
-// The survivor knows of no session until the victim has put one into the state that both share.
-const sessions = memorySource({ sessions: isVictim ? 1 : 0, messages: 32 })
+const world = memorySource({ sessions: 1, messages: 32 })
+// The survivor sees no store, so it learns of the session through the state that both share.
+const sessions = isVictim ? world : { ...world, list: async () => ({ sessions: [], stores: [] }) }
 const indexer = createIndexer({ sessions, state, embedder, sink, failpoint })
 await indexer.start()
 if (!isVictim) say({ ready: true })

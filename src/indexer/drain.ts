@@ -1,7 +1,8 @@
 /** Claims, one beside the other, until nothing is runnable now. */
 import type { Engine, IndexProgress } from './engine.js'
 import type { DrainReport } from './indexer-types.js'
-import { runClaim } from './run.js'
+import { isIsolated } from './isolate.js'
+import { type ClaimOptions, runClaim } from './run.js'
 import { settleSpaces } from './spaces.js'
 import type { Claim, LaneName } from './state-rows.js'
 
@@ -50,19 +51,26 @@ async function runAll(engine: Engine, options: DrainOptions, tally: Tally, faile
   const { maxClaims = Number.POSITIVE_INFINITY, woken } = options
   const running = new Set<Promise<void>>()
   const next = claimer(engine, options.replayOnly === true)
+  /** What is worked on one message at a time is worked on alone. */
+  let isolated = false
   let failure: { readonly error: unknown } | undefined
   const fail = (error: unknown): void => {
     failure ??= { error }
     failed.abort(error)
   }
   for (;;) {
-    const free = !stopping.aborted && running.size < limits.concurrency && tally.claims < maxClaims
+    const free = !stopping.aborted && !isolated && running.size < limits.concurrency && tally.claims < maxClaims
     const claim = free ? await next(running.size === 0).catch(fail) : undefined
     if (claim) {
       tally.claims++
-      const run = runOne(engine, claim, options, tally).catch(fail)
+      isolated = isIsolated(claim)
+      const others = [...running]
+      const run = runOne(engine, claim, { ...options, alone: () => Promise.all(others) }, tally).catch(fail)
       running.add(run)
-      void run.finally(() => running.delete(run))
+      void run.finally(() => {
+        running.delete(run)
+        if (running.size === 0) isolated = false
+      })
       continue
     }
     if (running.size === 0) break
@@ -71,9 +79,9 @@ async function runAll(engine: Engine, options: DrainOptions, tally: Tally, faile
   if (failure !== undefined) throw failure.error
 }
 
-async function runOne(engine: Engine, claim: Claim, { signal, replayOnly }: DrainOptions, tally: Tally): Promise<void> {
+async function runOne(engine: Engine, claim: Claim, options: ClaimOptions, tally: Tally): Promise<void> {
   engine.failpoint('b')
-  const end = await runClaim(engine, claim, { signal, replayOnly })
+  const end = await runClaim(engine, claim, options)
   engine.failpoint('i')
   if (end === 'done' || end === 'removed') tally.sessions++
   if (end === 'failed') tally.failed++

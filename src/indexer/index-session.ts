@@ -25,15 +25,18 @@ const HYDRATED = 3
 export interface RunMode {
   /** Only sends the pending record, or the deletions of a session that is gone; reads no session and embeds nothing. */
   readonly replayOnly?: boolean | undefined
+  /** Resolves once no other claim of this process runs. A death must tell which message it came from. */
+  readonly alone?: (() => Promise<unknown>) | undefined
 }
 
-export async function indexSession(engine: Engine, lease: HeldLease, { replayOnly = false }: RunMode = {}): Promise<Ended> {
+export async function indexSession(engine: Engine, lease: HeldLease, { replayOnly = false, alone }: RunMode = {}): Promise<Ended> {
   const { claim } = lease
   engine.stopping.throwIfAborted()
   if (claim.wal !== undefined && !(await drainPending(engine, lease, claim.wal))) return { kind: 'done', more: true }
   if (claim.gone) return (await removeSession(engine, lease)) ? { kind: 'removed' } : { kind: 'done', more: true }
   if (replayOnly) return { kind: 'done', more: true }
   refuseWhileDown(engine)
+  if (isIsolated(claim)) await alone?.()
   if (claim.verify !== undefined) await repairSink(engine, lease)
   return readOn(engine, lease)
 }

@@ -138,16 +138,20 @@ export function putSession(t: StateTables, key: SessionKey, before: SessionRow |
   else t.sess.putSync(path, after)
 }
 
-/** Keeps the number of sessions that are not gone, and of those that were read for the building of a space. */
+/** Sums over sessions: all, those that are not gone, those read for the building of a space, those queued in a lane. */
 function countIn(t: StateTables, before: SessionRow | undefined, after: SessionRow | undefined): void {
+  addTo(t, 'sessions', (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1))
   const was = before === undefined || before.gone ? undefined : before
   const is = after === undefined || after.gone ? undefined : after
   addTo(t, 'present', (is === undefined ? 0 : 1) - (was === undefined ? 0 : 1))
-  const from = was?.builtIn ?? null
-  const to = is?.builtIn ?? null
+  moveSum(t, 'in', was?.builtIn ?? null, is?.builtIn ?? null)
+  moveSum(t, 'queued', before?.q?.lane ?? null, after?.q?.lane ?? null)
+}
+
+function moveSum(t: StateTables, name: string, from: string | number | null, to: string | number | null): void {
   if (from === to) return
-  if (from !== null) addTo(t, `in:${from}`, -1)
-  if (to !== null) addTo(t, `in:${to}`, 1)
+  if (from !== null) addTo(t, `${name}:${from}`, -1)
+  if (to !== null) addTo(t, `${name}:${to}`, 1)
 }
 
 type Entry = readonly [key: (string | number)[], value: number] | undefined

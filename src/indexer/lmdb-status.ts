@@ -1,8 +1,8 @@
 /**
  * What the state tells about itself, computed from its rows.
  *
- * Sums stand beside the rows, ages are the first keys of ordered tables, and numbers of entries are counted inside LMDB:
- * only the rows of sessions that are leased are read. `knownSessions` alone reads all.
+ * Sums stand beside the rows, and ages are the first keys of ordered tables: only the rows of sessions that are leased are read.
+ * Entries that wait for a time are counted, inside LMDB. `knownSessions` alone reads all sessions.
  */
 
 import { isDocument } from '../core/documents.js'
@@ -53,7 +53,7 @@ export function statusOf(t: StateTables, isGone: (owner: Owner) => boolean, mome
     leases: leases.map((held) => leaseStatus(held, moment)),
     suspects: suspectsOf(t),
     wal: { records: t.walIx.getKeysCount({}), bytes: readNumber(t, 'walBytes'), oldestAgeMs: age(now, [oldestRecord(t)]) },
-    ledger: { sessions: t.sess.getKeysCount({}), ...ledgerSums(t, workedIn(t)?.id ?? '') },
+    ledger: { sessions: readNumber(t, 'sessions'), ...ledgerSums(t, workedIn(t)?.id ?? '') },
     oldestPendingAgeMs: age(now, oldest),
     lastUpsertAt: readNumber(t, 'lastUpsertAt') || null,
     oldestCheckedAgeMs: age(now, [timeAt(firstKey(t.checked, {}), 0)]),
@@ -89,7 +89,7 @@ function oldestIn(t: StateTables, lane: LaneName): number | undefined {
 
 function laneOf(t: StateTables, lane: LaneName, { now, maxDelayMs }: Moment): LaneStatus {
   const n = LANES[lane]
-  const all = t.ready.getKeysCount({ start: [n], end: [n + 1] })
+  const all = readNumber(t, `queued:${n}`)
   const waiting = t.ready.getKeysCount({ start: [n, now, Number.MAX_VALUE], end: [n, now + maxDelayMs, Number.MAX_VALUE] })
   return { lane, ready: all - waiting, waiting, oldestAgeMs: age(now, [oldestIn(t, lane)]) }
 }

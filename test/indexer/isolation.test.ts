@@ -1,8 +1,12 @@
 /** A message that ends the process that works on it: found by working on messages one at a time, put aside, and everything else goes on. */
 import { describe, expect, it } from 'vitest'
+import type { IndexProgress } from '../../src/indexer/engine.js'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
+import type { IndexStore } from '../../src/indexer/state.js'
+import { rig } from '../support/index-rig.js'
 import { contentOf, countingEmbedder, fakeClock, fakeOwners, flakySink, keyOf, World } from '../support/index-world.js'
+import { settle } from '../support/passing-time.js'
 
 /** Each process has a pid of its own; one that meets the poison never comes back. */
 function machine() {
@@ -13,7 +17,7 @@ function machine() {
   const dead = new Set<number>()
   const given: string[] = []
   let pid = 0
-  const run = async (kills: (texts: readonly string[]) => boolean): Promise<'ended' | 'died'> => {
+  const run = async (kills: (texts: readonly string[]) => boolean, concurrency = 1): Promise<'ended' | 'died'> => {
     const own = ++pid
     const state = memoryState({ clock, place, owners: fakeOwners(own, dead), leaseMs: 10_000 })
     const embedder = countingEmbedder()
@@ -22,14 +26,16 @@ function machine() {
     const death = new Promise<'died'>((resolve) => {
       die = resolve
     })
-    embedder.embed = (texts, options) => {
+    embedder.embed = async (texts, options) => {
       given.push(...texts)
       if (!kills(texts)) return embed.call(embedder, texts, options)
+      // Others of the process have begun by then.
+      await settle(5)
       dead.add(own)
       die('died')
       return new Promise(() => undefined)
     }
-    const indexer = createIndexer({ sessions: world.source(), state, embedder, sink, clock, random: () => 0.5, concurrency: 1 })
+    const indexer = createIndexer({ sessions: world.source(), state, embedder, sink, clock, random: () => 0.5, concurrency })
     await indexer.observe()
     return Promise.race([death, indexer.drain().then(() => 'ended' as const)])
   }
@@ -90,6 +96,19 @@ describe('a message that ends its process', () => {
     expect(state.deadLetters()).toHaveLength(2)
   })
 
+  it('takes no innocent one along that is worked on at the same time', async () => {
+    const { world, sink, state, run } = machine()
+    // The others wait behind the poison for their turn at the embedder.
+    world.add('ses_poison', ['poison', 'three'])
+    for (const id of ['ses_a', 'ses_b', 'ses_c', 'ses_d']) world.add(id, [`${id} one`, `${id} two`])
+    const kills = (texts: readonly string[]): boolean => texts.includes('poison')
+    let deaths = 0
+    while ((await run(kills, 4)) === 'died') if (++deaths > 20) break
+    expect(deaths).toBeLessThanOrEqual(5)
+    expect(state.deadLetters()).toMatchObject([{ code: 'CRASHED_INDEXER', key: keyOf('ses_poison') }])
+    expect(sink.rows.size).toBe(9)
+  })
+
   it('is no innocent one: kills that come from elsewhere put nothing aside', async () => {
     const { world, sink, state, run } = machine()
     world.add(
@@ -102,4 +121,32 @@ describe('a message that ends its process', () => {
     expect(state.deadLetters()).toEqual([])
     expect(contentOf(sink)).toEqual(world.expected())
   })
+})
+
+it('a session is worked on one message at a time only while no other one is worked on', async () => {
+  const held = new Set<string>()
+  const beside: number[] = []
+  await using it = await rig()
+  for (const id of ['ses_a', 'ses_b', 'ses_c', 'ses_d']) it.world.add(id, [`${id} one`, `${id} two`])
+  const state: IndexStore = {
+    ...it.state,
+    async claim(request) {
+      const claim = await it.state.claim(request)
+      return claim?.key.session === 'ses_b' ? { ...claim, crashes: 3 } : claim
+    },
+    async probe(claim, message) {
+      beside.push(held.size - 1)
+      await it.state.probe(claim, message)
+    },
+  }
+  const onProgress = ({ kind, ...event }: IndexProgress): void => {
+    if (!('key' in event) || event.key === undefined) return
+    if (kind === 'claimed') held.add(event.key.session)
+    if (kind === 'released') held.delete(event.key.session)
+  }
+  const { indexer } = await it.join(2, { state, onProgress, concurrency: 4 })
+  await indexer.observe()
+  await indexer.drain()
+  expect(beside).toEqual([0, 0])
+  expect(contentOf(it.sink)).toEqual(it.world.expected())
 })
