@@ -96,7 +96,7 @@ export async function comeToRest(host: Host, { scan }: { readonly scan: boolean 
 function isAtRest({ observer }: Host): boolean {
   const { queue, suspects, spaces } = observer.status()
   const busy = queue.ready + queue.leased + queue.backoff + suspects
-  return busy === 0 && spaces.length === 1 && observer.sessions().every(({ stranded }) => !stranded)
+  return busy === 0 && spaces.length === 1 && observer.sessions().every(({ stranded, incomplete }) => !stranded && !incomplete)
 }
 
 /** I2 and I6: at rest the sink holds every message that was not put aside exactly once, with its text, and nothing else. */
