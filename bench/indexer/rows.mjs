@@ -1,29 +1,28 @@
 /** The bars of the indexer that are measured. Each row gives lines of { label, figure, bar, met }; bench/indexer/run.mjs prints them. */
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { startChroma } from '../../test/soak/chroma-server.mjs'
-import { start } from '../../test/soak/processes.mjs'
+import { start, temporaryFolder } from '../../test/soak/processes.mjs'
 import { inTurns, runOnce, spread } from '../measure.mjs'
 
 const script = (name) => join(import.meta.dirname, `${name}.mjs`)
 const once = (name, options) => runOnce([script(name), JSON.stringify(options)])
 
 async function inFolder(work) {
-  const folder = mkdtempSync(join(tmpdir(), 'spanleaf-bench-'))
+  const { path, remove } = temporaryFolder('bench')
   try {
-    return await work(folder)
+    return await work(path)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    remove()
   }
 }
 
 function inFolderSync(work) {
-  const folder = mkdtempSync(join(tmpdir(), 'spanleaf-bench-'))
+  const { path, remove } = temporaryFolder('bench')
   try {
-    return work(folder)
+    return work(path)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    remove()
   }
 }
 
