@@ -14,6 +14,8 @@ export interface Upsert {
   readonly projected: ProjectedMessage
   /** Chunks that the sink may hold now. */
   readonly oldChunks: number
+  /** When this version of the message was first seen, epoch milliseconds. */
+  readonly seen: number
   readonly partial: boolean
   /** See `documentMeta`. */
   readonly meta: string
@@ -123,12 +125,15 @@ async function place(
   const same = old?.textHash === projected.textHash && old.meta === meta && old.chunks.length > 0
   const oldChunks = old?.chunks.length ?? 0
   const rewritten = projected.chunks.length > 0 ? !same : oldChunks > 0
-  if (rewritten) found.upserts.push({ node, projected, oldChunks, partial, meta })
+  if (rewritten) found.upserts.push({ node, projected, oldChunks, seen, partial, meta })
   else note(found.notes, message, old, rowOf({ node, projected, partial, meta }, { chunks: old?.chunks ?? [], at: seen, rev: old?.rev ?? 0 }))
 }
 
 /** The ledger row of a message whose documents the sink holds, but for chunks that were put aside. */
-export function rowOf({ node, projected, partial, meta }: Omit<Upsert, 'oldChunks'>, held: Pick<LedgerRow, 'chunks' | 'at' | 'rev'>): LedgerRow {
+export function rowOf(
+  { node, projected, partial, meta }: Omit<Upsert, 'oldChunks' | 'seen'>,
+  held: Pick<LedgerRow, 'chunks' | 'at' | 'rev'>,
+): LedgerRow {
   const empty = projected.chunks.length === 0
   return {
     signature: node.signature ?? '',

@@ -58,6 +58,8 @@ async function forgetOne(engine: Engine, key: SessionKey, signal: AbortSignal): 
   } catch (error) {
     await engine.state
       .release(claim, signal.aborted ? { kind: 'stopped' } : { kind: 'failed', failure: failureOf(error), delayMs: 0 })
+      // Somebody else has it now, and waits to hear that no deletion is under way any more.
+      .catch(() => engine.state.lost(claim))
       .catch(() => undefined)
     throw error
   }

@@ -111,8 +111,8 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
   const directory = indexFolder(home)
   const chosen = chosenBy(options)
   const { values } = resolveConfig({ env: chosen })
-  const { leaseMs, backoffMaxMs: maxDelayMs, namespace, walEnabled } = values
-  const state = options.state ?? (await keep(openLmdbState({ directory, clock, leaseMs, maxDelayMs, failpoint })))
+  const { leaseMs, sweepPage, backoffMaxMs: maxDelayMs, namespace, walEnabled } = values
+  const state = options.state ?? (await keep(openLmdbState({ directory, clock, leaseMs, maxDelayMs, sweepPage, failpoint })))
   const cache = await keep(openEmbedCache({ directory, now: () => clock.now() }))
 
   const spaces = state.spaces()

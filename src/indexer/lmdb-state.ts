@@ -45,6 +45,8 @@ export interface LmdbStateOptions {
   readonly failpoint?: ((name: string) => void) | undefined
   /** How long a transaction waits while another process writes, in milliseconds. @default 60_000 */
   readonly lockWaitMs?: number | undefined
+  /** Ended leases that one transaction of a sweep frees; a sweep goes on until all are. @default 200 */
+  readonly sweepPage?: number | undefined
 }
 
 const DEFAULTS = {
@@ -57,12 +59,13 @@ const DEFAULTS = {
   filesystem: undefined as ((path: string) => number) | undefined,
   failpoint: undefined as ((name: string) => void) | undefined,
   lockWaitMs: 60_000,
+  sweepPage: 200,
 }
 
 /** @throws StorageError STATE_TOO_NEW, STATE_DAMAGED, STATE_UNAVAILABLE, NETWORK_FILESYSTEM, INVALID_OPTION */
 export async function openLmdbState(options: LmdbStateOptions): Promise<IndexStore> {
   const settings = withDefaults<typeof DEFAULTS>(DEFAULTS, options)
-  for (const name of ['leaseMs', 'maxDelayMs', 'lockWaitMs'] as const) checkNumber(name, settings[name], 1)
+  for (const name of ['leaseMs', 'maxDelayMs', 'lockWaitMs', 'sweepPage'] as const) checkNumber(name, settings[name], 1)
   const { directory, filesystem, force, clock, failpoint, lockWaitMs } = settings
   if (directory === '') throw new StorageError('INVALID_OPTION', { reason: 'the directory of the index state is missing' })
   preparePrivateFolder(directory, filesystem === undefined ? { force } : { force, filesystem })
@@ -152,11 +155,16 @@ function queueOf(handle: Handle) {
   } satisfies Partial<IndexStore>
 }
 
-function leasesOf({ environment, owners, moment }: Handle) {
+function leasesOf({ environment, owners, moment, sweepPage: size }: Handle) {
   return {
     async sweep() {
-      const ended = whatEnded(environment.tables, owners.isGone, moment())
-      return ended.leases.length + ended.suspects.length === 0 ? 0 : environment.transact((t) => sweep(t, ended, moment()))
+      const { leases, suspects } = whatEnded(environment.tables, owners.isGone, moment())
+      let freed = 0
+      for (let from = 0; from < Math.max(leases.length, suspects.length); from += size) {
+        const page = { leases: leases.slice(from, from + size), suspects: suspects.slice(from, from + size) }
+        freed += await environment.transact((t) => sweep(t, page, moment()))
+      }
+      return freed
     },
     lost: (claim) => environment.transact((t) => lostOwner(t, claim, moment())),
     verify: (keys) => eachSession(environment, keys, (t, key, row) => verifySession(t, key, row, moment())),

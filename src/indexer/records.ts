@@ -96,7 +96,7 @@ function addMessage(made: RecordParts, upsert: Upsert, { engine, claim, meta, pi
     }
   }
   for (let chunk = chunks.length; chunk < oldChunks; chunk++) made.deletes.push(documentId(engine.namespace, node.key, chunk))
-  made.ledger.push({ message, row: rowOf(upsert, { chunks, at: engine.clock.now(), rev: claim.token }) })
+  made.ledger.push({ message, row: rowOf(upsert, { chunks, at: upsert.seen, rev: claim.token }) })
 }
 
 /** Equal texts share a row of the matrix. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openEmbedCache } from '../../src/indexer/embed-cache.js'
 import { rig } from '../support/index-rig.js'
-import { keyOf, metaOf, START, tempFolder } from '../support/index-world.js'
+import { contentOf, keyOf, metaOf, START, tempFolder } from '../support/index-world.js'
 
 describe('forget', () => {
   it.each<[string, (meta: ReturnType<typeof metaOf>) => unknown]>([
@@ -80,4 +80,24 @@ describe('forget of a session', () => {
     expect(it.sink.rows.size).toBe(0)
     expect(it.state.status().ledger.sessions).toBe(0)
   })
+})
+
+it('a forgetting that lost its session to another process says so, and what it deleted late is written again', async () => {
+  await using it = await rig()
+  it.world.add('ses_a', ['one', 'two'])
+  await it.run()
+  const second = await it.join(2)
+  let lost = false
+  it.sink.before = async ({ kind }) => {
+    if (kind !== 'delete' || lost) return
+    lost = true
+    it.clock.advance(11_000)
+    expect(await second.state.sweep()).toBe(1)
+    expect(second.state.status().suspects).toBe(1)
+  }
+  await expect(it.indexer.forget([keyOf('ses_a')])).rejects.toThrow()
+  expect(second.state.status().suspects).toBe(0)
+  await second.indexer.observe()
+  await second.indexer.drain()
+  expect(contentOf(it.sink)).toEqual(it.world.expected())
 })

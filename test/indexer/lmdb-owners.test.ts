@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { openLmdbState } from '../../src/indexer/lmdb-state.js'
 import { procOwners } from '../../src/indexer/owner.js'
 import { SUSPECT_LEASES } from '../../src/indexer/state-rows.js'
-import { A, claimed, DONE, LEASE_MS, MAX_DELAY_MS, seen } from '../contracts/state-stage.js'
+import { A, B, claimed, DONE, LEASE_MS, MAX_DELAY_MS, seen } from '../contracts/state-stage.js'
 import { fakeClock, tempFolder } from '../support/index-world.js'
 
 /** A /proc of some parts; no process of it is alive. */
@@ -66,4 +66,18 @@ it('a process of another boot holds nothing up', async () => {
   expect(after.status().running).toEqual([])
   expect(await after.sweep()).toBe(1)
   expect(await claimed(after)).toMatchObject({ key: A, verify: undefined })
+})
+
+it('a sweep goes on to the last lease, however small its pages', async () => {
+  using folder = tempFolder()
+  const clock = fakeClock()
+  await using state = await openLmdbState({ directory: join(folder.path, 'index'), clock, leaseMs: LEASE_MS, maxDelayMs: MAX_DELAY_MS, sweepPage: 1 })
+  await state.bind({ space: 'space', namespace: 'ns' })
+  await state.observe(seen(A))
+  await state.observe(seen(B))
+  await claimed(state)
+  await claimed(state)
+  clock.advance(LEASE_MS)
+  expect(await state.sweep()).toBe(2)
+  expect(state.status().queue).toMatchObject({ ready: 2, leased: 0 })
 })

@@ -1,8 +1,9 @@
 /** Interleavings that chance rarely finds, step by step, with no slow scan to cover for what is lost. */
 import { describe, expect, it } from 'vitest'
 import { keyOf, type WorldSession } from '../support/index-world.js'
-import { Host, type ModelPlace, type Process } from '../support/model-host.js'
+import { Host, type Process } from '../support/model-host.js'
 import { brokenAtRest, comeToRest, Invariants } from '../support/model-invariants.js'
+import type { ModelPlace } from '../support/model-place.js'
 import { lmdbPlace, memoryPlace } from '../support/model-places.js'
 import type { Trap } from '../support/model-process.js'
 

@@ -1,9 +1,11 @@
 /** Anything may happen, in any order: afterwards the index holds what the sessions say. Longer runs: SPANLEAF_MODEL_RUNS=2000. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Command, carryOut, commandArbitrary } from '../support/model-commands.js'
-import { Host, type HostOptions, type ModelPlace } from '../support/model-host.js'
+import { carryOut } from '../support/model-act.js'
+import { type Command, commandArbitrary } from '../support/model-commands.js'
+import { Host, type HostOptions } from '../support/model-host.js'
 import { brokenAtRest, comeToRest, Invariants, observable, wronglyPutAside } from '../support/model-invariants.js'
+import type { ModelPlace } from '../support/model-place.js'
 import { lmdbPlace, memoryPlace } from '../support/model-places.js'
 
 const RUNS = Number(process.env.SPANLEAF_MODEL_RUNS ?? 48)

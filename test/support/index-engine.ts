@@ -114,6 +114,7 @@ export function upsertsOf({ engine, world }: EngineRig, id: string): readonly Up
   return session.messages.map((message) => {
     const node = nodeOf(meta.key, message)
     const documents = documentMeta(metaHashOf(meta, engine.projectName), node, meta)
-    return { node, projected: projectMessage(node), oldChunks: ledger.get(node.key.message)?.chunks.length ?? 0, partial: false, meta: documents }
+    const oldChunks = ledger.get(node.key.message)?.chunks.length ?? 0
+    return { node, projected: projectMessage(node), oldChunks, seen: engine.clock.now(), partial: false, meta: documents }
   })
 }

@@ -1,15 +1,15 @@
 /** A machine of the model test: sessions, a clock, sinks, and a few processes over one state, of which each can be killed and stopped. */
 import { StorageError } from '../../src/core/errors.js'
-import { encodeKey, type SessionKey } from '../../src/core/keys.js'
+import type { SessionKey } from '../../src/core/keys.js'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import type { Indexer } from '../../src/indexer/indexer-types.js'
-import type { OwnerProbe } from '../../src/indexer/owner.js'
 import type { Embedder, Sink } from '../../src/indexer/ports.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
 import type { IndexStore } from '../../src/indexer/state.js'
 import type { Claim } from '../../src/indexer/state-rows.js'
 import { fakeClock, fakeOwners, World } from './index-world.js'
 import { type MemorySink, memorySink } from './memory-sink.js'
+import type { ModelPlace } from './model-place.js'
 import { Gate, gatedCache, gatedEmbedder, gatedSink, gatedSource, gatedState, memoryCache } from './model-process.js'
 import { DIMENSIONS, NAMESPACE, SPACES, vectorOf } from './model-vectors.js'
 import { Witness } from './model-witness.js'
@@ -34,30 +34,6 @@ const LIMITS = {
   slowScanBatch: 1,
   slowScanIntervalMs: 20_000,
   listRefreshMs: 0,
-}
-
-export interface StateSettings {
-  readonly clock: ReturnType<typeof fakeClock>
-  readonly owners: OwnerProbe
-  readonly leaseMs: number
-  readonly maxDelayMs: number
-}
-
-/** Where the state of a machine is kept. */
-export interface ModelPlace extends AsyncDisposable {
-  readonly name: string
-  open(settings: StateSettings): Promise<IndexStore>
-  rows(): RowsView
-  /** Changes a byte of every pending record. */
-  damageRecords(): Promise<void>
-}
-
-/** The rows of a state, as far as the invariants speak of them. */
-export interface RowsView {
-  readonly sessions: readonly { readonly session: string; readonly queued: boolean; readonly leased: boolean; readonly wal: number | undefined }[]
-  readonly records: readonly number[]
-  /** Indexes that do not agree with the rows. */
-  readonly torn: readonly string[]
 }
 
 export interface HostOptions {
@@ -98,8 +74,6 @@ export class Host {
   readonly processes: Process[] = []
   readonly place: ModelPlace
   readonly options: HostOptions
-  /** Asks, and is none of the processes. */
-  observer!: IndexStore
   /** The place of the space that processes begin in. */
   space = 0
   /** Of each session: within one its watermark does not fall. */
@@ -112,6 +86,7 @@ export class Host {
   readonly #dead = new Set<number>()
   readonly #open: AsyncDisposable[] = []
   #lastPid = 0
+  #observer: IndexStore | undefined
 
   constructor(place: ModelPlace, options: HostOptions) {
     this.place = place
@@ -120,8 +95,14 @@ export class Host {
   }
 
   async begin(): Promise<void> {
-    this.observer = await this.#openState(0)
+    this.#observer = await this.#openState(0)
     for (let at = 0; at < PROCESSES; at++) this.processes.push(await this.#spawn())
+  }
+
+  /** Asks, and is none of the processes. */
+  get observer(): IndexStore {
+    if (this.#observer === undefined) throw new Error('the machine has not begun')
+    return this.#observer
   }
 
   async #openState(pid: number): Promise<IndexStore> {
@@ -152,9 +133,6 @@ export class Host {
       clock: this.clock,
       random: () => 0.5,
       failpoint: (point) => gate.touch(point),
-      onProgress: (event) => {
-        if (process.env.SPANLEAF_MODEL_LOG && 'error' in event) console.log(pid, event.kind, event.error)
-      },
     })
     return { pid, gate, state, indexer, held: [], busy: undefined }
   }
@@ -239,9 +217,11 @@ export class Host {
       upsert: async (rows) => {
         check()
         const refused = this.weather.cured ? undefined : rows.find(({ text }) => text.includes('refused'))
-        // An older document of that id is deleted.
-        if (refused !== undefined) this.witness.refused(refused.id)
-        if (refused !== undefined) throw new StorageError('SINK_REFUSED', { reason: 'refused', key: refused.id })
+        if (refused !== undefined) {
+          // An older document of that id is deleted.
+          this.witness.refused(refused.id)
+          throw new StorageError('SINK_REFUSED', { reason: 'refused', key: refused.id })
+        }
         await sink.upsert(rows)
         this.witness.upserted(space, rows)
       },
@@ -287,10 +267,6 @@ export class Host {
 
   knownKeys(): readonly SessionKey[] {
     return this.observer.sessions().map(({ key }) => key)
-  }
-
-  isKnown(key: SessionKey): boolean {
-    return this.knownKeys().some((known) => encodeKey(known) === encodeKey(key))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

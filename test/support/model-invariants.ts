@@ -43,7 +43,9 @@ export class Invariants {
       }
       const ledger = this.#host.ledgerOf(keyOf(session.id))
       const visible = visibleOf(session)
-      const gap = visible.findIndex(({ id, version }) => {
+      // What its writer left unfinished is looked at again, and may count as unfinished again.
+      const gap = visible.findIndex(({ id, version, role, completed }) => {
+        if (role === 'assistant' && completed === undefined) return true
         const { state = 'volatile', signature } = ledger.get(parseMessageId(id)) ?? {}
         return state === 'volatile' || (signature !== '' && signature !== `v${version}`)
       })

@@ -6,7 +6,7 @@ import { openLmdbState } from '../../src/indexer/lmdb-state.js'
 import { type StateTables, scan, TABLES } from '../../src/indexer/lmdb-tables.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
 import { tempFolder } from './index-world.js'
-import type { ModelPlace, RowsView } from './model-host.js'
+import type { ModelPlace, RowsView } from './model-place.js'
 
 export function memoryPlace(): ModelPlace {
   const place = memoryStatePlace()
