@@ -182,7 +182,7 @@ export class Host {
   async resume(process: Process): Promise<string> {
     const { busy } = process
     // A request to the embedder that was under way reaches it now.
-    this.witness.excuse()
+    this.witness.resumed()
     process.gate.resume()
     return busy === undefined ? 'idle' : this.#until(process, busy as Promise<string>)
   }
