@@ -8,16 +8,19 @@ import { outside } from './faults.js'
 import type { HeldDocument } from './ports.js'
 import type { LedgerRow } from './state-rows.js'
 
-/** The documents of one session. A filter that names none would match every document, so it is refused. @throws StorageError INVALID_OPTION */
+/**
+ * The documents of one session that this index wrote; another one may keep the same session in the same collection, under its own namespace.
+ * A filter that names none would match every document, so it is refused. @throws StorageError INVALID_OPTION
+ */
 export async function heldDocuments(
-  { sink, breakers }: Pick<Engine, 'sink' | 'breakers'>,
+  { sink, breakers, namespace }: Pick<Engine, 'sink' | 'breakers' | 'namespace'>,
   { agent, session }: SessionKey,
 ): Promise<Map<string, HeldDocument>> {
   if (!isAgent(agent) || !isSafeId(session)) throw new StorageError('INVALID_OPTION', { reason: 'this key names no session' })
   return breakers.sink.run(() =>
     outside('SINK_FAILED', async () => {
       const held = new Map<string, HeldDocument>()
-      for await (const document of sink.ids({ agent, session })) held.set(document.id, document)
+      for await (const document of sink.ids({ agent, session })) if (document.id.startsWith(`${namespace}~`)) held.set(document.id, document)
       return held
     }),
   )
