@@ -19,8 +19,8 @@ import type { LedgerRow, Outcome, WalRecord } from './state-rows.js'
 
 export type Ended = Outcome | { readonly kind: 'removed' } | { readonly kind: 'lost' }
 
-/** A hydrated message takes about three times the bytes that it has in its store. */
-const HYDRATED = 3
+/** A page takes about eight times the bytes that it has in its store: as read, as text, as records, and those of the page before, until they are collected. */
+const HYDRATED = 8
 
 export interface RunMode {
   /** Only sends the pending record, or the deletions of a session that is gone; reads no session and embeds nothing. */

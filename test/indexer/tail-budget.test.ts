@@ -86,6 +86,17 @@ describe.each([
   })
 })
 
+/** The set with another `refresh`. */
+function refreshing(sessions: Sessions, refresh: () => Promise<void>): Sessions {
+  return new Proxy(sessions, {
+    get(target, name) {
+      if (name === 'refresh') return refresh
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
 describe('listings', () => {
   it('are shared by all that ask while one runs, and each begins after it was asked for', async () => {
     using fixture = jsonFixture([SESSION])
@@ -94,15 +105,11 @@ describe('listings', () => {
     let listed = 0
     let running = 0
     let most = 0
-    const counted: Sessions = Object.create(sessions, {
-      refresh: {
-        value: async () => {
-          listed++
-          most = Math.max(most, ++running)
-          await sessions.refresh()
-          running--
-        },
-      },
+    const counted = refreshing(sessions, async () => {
+      listed++
+      most = Math.max(most, ++running)
+      await sessions.refresh()
+      running--
     })
     const source = sessionSource(counted)
     const early = source.revision(KEY)
@@ -120,13 +127,9 @@ describe('listings', () => {
     using fixture = jsonFixture([SESSION])
     const sessions = await createSessionSet([await fixture.open()])
     let fails = true
-    const failing: Sessions = Object.create(sessions, {
-      refresh: {
-        value: async () => {
-          if (fails) throw new Error('the disk is away')
-          await sessions.refresh()
-        },
-      },
+    const failing = refreshing(sessions, async () => {
+      if (fails) throw new Error('the disk is away')
+      await sessions.refresh()
     })
     const source = sessionSource(failing)
     await expect(source.revision(KEY)).rejects.toThrow('the disk is away')

@@ -5,11 +5,10 @@
  * stays unfound, when a patch does not fit exactly once, and when the tests fail without any fault.
  */
 import { spawn } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { killAll, start } from '../soak/processes.mjs'
+import { killAll, start, temporaryFolder } from '../soak/processes.mjs'
 import { MUTANTS } from './mutants.mjs'
 
 const REPOSITORY = join(import.meta.dirname, '..', '..')
@@ -18,8 +17,7 @@ const TEST_MS = 180_000
 
 const { values } = parseArgs({ options: { only: { type: 'string' } } })
 const chosen = MUTANTS.filter(({ name }) => name.includes(values.only ?? ''))
-const copy = mkdtempSync(join(tmpdir(), 'spanleaf-mutants-'))
-process.once('exit', () => rmSync(copy, { recursive: true, force: true }))
+const { path: copy } = temporaryFolder('mutants')
 
 for (const name of COPIED) cpSync(join(REPOSITORY, name), join(copy, name), { recursive: true })
 symlinkSync(join(REPOSITORY, 'node_modules'), join(copy, 'node_modules'))

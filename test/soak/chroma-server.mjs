@@ -1,10 +1,9 @@
 /** A Chroma server of our own for the time of a run, where one can be had. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { start } from './processes.mjs'
+import { start, temporaryFolder } from './processes.mjs'
 
 const REPOSITORY = join(import.meta.dirname, '..', '..')
 const TOOL = join(REPOSITORY, '..', 'shared', 'tools', 'chroma', 'chroma-server.sh')
@@ -13,13 +12,13 @@ const START_MS = 90_000
 /** { url, pid, stop } or { skipped }. Another node project with chromadb may be named in SPANLEAF_CHROMA_PROJECT. */
 export async function startChroma() {
   if (!existsSync(TOOL)) return { skipped: 'the shared tool that starts a server is not beside this repository' }
-  const folder = mkdtempSync(join(tmpdir(), 'spanleaf-chroma-'))
+  const { path: folder, remove } = temporaryFolder('chroma')
   const port = await freePort()
   const project = process.env.SPANLEAF_CHROMA_PROJECT ?? REPOSITORY
   const server = start('bash', [TOOL, folder, String(port), project])
   const stop = () => {
     server.kill()
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    remove()
   }
   const url = `http://127.0.0.1:${port}`
   for (const begun = performance.now(); performance.now() - begun < START_MS && server.alive(); await delay(200)) {

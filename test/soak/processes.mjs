@@ -1,6 +1,9 @@
 /** Child processes, each the head of a group of its own; none outlives this one. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 const living = new Set()
 
@@ -10,6 +13,17 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 
 export function killAll() {
   for (const child of living) killGroup(child)
+}
+
+/** Gone by `remove`, or when this process ends before, unless it is to be kept. */
+export function temporaryFolder(name) {
+  const path = mkdtempSync(join(tmpdir(), `spanleaf-${name}-`))
+  const remove = () => {
+    process.off('exit', remove)
+    rmSync(path, { recursive: true, force: true, maxRetries: 5 })
+  }
+  process.once('exit', remove)
+  return { path, remove, keep: () => process.off('exit', remove) }
 }
 
 function killGroup({ pid }) {

@@ -1,11 +1,10 @@
 /** One seed: processes of the indexer are killed and stopped while a store changes under them; then everything rests, and the sink is compared. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { FAILPOINTS } from '../../dist/indexer/failpoints.js'
 import { differences, expectedDocuments } from './expected.mjs'
-import { start } from './processes.mjs'
+import { start, temporaryFolder } from './processes.mjs'
 import { between, oneOf, randomOf } from './random.mjs'
 import { collectionOf, readSink } from './sinks.mjs'
 
@@ -18,7 +17,7 @@ const POINTS = Object.keys(FAILPOINTS).filter((name) => name !== 'm')
 /** `chroma`: { url } of a server, for that sink. Gives what happened and what is wrong. */
 export async function soakRound({ seed, sink, chroma, kills: wanted, keep = false }) {
   const random = randomOf(seed)
-  const folder = mkdtempSync(join(tmpdir(), 'spanleaf-soak-'))
+  const { path: folder, remove, keep: keepFolder } = temporaryFolder('soak')
   const kind = seed % 2 === 0 ? 'json' : 'sqlite'
   // Edits that no revision shows need the slow scan; without them it must not be needed, since it would hide a lost wake-up.
   const silent = kind === 'sqlite' && seed % 4 === 1
@@ -45,8 +44,10 @@ export async function soakRound({ seed, sink, chroma, kills: wanted, keep = fals
     facts.problems.push(String(error?.message ?? error))
   } finally {
     mutator.kill()
-    if (keep || facts.problems.length > 0) facts.folder = folder
-    else rmSync(folder, { recursive: true, force: true })
+    if (keep || facts.problems.length > 0) {
+      facts.folder = folder
+      keepFolder()
+    } else remove()
   }
   return facts
 }

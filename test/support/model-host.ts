@@ -181,6 +181,8 @@ export class Host {
   /** SIGCONT: what was under way goes on, and ends. */
   async resume(process: Process): Promise<string> {
     const { busy } = process
+    // A request to the embedder that was under way reaches it now.
+    this.witness.resumed()
     process.gate.resume()
     return busy === undefined ? 'idle' : this.#until(process, busy as Promise<string>)
   }

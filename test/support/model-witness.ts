@@ -119,6 +119,11 @@ export class Witness {
     }
   }
 
+  /** What was asked for before the process was stopped may be answered now. */
+  resumed(): void {
+    this.#durable.clear()
+  }
+
   /** These left the cache. */
   uncached(keys: readonly string[]): void {
     for (const key of keys) this.#durable.delete(key)
