@@ -37,7 +37,10 @@ export interface HeldComparison {
   readonly differing: ReadonlyMap<string, Differing>
 }
 
-/** Of two writes of one text the ledger names the one that counts, since what a document carries beside it may differ. */
+/**
+ * Of two writes of one text the ledger names the one that counts, since what a document carries beside it may differ.
+ * A row that was marked to be written again has lost the name of its text; the write tells.
+ */
 export function compareHeld(
   namespace: string,
   key: SessionKey,
@@ -53,7 +56,7 @@ export function compareHeld(
       const document = held.get(id)
       expected.add(id)
       if (document === undefined) differing.set(id, { message, kind: 'missing' })
-      else if (document.text_hash !== textHash || document.rev !== rev) differing.set(id, { message, kind: 'stale' })
+      else if ((textHash !== '' && document.text_hash !== textHash) || document.rev !== rev) differing.set(id, { message, kind: 'stale' })
     }
   }
   return { orphans: [...held.keys()].filter((id) => !expected.has(id)), differing }

@@ -34,6 +34,11 @@ export interface LedgerRow {
   readonly redacted?: number
 }
 
+/** True of a message that was put aside as a whole, as one that ends its processes. */
+export function isPutAside({ state, chunks }: LedgerRow): boolean {
+  return state === 'quarantined' && chunks.length === 0
+}
+
 export interface LedgerEntry {
   readonly message: MessageId
   readonly row: LedgerRow
