@@ -54,8 +54,6 @@ export async function applyRecord(engine: Engine, lease: HeldLease, seq: number 
   await state.commit(lease.claim, seq === undefined ? { unlogged: applied } : { wal: { seq, record: applied, replayed } })
   failpoint('h')
   const { key, ledger, rows, deletes, embedded, cached, dead } = applied
-  const redacted = ledger.reduce((sum, { row }) => sum + (row.redacted ?? 0), 0)
-  if (redacted > 0) await state.note({ kind: 'count', name: 'redacted', by: redacted })
   for (const { code } of dead) progress({ kind: 'quarantined', key, code })
   progress({ kind: 'committed', key, messages: ledger.length, documents: rows.length, deleted: deletes.length, embedded, cached, replayed })
 }
@@ -193,6 +191,7 @@ function isOf({ metadata }: WalRow, message: string): boolean {
   return metadata.message_id === message
 }
 
-function vectorsOf({ ledger }: WalRecord): string[] {
+/** The embedding keys of what the record writes. */
+export function vectorsOf({ ledger }: WalRecord): string[] {
   return ledger.flatMap(({ row }) => row.chunks.filter((key) => key !== ''))
 }
