@@ -64,8 +64,8 @@ async function forgetOne(engine: Engine, key: SessionKey, signal: AbortSignal): 
   }
 }
 
-async function idsIn({ breakers }: Engine, sink: Sink, key: SessionKey): Promise<Set<string>> {
-  return new Set((await heldDocuments({ sink, breakers }, key)).keys())
+async function idsIn(engine: Engine, sink: Sink, key: SessionKey): Promise<Set<string>> {
+  return new Set((await heldDocuments({ ...engine, sink }, key)).keys())
 }
 
 async function deleteFrom({ limits }: Engine, sink: Sink, ids: ReadonlySet<string>, signal: AbortSignal): Promise<number> {

@@ -15,7 +15,7 @@ import { otherSpaces, PAGE, removeDocuments, removeSession } from './remove.js'
 import { repairSink } from './repair.js'
 import { applyRecord, writeMessages, writeRecord } from './sending.js'
 import type { SessionTail } from './source.js'
-import type { LedgerRow, Outcome, WalRecord } from './state-rows.js'
+import { isPutAside, type LedgerRow, type Outcome, type WalRecord } from './state-rows.js'
 
 export type Ended = Outcome | { readonly kind: 'removed' } | { readonly kind: 'lost' }
 
@@ -138,7 +138,9 @@ function diffPage({ clock, limits, project, projectName, stopping }: Engine, { t
 
 /** Undefined makes the source hand the message over. */
 function knownSignature(row: LedgerRow | undefined, { claim }: HeldLease): string | undefined {
-  if (row === undefined || row.state === 'volatile' || !carries(row.meta, claim.meta)) return undefined
+  if (row === undefined || row.state === 'volatile') return undefined
+  // Its documents carry nothing, since it has none.
+  if (!isPutAside(row) && !carries(row.meta, claim.meta)) return undefined
   // What was left of a damaged message keeps its signature when another store turns out to have it whole; only reading it tells.
   if (row.partial === true && claim.lane === 'scan') return undefined
   return row.signature === '' ? undefined : row.signature
@@ -157,11 +159,12 @@ async function removeElsewhere(engine: Engine, lease: HeldLease, tail: SessionTa
 async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page, work: Work): Promise<void> {
   const { state } = engine
   if (isOut()) return
-  for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
   for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
   for (const batch of inBatches(work.upserts, engine)) {
     if (isOut()) return
     engine.stopping.throwIfAborted()
     await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
   }
+  // Last, lest they pass for progress of a session that ends its owners at each attempt.
+  for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
 }

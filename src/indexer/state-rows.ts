@@ -34,6 +34,11 @@ export interface LedgerRow {
   readonly redacted?: number
 }
 
+/** True of a message that was put aside as a whole, as one that ends its processes. */
+export function isPutAside({ state, chunks }: LedgerRow): boolean {
+  return state === 'quarantined' && chunks.length === 0
+}
+
 export interface LedgerEntry {
   readonly message: MessageId
   readonly row: LedgerRow
@@ -53,6 +58,8 @@ export interface WalRecord {
   /** The id of the space (`SpaceRow.id`) whose sink and ledger it is for; '', as in records of before there were several: the live one. */
   readonly space: string
   readonly createdAt: number
+  /** Who took secrets out of its texts (`Projector.projectName`); undefined: nobody. */
+  readonly projectName?: string | undefined
   readonly rows: readonly WalRow[]
   /** Document ids to delete, after the rows were written. */
   readonly deletes: readonly string[]

@@ -16,9 +16,11 @@ export function createStops(clock: Clock, drainMs: number, outer: AbortSignal | 
   let closed = false
   let stopping = new AbortController()
   const stop = async (): Promise<void> => {
-    stopping.abort(new StorageError('STATE_UNAVAILABLE', { reason: 'the indexer was stopped' }))
+    const ended = stopping
+    ended.abort(new StorageError('STATE_UNAVAILABLE', { reason: 'the indexer was stopped' }))
     await Promise.allSettled(running)
-    if (!closed) stopping = new AbortController()
+    // Of two stops the first may be over long before the second, and something may run again.
+    if (!closed && stopping === ended) stopping = new AbortController()
   }
   return {
     async run(signal, work) {
