@@ -65,7 +65,8 @@ export async function upsertRecord(engine: Engine, { batch, meta, isOut }: Messa
   const { rows, deletes, ledger, dead } = made
   const dimensions = rows.length === 0 ? 0 : engine.embedder.dimensions
   const counted = { embedded: computed, cached: Math.max(0, rows.length - computed) }
-  const record = { key: meta.key, space: claim.space, createdAt: engine.clock.now(), rows, deletes, ledger, drop: [], dead, ...counted }
+  const projectName = engine.projectName === '' ? undefined : engine.projectName
+  const record = { key: meta.key, space: claim.space, createdAt: engine.clock.now(), projectName, rows, deletes, ledger, drop: [], dead, ...counted }
   return { record: { ...record, dimensions, matrix: matrixOf(made, dimensions) }, keys, ended }
 }
 

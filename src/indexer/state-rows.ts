@@ -58,6 +58,8 @@ export interface WalRecord {
   /** The id of the space (`SpaceRow.id`) whose sink and ledger it is for; '', as in records of before there were several: the live one. */
   readonly space: string
   readonly createdAt: number
+  /** Who took secrets out of its texts (`Projector.projectName`); undefined: nobody. */
+  readonly projectName?: string | undefined
   readonly rows: readonly WalRow[]
   /** Document ids to delete, after the rows were written. */
   readonly deletes: readonly string[]
