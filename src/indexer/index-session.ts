@@ -6,6 +6,7 @@
 import { StorageError } from '../core/errors.js'
 import type { MessageId } from '../core/ids.js'
 import { encodeKey } from '../core/keys.js'
+import { following } from '../core/signals.js'
 import { diffSession, removedMessages, type Work } from './diff.js'
 import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
 import { isIsolated, oneAtATime } from './isolate.js'
@@ -77,7 +78,8 @@ interface Progress {
 async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
   const { claim } = lease
   const { limits, sessions, state } = engine
-  const signal = AbortSignal.any([lease.signal, engine.stopping])
+  using either = following(lease.signal, engine.stopping)
+  const { signal } = either
   const bytes = Math.ceil(limits.maxInflightBytes / (HYDRATED * limits.concurrency))
   const done: Progress = { written: 0, volatile: 0, leftOut: 0, complete: true, more: false }
   let after: MessageId | undefined
