@@ -131,8 +131,14 @@ describe('configFromEnv', () => {
       'http://host/#hunter2',
       'http://me:hunter2',
     ]) {
-      expect(refusal(() => configFromEnv({ CHROMA_URL: address })), address).not.toContain('hunter2')
-      expect(refusal(() => configFromEnv({ OLLAMA_API_BASE: address })), address).not.toContain('hunter2')
+      expect(
+        refusal(() => configFromEnv({ CHROMA_URL: address })),
+        address,
+      ).not.toContain('hunter2')
+      expect(
+        refusal(() => configFromEnv({ OLLAMA_API_BASE: address })),
+        address,
+      ).not.toContain('hunter2')
     }
   })
 
