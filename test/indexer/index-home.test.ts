@@ -238,13 +238,8 @@ describe('a Chroma server elsewhere', () => {
     const home = aHome()
     home.world.sessions.clear()
     await home.index()
-    const place = {
-      kind: 'chroma',
-      url: 'http://team.invalid:8000',
-      collection: 'abc',
-      tenant: 'default_tenant',
-      database: 'default_database',
-    } as const
+    await using server = await anEmptyChroma(spaceIdOf('another/1'))
+    const place = { kind: 'chroma', url: server.url, collection: 'abc', tenant: 'default_tenant', database: 'default_database' } as const
     const left = [hashEmbedder().space, 'another/1'].map((space) => ({ space, place }))
     writeFileSync(join(home.directory, 'services.json'), JSON.stringify({ ...home.record(), left }))
     await home.open({ sink: 'chroma', chromaUrl: place.url, chromaCollection: place.collection }).then((opened) => opened.close())
@@ -265,12 +260,14 @@ describe('a Chroma server elsewhere', () => {
   })
 })
 
-/** What answers as a Chroma server without any collection, and notes the tokens that it is given. */
-async function anEmptyChroma(): Promise<{ readonly url: string; readonly tokens: ReadonlySet<string> } & AsyncDisposable> {
+/** What answers as a Chroma server without any collection, and notes the tokens that it is given; it fails where a path has `broken` in it. */
+async function anEmptyChroma(broken = 'nowhere'): Promise<{ readonly url: string; readonly tokens: ReadonlySet<string> } & AsyncDisposable> {
   const tokens = new Set<string>()
   const server = createServer((request, response) => {
     tokens.add(String(request.headers['x-chroma-token'] ?? 'none'))
-    response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"NotFoundError","message":"none"}')
+    response
+      .writeHead(request.url?.includes(broken) ? 503 : 404, { 'content-type': 'application/json' })
+      .end('{"error":"NotFoundError","message":"none"}')
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
