@@ -7,6 +7,7 @@ import {
   hasIndex,
   type IndexHome,
   type IndexReader,
+  openHomeToForget,
   openIndexHome,
   openIndexReader,
   type PartialConfig,
@@ -52,6 +53,11 @@ export function openHome(
 ): Promise<IndexHome> {
   const config = chosenOf(configOf(options))
   return openIndexHome({ home: homeOf(options), sessions, config, signal, rebuild, failpoint: failpointOf(process.env), warn })
+}
+
+/** Opens the index to take something out of it, as it stands; undefined when nothing is indexed yet. */
+export function openToForget(options: CommonOptions, signal: AbortSignal): Promise<IndexHome | undefined> {
+  return openHomeToForget({ home: homeOf(options), config: chosenOf(configOf(options)), signal, failpoint: failpointOf(process.env), warn })
 }
 
 /** Opens what is searched; undefined when nothing is indexed yet. */

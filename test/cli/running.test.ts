@@ -142,7 +142,7 @@ describe('index --watch', { timeout: 120_000 }, () => {
     watch.child.kill('SIGINT')
     await watch.said(/stopping/)
     watch.child.kill('SIGINT')
-    expect(await watch.ended).toEqual({ code: 130, signal: null })
+    expect(await watch.ended).toEqual({ code: null, signal: 'SIGINT' })
   })
 })
 
