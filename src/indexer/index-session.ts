@@ -158,7 +158,7 @@ async function removeElsewhere(engine: Engine, lease: HeldLease, tail: SessionTa
 }
 
 /** Stops where it stands once the session is out. */
-async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page, work: Work): Promise<void> {
+async function carryOut(engine: Engine, lease: HeldLease, { tail, ledger, isOut }: Page, work: Work): Promise<void> {
   const { state } = engine
   if (isOut()) return
   for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
@@ -168,5 +168,8 @@ async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page,
     await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
   }
   // Last, lest they pass for progress of a session that ends its owners at each attempt.
-  for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
+  const now = work.notes.length === 0 ? ledger : state.ledger(lease.claim.key, lease.claim.space)
+  // What somebody marked to be read again meanwhile stays marked.
+  const notes = work.notes.filter(({ message }) => now.get(message)?.signature !== '' || ledger.get(message)?.signature === '')
+  for (const page of pages(notes, PAGE)) await state.commit(lease.claim, { ledger: page })
 }
