@@ -11,14 +11,14 @@ import {
   type Sessions,
   StorageError,
 } from '../index.js'
-import { addExclusions, createIndexer, hasIndex, type IndexHome, noSessions, refuseInsideStore } from '../indexer/index.js'
-import { command, homeOf } from './command.js'
+import { addExclusions, createIndexer, type IndexHome, noSessions, refuseInsideStore } from '../indexer/index.js'
+import { type CommonOptions, command, homeOf } from './command.js'
 import { failpointOf } from './failpoint.js'
-import { openHome, type ServiceOptions, withServices } from './home.js'
+import { openToForget } from './home.js'
 import { clip, count, print, printJson, warn } from './output.js'
 import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 
-interface ForgetOptions extends ServiceOptions {
+interface ForgetOptions extends CommonOptions {
   readonly project?: string
 }
 
@@ -28,7 +28,7 @@ export function forgetCommand(signal: AbortSignal): Command {
   })
     .argument('[id]', 'the id of the session')
     .option('--project <dir>', 'every session of this folder (or project id)')
-  return withServices(made).action((id: string | undefined, options: ForgetOptions) => forget(id, options, signal))
+  return made.action((id: string | undefined, options: ForgetOptions) => forget(id, options, signal))
 }
 
 async function forget(id: string | undefined, options: ForgetOptions, signal: AbortSignal): Promise<void> {
@@ -41,7 +41,7 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
   const sessions = await openWhatCanBe(options, signal)
   try {
     refuseInsideStore(folder, sessions)
-    const home = hasIndex(folder) ? await openHome(options, { signal }) : undefined
+    const home = await openToForget(options, signal)
     try {
       const scopes: readonly Scope[] =
         id === undefined ? [scopeOf(what, sessions)] : familyOf(sessions, id).map((member) => ({ kind: 'id', id: member }))

@@ -10,6 +10,7 @@ import {
   type IndexHome,
   type IndexReader,
   indexFolder,
+  openHomeToForget,
   openIndexHome,
   openIndexReader,
   type PartialConfig,
@@ -61,6 +62,11 @@ export interface OpenHome {
 export function openHome(options: ServiceOptions, { sessions, signal, rebuild = false, settings = configOf(options) }: OpenHome): Promise<IndexHome> {
   const config = chosenOf(settings)
   return openIndexHome({ home: homeOf(options), sessions, config, signal, rebuild, failpoint: failpointOf(process.env), warn })
+}
+
+/** Opens the index to take something out of it, as it stands; undefined when nothing is indexed yet. */
+export function openToForget(options: CommonOptions, signal: AbortSignal): Promise<IndexHome | undefined> {
+  return openHomeToForget({ home: homeOf(options), config: chosenOf(configOf(options)), signal, failpoint: failpointOf(process.env), warn })
 }
 
 /** Opens what is searched; undefined when nothing is indexed yet. */

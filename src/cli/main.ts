@@ -24,15 +24,19 @@ const INTERRUPTED = 130
 process.exitCode = await run(process.argv)
 
 async function run(argv: readonly string[]): Promise<number> {
-  endWithReader()
   hideSqliteWarning()
   const interruption = new AbortController()
+  let unread: number | undefined
+  endWithReader((status) => {
+    unread = status
+    interruption.abort()
+  })
   const interrupt = (signal: NodeJS.Signals): void => {
     if (!interruption.signal.aborted) {
       interruption.abort()
       return
     }
-    // A second one ends the process as signals do. `process.exit` would wait for a transaction that waits for this thread.
+    // A second one ends the process as signals do; see `endWithReader`.
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
     process.kill(process.pid, signal)
@@ -41,9 +45,9 @@ async function run(argv: readonly string[]): Promise<number> {
   process.on('SIGTERM', interrupt)
   try {
     await program(interruption.signal).parseAsync(argv)
-    return Number(process.exitCode ?? 0)
+    return unread ?? Number(process.exitCode ?? 0)
   } catch (error) {
-    return exitStatus(error, interruption.signal)
+    return unread ?? exitStatus(error, interruption.signal)
   } finally {
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)

@@ -23,12 +23,20 @@ export function warn(sentence: string): void {
   process.stderr.write(`spanleaf: ${plain(sentence).replace(/\s+/g, ' ')}\n`)
 }
 
-/** A closed pipe (`spanleaf ls | head`) is no error; a full disk is one. */
-export function endWithReader(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+/**
+ * Calls back with the exit status once what is written cannot reach anybody. A closed pipe (`spanleaf ls | head`) is no error; a full disk is one.
+ * The program is then to come to its end: `process.exit` would wait for a transaction that waits for this thread.
+ */
+export function endWithReader(end: (status: 0 | 1) => void): void {
+  let ended = false
+  const onError = (error: NodeJS.ErrnoException): void => {
+    if (ended) return
+    ended = true
+    end(error.code === 'EPIPE' ? 0 : 1)
     if (error.code !== 'EPIPE') warn(`the output cannot be written (${error.code ?? error.message})`)
-    process.exit(error.code === 'EPIPE' ? 0 : 1)
-  })
+  }
+  process.stdout.on('error', onError)
+  process.stderr.on('error', onError)
 }
 
 /** Text of a session as a terminal may show it: without control characters, which could move the cursor or fake output. */

@@ -8,6 +8,8 @@ import { drainQueue } from './drain.js'
 import { forgetSessions } from './forget.js'
 import type { Indexer } from './indexer-types.js'
 import type { SharedEngine } from './options.js'
+import { pages } from './records.js'
+import { PAGE } from './remove.js'
 import { verifyIndex } from './verify-index.js'
 import { walStatusOf } from './wal-status.js'
 
@@ -37,7 +39,12 @@ export function byHand({ state, clock, limits }: SharedEngine, run: Run, backgro
       refuseUnknown(given, ['limit', 'signal'])
       checkNumber('limit', given.limit, 1)
       const { limit = limits.walRecoverLimit, signal } = given
-      const report = await run(signal, (engine, hard) => drainQueue(engine, { signal: hard, maxClaims: limit, replayOnly: true }))
+      const report = await run(signal, async (engine, hard) => {
+        // Whoever asks knows better than a backoff that the sink is there again.
+        const keys = state.pending().map(({ key }) => key)
+        for (const page of pages(keys, PAGE)) await state.wake(page, 'replay')
+        return drainQueue(engine, { signal: hard, maxClaims: limit, replayOnly: true })
+      })
       return { records: report.replayed, documents: report.documents }
     },
     deadLetters: () => state.deadLetters(),

@@ -74,7 +74,7 @@ export async function openEmbedCache(options: EmbedCacheOptions): Promise<EmbedC
 }
 
 type Environment = LmdbEnvironment<SlabTables>
-const ENVIRONMENT = { tables: SLAB_TABLES, disposable: true } as const
+const ENVIRONMENT = { tables: SLAB_TABLES } as const
 
 /** lmdb ends the process when it reads what a file lacks, so one that was cut anywhere is not opened. */
 async function openOrStartOver(path: string): Promise<Environment> {
@@ -88,7 +88,7 @@ async function openOrStartOver(path: string): Promise<Environment> {
   }
 }
 
-/** What LMDB says of a page that is not what it should be; an unwritten one after a power failure, since nothing here waits for the disk. */
+/** What LMDB says of a page that is not what it should be. */
 const DAMAGE = new Set([-30797, -30796, -30795, -30793, -30782, -30779])
 
 function isDamage({ code, cause }: StorageError): boolean {

@@ -1,4 +1,5 @@
 /** One request for vectors: which texts are its own to embed, and which it waits for. */
+import { StorageError } from '../core/errors.js'
 import { cutInHalves } from './chunk.js'
 import { embedPage, type Outcome, probe } from './embed-page.js'
 import type { Embedded, EmbedShared, EmbedSignals, Flight, Piece } from './embedding.js'
@@ -8,6 +9,9 @@ import { orAborted } from './turn.js'
 
 /** Beyond so many, those that were found too long are found so again. */
 const MOST_TOO_LONG = 10_000
+
+/** What ended the embedding of texts that are out. */
+export const EXCLUDED = new StorageError('NOT_FOUND', { reason: 'the session was excluded while it was embedded' })
 
 /** It embeds all that is its own before it waits for others, so no two jobs wait for each other. */
 export class EmbedJob {
@@ -34,19 +38,22 @@ export class EmbedJob {
       await this.#work()
     } catch (error) {
       signal.throwIfAborted()
-      if (!stopping.aborted && faultOf(error) !== 'service') throw error
+      if (!stopping.aborted && error !== EXCLUDED && faultOf(error) !== 'service') throw error
       ended = { reason: error }
     } finally {
       for (const text of [...this.#flights.keys()]) this.#land(text, undefined)
     }
     if (ended === undefined) this.#acquit()
-    return { pieces: this.#piecesOf(texts), computed: this.#computed, ended }
+    return { pieces: this.#piecesOf(texts), keys: this.#keys(), computed: this.#computed, ended }
+  }
+
+  #keys(): string[] {
+    return [...this.#outcomes.keys()].map(this.#shared.keyOf)
   }
 
   /** What is put aside now may be tried again one day. */
   #acquit(): void {
-    const { strikes, keyOf } = this.#shared
-    strikes.forget([...this.#outcomes.keys()].map(keyOf))
+    this.#shared.strikes.forget(this.#keys())
   }
 
   async #work(): Promise<void> {
@@ -105,7 +112,7 @@ export class EmbedJob {
 
   #embed(page: readonly string[]): Promise<void> {
     const { turn, cache, keyOf, strikes, breaker, embedder } = this.#shared
-    const { signal, stopping } = this.#signals
+    const { signal, stopping, isOut } = this.#signals
     const calls = {
       ...this.#shared,
       keep: async (vectors: ReadonlyMap<string, Float32Array>): Promise<void> => {
@@ -121,6 +128,7 @@ export class EmbedJob {
     }
     return turn(async () => {
       stopping.throwIfAborted()
+      if (isOut?.()) throw EXCLUDED
       if (strikes.health() === 'down') {
         await breaker.run(() => probe(embedder, signal), signal)
         strikes.up([])

@@ -31,7 +31,9 @@ export interface Embedded {
   readonly pieces: ReadonlyMap<string, readonly Piece[]>
   /** Vectors that the embedder was called for. */
   readonly computed: number
-  /** What ended it before the last text: a service that is down, or a stop. */
+  /** Of every vector that was found or made, also of a part of a text. */
+  readonly keys: readonly string[]
+  /** What ended it before the last text: a service that is down, a stop, or that they are out. */
   readonly ended: { readonly reason: unknown } | undefined
 }
 
@@ -40,6 +42,8 @@ export interface EmbedSignals {
   readonly signal: AbortSignal
   /** Once it is aborted no call is begun; the one under way ends. */
   readonly stopping: AbortSignal
+  /** Asked before each call: true once the texts are not to be given to anybody any more. */
+  readonly isOut?: (() => boolean) | undefined
 }
 
 export interface Embedding {

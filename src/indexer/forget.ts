@@ -2,7 +2,6 @@
 import { StorageError } from '../core/errors.js'
 import { isSafeId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey } from '../core/keys.js'
-import { embeddingKey } from './embed-cache.js'
 import { type Engine, sinkOf } from './engine.js'
 import { failureOf, outside } from './faults.js'
 import { heldDocuments } from './held.js'
@@ -10,8 +9,8 @@ import { type HeldLease, holdLease } from './lease.js'
 import type { Sink } from './ports.js'
 import { deletionRecord, documentIds, pages } from './records.js'
 import { otherSpaces, removeSession } from './remove.js'
-import { applyRecord } from './sending.js'
-import type { Claim } from './state-rows.js'
+import { applyRecord, vectorsOf } from './sending.js'
+import type { Claim, WalRecord } from './state-rows.js'
 
 const PAUSE_MS = 50
 
@@ -65,8 +64,8 @@ async function forgetOne(engine: Engine, key: SessionKey, signal: AbortSignal): 
   }
 }
 
-async function idsIn({ breakers }: Engine, sink: Sink, key: SessionKey): Promise<Set<string>> {
-  return new Set((await heldDocuments({ sink, breakers }, key)).keys())
+async function idsIn(engine: Engine, sink: Sink, key: SessionKey): Promise<Set<string>> {
+  return new Set((await heldDocuments({ ...engine, sink }, key)).keys())
 }
 
 async function deleteFrom({ limits }: Engine, sink: Sink, ids: ReadonlySet<string>, signal: AbortSignal): Promise<number> {
@@ -79,7 +78,7 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
   const { state, clock, limits } = engine
   const deadline = clock.monotonic() + limits.forgetWaitMs
   for (;;) {
-    const claim = await state.claim({ only: key })
+    const claim = await state.claim({ only: key, toDelete: true })
     if (claim !== undefined) return claim
     if (!state.sessions().some((session) => encodeKey(session.key) === encodeKey(key))) return undefined
     if (clock.monotonic() >= deadline)
@@ -90,14 +89,14 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
 }
 
 async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
-  const { state, cache, embedder } = engine
+  const { state, cache } = engine
   const { claim, signal } = lease
   const ids = await idsIn(engine, engine.sink, claim.key)
   let documents = ids.size
-  const pending = pendingRows(engine, claim)
-  for (const { id } of pending) ids.add(id)
+  const pending = pendingRecord(engine, claim)
+  for (const { id } of pending?.rows ?? []) ids.add(id)
   forgetNamed(engine, claim, claim.space, ids)
-  await cache?.remove(pending.map(({ text }) => embeddingKey(embedder.space, 'document', text)))
+  await cache?.remove(pending === undefined ? [] : vectorsOf(pending))
   // What the ledger names goes page by page, in every space; the rest, which only the sink or the WAL knew, at once.
   const rest = [...ids]
   const seq = await state.forget(claim, rest)
@@ -123,12 +122,12 @@ function forgetNamed({ state, namespace }: Engine, { key }: Claim, space: string
 }
 
 /** A damaged record has no rows to name; the sink names what it left there. */
-function pendingRows(engine: Engine, { wal }: Claim): readonly { readonly id: string; readonly text: string }[] {
-  if (wal === undefined) return []
+function pendingRecord(engine: Engine, { wal }: Claim): WalRecord | undefined {
+  if (wal === undefined) return undefined
   try {
-    return engine.state.walRead(wal).rows
+    return engine.state.walRead(wal)
   } catch (error) {
-    if (error instanceof StorageError && error.code === 'WAL_DAMAGED') return []
+    if (error instanceof StorageError && error.code === 'WAL_DAMAGED') return undefined
     throw error
   }
 }

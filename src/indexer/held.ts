@@ -8,16 +8,19 @@ import { outside } from './faults.js'
 import type { HeldDocument } from './ports.js'
 import type { LedgerRow } from './state-rows.js'
 
-/** The documents of one session. A filter that names none would match every document, so it is refused. @throws StorageError INVALID_OPTION */
+/**
+ * The documents of one session that this index wrote; another one may keep the same session in the same collection, under its own namespace.
+ * A filter that names none would match every document, so it is refused. @throws StorageError INVALID_OPTION
+ */
 export async function heldDocuments(
-  { sink, breakers }: Pick<Engine, 'sink' | 'breakers'>,
+  { sink, breakers, namespace }: Pick<Engine, 'sink' | 'breakers' | 'namespace'>,
   { agent, session }: SessionKey,
 ): Promise<Map<string, HeldDocument>> {
   if (!isAgent(agent) || !isSafeId(session)) throw new StorageError('INVALID_OPTION', { reason: 'this key names no session' })
   return breakers.sink.run(() =>
     outside('SINK_FAILED', async () => {
       const held = new Map<string, HeldDocument>()
-      for await (const document of sink.ids({ agent, session })) held.set(document.id, document)
+      for await (const document of sink.ids({ agent, session })) if (document.id.startsWith(`${namespace}~`)) held.set(document.id, document)
       return held
     }),
   )
@@ -34,7 +37,10 @@ export interface HeldComparison {
   readonly differing: ReadonlyMap<string, Differing>
 }
 
-/** Of two writes of one text the ledger names the one that counts, since what a document carries beside it may differ. */
+/**
+ * Of two writes of one text the ledger names the one that counts, since what a document carries beside it may differ.
+ * A row that was marked to be written again has lost the name of its text; the write tells.
+ */
 export function compareHeld(
   namespace: string,
   key: SessionKey,
@@ -50,7 +56,7 @@ export function compareHeld(
       const document = held.get(id)
       expected.add(id)
       if (document === undefined) differing.set(id, { message, kind: 'missing' })
-      else if (document.text_hash !== textHash || document.rev !== rev) differing.set(id, { message, kind: 'stale' })
+      else if ((textHash !== '' && document.text_hash !== textHash) || document.rev !== rev) differing.set(id, { message, kind: 'stale' })
     }
   }
   return { orphans: [...held.keys()].filter((id) => !expected.has(id)), differing }

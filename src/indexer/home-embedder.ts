@@ -41,10 +41,10 @@ export async function embedderOfSpace(space: string, choice: EmbedderChoice): Pr
   try {
     const embedder = await openEmbedder({ ...choice, values: { ...choice.values, ...valuesOf(space) } })
     if (embedder.space === space) return embedder
-    return absent(space, new StorageError('EMBEDDER_CHANGED', { reason: 'the embedder of the index that is searched is no longer there' }))
+    return absentEmbedder(space, new StorageError('EMBEDDER_CHANGED', { reason: 'the embedder of the index that is searched is no longer there' }))
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
-    return absent(space, error)
+    return absentEmbedder(space, error)
   }
 }
 
@@ -96,7 +96,8 @@ function valuesOf(space: string): Partial<IndexConfig> {
   return { embedder: 'ollama', ollamaModel, ollamaNumCtx: Number(numCtx), ollamaTruncate: truncate === 'true' }
 }
 
-function absent(space: string, error: StorageError): Embedder {
+/** Names a space and embeds nothing. */
+export function absentEmbedder(space: string, error = new StorageError('EMBEDDER_UNAVAILABLE', { reason: 'no embedder was asked for' })): Embedder {
   return { name: 'absent', space, dimensions: 1, embed: () => Promise.reject(error) }
 }
 

@@ -6,6 +6,7 @@
 import { StorageError } from '../core/errors.js'
 import type { MessageId } from '../core/ids.js'
 import { encodeKey } from '../core/keys.js'
+import { following } from '../core/signals.js'
 import { diffSession, removedMessages, type Work } from './diff.js'
 import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
 import { isIsolated, oneAtATime } from './isolate.js'
@@ -15,7 +16,7 @@ import { otherSpaces, PAGE, removeDocuments, removeSession } from './remove.js'
 import { repairSink } from './repair.js'
 import { applyRecord, writeMessages, writeRecord } from './sending.js'
 import type { SessionTail } from './source.js'
-import type { LedgerRow, Outcome, WalRecord } from './state-rows.js'
+import { isPutAside, type LedgerRow, type Outcome, type WalRecord } from './state-rows.js'
 
 export type Ended = Outcome | { readonly kind: 'removed' } | { readonly kind: 'lost' }
 
@@ -77,7 +78,8 @@ interface Progress {
 async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
   const { claim } = lease
   const { limits, sessions, state } = engine
-  const signal = AbortSignal.any([lease.signal, engine.stopping])
+  using either = following(lease.signal, engine.stopping)
+  const { signal } = either
   const bytes = Math.ceil(limits.maxInflightBytes / (HYDRATED * limits.concurrency))
   const done: Progress = { written: 0, volatile: 0, leftOut: 0, complete: true, more: false }
   let after: MessageId | undefined
@@ -138,7 +140,9 @@ function diffPage({ clock, limits, project, projectName, stopping }: Engine, { t
 
 /** Undefined makes the source hand the message over. */
 function knownSignature(row: LedgerRow | undefined, { claim }: HeldLease): string | undefined {
-  if (row === undefined || row.state === 'volatile' || !carries(row.meta, claim.meta)) return undefined
+  if (row === undefined || row.state === 'volatile') return undefined
+  // Its documents carry nothing, since it has none.
+  if (!isPutAside(row) && !carries(row.meta, claim.meta)) return undefined
   // What was left of a damaged message keeps its signature when another store turns out to have it whole; only reading it tells.
   if (row.partial === true && claim.lane === 'scan') return undefined
   return row.signature === '' ? undefined : row.signature
@@ -154,14 +158,18 @@ async function removeElsewhere(engine: Engine, lease: HeldLease, tail: SessionTa
 }
 
 /** Stops where it stands once the session is out. */
-async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page, work: Work): Promise<void> {
+async function carryOut(engine: Engine, lease: HeldLease, { tail, ledger, isOut }: Page, work: Work): Promise<void> {
   const { state } = engine
   if (isOut()) return
-  for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
   for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
   for (const batch of inBatches(work.upserts, engine)) {
     if (isOut()) return
     engine.stopping.throwIfAborted()
     await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
   }
+  // Last, lest they pass for progress of a session that ends its owners at each attempt.
+  const now = work.notes.length === 0 ? ledger : state.ledger(lease.claim.key, lease.claim.space)
+  // What somebody marked to be read again meanwhile stays marked.
+  const notes = work.notes.filter(({ message }) => now.get(message)?.signature !== '' || ledger.get(message)?.signature === '')
+  for (const page of pages(notes, PAGE)) await state.commit(lease.claim, { ledger: page })
 }

@@ -21,6 +21,7 @@ export { addExclusions, type Exclusions, readExclusions, removeExclusions } from
 export { FAILPOINTS, type FailpointName } from './failpoints.js'
 export type { ForgetReport } from './forget.js'
 export { describeSpace } from './home-embedder.js'
+export { type ForgettingOptions, openHomeToForget } from './home-forget.js'
 // the index on this machine
 export { type HomeRecord, readHomeRecord, type SinkPlace } from './home-record.js'
 export { describePlace } from './home-sinks.js'

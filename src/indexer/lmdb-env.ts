@@ -27,8 +27,6 @@ export interface LmdbOptions {
   readonly tables: Readonly<Record<string, 'msgpack' | 'binary'>>
   /** Reads of an existing environment before any other table is opened or made; throws to refuse it. */
   readonly admit?: (meta: Table) => void
-  /** Lose the last writes, not the integrity, when the machine stops; for data that can be computed again. */
-  readonly disposable?: boolean
   /** Called as 'j' inside each transaction, before it is committed. */
   readonly failpoint?: ((name: string) => void) | undefined
   /** How long a transaction waits for another process, in milliseconds. @default 60_000 */
@@ -118,12 +116,12 @@ interface Handle<T> {
 }
 
 async function openHandle<O extends LmdbOptions>(open: typeof import('lmdb').open, options: O): Promise<Handle<Tables<O>>> {
-  const { path, tables, admit, disposable = false } = options
+  const { path, tables, admit } = options
   let root: RootDatabase<unknown, Key> | undefined
   try {
     checkLmdbFile(path)
     // Never `cache` or `useWritemap`: they make rollback impossible. All openers must agree on overlappingSync.
-    root = open<unknown, Key>({ path, noSubdir: true, maxDbs: 24, overlappingSync: false, noSync: disposable })
+    root = open<unknown, Key>({ path, noSubdir: true, maxDbs: 24, overlappingSync: false })
     makePrivate([path, `${path}-lock`])
     const opened: Record<string, Table> = {}
     for (const [name, encoding] of Object.entries(tables)) {

@@ -11,6 +11,7 @@ import {
   ownRow,
   putSession,
   readSession,
+  readSpaces,
   type SessionRow,
   workedIn,
 } from './lmdb-rows.js'
@@ -73,18 +74,29 @@ export function mayWork(t: StateTables, bound: string | undefined): boolean {
 }
 
 /** Whether a claim would give something: asked before a transaction is begun for it. */
-export function hasWork(t: StateTables, { only, lanes = LANE_NAMES }: ClaimRequest, bound: string | undefined, moment: Moment): boolean {
-  return mayWork(t, bound) && (only !== undefined || lanes.some((lane) => headOf(t, LANES[lane], moment) !== undefined))
+export function hasWork(t: StateTables, request: ClaimRequest, bound: string | undefined, moment: Moment): boolean {
+  const { only, lanes = LANE_NAMES } = request
+  return mayClaim(t, request, bound) && (only !== undefined || lanes.some((lane) => headOf(t, LANES[lane], moment) !== undefined))
+}
+
+function mayClaim(t: StateTables, request: ClaimRequest, bound: string | undefined): boolean {
+  return mayWork(t, bound) || deletes(request)
+}
+
+function deletes({ only, toDelete = false }: ClaimRequest): boolean {
+  return toDelete && only !== undefined
 }
 
 /** T2. Picking and leasing are one transaction, so a session has one owner. */
-export function claimSession(t: StateTables, { only, lanes = LANE_NAMES, unlogged = false }: ClaimRequest, claimant: Claimant): Claim | undefined {
-  if (!mayWork(t, claimant.bound)) return undefined
+export function claimSession(t: StateTables, request: ClaimRequest, claimant: Claimant): Claim | undefined {
+  if (!mayClaim(t, request, claimant.bound)) return undefined
+  const { only, lanes = LANE_NAMES, unlogged = false } = request
   const key = only ?? takeTurn(t, lanes, claimant)
   const row = key && readSession(t, key)
   if (key === undefined || row === undefined || row.lease !== null) return undefined
-  const { owner, ttl, now, monotonic } = claimant
-  const space = workedIn(t)
+  const { owner, ttl, now, monotonic, bound } = claimant
+  const own = deletes(request) ? readSpaces(t).find(({ id }) => id === bound) : undefined
+  const space = own ?? workedIn(t)
   const build = buildOf(space)
   const token = nextNumber(t, 'token')
   const lane = row.q?.lane ?? need(row, build) ?? LANES.fresh

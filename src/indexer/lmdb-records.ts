@@ -70,6 +70,7 @@ function takeIn(t: StateTables, key: SessionKey, record: WalRecord, { space, epo
   count(t, 'messages', record.ledger.length)
   count(t, 'upserts', record.rows.length)
   count(t, 'deletes', record.deletes.length)
+  for (const { row } of record.ledger) count(t, 'redacted', row.redacted ?? 0)
   if (record.rows.length > 0) t.meta.putSync('lastUpsertAt', now)
 }
 

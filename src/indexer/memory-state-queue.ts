@@ -97,11 +97,18 @@ export function mayWork(rows: MemoryRows, bound: string | undefined): boolean {
 }
 
 /** T2. */
-export function claim(rows: MemoryRows, { only, lanes = LANE_NAMES, unlogged = false }: ClaimRequest, claimant: Claimant): Claim | undefined {
-  if (!mayWork(rows, claimant.bound)) return undefined
+export function claim(
+  rows: MemoryRows,
+  { only, lanes = LANE_NAMES, unlogged = false, toDelete = false }: ClaimRequest,
+  claimant: Claimant,
+): Claim | undefined {
+  const deletes = toDelete && only !== undefined
+  if (!deletes && !mayWork(rows, claimant.bound)) return undefined
   const session = only === undefined ? nextOf(rows, lanes, claimant) : rows.sessions.get(encodeKey(only))
   if (session === undefined || session.lease !== null) return undefined
-  const { owner, ttl, now, monotonic } = claimant
+  const { owner, ttl, now, monotonic, bound } = claimant
+  const own = deletes ? rows.spaces.find(({ id }) => id === bound) : undefined
+  const space = own ?? workedIn(rows)
   const { q, wakes } = session
   const token = ++rows.token
   const lane = q?.lane ?? need(rows, session) ?? 'fresh'
@@ -109,14 +116,14 @@ export function claim(rows: MemoryRows, { only, lanes = LANE_NAMES, unlogged = f
   putSession(rows, {
     ...session,
     q: null,
-    lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, build: buildOf(rows), fruitful: false, wakes },
+    lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, build: buildOf(rows, space), fruitful: false, wakes },
   })
   count(rows, 'claims', 1)
   return {
     key: session.key,
     token,
     lane,
-    space: workedIn(rows)?.id ?? '',
+    space: space?.id ?? '',
     revision: session.observedRev,
     meta: session.meta,
     store: session.store,

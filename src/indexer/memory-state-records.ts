@@ -73,6 +73,7 @@ function takeIn(rows: MemoryRows, session: MemorySession, record: WalRecord, res
   count(rows, 'messages', record.ledger.length)
   count(rows, 'upserts', record.rows.length)
   count(rows, 'deletes', record.deletes.length)
+  for (const { row } of record.ledger) count(rows, 'redacted', row.redacted ?? 0)
   if (record.rows.length > 0) rows.lastUpsertAt = now
 }
 

@@ -235,9 +235,8 @@ export function need(rows: MemoryRows, session: MemorySession): LaneName | undef
   return session.builtIn === buildOf(rows) ? undefined : 'backfill'
 }
 
-/** Names the building of the space that is worked in. */
-export function buildOf(rows: MemoryRows): string {
-  const space = workedIn(rows)
+/** Names the building of a space. */
+export function buildOf(rows: MemoryRows, space = workedIn(rows)): string {
   return space === undefined ? '' : `${space.id} ${rows.builds.get(space.id)}`
 }
 

@@ -35,7 +35,7 @@ export interface MemoryStateOptions {
   readonly clock?: Clock | undefined
   /** @default read from /proc */
   readonly owners?: OwnerProbe | undefined
-  /** Milliseconds; renewed long before. @default 60_000 */
+  /** Milliseconds; renewed long before. @default 300_000 */
   readonly leaseMs?: number | undefined
   /** The longest backoff, in milliseconds; a stored time further ahead is due. @default 120_000 */
   readonly maxDelayMs?: number | undefined
@@ -45,7 +45,7 @@ const DEFAULTS = {
   place: undefined as MemoryStatePlace | undefined,
   clock: systemClock,
   owners: undefined as OwnerProbe | undefined,
-  leaseMs: 60_000,
+  leaseMs: 300_000,
   maxDelayMs: 120_000,
 }
 

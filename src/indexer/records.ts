@@ -37,27 +37,37 @@ export function inBatches(upserts: readonly Upsert[], { limits, embedder }: Pick
   return batches
 }
 
+export interface Messages {
+  readonly batch: readonly Upsert[]
+  readonly meta: SessionMeta
+  /** Excluded meanwhile: what was embedded is dropped. */
+  readonly isOut: () => boolean
+}
+
 export interface MadeRecord {
   /** Of the messages all of whose texts were embedded or put aside; undefined when there are none. */
   readonly record: WalRecord | undefined
-  /** Why it lacks the others: a service that is down, or a stop. */
+  /** Of the vectors of all of them, as far as they got. */
+  readonly keys: readonly string[]
+  /** Why it lacks the others, see `Embedded`. */
   readonly ended: Embedded['ended']
 }
 
 /** Embeds what nobody holds yet, and puts down everything that the rest of the way needs. */
-export async function upsertRecord(engine: Engine, batch: readonly Upsert[], meta: SessionMeta, lease: HeldLease): Promise<MadeRecord> {
+export async function upsertRecord(engine: Engine, { batch, meta, isOut }: Messages, lease: HeldLease): Promise<MadeRecord> {
   const { claim, signal } = lease
   const titled = { ...meta, title: await engine.projectTitle(meta.title) }
   const texts = [...new Set(batch.flatMap(({ projected }) => projected.chunks))]
-  const { pieces, computed, ended } = await engine.embedding.embed(texts, { signal, stopping: engine.stopping })
+  const { pieces, keys, computed, ended } = await engine.embedding.embed(texts, { signal, stopping: engine.stopping, isOut })
   const made: RecordParts = { rows: [], deletes: [], ledger: [], dead: [], vectors: new Map() }
   for (const upsert of batch) addMessage(made, upsert, { engine, claim, meta: titled, pieces })
-  if (made.ledger.length === 0) return { record: undefined, ended }
+  if (made.ledger.length === 0) return { record: undefined, keys, ended }
   const { rows, deletes, ledger, dead } = made
   const dimensions = rows.length === 0 ? 0 : engine.embedder.dimensions
   const counted = { embedded: computed, cached: Math.max(0, rows.length - computed) }
-  const record = { key: meta.key, space: claim.space, createdAt: engine.clock.now(), rows, deletes, ledger, drop: [], dead, ...counted }
-  return { record: { ...record, dimensions, matrix: matrixOf(made, dimensions) }, ended }
+  const projectName = engine.projectName === '' ? undefined : engine.projectName
+  const record = { key: meta.key, space: claim.space, createdAt: engine.clock.now(), projectName, rows, deletes, ledger, drop: [], dead, ...counted }
+  return { record: { ...record, dimensions, matrix: matrixOf(made, dimensions) }, keys, ended }
 }
 
 interface RecordParts {

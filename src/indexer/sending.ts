@@ -1,39 +1,25 @@
 /** From messages to a durable record, and from the record to the sink. Safe to repeat from any point: the record holds all that is needed. */
 import { StorageError } from '../core/errors.js'
-import type { SessionMeta } from '../tree/types.js'
-import type { Upsert } from './diff.js'
-import { embeddingKey } from './embed-cache.js'
+import { EXCLUDED } from './embed-job.js'
 import { type Engine, isExcluded, isWithheld, sinkOf } from './engine.js'
 import { failureOf, faultOf, outside } from './faults.js'
 import type { HeldLease } from './lease.js'
 import type { Sink } from './ports.js'
-import { pages, upsertRecord, withdrawalOf } from './records.js'
+import { type Messages, pages, upsertRecord, withdrawalOf } from './records.js'
 import { spaceIdOf } from './space.js'
 import type { Claim, Failure, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
-
-export interface Messages {
-  readonly batch: readonly Upsert[]
-  readonly meta: SessionMeta
-  /** Excluded meanwhile: what was embedded is dropped. */
-  readonly isOut: () => boolean
-}
 
 /**
  * Embeds the messages and writes them, those first whose texts were all embedded: nothing that was paid for is given up.
  * @throws what ended the embedding before the last of them: the failure of a service, or the reason of a stop
  */
-export async function writeMessages(engine: Engine, lease: HeldLease, { batch, meta, isOut }: Messages): Promise<void> {
-  const { record, ended } = await upsertRecord(engine, batch, meta, lease)
+export async function writeMessages(engine: Engine, lease: HeldLease, messages: Messages): Promise<void> {
+  const { record, keys, ended } = await upsertRecord(engine, messages, lease)
   engine.failpoint('d')
-  if (isOut()) await forgetVectors(engine, batch, record)
+  const isOut = messages.isOut()
+  if (isOut) await engine.cache?.remove(keys)
   else if (record !== undefined) await writeRecord(engine, lease, record)
-  if (ended !== undefined) throw ended.reason
-}
-
-/** Those of messages that no record has, too. */
-async function forgetVectors({ cache, embedder }: Engine, batch: readonly Upsert[], record: WalRecord | undefined): Promise<void> {
-  const whole = batch.flatMap(({ projected }) => projected.chunks.map((text) => embeddingKey(embedder.space, 'document', text)))
-  await cache?.remove([...whole, ...(record === undefined ? [] : vectorsOf(record))])
+  if (ended !== undefined && !(isOut && ended.reason === EXCLUDED)) throw ended.reason
 }
 
 /** Once the engine is stopping, what is durable waits for the next run. @throws the reason of the stop */
@@ -48,15 +34,19 @@ export async function writeRecord(engine: Engine, lease: HeldLease, record: WalR
 export async function applyRecord(engine: Engine, lease: HeldLease, seq: number | undefined, record: WalRecord, replayed: boolean): Promise<void> {
   const { state, failpoint, progress } = engine
   const stopping = seq === undefined ? lease.signal : engine.stopping
-  const applied = hasSink(engine, record) ? await send(engine, lease, record, stopping) : emptied(record)
+  const due = isLookedThrough(engine, record) ? record : withdrawalOf(record)
+  const applied = hasSink(engine, record) ? await send(engine, lease, due, stopping) : emptied(record)
   failpoint('g')
   await state.commit(lease.claim, seq === undefined ? { unlogged: applied } : { wal: { seq, record: applied, replayed } })
   failpoint('h')
   const { key, ledger, rows, deletes, embedded, cached, dead } = applied
-  const redacted = ledger.reduce((sum, { row }) => sum + (row.redacted ?? 0), 0)
-  if (redacted > 0) await state.note({ kind: 'count', name: 'redacted', by: redacted })
   for (const { code } of dead) progress({ kind: 'quarantined', key, code })
   progress({ kind: 'committed', key, messages: ledger.length, documents: rows.length, deleted: deletes.length, embedded, cached, replayed })
+}
+
+/** False when it was made before the redactor was switched on: its texts may hold secrets, so its messages are read again. */
+function isLookedThrough({ projectName }: Engine, record: WalRecord): boolean {
+  return projectName === '' || record.rows.length === 0 || record.projectName === projectName
 }
 
 /** False once its space is gone, with its collection and its ledger. A record of the first version names none: it is for the one there was. */
@@ -187,6 +177,7 @@ function isOf({ metadata }: WalRow, message: string): boolean {
   return metadata.message_id === message
 }
 
-function vectorsOf({ ledger }: WalRecord): string[] {
+/** The embedding keys of what the record writes. */
+export function vectorsOf({ ledger }: WalRecord): string[] {
   return ledger.flatMap(({ row }) => row.chunks.filter((key) => key !== ''))
 }

@@ -34,6 +34,11 @@ export interface LedgerRow {
   readonly redacted?: number
 }
 
+/** True of a message that was put aside as a whole, as one that ends its processes. */
+export function isPutAside({ state, chunks }: LedgerRow): boolean {
+  return state === 'quarantined' && chunks.length === 0
+}
+
 export interface LedgerEntry {
   readonly message: MessageId
   readonly row: LedgerRow
@@ -53,6 +58,8 @@ export interface WalRecord {
   /** The id of the space (`SpaceRow.id`) whose sink and ledger it is for; '', as in records of before there were several: the live one. */
   readonly space: string
   readonly createdAt: number
+  /** Who took secrets out of its texts (`Projector.projectName`); undefined: nobody. */
+  readonly projectName?: string | undefined
   readonly rows: readonly WalRow[]
   /** Document ids to delete, after the rows were written. */
   readonly deletes: readonly string[]
@@ -76,7 +83,7 @@ export interface Claim {
   /** Fencing token, greater than that of any earlier claim. */
   readonly token: number
   readonly lane: LaneName
-  /** The space that the claim is worked in: the one that is being built, else the live one. */
+  /** The space that the claim is worked in: the one that is being built, else the live one; see also `ClaimRequest.toDelete`. */
   readonly space: string
   /** The revision that this run answers; a newer one makes the session run again. */
   readonly revision: string
@@ -111,6 +118,8 @@ export interface ClaimRequest {
   readonly lanes?: readonly LaneName[] | undefined
   /** The claim writes to the sink without write-ahead records: should its owner end, the sink is compared with the ledger. */
   readonly unlogged?: boolean | undefined
+  /** The session of `only` is claimed to be deleted everywhere: whatever space is worked in, the claim is of the one that this process is bound to. */
+  readonly toDelete?: boolean | undefined
 }
 
 export type Outcome =

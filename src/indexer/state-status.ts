@@ -10,8 +10,8 @@ export interface LastError extends Failure {
 
 /**
  * Sums over committed transactions: they survive a crash without drift. messages: ledger rows of committed records.
- * upserts, deletes, replayedDocuments: documents of theirs. quarantined: dead letters. scans: sessions that the slow scan queued.
- * repairs and redacted are noted by those who repair and redact.
+ * upserts, deletes, replayedDocuments: documents of theirs. redacted: secrets taken out of them. quarantined: dead letters.
+ * scans: sessions that the slow scan queued. repairs are noted by those who repair.
  */
 export type CounterName =
   | 'claims'

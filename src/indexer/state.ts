@@ -125,6 +125,7 @@ export interface IndexStore extends AsyncDisposable {
    * the first) is taken and pays what all gained. In a lane, what may run at once runs in the order in which it was queued, then what was
    * queued for a time that has come, by that time. A time further ahead than the longest delay was written by another clock and has come.
    * Nothing, while the space that is being built, or else the live one, is another than this process is bound to; one that is bound to none works in that.
+   * What is to be deleted is given to any process that asks for it.
    */
   claim(request?: ClaimRequest): Promise<Claim | undefined>
   /** T3. Gives the new deadline, monotonic milliseconds. @throws StorageError LEASE_LOST */

@@ -41,11 +41,11 @@ function compareAgain(engine: Engine, differences: readonly IndexDifference[]): 
 async function queueRepair(engine: Engine, differences: readonly IndexDifference[]): Promise<void> {
   const { state } = engine
   await observeAll(engine, engine.stopping)
-  const known = new Set(state.sessions().map(({ key }) => encodeKey(key)))
+  const known = new Set(state.sessions().flatMap(({ key, gone }) => (gone ? [] : [encodeKey(key)])))
   const isSink = ({ kind }: IndexDifference): boolean => kind === 'missing' || kind === 'stale' || kind === 'orphan'
   await state.verify(keysOf(differences.filter(isSink)))
   await state.wake(keysOf(differences), 'fresh')
-  // No claim would ever come to what belongs to no session of the state.
+  // No claim would ever come to what belongs to no session of the state, nor a removal to what no row names.
   const strays = differences.flatMap(({ kind, key, document }) =>
     kind === 'orphan' && document !== undefined && (key === undefined || !known.has(encodeKey(key))) ? [document] : [],
   )

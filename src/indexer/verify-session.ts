@@ -8,7 +8,7 @@ import { compareHeld, heldDocuments } from './held.js'
 import { settlement } from './settled.js'
 import type { SessionTail } from './source.js'
 import { MAX_ID_BYTES } from './state.js'
-import type { LedgerRow } from './state-rows.js'
+import { isPutAside, type LedgerRow } from './state-rows.js'
 import type { DifferenceKind, IndexDifference } from './verify.js'
 
 export interface SessionFindings {
@@ -111,10 +111,12 @@ async function compareMessage(engine: Engine, tail: SessionTail, node: MessageNo
   const around = { later: node.key.message !== tail.present.at(-1), now, seen, sessionUpdated: tail.meta.updated }
   if (settlement(node, around, limits) === 'volatile') return 'unsettled'
   if (row === undefined) return 'unindexed'
-  if (row.state === 'quarantined') return 'quarantined'
+  // What ended its processes is not touched again while it is as it was.
+  if (isPutAside(row)) return row.signature === (node.signature ?? '') ? 'quarantined' : 'outdated'
   const { chunks, textHash } = await project(node)
   const isCurrent = row.state !== 'volatile' && row.textHash === (chunks.length === 0 ? '' : textHash)
-  return isCurrent && row.meta === documentMeta(metaHashOf(tail.meta, projectName), node, tail.meta) ? 'same' : 'outdated'
+  if (!isCurrent || row.meta !== documentMeta(metaHashOf(tail.meta, projectName), node, tail.meta)) return 'outdated'
+  return row.state === 'quarantined' ? 'quarantined' : 'same'
 }
 
 function isLeased({ state }: Engine, key: SessionKey): boolean {

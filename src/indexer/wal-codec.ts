@@ -121,6 +121,7 @@ function toHead(value: unknown): Head {
     // Version 1 knew one space.
     space: head.space === undefined ? '' : string(head.space),
     createdAt: number(head.createdAt),
+    projectName: head.projectName === undefined ? undefined : string(head.projectName),
     rows: array(head.rows).map(toRow),
     deletes: array(head.deletes).map(string),
     ledger: array(head.ledger).map(toEntry),

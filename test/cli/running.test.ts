@@ -1,4 +1,6 @@
 /** The commands that run and mend the index: index --watch, wal, retry, reset, verify --index, status, and the crash points. */
+
+import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -73,6 +75,23 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
 }
 
 describe('index --watch', { timeout: 120_000 }, () => {
+  it.each(['stdout', 'stderr'] as const)('ends, in order and quietly, when nobody reads its %s any more', async (name) => {
+    const { at, data } = place()
+    const child = startCli(['index', '--watch', ...(name === 'stdout' ? ['--json'] : []), ...at], { INDEX_POLL_MS: '50' })
+    children.push(child)
+    const ended = once(child, 'exit')
+    const other = name === 'stdout' ? child.stderr : child.stdout
+    let said = ''
+    other?.on('data', (text) => {
+      said += text
+    })
+    await once(child[name] as NodeJS.ReadableStream, 'data')
+    child[name]?.destroy()
+    addMessage(data, 'nobody reads of this')
+    expect(await ended).toEqual([0, null])
+    expect(said).toBe('')
+  })
+
   const quick = { INDEX_POLL_MS: '50', INDEX_SESSION_LIST_REFRESH_MS: '50' }
 
   it('indexes what there is and what comes, says so in a line, and stops with the first signal', async () => {
@@ -123,7 +142,7 @@ describe('index --watch', { timeout: 120_000 }, () => {
     watch.child.kill('SIGINT')
     await watch.said(/stopping/)
     watch.child.kill('SIGINT')
-    expect(await watch.ended).toEqual({ code: 130, signal: null })
+    expect(await watch.ended).toEqual({ code: null, signal: 'SIGINT' })
   })
 })
 

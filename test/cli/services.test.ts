@@ -50,6 +50,38 @@ describe('Ollama', { timeout: 120_000 }, () => {
     expect((await runCliBeside(['status', ...at('plain')])).stdout).toMatch(/^idle: (?:.*\n)* {2}embedder +Ollama's nomic-embed-text:latest/)
   })
 
+  it('and whatever else the index was built with or is built with is not needed to forget', async () => {
+    const choice = { ...env, SPANLEAF_EMBEDDER: 'ollama' }
+    await runCliBeside(['index', ...at('forgetting')])
+    const hitFor = async (query: string, chosen?: Record<string, string>) =>
+      String(jsonLines(await runCliBeside(['search', query, '--json', ...at('forgetting')], chosen))[0]?.session)
+    const herd = await hitFor('thundering herd')
+    expect((await runCliBeside(['index', ...at('forgetting')], { ...choice, SPANLEAF_FAILPOINT: 'h:10' })).status).not.toBe(0)
+    const began = Date.now()
+    const first = await runCliBeside(['forget', herd, '--json', ...at('forgetting')])
+    expect(first, first.stderr).toMatchObject({ status: 0, stderr: '' })
+    expect(Date.now() - began).toBeLessThan(60_000)
+    expect(jsonLines(first)[0]?.documents).toBeGreaterThan(0)
+    expect(await hitFor('thundering herd')).not.toBe(herd)
+
+    const built = await runCliBeside(['index', '--json', ...at('forgetting')], choice)
+    expect(jsonLines(built)[0]).toMatchObject({ pending: 0, toRebuild: 0 })
+    await ollama.stop()
+    try {
+      const stampede = await hitFor('single flight', choice)
+      const second = await runCliBeside(['forget', stampede, '--json', ...at('forgetting')], {
+        SPANLEAF_SINK: 'chroma',
+        CHROMA_URL: 'http://127.0.0.1:9',
+      })
+      expect(second, second.stderr).toMatchObject({ status: 0 })
+      expect(jsonLines(second)[0]?.documents).toBeGreaterThan(0)
+      expect(await hitFor('single flight', choice)).not.toBe(stampede)
+      expect((await runCliBeside(['status', ...at('forgetting')])).stdout).toMatch(/embedder +Ollama's/)
+    } finally {
+      await ollama.start()
+    }
+  })
+
   it('that is not there is told in one sentence that says what to do', async () => {
     const missing = await runCliBeside(['index', '--embedder', 'ollama', ...at('missing')], { ...env, OLLAMA_EMBED_MODEL: 'not-there' })
     expect(missing.status).toBe(1)

@@ -90,6 +90,21 @@ function describeWal(stage: Stage): void {
     expect(state.pending()).toEqual([])
   })
 
+  it.each(['logged', 'unlogged'])('counts the secrets that were taken out of it in its commit (%s)', async (how) => {
+    const { state } = stage
+    await state.observe(seen(A))
+    const claim = await claimed(state)
+    const ledger = [
+      { message: M1, row: ledgerRow({ redacted: 2 }) },
+      { message: M2, row: ledgerRow({ redacted: 3 }) },
+    ]
+    const record = walRecord({ rows: [walRow()], ledger })
+    const wal = how === 'logged' ? { seq: await state.walAppend(claim, record), record, replayed: false } : undefined
+    expect(state.status().counters.redacted).toBe(0)
+    await state.commit(claim, wal === undefined ? { unlogged: record } : { wal })
+    expect(state.status().counters.redacted).toBe(5)
+  })
+
   it('may be done without: the sink took it, the ledger notes it', async () => {
     const { state, clock } = stage
     await state.observe(seen(A))

@@ -104,6 +104,37 @@ function describeBuilding(stage: Stage): void {
     expect(await claimed(free)).toMatchObject({ key: A, space: IDS.next })
   })
 
+  it('keeps no process from deleting, in a claim of the space that it is bound to', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await state.observe(seen(A))
+    expect(await state.claim({ toDelete: true })).toBeUndefined()
+    const claim = await claimed(state, A, { toDelete: true })
+    expect(claim).toMatchObject({ key: A, space: IDS.space })
+    expect(await other.claim({ only: A, toDelete: true })).toBeUndefined()
+    const seq = await state.forget(claim, ['doc'])
+    expect(state.walRead(seq ?? 0).space).toBe(IDS.space)
+    const deletion = walRecord({
+      space: IDS.space,
+      ledger: [],
+      drop: [M1],
+      deletes: ['doc'],
+      embedded: 0,
+      matrix: new Float32Array(0),
+      dimensions: 0,
+    })
+    await state.commit(claim, { wal: { seq: seq ?? 0, record: deletion, replayed: false } })
+    expect(await state.remove(claim)).toBe(true)
+    expect(state.sessions()).toMatchObject([{ key: B }])
+  })
+
+  it('is not done by a claim that was to delete', async () => {
+    const { state, other } = stage
+    await building(stage)
+    await state.release(await claimed(state, A, { toDelete: true }), DONE)
+    expect(await claimed(other)).toMatchObject({ key: A, lane: 'backfill' })
+  })
+
   it('strands what it lacks, which is queued for backfill once it is observed', async () => {
     const { state, other } = stage
     await building(stage)

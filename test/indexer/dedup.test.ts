@@ -58,7 +58,7 @@ it.each([1024, 4096])('B15: a record of 32 texts and %i dimensions weighs its ve
   const session = it.world.add('ses_a', texts)
   await using lease = await it.claim('ses_a')
   const [batch = []] = inBatches(upsertsOf(it, 'ses_a'), it.engine)
-  const { record } = await upsertRecord(it.engine, batch, metaOf(session), lease)
+  const { record } = await upsertRecord(it.engine, { batch, meta: metaOf(session), isOut: () => false }, lease)
   if (record === undefined) throw new Error('nothing was embedded')
   const { head, matrix } = encodeWal(record)
   const packed = deflateRawSync(record.rows.map(({ text }) => text).join('')).length

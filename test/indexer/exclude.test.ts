@@ -1,7 +1,7 @@
 /** What is excluded leaves, wherever it is on its way. */
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
-import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { embeddingKey, openEmbedCache } from '../../src/indexer/embed-cache.js'
 import type { Exclusion } from '../../src/indexer/engine.js'
 import { rig } from '../support/index-rig.js'
 import { START, tempFolder } from '../support/index-world.js'
@@ -101,6 +101,32 @@ describe('an exclusion that another process adds', () => {
     await indexer.observe()
     await indexer.drain()
     expect(it.sink.rows.size).toBe(3)
+  })
+
+  it('between two calls of the embedder keeps the texts that are left from it, and the vectors from the cache', async () => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    let exclude: Exclusion = {}
+    await using it = await rig({ cache, batchSize: 1, exclude: () => exclude })
+    const [long, rest] = ['long '.repeat(200).trim(), ['two', 'three']]
+    it.world.add('ses_a', [long, ...rest])
+    const { embed } = it.embedder
+    let halves: readonly string[] = []
+    it.embedder.embed = async (texts, options) => {
+      if (texts.some((text) => text.length > 600)) throw new StorageError('TEXT_TOO_LONG', { reason: 'too long' })
+      if (texts[0]?.startsWith('long')) {
+        halves = texts
+        exclude = { sessions: ['ses_a'] }
+      }
+      return embed.call(it.embedder, texts, options)
+    }
+    await it.run()
+    // The first half of the long text, behind the others.
+    expect(halves).toHaveLength(1)
+    expect(it.embedder.texts).toEqual([...rest, ...halves])
+    const keys = it.embedder.texts.map((text) => embeddingKey(it.embedder.space, 'document', text))
+    expect(keys.filter((key) => cache.get(key) !== undefined)).toEqual([])
+    expect(it.state.status()).toMatchObject({ wal: { records: 0 }, ledger: { messages: 0 }, counters: { failures: 0 } })
   })
 
   it('is asked for before an observation writes', async () => {

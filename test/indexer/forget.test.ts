@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openEmbedCache } from '../../src/indexer/embed-cache.js'
 import { rig } from '../support/index-rig.js'
-import { contentOf, keyOf, metaOf, START, tempFolder } from '../support/index-world.js'
+import { contentOf, countingEmbedder, flakySink, keyOf, metaOf, START, tempFolder } from '../support/index-world.js'
 
 describe('forget', () => {
   it.each<[string, (meta: ReturnType<typeof metaOf>) => unknown]>([
@@ -100,4 +100,48 @@ it('a forgetting that lost its session to another process says so, and what it d
   await second.indexer.observe()
   await second.indexer.drain()
   expect(contentOf(it.sink)).toEqual(it.world.expected())
+})
+
+describe('forget while another space is built', () => {
+  it('needs no process of that space', async () => {
+    const sink = Object.assign(flakySink(), { space: 'fake-1' })
+    const next = Object.assign(flakySink(), { space: 'fake-2' })
+    await using it = await rig({ sink, former: [next], forgetWaitMs: 0 })
+    it.world.add('ses_a', ['one', 'two'])
+    it.world.add('ses_b', ['three'])
+    await it.run()
+    const builder = await it.join(2, { embedder: countingEmbedder('fake-2', 4), sink: next, former: [sink], rebuild: true })
+    await builder.indexer.observe()
+    await builder.indexer.tick({ maxSessions: 1 })
+    expect([sink.rows.size, next.rows.size]).toEqual([3, 2])
+    expect(await it.indexer.forget([keyOf('ses_a')])).toEqual({ sessions: 1, documents: 4 })
+    expect([sink.rows.size, next.rows.size]).toEqual([1, 0])
+    expect(it.state.sessions().map(({ key }) => key.session)).toEqual(['ses_b'])
+    await builder.indexer.drain()
+    expect(next.rows.size).toBe(1)
+    expect(it.state.spaces()).toMatchObject([{ space: 'fake-2', state: 'live' }])
+  })
+
+  it('takes what only a record of that space holds, out of the cache, too', async () => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    const sink = Object.assign(flakySink(), { space: 'fake-1' })
+    const next = Object.assign(flakySink(), { space: 'fake-2' })
+    await using it = await rig({ sink, former: [next], cache, forgetWaitMs: 0 })
+    it.world.add('ses_a', ['one', 'two'])
+    await it.run()
+    const embedder = countingEmbedder('fake-2', 4)
+    const builder = await it.join(2, { embedder, sink: next, former: [sink], rebuild: true })
+    next.before = () => Promise.reject(new Error('down'))
+    await builder.indexer.observe()
+    await builder.indexer.drain()
+    expect(it.state.status().wal.records).toBe(1)
+    expect(embedder.texts).toHaveLength(2)
+    expect(await it.indexer.forget([keyOf('ses_a')])).toEqual({ sessions: 1, documents: 2 })
+    expect(it.state.status().wal.records).toBe(0)
+    next.before = () => undefined
+    await builder.indexer.observe()
+    await builder.indexer.drain()
+    expect(embedder.texts).toHaveLength(4)
+  })
 })

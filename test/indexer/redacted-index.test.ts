@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { textHashOf } from '../../src/indexer/document.js'
 import { openEmbedCache } from '../../src/indexer/embed-cache.js'
 import type { IndexProgress } from '../../src/indexer/engine.js'
-import type { Redactor } from '../../src/indexer/ports.js'
+import type { Redactor, Sink } from '../../src/indexer/ports.js'
 import { secretlintRedactor } from '../../src/indexer/redact-secretlint.js'
 import { rig } from '../support/index-rig.js'
 import { START, tempFolder } from '../support/index-world.js'
@@ -93,6 +93,43 @@ describe('the secrets of a session', () => {
 })
 
 describe('switching a redactor on, to another, and off', () => {
+  it('sends no record that was made before it was on, and repeats no embedding of what it leaves as it is', async () => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    await using r = await rig({ cache })
+    const token = SECRETS['a GitHub token']?.text ?? ''
+    r.world.add('ses_a', ['plain words', `the token ${token}`], { title: `Use ${token}` })
+    r.sink.before = () => {
+      throw new Error('down')
+    }
+    await r.run()
+    expect(r.indexer.walStatus().records).toBe(1)
+    await r.indexer.stop()
+
+    const sent: string[] = []
+    r.sink.before = () => undefined
+    const sink: Sink = {
+      ...r.sink,
+      async upsert(rows, options) {
+        sent.push(JSON.stringify(rows.map(({ text, metadata }) => [text, metadata])))
+        await r.sink.upsert(rows, options)
+      },
+    }
+    r.embedder.texts.length = 0
+    r.clock.advance(600_000)
+    const { indexer } = await r.join(2, { sink, redact: secretlintRedactor() })
+    await indexer.walRecover()
+    expect(indexer.walStatus().records).toBe(0)
+    await indexer.observe()
+    await indexer.drain()
+    expect(sent.join()).not.toContain(token)
+    expect([...r.sink.rows.values()].map(({ text, metadata }) => [text, metadata.title])).toEqual([
+      ['plain words', 'Use [redacted: github]'],
+      ['the token [redacted: github]', 'Use [redacted: github]'],
+    ])
+    expect(r.embedder.texts).toEqual(['the token [redacted: github]'])
+  })
+
   it('writes what changes anew, and embeds that alone', async () => {
     using folder = tempFolder()
     await using cache = await openEmbedCache({ directory: folder.path, now: () => START })

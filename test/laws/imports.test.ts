@@ -81,6 +81,8 @@ const FORBIDDEN: Readonly<Record<string, RegExp>> = {
   any: /[:<|&,]\s*any\b(?!\s*[:=(])|\bas\s+any\b|\bany\[\]/,
   'non-null !': /[\w)\]]!(?!=)/,
   enum: /\b(const\s+)?enum\s+[A-Z]/,
+  // It waits for a transaction of the index that waits for the thread that it stops.
+  'process.exit': /\bprocess\.(exit|reallyExit)\b|\bimport\b.*\bexit\b/,
   'ts-ignore': /@ts-(ignore|nocheck|expect-error)/,
 }
 
@@ -203,6 +205,7 @@ describe('a source file', () => {
     ['non-null !', 'f(x)![0]', 'const s = "wow!."'],
     ['non-null !', 'const a = b[0]!', 'const r = /x!/; a != b'],
     ['enum', 'enum Color { Red }', '// enum Color'],
+    ['process.exit', 'process.exit(1)', 'process.exitCode = 1 // process.exit(1)'],
     ['ts-ignore', '// @ts-ignore', 'const ignore = 1'],
   ])('holds no %s: %s', (name, bad, good) => {
     expect(forbiddenIn(FILES, name)).toEqual([])
