@@ -22,8 +22,7 @@ async function removeHeld(engine: Engine, lease: HeldLease): Promise<void> {
   const { key, space: own } = lease.claim
   for (const space of [own, ...otherSpaces(engine, lease.claim)]) {
     const held = await heldDocuments({ ...engine, sink: sinkOf(engine, space) }, key)
-    for (const ids of pages([...held.keys()], PAGE))
-      await writeRecord(engine, lease, deletionRecord({ key, space }, ids, [], engine.clock.now()))
+    for (const ids of pages([...held.keys()], PAGE)) await writeRecord(engine, lease, deletionRecord({ key, space }, ids, [], engine.clock.now()))
   }
 }
 
