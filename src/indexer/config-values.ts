@@ -54,8 +54,11 @@ function inRange(name: string, { min, max }: { readonly min: number; readonly ma
 function checkedText(name: string, format: TextFormat, value: unknown): string {
   const { is, expected, normal = (text) => text } = FORMATS[format]
   if (typeof value === 'string' && is(value)) return normal(value)
-  throw format === 'token' ? new StorageError('INVALID_OPTION', { reason: `${name} must be ${expected}` }) : wrong(name, `must be ${expected}`, value)
+  throw wrong(name, `must be ${expected}`, value !== '' && UNREPEATED.has(format) ? undefined : value)
 }
+
+/** What is wrong with an address may be the password in it. */
+const UNREPEATED: ReadonlySet<TextFormat> = new Set(['token', 'address', 'ollama-address'])
 
 interface Format {
   readonly is: (text: string) => boolean
@@ -99,13 +102,10 @@ function isCollection(text: string): boolean {
   return text.length <= 502 && /^[A-Za-z0-9][A-Za-z0-9._-]+[A-Za-z0-9]$/.test(text) && !text.includes('..') && !/^\d+\.\d+\.\d+\.\d+$/.test(text)
 }
 
+/** `given`: what is repeated; undefined repeats nothing. */
 function wrong(name: string, expected: string, given: unknown): StorageError {
   if (given === '') return new StorageError('INVALID_OPTION', { reason: `${name} is empty; it ${expected}` })
-  const text = typeof given === 'string' ? withoutPassword(given) : JSON.stringify(given)
+  if (given === undefined) return new StorageError('INVALID_OPTION', { reason: `${name} ${expected}` })
+  const text = typeof given === 'string' ? given : JSON.stringify(given)
   return new StorageError('INVALID_OPTION', { reason: `${name} ${expected}, not ${JSON.stringify(text).slice(0, 100)}` })
-}
-
-/** An address with a password in it is refused, and not repeated. */
-function withoutPassword(text: string): string {
-  return text.replace(/\/\/[^/@]*@/, '//...@')
 }

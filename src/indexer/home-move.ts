@@ -3,7 +3,7 @@
  * from the cache where it can. What the old one holds is deleted at a later opening, once nothing is pending any more.
  */
 import { StorageError } from '../core/errors.js'
-import { changeHomeRecord, type SinkPlace } from './home-record.js'
+import { changeHomeRecord, type HomeRecord, type SinkPlace } from './home-record.js'
 import { describePlace, emptySink, openSinkAt, type SinkChoice } from './home-sinks.js'
 import type { Sink } from './ports.js'
 import type { IndexStore } from './state.js'
@@ -37,7 +37,7 @@ export async function moveDocuments({ id, space, place, from, sink, state, direc
   changeHomeRecord(directory, (now) => ({
     ...now,
     sinks: { ...now.sinks, [id]: place },
-    left: [...now.left.filter((one) => describePlace(one.place) !== describePlace(place)), ...(isOtherKind ? [{ space, place: from }] : [])],
+    left: [...now.left.filter((one) => !isOf(one, space, place)), ...(isOtherKind ? [{ space, place: from }] : [])],
   }))
 }
 
@@ -65,6 +65,11 @@ export async function emptyLeftSinks(
       choice.warn(`${describePlace(place)} still holds documents of this index: ${error.reason}`)
       continue
     }
-    changeHomeRecord(choice.directory, (now) => ({ ...now, left: now.left.filter((one) => describePlace(one.place) !== describePlace(place)) }))
+    changeHomeRecord(choice.directory, (now) => ({ ...now, left: now.left.filter((one) => !isOf(one, space, place)) }))
   }
+}
+
+/** On one server each space has a collection of its own. */
+function isOf(left: HomeRecord['left'][number], space: string, place: SinkPlace): boolean {
+  return left.space === space && describePlace(left.place) === describePlace(place)
 }

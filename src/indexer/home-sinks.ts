@@ -18,6 +18,13 @@ export interface SinkChoice {
   readonly record: HomeRecord
   /** Those of the index, the live one first. */
   readonly spaces: readonly SpaceRow[]
+  /** The address of the one Chroma server that is given the token; undefined: whichever is asked. */
+  readonly tokenFor?: string | undefined
+}
+
+/** A token is for the server that was chosen with it, else for the one that is worked with; not for those that documents are taken away from. */
+export function tokenAddress({ chromaUrl }: PartialConfig, place: SinkPlace | undefined): string | undefined {
+  return chromaUrl ?? (place?.kind === 'chroma' ? place.url : undefined)
 }
 
 /** Where the documents of a space go, and where they stood until now if that is elsewhere. */
@@ -71,12 +78,13 @@ export function describePlace(place: SinkPlace): string {
 export async function openSinkAt(
   place: SinkPlace,
   space: string,
-  { directory, values, readOnly = false }: Pick<SinkChoice, 'directory' | 'values'> & { readonly readOnly?: boolean },
+  { directory, values, tokenFor, readOnly = false }: Pick<SinkChoice, 'directory' | 'values' | 'tokenFor'> & { readonly readOnly?: boolean },
 ): Promise<Sink> {
   if (place.kind === 'local') return openLocalSink({ path: join(directory, place.file), space, readOnly })
   const { openChromaSink } = await import('./sinks/chroma.js')
   const { url, collection, tenant, database } = place
-  return openChromaSink({ url, collection, tenant, database, token: values.chromaToken ?? '', space })
+  const token = tokenFor === undefined || new URL(tokenFor).origin === new URL(url).origin ? values.chromaToken : undefined
+  return openChromaSink({ url, collection, tenant, database, token: token ?? '', space })
 }
 
 /** Deletes every document of this index; what others keep there stays. With `keepIt` the sink remains of use. */

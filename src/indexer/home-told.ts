@@ -1,20 +1,21 @@
 /** One warning for each service that text is about to be given to, remembered in the home. */
-import type { IndexConfig } from './config-settings.js'
 import { changeHomeRecord, readHomeRecord } from './home-record.js'
 import type { Embedder, Redactor, Sink } from './ports.js'
 
 export interface Leaving {
   readonly embedder: Embedder
+  /** Its address, undefined for one of the caller's own. */
+  readonly embedderAt: string | undefined
   readonly sink: Sink
-  readonly values: IndexConfig
+  readonly sinkAt: string | undefined
   readonly redact: Redactor | undefined
   readonly warn: (sentence: string) => void
 }
 
-export function tellOnce(directory: string, { embedder, sink, values, redact, warn }: Leaving): void {
+export function tellOnce(directory: string, { embedder, embedderAt, sink, sinkAt, redact, warn }: Leaving): void {
   const services = [
-    ...(embedder.remote === true ? [`${embedder.name} at ${values.embedder === 'ollama' ? values.ollamaUrl : 'another machine'}`] : []),
-    ...(sink.remote === true ? [`${sink.name} at ${values.sink === 'chroma' ? values.chromaUrl : 'another machine'}`] : []),
+    ...(embedder.remote === true ? [`${embedder.name} at ${embedderAt ?? 'another machine'}`] : []),
+    ...(sink.remote === true ? [`${sink.name} at ${sinkAt ?? 'another machine'}`] : []),
   ]
   const { told } = readHomeRecord(directory)
   const fresh = services.filter((service) => !told.includes(service))

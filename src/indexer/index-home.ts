@@ -13,7 +13,7 @@ import { type Exclusions, readExclusions } from './exclusions.js'
 import { chosenEmbedder, describeSpace, type EmbedderChoice, embedderOfSpace } from './home-embedder.js'
 import { emptyLeftSinks, moveDocuments, refuseMove } from './home-move.js'
 import { changeHomeRecord, readHomeRecord } from './home-record.js'
-import { heldPlace, openSinkAt, placeOf, type SinkChoice } from './home-sinks.js'
+import { heldPlace, openSinkAt, placeOf, type SinkChoice, tokenAddress } from './home-sinks.js'
 import { tellOnce } from './home-told.js'
 import { openLmdbState } from './lmdb-state.js'
 import type { Embedder, Redactor, Sink } from './ports.js'
@@ -119,24 +119,22 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
   const onTruncated = (texts: number): void => void state.note({ kind: 'count', name: 'truncated', by: texts }).catch(() => undefined)
   const choice: EmbedderChoice = { values, isChosen: chosen.embedder !== undefined, live: spaces[0], spaces, clock, signal, onTruncated }
   const embedder = typeof options.embedder === 'object' ? options.embedder : await chosenEmbedder(choice)
-  const sinks: SinkChoice = {
-    directory,
-    values,
-    chosen: rebuild ? chosen : { ...chosen, sink: undefined },
-    record: readHomeRecord(directory),
-    spaces,
-  }
-  const sink = typeof options.sink === 'object' ? options.sink : await ownSink(embedder.space, { ...sinks, state, keep, rebuild, warn })
+  const asked = { directory, values, chosen: rebuild ? chosen : { ...chosen, sink: undefined }, record: readHomeRecord(directory), spaces }
+  const given = typeof options.sink === 'object' ? options.sink : undefined
+  const place = given === undefined ? placeOf(embedder.space, asked).place : undefined
+  const sinks: SinkChoice = { ...asked, tokenFor: tokenAddress(chosen, place) }
+  const sink = given ?? (await ownSink(embedder.space, { ...sinks, state, keep, rebuild, warn }))
 
-  const others = typeof options.sink === 'object' ? [] : await otherSinks(embedder.space, { ...sinks, keep, warn })
+  const others = given !== undefined ? [] : await otherSinks(embedder.space, { ...sinks, keep, warn })
   const embedders = new Map<string, Embedder>([[embedder.space, embedder]])
   const live = spaces[0]?.space
   if (live !== undefined && !embedders.has(live)) embedders.set(live, await embedderOfSpace(live, choice))
-  if (typeof options.sink !== 'object') await emptyLeftSinks(state, { ...sinks, namespace, warn })
+  if (given === undefined) await emptyLeftSinks(state, { ...sinks, namespace, warn })
   if (rebuild && live !== undefined && spaces.every(({ space }) => space !== embedder.space))
     warn(`the index is built anew for ${describeSpace(embedder.space)}; until that is complete, the earlier one is searched`)
   const redact = await redactorOf(values, { isChosen: chosen.redact !== undefined, leaves: embedder.remote === true || sink.remote === true })
-  tellOnce(directory, { embedder, sink, values, redact, warn })
+  const embedderAt = typeof options.embedder !== 'object' && values.embedder === 'ollama' ? values.ollamaUrl : undefined
+  tellOnce(directory, { embedder, embedderAt, sink, sinkAt: place?.kind === 'chroma' ? place.url : undefined, redact, warn })
   return {
     ...limitsOf(values),
     directory,

@@ -5,7 +5,7 @@ import { refuseUnknown } from '../core/options.js'
 import { type PartialConfig, resolveConfig } from './config.js'
 import { embedderToSearch } from './home-embedder.js'
 import { readHomeRecord } from './home-record.js'
-import { openSinkAt, placeToSearch } from './home-sinks.js'
+import { openSinkAt, placeToSearch, tokenAddress } from './home-sinks.js'
 import { indexFolder } from './index-home.js'
 import { openLmdbState } from './lmdb-state.js'
 import type { Embedder, Sink } from './ports.js'
@@ -53,7 +53,7 @@ export async function openIndexReader(options: IndexReaderOptions): Promise<Inde
     const isChosen = chosen.embedder !== undefined
     const embedder = await embedderToSearch({ values, isChosen, live, spaces, clock, signal, onTruncated: () => undefined })
     const place = placeToSearch(live, { directory, values, chosen, record: readHomeRecord(directory), spaces })
-    const sink = await openSinkAt(place, live.space, { directory, values, readOnly: true })
+    const sink = await openSinkAt(place, live.space, { directory, values, tokenFor: tokenAddress(chosen, place), readOnly: true })
     const close = async (): Promise<void> => {
       await sink[Symbol.asyncDispose]()
       await end()

@@ -36,13 +36,25 @@ export const PATTERNS: readonly SecretPattern[] = [
   { rule: 'openai', pattern: /\bsk-(?!ant-)[\w-]{20,255}/dg, accept: hasDigitAndCapital },
   { rule: 'openrouter', pattern: /\bsk-or-v1-[0-9a-f]{40,128}/dg },
   { rule: 'google', pattern: /\bAIza[\w-]{35}/dg },
+  { rule: 'google', pattern: /\b(?:GOCSPX-[\w-]{24,64}|ya29\.[\w-]{30,2048})/dg },
+  { rule: 'azure', pattern: /\bAccountKey\s{0,8}=\s{0,8}([A-Za-z0-9/+]{86}==)/dg },
+  { rule: 'digitalocean', pattern: /\bdo[opr]_v1_[0-9a-f]{64}/dg },
+  { rule: 'groq', pattern: /\bgsk_[A-Za-z0-9]{40,80}\b/dg, accept: hasDigit },
+  { rule: 'xai', pattern: /\bxai-[A-Za-z0-9]{60,120}\b/dg, accept: hasDigit },
   { rule: 'stripe', pattern: /\b[rs]k_(?:live|test)_\w{16,255}/dg },
   { rule: 'huggingface', pattern: /\bhf_[A-Za-z0-9]{30,64}\b/dg },
-  { rule: 'jwt', pattern: /\beyJ[\w-]{8,8192}\.[\w-]{8,8192}\.[\w-]{16,2048}/dg },
+  { rule: 'jwt', pattern: /(?<![\w-])eyJ[\w-]{8,8192}\.[\w-]{8,8192}\.[\w-]{16,2048}/dg },
   { rule: 'authorization', pattern: /\bbearer\s{1,8}([\w.~+/-]{16,8192}={0,2})/dgi, accept: hasDigit },
   { rule: 'authorization', pattern: /\bauthorization\\?["']?\s{0,8}[:=]\s{0,8}\\?["']?(?:basic|token)\s{1,8}([\w.~+/-]{8,8192}={0,2})/dgi },
   // a password in a URL, of any scheme; what is a variable is none
   { rule: 'basicauth', pattern: /:\/\/[^\s/@:'"<>]{0,128}:([^\s/@'"<>{}$*][^\s/@'"<>]{2,255})@[\w[]/dg },
+  // "name": "value", as JSON and its like have it, in a text of JSON too
+  {
+    rule: 'setting',
+    pattern:
+      /["'][\w-]{0,40}?(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|token|passw(?:or)?d)\\{0,7}["']\s{0,8}[:=]\s{0,8}\\{0,7}["']([^\s"'`$<>(){}[\]\\]{8,1024})\\{0,7}["']/dgi,
+    accept: hasDigitAndLetter,
+  },
   // NAME=value, as files of settings and shells have it
   {
     rule: 'setting',
@@ -83,7 +95,7 @@ export function findPrivateKeys(text: string): Found[] {
     if (begin.edge !== 'BEGIN') continue
     const next = edges[i + 1]
     if (next?.edge === 'END' && next.end - begin.start <= LONGEST_KEY) found.push({ start: begin.start, end: next.end, rule: 'privatekey' })
-    else {
+    else if (begin.start >= (found.at(-1)?.end ?? 0)) {
       KEY_LINES.lastIndex = begin.end
       if (KEY_LINES.test(text)) found.push({ start: begin.start, end: KEY_LINES.lastIndex, rule: 'privatekey' })
     }

@@ -122,7 +122,24 @@ describe('configFromEnv', () => {
 
   it('repeats no secret', () => {
     expect(refusal(() => configFromEnv({ CHROMA_TOKEN: 'my secret' }))).not.toContain('secret')
-    expect(refusal(() => configFromEnv({ CHROMA_URL: 'http://me:hunter2@host' }))).not.toContain('hunter2')
+    for (const address of [
+      'http://me:hunter2@host',
+      'http://me:x/hunter2@host',
+      'http://me:x@hunter2@host',
+      'me:hunter2@host:8000',
+      'http://host/?token=hunter2',
+      'http://host/#hunter2',
+      'http://me:hunter2',
+    ]) {
+      expect(
+        refusal(() => configFromEnv({ CHROMA_URL: address })),
+        address,
+      ).not.toContain('hunter2')
+      expect(
+        refusal(() => configFromEnv({ OLLAMA_API_BASE: address })),
+        address,
+      ).not.toContain('hunter2')
+    }
   })
 
   it('checks the name of a collection by the rules of Chroma', () => {

@@ -1,5 +1,6 @@
 /** The index home: what it opens by the settings, and what happens when another embedder or another sink is chosen. */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -219,6 +220,67 @@ describe('the warning before text leaves the machine', () => {
     expect(plain.redact).toBeUndefined()
   })
 })
+
+describe('a Chroma server elsewhere', () => {
+  it('is named as it was chosen, once, also when its address is not given again', async () => {
+    const home = aHome()
+    const sayings: string[][] = []
+    for (const config of [{ chromaUrl: 'http://team.invalid:8000' }, {}, { chromaUrl: 'http://team.invalid:8000' }]) {
+      home.said.length = 0
+      await using _opened = await home.open({ sink: 'chroma', ...config })
+      sayings.push(home.said.filter((sentence) => sentence.includes('leaves this machine')))
+      await home.index({ sink: 'chroma', ...config }).catch(() => undefined)
+    }
+    expect(sayings).toEqual([[expect.stringContaining('chroma at http://team.invalid:8000')], [], []])
+  })
+
+  it('is emptied of each space for itself', async () => {
+    const home = aHome()
+    home.world.sessions.clear()
+    await home.index()
+    await using server = await anEmptyChroma(spaceIdOf('another/1'))
+    const place = { kind: 'chroma', url: server.url, collection: 'abc', tenant: 'default_tenant', database: 'default_database' } as const
+    const left = [hashEmbedder().space, 'another/1'].map((space) => ({ space, place }))
+    writeFileSync(join(home.directory, 'services.json'), JSON.stringify({ ...home.record(), left }))
+    await home.open({ sink: 'chroma', chromaUrl: place.url, chromaCollection: place.collection }).then((opened) => opened.close())
+    expect(home.record().left.filter((one) => one.place.kind === 'chroma')).toEqual([{ space: 'another/1', place }])
+  })
+
+  it('is never given the token of another one', async () => {
+    const home = aHome()
+    home.world.sessions.clear()
+    await using before = await anEmptyChroma()
+    await using after = await anEmptyChroma()
+    await home.index({ sink: 'chroma', chromaUrl: before.url, chromaToken: 'first-token' })
+    await home.index({ sink: 'local' })
+    expect(home.record().left).toHaveLength(1)
+    await home.index({ sink: 'chroma', chromaUrl: after.url, chromaToken: 'second-token' })
+    await home.index({ sink: 'chroma', chromaToken: 'second-token' })
+    expect([[...before.tokens], [...after.tokens]]).toEqual([['first-token', 'none'], ['second-token']])
+  })
+})
+
+/** What answers as a Chroma server without any collection, and notes the tokens that it is given; it fails where a path has `broken` in it. */
+async function anEmptyChroma(broken = 'nowhere'): Promise<{ readonly url: string; readonly tokens: ReadonlySet<string> } & AsyncDisposable> {
+  const tokens = new Set<string>()
+  const server = createServer((request, response) => {
+    tokens.add(String(request.headers['x-chroma-token'] ?? 'none'))
+    response
+      .writeHead(request.url?.includes(broken) ? 503 : 404, { 'content-type': 'application/json' })
+      .end('{"error":"NotFoundError","message":"none"}')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  return {
+    url: `http://127.0.0.1:${port}`,
+    tokens,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
 
 describe('what the home remembers', () => {
   it('is not taken for nothing when it cannot be read', async () => {

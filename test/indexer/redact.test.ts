@@ -123,6 +123,9 @@ describe('the redactor', () => {
       'ghp_',
       'https://hooks.slack.com/',
       'SG.a',
+      '-eyJ',
+      '-eyJaaaaaaaa',
+      '-----BEGIN A PRIVATE KEY-----\nAAAA: ',
     ]
     await redactor.redact('warm')
     for (const unit of units) {

@@ -52,6 +52,15 @@ export const SECRETS: Readonly<Record<string, { readonly text: string; readonly 
     'a SendGrid key': `SG.${word(22)}.${word(43)}`,
     'a line of .env': ['STRIPE_WEBHOOK_SECRET=', `whsec${word(24)}7`],
     'a password of .env': ['DB_PASSWORD="', `${word(10)}!7x`, '"'],
+    'a key in JSON': ['"apiKey": "', word(32, 4, hex), '"'],
+    'a password in JSON in JSON': ['{\\"db_password\\":\\"', `${word(12)}!9`, '\\"}'],
+    'a refresh token in JSON': ["'refresh_token': '", `${word(30)}7`, "'"],
+    'a Groq key': `gsk_${word(52)}`,
+    'an xAI key': `xai-${word(80)}`,
+    'a Google client secret': `GOCSPX-${word(28)}`,
+    'a Google login': `ya29.${word(120)}`,
+    'a DigitalOcean token': `dop_v1_${word(64, 2, hex)}`,
+    'an Azure storage key': ['AccountKey=', `${word(86)}==`],
     'a short name of .env': ['export TOKEN=', `${word(20)}7`],
   }).map(([kind, given]) => {
     if (typeof given === 'string') return [kind, { text: given, secret: given }]
