@@ -1,6 +1,7 @@
 /** spanleaf/indexer: keeps a search index of sessions up to date, and searches it. */
 
 // settings
+
 export {
   configFromEnv,
   configFromFlags,
@@ -12,41 +13,56 @@ export {
   type SettingOrigin,
 } from './config.js'
 export { type IndexConfig, type Setting, type SettingName, settings } from './config-settings.js'
-export { documentId, textHashOf } from './document.js'
-export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
-export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
-export { type OllamaEmbedderOptions, openOllamaEmbedder } from './embedders/ollama.js'
-export type { Exclusion, IndexProgress, Limits } from './engine.js'
+
+// the index on this machine
+
 export { addExclusions, type Exclusions, readExclusions, removeExclusions } from './exclusions.js'
-export { FAILPOINTS, type FailpointName } from './failpoints.js'
-export type { ForgetReport } from './forget.js'
 export { describeSpace } from './home-embedder.js'
 export { type ForgettingOptions, openHomeToForget } from './home-forget.js'
-// the index on this machine
 export { type HomeRecord, readHomeRecord, type SinkPlace } from './home-record.js'
 export { describePlace } from './home-sinks.js'
 export { hasIndex, type IndexHome, type IndexHomeOptions, indexFolder, openIndexHome, refuseInsideStore } from './index-home.js'
 export { type IndexReader, type IndexReaderOptions, openIndexReader } from './index-reader.js'
+
 // indexing
+
+export type { Exclusion, IndexProgress, Limits } from './engine.js'
+export { FAILPOINTS, type FailpointName } from './failpoints.js'
+export type { ForgetReport } from './forget.js'
 export { createIndexer } from './indexer.js'
 export type { DrainReport, IndexEvent, Indexer, IndexerOptions, IndexerStatus, TickReport, WalStatus } from './indexer-types.js'
-export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
-export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './memory-state.js'
 export type { ObserveReport } from './observe.js'
-// ports and their embedded defaults
-export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
-// from text to documents
-export { type ProjectionOptions, projectMessage } from './projection.js'
-export { secretlintRedactor } from './redact-secretlint.js'
+export { countStale } from './staleness.js'
+export type { DifferenceKind, IndexDifference, VerifyOptions, VerifyReport } from './verify.js'
 
 // searching
+
 export { comparesVectors, type SearchHit, type SearchOptions, searchIndex } from './search.js'
+
+// where sessions come from
+
 export { noSessions, sessionSource } from './session-source.js'
+export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
+
+// ports and their embedded defaults
+
+export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
+export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
+export { type OllamaEmbedderOptions, openOllamaEmbedder } from './embedders/ollama.js'
+export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
+export { secretlintRedactor } from './redact-secretlint.js'
 export { type ChromaSinkOptions, openChromaSink } from './sinks/chroma.js'
 export { type LocalSinkOptions, openLocalSink } from './sinks/local.js'
-export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
-export { countStale } from './staleness.js'
+
+// the state
+
+export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
+export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './memory-state.js'
 export type { IndexStore, PendingSession } from './state.js'
 export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state-rows.js'
 export type { BreakerStatus, CounterName, IndexStatus, LeaseStatus } from './state-status.js'
-export type { DifferenceKind, IndexDifference, VerifyOptions, VerifyReport } from './verify.js'
+
+// from text to documents
+
+export { documentId, textHashOf } from './document.js'
+export { type ProjectionOptions, projectMessage } from './projection.js'

@@ -118,7 +118,7 @@ describe('ls', () => {
   it('says so where there is no store of the kind, and sends nobody looking for stores', () => {
     using fixture = sqliteFixture('1.18')([])
     const { status, stderr } = runCli(['ls', '--store', 'opencode-v2', '--store', 'opencode-json', '--data', fixture.path])
-    expect(stderr).toMatch(/^spanleaf: there is no store of the kind opencode-v2 or opencode-json; `spanleaf stores` lists those that are here\./)
+    expect(stderr).toMatch(/^spanleaf: there is no store of the kind opencode-v2 or opencode-json\. `spanleaf stores` lists those that are here\./)
     expect(status).toBe(1)
   })
 
