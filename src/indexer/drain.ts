@@ -1,4 +1,5 @@
 /** Claims, one beside the other, until nothing is runnable now. */
+import { following } from '../core/signals.js'
 import type { Engine, IndexProgress } from './engine.js'
 import type { DrainReport } from './indexer-types.js'
 import { isIsolated } from './isolate.js'
@@ -29,7 +30,8 @@ export async function drainQueue(shared: Engine, options: DrainOptions): Promise
   }
   // What concerns all ends the others as a stop does.
   const failed = new AbortController()
-  const engine: Engine = { ...shared, progress, stopping: AbortSignal.any([shared.stopping, failed.signal]) }
+  using either = following(shared.stopping, failed.signal)
+  const engine: Engine = { ...shared, progress, stopping: either.signal }
   await engine.state.sweep()
   if (options.replayOnly !== true) await noticeEmptySink(engine)
   await runAll(engine, options, tally, failed)

@@ -6,6 +6,7 @@
 import { StorageError } from '../core/errors.js'
 import type { MessageId } from '../core/ids.js'
 import { encodeKey } from '../core/keys.js'
+import { following } from '../core/signals.js'
 import { diffSession, removedMessages, type Work } from './diff.js'
 import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
 import { isIsolated, oneAtATime } from './isolate.js'
@@ -77,7 +78,8 @@ interface Progress {
 async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
   const { claim } = lease
   const { limits, sessions, state } = engine
-  const signal = AbortSignal.any([lease.signal, engine.stopping])
+  using either = following(lease.signal, engine.stopping)
+  const { signal } = either
   const bytes = Math.ceil(limits.maxInflightBytes / (HYDRATED * limits.concurrency))
   const done: Progress = { written: 0, volatile: 0, leftOut: 0, complete: true, more: false }
   let after: MessageId | undefined
@@ -156,7 +158,7 @@ async function removeElsewhere(engine: Engine, lease: HeldLease, tail: SessionTa
 }
 
 /** Stops where it stands once the session is out. */
-async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page, work: Work): Promise<void> {
+async function carryOut(engine: Engine, lease: HeldLease, { tail, ledger, isOut }: Page, work: Work): Promise<void> {
   const { state } = engine
   if (isOut()) return
   for (const record of deletionRecords(engine, lease.claim, work.removed, PAGE)) await writeRecord(engine, lease, record)
@@ -166,5 +168,8 @@ async function carryOut(engine: Engine, lease: HeldLease, { tail, isOut }: Page,
     await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
   }
   // Last, lest they pass for progress of a session that ends its owners at each attempt.
-  for (const ledger of pages(work.notes, PAGE)) await state.commit(lease.claim, { ledger })
+  const now = work.notes.length === 0 ? ledger : state.ledger(lease.claim.key, lease.claim.space)
+  // What somebody marked to be read again meanwhile stays marked.
+  const notes = work.notes.filter(({ message }) => now.get(message)?.signature !== '' || ledger.get(message)?.signature === '')
+  for (const page of pages(notes, PAGE)) await state.commit(lease.claim, { ledger: page })
 }

@@ -1,6 +1,7 @@
 /** A lease while it is worked under: renewed by a heartbeat, checked before each word to the sink, and given up before it runs out. */
 import type { Clock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
+import { following } from '../core/signals.js'
 import type { IndexStore } from './state.js'
 import type { Claim } from './state-rows.js'
 
@@ -39,7 +40,8 @@ export function holdLease(claim: Claim, state: IndexStore, clock: Clock, outer: 
   }
   const beating = beat().catch(giveUp)
   const watching = watch().catch(giveUp)
-  const signal = AbortSignal.any([lost.signal, outer])
+  const either = following(lost.signal, outer)
+  const { signal } = either
   return {
     claim,
     signal,
@@ -51,6 +53,7 @@ export function holdLease(claim: Claim, state: IndexStore, clock: Clock, outer: 
     async [Symbol.asyncDispose]() {
       ended.abort()
       await Promise.all([beating, watching])
+      either[Symbol.dispose]()
     },
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
+import { following } from '../core/signals.js'
 import { usefulLanes } from './drain.js'
 import { backoffMs, type Engine } from './engine.js'
 import { failureOf } from './faults.js'
@@ -116,7 +117,8 @@ function createBell(clock: Clock): Bell {
       }
       const heard = new AbortController()
       waiting.add(heard)
-      await clock.sleep(ms, AbortSignal.any([heard.signal, signal])).catch(() => undefined)
+      using either = following(heard.signal, signal)
+      await clock.sleep(ms, either.signal).catch(() => undefined)
       waiting.delete(heard)
       if (heard.signal.aborted) rung = false
     },

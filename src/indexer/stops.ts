@@ -1,6 +1,7 @@
 /** How work is stopped: softly at first (nothing new is begun, what is paid for is kept), then for good. */
 import type { Clock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
+import { following } from '../core/signals.js'
 
 export interface Stops {
   /** Runs the work until it ends. Its soft signal is aborted by `signal`, a stop or a closing; the hard one so many milliseconds later. */
@@ -25,7 +26,8 @@ export function createStops(clock: Clock, drainMs: number, outer: AbortSignal | 
   return {
     async run(signal, work) {
       if (closed || outer?.aborted) throw new StorageError('STATE_UNAVAILABLE', { reason: 'the indexer is closed' })
-      const soft = AbortSignal.any([signal, outer, stopping.signal].filter((one) => one !== undefined))
+      using any = following(signal, outer, stopping.signal)
+      const soft = any.signal
       const promise = underHard(soft, (hard) => work(soft, hard))
       running.add(promise)
       try {

@@ -1,5 +1,6 @@
 /** Sequences after which the sink, the ledger or the verification might not say what the sessions say. */
 import { describe, expect, it } from 'vitest'
+import { StorageError } from '../../src/core/errors.js'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
 import { rig } from '../support/index-rig.js'
@@ -159,4 +160,37 @@ it('an indexer that was stopped twice at once starts and stops again', async () 
   await Promise.all([slow, second])
   expect(indexer.status().started).toBe(true)
   expect(await Promise.race([indexer.stop().then(() => 'stopped'), settle(50).then(() => 'hangs')])).toBe('stopped')
+})
+
+it('what is to be tried again stays so, though its session is read at that moment', async () => {
+  await using it = await rig({}, { memory: true })
+  const session = it.world.add('ses_a', ['one', 'bad'])
+  const { embed } = it.embedder
+  let refuses = true
+  it.embedder.embed = async (texts, options) => {
+    if (refuses && texts.includes('bad')) throw new StorageError('TEXT_REFUSED', { reason: 'refused' })
+    return embed.call(it.embedder, texts, options)
+  }
+  await it.run()
+  expect(it.state.deadLetters()).toHaveLength(1)
+  refuses = false
+  // Its signature moves, its text does not.
+  it.world.edit(session, ({ messages }) => Object.assign(messages[1] ?? {}, { version: 2 }))
+  const source = it.world.source()
+  let retried = 0
+  const { indexer } = await it.join(2, {
+    sessions: {
+      ...source,
+      tail: async (...args) => {
+        const tail = await source.tail(...args)
+        retried += await it.state.retryDead()
+        return tail
+      },
+    },
+  })
+  await indexer.observe()
+  await indexer.drain()
+  expect(retried).toBe(1)
+  expect(contentOf(it.sink)).toEqual(it.world.expected())
+  expect(it.state.deadLetters()).toEqual([])
 })

@@ -1,0 +1,21 @@
+/** A signal that follows others for a while. */
+
+export interface FollowingSignal extends Disposable {
+  /** Aborted with the first of its sources, with the same reason; not any more once it is disposed of. */
+  readonly signal: AbortSignal
+}
+
+/** For sources that live longer than their follower: `AbortSignal.any` leaves a trace on each of them that stays as long as they do. */
+export function following(...sources: readonly (AbortSignal | undefined)[]): FollowingSignal {
+  const controller = new AbortController()
+  const given = sources.filter((source) => source !== undefined)
+  const onAbort = (): void => controller.abort(given.find(({ aborted }) => aborted)?.reason)
+  if (given.some(({ aborted }) => aborted)) onAbort()
+  for (const source of given) source.addEventListener('abort', onAbort, { once: true })
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      for (const source of given) source.removeEventListener('abort', onAbort)
+    },
+  }
+}

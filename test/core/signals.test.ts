@@ -1,0 +1,26 @@
+import { getEventListeners } from 'node:events'
+import { expect, it } from 'vitest'
+import { following } from '../../src/core/signals.js'
+
+it('is aborted with the first of its sources, and for its reason', () => {
+  const [one, two] = [new AbortController(), new AbortController()]
+  using both = following(one.signal, undefined, two.signal)
+  expect(both.signal.aborted).toBe(false)
+  two.abort('two')
+  one.abort('one')
+  expect(both.signal).toMatchObject({ aborted: true, reason: 'two' })
+})
+
+it('is aborted from the start when a source is', () => {
+  using late = following(new AbortController().signal, AbortSignal.abort('before'))
+  expect(late.signal).toMatchObject({ aborted: true, reason: 'before' })
+})
+
+it('follows nobody once it is disposed of, and leaves nothing on its sources', () => {
+  const source = new AbortController()
+  const follower = following(source.signal)
+  follower[Symbol.dispose]()
+  expect(getEventListeners(source.signal, 'abort')).toEqual([])
+  source.abort()
+  expect(follower.signal.aborted).toBe(false)
+})
