@@ -41,11 +41,11 @@ export async function withSessions<T>({ data, store }: CommonOptions, signal: Ab
 
 /** `kinds` are those that were asked for, if any. @throws StorageError STORE_MISSING */
 export function refuseNoStore(kinds?: readonly string[]): never {
-  const reason =
+  const details =
     kinds === undefined
-      ? 'no OpenCode store was found on this machine; name one with --data'
-      : `there is no store of the kind ${kinds.join(' or ')}; \`spanleaf stores\` lists those that are here`
-  throw new StorageError('STORE_MISSING', { reason })
+      ? { reason: 'no OpenCode store was found on this machine', advice: 'Name one with --data.' }
+      : { reason: `there is no store of the kind ${kinds.join(' or ')}`, advice: '`spanleaf stores` lists those that are here.' }
+  throw new StorageError('STORE_MISSING', details)
 }
 
 /** Spanleaf's own folder. */
@@ -57,6 +57,11 @@ export function homeOf({ home }: CommonOptions): string {
 /** Collects a repeatable option. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value]
+}
+
+/** @throws StorageError NOT_FOUND */
+export function refuseNoIndex(): never {
+  throw new StorageError('NOT_FOUND', { reason: 'nothing is indexed yet', advice: 'Run `spanleaf index` first.' })
 }
 
 /** A whole number from 0 up. */

@@ -20,9 +20,9 @@ export function healthOf(status: IndexStatus, now: number): Health {
   if (pending === 0 && status.toRebuild === 0) return idle(status, now)
   const open = status.breakers.find(({ state }) => state !== 'closed')
   const waits = `${count(pending, 'session')} pending, the oldest for ${span(status.oldestPendingAgeMs ?? 0)}`
-  const live = status.leases.some(({ expiresInMs }) => expiresInMs > 0)
+  const live = status.leases.some(({ expiresInMs, abandoned }) => expiresInMs > 0 && !abandoned)
   if (!live && status.running.length === 0) {
-    const failed = open?.failure ?? (failing(status) > 0 ? status.lastError : undefined)
+    const failed = open?.failure ?? recentFailure(status, now)
     const why = failed ? `; the last failure was ${failed.code}: ${failed.reason}` : ''
     return { state: 'unattended', reason: `${waits}; no process works on them (spanleaf index)${why}` }
   }
@@ -32,7 +32,7 @@ export function healthOf(status: IndexStatus, now: number): Health {
     const reason = `${waits}; the ${open.service} is down since ${span(now - open.since)}${why}`
     return { state: now - open.since > STUCK_MS ? 'stuck' : 'waiting', reason }
   }
-  if (status.queue.ready + status.queue.leased === 0) return later(status, waits)
+  if (status.queue.ready + status.queue.leased === 0) return later(status, waits, now)
   if ((status.oldestPendingAgeMs ?? 0) > STUCK_MS && silentMs > STUCK_MS) {
     const last = status.lastUpsertAt === null ? 'the sink never took anything' : `the sink last took something ${ago(silentMs)}`
     return { state: 'stuck', reason: `${waits}; ${last}` }
@@ -52,14 +52,18 @@ function idle({ ledger, listing, dead }: IndexStatus, now: number): Health {
 }
 
 /** Nothing may run before a later time. */
-function later(status: IndexStatus, waits: string): Health {
-  const failed = failing(status)
-  if (failed === 0) return { state: 'waiting', reason: `${waits}; their last messages are still being written` }
-  const { lastError } = status
-  const why = lastError === null ? '' : `, the last with ${lastError.code}: ${lastError.reason}`
-  return { state: 'failing', reason: `${waits}; ${count(failed, 'session')} failed${why}` }
+function later(status: IndexStatus, waits: string, now: number): Health {
+  const failure = recentFailure(status, now)
+  if (failure === undefined) return { state: 'waiting', reason: `${waits}; their last messages are still being written` }
+  const { code, reason, at } = failure
+  return { state: 'failing', reason: `${waits}; the last failure was ${code}: ${reason}, ${ago(now - at)}` }
 }
 
-function failing({ lanes }: IndexStatus): number {
-  return lanes.filter(({ lane }) => lane === 'retry').reduce((sum, { ready, waiting }) => sum + ready + waiting, 0)
+/**
+ * The last failure, where it may be why sessions wait: those that failed and those whose last message is unfinished wait in one lane,
+ * and what fails fails again, with a later time, well before this one has passed.
+ */
+export function recentFailure({ lanes, lastError }: IndexStatus, now: number): NonNullable<IndexStatus['lastError']> | undefined {
+  const waiting = lanes.some(({ lane, ready, waiting }) => lane === 'retry' && ready + waiting > 0)
+  return waiting && lastError !== null && now - lastError.at < STUCK_MS ? lastError : undefined
 }

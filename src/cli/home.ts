@@ -4,15 +4,19 @@ import type { Sessions } from '../index.js'
 import {
   configFromEnv,
   configFromFlags,
+  describePlace,
+  describeSpace,
   hasIndex,
   type IndexHome,
   type IndexReader,
+  indexFolder,
   openHomeToForget,
   openIndexHome,
   openIndexReader,
   type PartialConfig,
   type ResolvedConfig,
   readConfigFile,
+  readHomeRecord,
   resolveConfig,
 } from '../indexer/index.js'
 import { type CommonOptions, homeOf } from './command.js'
@@ -46,12 +50,17 @@ export function chosenOf({ values, origins }: ResolvedConfig): PartialConfig {
   return Object.fromEntries(Object.entries(values).filter(([name]) => origins[name as keyof typeof origins] !== 'default'))
 }
 
+export interface OpenHome {
+  readonly sessions?: Sessions
+  readonly signal: AbortSignal
+  readonly rebuild?: boolean
+  /** Where they are read already: reading them may warn. */
+  readonly settings?: ResolvedConfig
+}
+
 /** Opens the index, and makes it when it does not exist. Only `index` brings it over to another embedder or sink. */
-export function openHome(
-  options: ServiceOptions,
-  { sessions, signal, rebuild = false }: { readonly sessions?: Sessions; readonly signal: AbortSignal; readonly rebuild?: boolean },
-): Promise<IndexHome> {
-  const config = chosenOf(configOf(options))
+export function openHome(options: ServiceOptions, { sessions, signal, rebuild = false, settings = configOf(options) }: OpenHome): Promise<IndexHome> {
+  const config = chosenOf(settings)
   return openIndexHome({ home: homeOf(options), sessions, config, signal, rebuild, failpoint: failpointOf(process.env), warn })
 }
 
@@ -61,7 +70,23 @@ export function openToForget(options: CommonOptions, signal: AbortSignal): Promi
 }
 
 /** Opens what is searched; undefined when nothing is indexed yet. */
-export async function openReader(options: ServiceOptions, signal: AbortSignal): Promise<IndexReader | undefined> {
+export async function openReader(
+  options: ServiceOptions,
+  { signal, settings }: { readonly signal: AbortSignal; readonly settings: ResolvedConfig },
+): Promise<IndexReader | undefined> {
   if (!hasIndex(homeOf(options))) return undefined
-  return openIndexReader({ home: homeOf(options), config: chosenOf(configOf(options)), signal })
+  const index = await openIndexReader({ home: homeOf(options), config: chosenOf(settings), signal })
+  if (index !== undefined) warnOfOthers(options, index)
+  return index
+}
+
+/** A search goes where the index is: flags that name another service move nothing. */
+function warnOfOthers(options: ServiceOptions, { state }: IndexReader): void {
+  const [live] = state.spaces()
+  if (live === undefined) return
+  if (options.embedder !== undefined && !live.space.startsWith(`${options.embedder}/`))
+    warn(`the index is searched as it was built, with ${describeSpace(live.space)}; spanleaf index --embedder ${options.embedder} builds it anew`)
+  const place = readHomeRecord(indexFolder(homeOf(options))).sinks[live.id]
+  if (options.sink !== undefined && place !== undefined && place.kind !== options.sink)
+    warn(`the index is searched where it is, in ${describePlace(place)}; spanleaf index --sink ${options.sink} brings it over`)
 }

@@ -84,7 +84,8 @@ function exitStatus(error: unknown, signal: AbortSignal): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
   if (signal.aborted) return INTERRUPTED
   if (error instanceof StorageError) {
-    warn(error.message)
+    if (error.code !== 'INVALID_OPTION') warn(error.message)
+    else warn(`${error.reason}${error.path === undefined ? '' : ` (${error.path})`}`)
     return error.code === 'INVALID_OPTION' ? USAGE : 1
   }
   warn(`this is a bug, please report it: ${error instanceof Error ? error.message : String(error)} (SPANLEAF_DEBUG=1 tells where)`)

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { isSafeId, type SessionKey, StorageError } from '../index.js'
 import { hasIndex, type IndexHome } from '../indexer/index.js'
-import { command, homeOf, withSessions } from './command.js'
+import { command, homeOf, refuseNoIndex, withSessions } from './command.js'
 import { openHome, type ServiceOptions, withServices } from './home.js'
 import { printRun, runIndex } from './run-index.js'
 
@@ -21,7 +21,7 @@ async function reset(ids: readonly string[], options: ResetOptions, signal: Abor
   if ((ids.length === 0) !== (options.all === true))
     throw new StorageError('INVALID_OPTION', { reason: 'reset takes either ids of sessions or --all' })
   for (const id of ids) if (!isSafeId(id)) throw new StorageError('INVALID_ID', { reason: `${JSON.stringify(id)} is no session id` })
-  if (!hasIndex(homeOf(options))) throw new StorageError('NOT_FOUND', { reason: 'nothing is indexed yet; run `spanleaf index` first' })
+  if (!hasIndex(homeOf(options))) refuseNoIndex()
   await withSessions(options, signal, async (sessions) => {
     await using home = await openHome(options, { sessions, signal })
     await home.state.reset(options.all ? undefined : keysOf(ids, home))

@@ -26,7 +26,10 @@ async function retry(ids: readonly string[], options: RetryOptions, signal: Abor
   const letters = hasIndex(folder) ? await lettersOf(folder) : []
   const strangers = ids.filter((id) => !letters.some((letter) => letter.id === id))
   if (strangers.length > 0)
-    throw new StorageError('NOT_FOUND', { reason: `nothing was put aside under ${strangers.join(', ')}; spanleaf retry --list shows the ids` })
+    throw new StorageError('NOT_FOUND', {
+      reason: `nothing was put aside under ${strangers.join(', ')}`,
+      advice: '`spanleaf retry --list` shows the ids.',
+    })
   if (options.list || letters.length === 0) await printLetters(letters, options)
   else if (options.drop) await drop(folder, ids, options)
   else await again(ids, options, signal)

@@ -2,7 +2,7 @@
 import { type Sessions, StorageError } from '../index.js'
 import { createIndexer, type DrainReport, type IndexHome, type IndexStatus } from '../indexer/index.js'
 import { failpointOf } from './failpoint.js'
-import { pendingOf } from './health.js'
+import { pendingOf, recentFailure } from './health.js'
 import { count, print, printJson, span, warn } from './output.js'
 import { IndexingProgress } from './progress.js'
 
@@ -65,10 +65,12 @@ async function searchable({ searched, state }: IndexHome): Promise<number> {
   }
 }
 
-function pendingText({ lanes }: IndexStatus, { failed, deferred }: DrainReport, pending: number): string {
-  const bad = failed + deferred > 0 || lanes.some(({ lane, ready, waiting }) => lane === 'retry' && ready + waiting > 0)
-  const why = bad ? 'see below, and spanleaf status' : 'a last message looks unfinished (it is taken as it is after 15 quiet minutes)'
-  return `${count(pending, 'session')} pending: ${why}.`
+function pendingText(status: IndexStatus, { failed, deferred }: DrainReport, pending: number): string {
+  const sessions = `${count(pending, 'session')} pending`
+  if (failed + deferred > 0) return `${sessions}: see below, and spanleaf status.`
+  const failure = recentFailure(status, Date.now())
+  if (failure !== undefined) return `${sessions}: the last failure was ${failure.code}: ${failure.reason} (spanleaf status).`
+  return `${sessions}: a last message looks unfinished (it is taken as it is after 15 quiet minutes).`
 }
 
 function failureText({ breakers, lastError }: IndexStatus, { deferred }: DrainReport): string {

@@ -1,7 +1,7 @@
 /** spanleaf search: finds messages by their words. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { openSessions, StorageError } from '../index.js'
-import { countStale, type IndexReader, readExclusions, type SearchHit, type SearchOptions } from '../indexer/index.js'
+import { countStale, type IndexReader, type ResolvedConfig, readExclusions, type SearchHit, type SearchOptions } from '../indexer/index.js'
 import { command, homeOf, sinceOption, untilOption, wholeNumber, withSessions } from './command.js'
 import { configOf, openHome, openReader, type ServiceOptions, withServices } from './home.js'
 import { clip, count, formatTime, print, printJson, warn } from './output.js'
@@ -18,7 +18,7 @@ export function searchCommand(signal: AbortSignal): Command {
     .option('--limit <n>', 'at most so many hits', wholeNumber, 10)
     .option('--project <dir>', 'only in this folder (or project id)')
     .option('--dir <dir>', 'only sessions that ran in this folder or below it')
-    .option('--role <role>', 'only messages of: user, assistant')
+    .addOption(new Option('--role <role>', 'only messages of the user or of the assistant').choices(['user', 'assistant']))
     .option('--agent <name>', 'only sessions of this agent')
     .option('--session <id>', 'only this session')
     .option('--since <when>', 'only messages since a date, or not older than 36h, 7d, 2w', sinceOption)
@@ -27,8 +27,9 @@ export function searchCommand(signal: AbortSignal): Command {
 }
 
 async function search(query: string, options: SearchCommandOptions, signal: AbortSignal): Promise<void> {
-  if (configOf(options).values.autoIndex) await indexFirst(options, signal)
-  await using index = await openReader(options, signal)
+  const settings = configOf(options)
+  if (settings.values.autoIndex) await indexFirst(options, settings, signal)
+  await using index = await openReader(options, { signal, settings })
   if (index === undefined) {
     warn('nothing is indexed yet; run `spanleaf index` first')
     return
@@ -44,10 +45,10 @@ async function search(query: string, options: SearchCommandOptions, signal: Abor
 }
 
 /** SPANLEAF_AUTO_INDEX. What cannot be indexed now is no reason not to search. */
-async function indexFirst({ store: _, ...options }: SearchCommandOptions, signal: AbortSignal): Promise<void> {
+async function indexFirst({ store: _, ...options }: SearchCommandOptions, settings: ResolvedConfig, signal: AbortSignal): Promise<void> {
   try {
     await withSessions(options, signal, async (sessions) => {
-      await using home = await openHome(options, { sessions, signal, rebuild: true })
+      await using home = await openHome(options, { sessions, signal, rebuild: true, settings })
       await runIndex(sessions, home, signal)
     })
   } catch (error) {

@@ -18,7 +18,7 @@ export function statusText({ health, status, config, sink }: StatusView, now: nu
   const lines: readonly (readonly [string, string | undefined])[] = [
     ['indexed', indexed(status)],
     ['last listing', status.listing === null ? 'never' : `${count(status.listing.sessions, 'session')}, ${ago(now - status.listing.at)}`],
-    ['last write', status.lastUpsertAt === null ? 'never' : `acknowledged by the sink ${ago(now - status.lastUpsertAt)}`],
+    ['last write', lastWrite(status, now)],
     ['pending', pending(status)],
     ...status.lanes.filter(({ ready, waiting }) => ready + waiting > 0).map((lane) => [`  ${lane.lane}`, laneText(lane)] as const),
     ...status.leases.slice(0, LEASES_SHOWN).map((lease) => ['  in work', leaseText(lease)] as const),
@@ -50,6 +50,12 @@ function indexed({ ledger }: IndexStatus): string {
   return `${count(ledger.documents, 'document')} of ${count(ledger.messages, 'message')} in ${count(ledger.sessions, 'session')}${cut}${bad}`
 }
 
+/** Versions before the one that notes its time leave documents without it. */
+function lastWrite({ lastUpsertAt, ledger }: IndexStatus, now: number): string {
+  if (lastUpsertAt !== null) return `acknowledged by the sink ${ago(now - lastUpsertAt)}`
+  return ledger.documents === 0 ? 'never' : 'by an earlier version of spanleaf'
+}
+
 function pending(status: IndexStatus): string {
   if (pendingOf(status) === 0) return 'nothing'
   const { ready, leased, backoff } = status.queue
@@ -60,7 +66,8 @@ function laneText({ ready, waiting, oldestAgeMs }: IndexStatus['lanes'][number])
   return `${ready} ready, ${waiting} for later${oldestAgeMs === null ? '' : `, the oldest for ${span(oldestAgeMs)}`}`
 }
 
-function leaseText({ key, pid, ageMs, expiresInMs }: LeaseStatus): string {
+function leaseText({ key, pid, ageMs, expiresInMs, abandoned }: LeaseStatus): string {
+  if (abandoned) return `${key.session} by process ${pid}, which has died; the next run takes it over`
   const end = expiresInMs < 0 ? `ran out ${ago(-expiresInMs)}` : `${span(expiresInMs)} left`
   return `${key.session} by process ${pid} for ${span(ageMs)}, ${end}`
 }

@@ -1,7 +1,6 @@
 /** spanleaf verify --index: holds the sink against the ledger of the index, and that against the sessions. */
-import { StorageError } from '../index.js'
 import { createIndexer, hasIndex, type IndexDifference, type VerifyReport } from '../indexer/index.js'
-import { homeOf, withSessions } from './command.js'
+import { homeOf, refuseNoIndex, withSessions } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { openHome, type ServiceOptions } from './home.js'
 import { clip, count, print, printJson } from './output.js'
@@ -23,7 +22,7 @@ const MEANING: Readonly<Record<IndexDifference['kind'], string>> = {
 
 /** True when the index is exact. */
 export async function verifyIndex(options: VerifyIndexOptions, signal: AbortSignal): Promise<boolean> {
-  if (!hasIndex(homeOf(options))) throw new StorageError('NOT_FOUND', { reason: 'nothing is indexed yet; run `spanleaf index` first' })
+  if (!hasIndex(homeOf(options))) refuseNoIndex()
   return withSessions(options, signal, async (sessions) => {
     await using home = await openHome(options, { sessions, signal })
     await using indexer = createIndexer({ ...home, sessions, signal, failpoint: failpointOf(process.env) })

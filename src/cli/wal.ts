@@ -1,5 +1,6 @@
 /** spanleaf wal: what is embedded and not yet in the sink; --recover sends it. */
 import type { Command } from 'commander'
+import { StorageError } from '../index.js'
 import { createIndexer, hasIndex, indexFolder, noSessions, openLmdbState } from '../indexer/index.js'
 import { command, homeOf, wholeNumber } from './command.js'
 import { failpointOf } from './failpoint.js'
@@ -20,6 +21,7 @@ export function walCommand(signal: AbortSignal): Command {
 
 async function wal(options: WalOptions, signal: AbortSignal): Promise<void> {
   const folder = homeOf(options)
+  if (options.limit !== undefined && options.recover !== true) throw new StorageError('INVALID_OPTION', { reason: '--limit goes with --recover' })
   if (!hasIndex(folder)) {
     if (options.json)
       await printJson(options.recover ? { records: 0, documents: 0, left: 0 } : { records: 0, bytes: 0, oldestAgeMs: null, sessions: [] })

@@ -89,6 +89,8 @@ export interface ErrorDetails {
   readonly key?: string | undefined
   /** Byte offset inside the record, where it is known. */
   readonly offset?: number | undefined
+  /** A sentence, with its full stop: what to do, where more is known than the table says. */
+  readonly advice?: string | undefined
 }
 
 /** The only error class of this library. Switch on `code`; the message is for people. */
@@ -99,11 +101,15 @@ export class StorageError extends Error {
   readonly path: string | undefined
   readonly key: string | undefined
   readonly offset: number | undefined
+  /** What to do, for people. */
+  readonly advice: string
 
   constructor(code: ErrorCode, details: ErrorDetails, options?: ErrorOptions) {
     const where = details.path === undefined ? '' : ` (${details.path})`
-    super(`${details.reason}${where}. ${ERRORS[code].advice}`, options)
+    const advice = details.advice ?? ERRORS[code].advice
+    super(`${details.reason}${where}. ${advice}`, options)
     this.code = code
+    this.advice = advice
     this.reason = details.reason
     this.path = details.path
     this.key = details.key
@@ -112,10 +118,6 @@ export class StorageError extends Error {
 
   get retryable(): boolean {
     return ERRORS[this.code].retryable
-  }
-
-  get advice(): string {
-    return ERRORS[this.code].advice
   }
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDocument } from '../core/documents.js'
-import { StorageError, systemCode } from '../core/errors.js'
+import { messageOf, StorageError, systemCode } from '../core/errors.js'
 import { type IndexConfig, SETTINGS, type SettingName, settings } from './config-settings.js'
 import { valueOfJson, valueOfText } from './config-values.js'
 
@@ -90,7 +90,15 @@ function textOf(path: string): string | undefined {
     return readFileSync(path, 'utf8')
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-    throw new StorageError('INVALID_OPTION', { reason: `the config file cannot be read (${systemCode(error) ?? 'unknown'})`, path }, { cause: error })
+    throw new StorageError(
+      'INVALID_OPTION',
+      {
+        reason: `the config file cannot be read: ${systemCode(error) ?? messageOf(error)}`,
+        path,
+        advice: 'Check the permissions of the path and of its folder.',
+      },
+      { cause: error },
+    )
   }
 }
 

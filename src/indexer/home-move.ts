@@ -23,10 +23,11 @@ export interface Move {
 /** @throws StorageError STATE_UNAVAILABLE while another process works on the index: it would go on writing to the old sink */
 export async function moveDocuments({ id, space, place, from, sink, state, directory, namespace, warn }: Move): Promise<void> {
   const { running, leases } = state.status()
-  const busy = running[0]?.pid ?? leases.find(({ expiresInMs }) => expiresInMs > 0)?.pid
+  const busy = running[0]?.pid ?? leases.find(({ expiresInMs, abandoned }) => expiresInMs > 0 && !abandoned)?.pid
   if (busy !== undefined) {
     throw new StorageError('STATE_UNAVAILABLE', {
-      reason: `process ${busy} is indexing into ${describePlace(from)}; stop it before the documents are brought to ${describePlace(place)}`,
+      reason: `process ${busy} is indexing into ${describePlace(from)}`,
+      advice: `Stop it before the documents are brought to ${describePlace(place)}.`,
     })
   }
   warn(`the documents are brought from ${describePlace(from)} to ${describePlace(place)}; what the cache holds is not embedded again`)

@@ -31,6 +31,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
   const background = inBackground(run, poll)
   const observe: Indexer['observe'] = async (signal) => {
     const report = await run(signal, (engine) => observeAll(engine, engine.stopping))
+    await state.note({ kind: 'listing', at: clock.now(), sessions: report.sessions })
     background.wake()
     return report
   }

@@ -76,7 +76,7 @@ function sessionOf(old: Omit<FirstSession, 'fail'>, failures: number, live: Stor
     builtIn: old.processedRev === null || live === undefined ? null : build,
     epoch: 0,
     q: q && ({ ...q, lane: old.gone || wal !== null ? LANES.replay : q.lane } satisfies QueueEntry),
-    lease: lease && { ...lease, at: now, lane: LANES.fresh, unlogged: false, build, fruitful: false, wakes: 0 },
+    lease: lease && { ...lease, at: now, lane: LANES.fresh, unlogged: false, build, fruitful: false, wakes: 0, epoch: 0 },
     wal: wal && { seq: wal.seq, space: live?.id ?? '', epoch: 0 },
   }
 }

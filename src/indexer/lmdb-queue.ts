@@ -101,7 +101,7 @@ export function claimSession(t: StateTables, request: ClaimRequest, claimant: Cl
   const token = nextNumber(t, 'token')
   const lane = row.q?.lane ?? need(row, build) ?? LANES.fresh
   const until = monotonic + ttl
-  const waits = { since: row.q?.since ?? now, at: now, lane, wakes: row.wakes }
+  const waits = { since: row.q?.since ?? now, at: now, lane, wakes: row.wakes, epoch: row.epoch }
   const lease: LeaseRow = { token, owner, until, ttl, ...waits, unlogged, build, fruitful: false }
   putSession(t, key, row, { ...row, q: null, lease })
   count(t, 'claims', 1)

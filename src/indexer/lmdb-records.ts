@@ -18,8 +18,13 @@ export function putRecord(t: StateTables, claim: Claim, record: WalRecord, bytes
   const space = spaceOf(t, record)
   if (record.rows.length > 0 || record.ledger.length > 0) checkOpen(t, claim, space)
   const seq = addRecord(t, claim.key, record.createdAt, bytes)
-  putSession(t, claim.key, row, { ...row, wal: { seq, space, epoch: row.epoch } })
+  putSession(t, claim.key, row, { ...row, wal: { seq, space, epoch: epochOf(row) } })
   return seq
+}
+
+/** What is written under a lease was read after its claim, and perhaps before a reset since. */
+function epochOf({ lease, epoch }: SessionRow): number {
+  return lease?.epoch ?? epoch
 }
 
 function spaceOf(t: StateTables, { space }: WalRecord): string {
@@ -40,10 +45,10 @@ export function commitRecord(t: StateTables, claim: Claim, commit: Commit, now: 
   if (wal !== undefined && row.wal?.seq !== wal.seq) throw lost(claim.key)
   if (unlogged !== undefined && unlogged.rows.length + unlogged.ledger.length > 0) checkOpen(t, claim, spaceOf(t, unlogged))
   if (ledger.length > 0) checkOpen(t, claim, space)
-  if (wal !== undefined) takeIn(t, claim.key, wal.record, row.wal ?? { space, epoch: row.epoch }, now)
-  if (unlogged !== undefined) takeIn(t, claim.key, unlogged, { space: spaceOf(t, unlogged), epoch: row.epoch }, now)
+  if (wal !== undefined) takeIn(t, claim.key, wal.record, row.wal ?? { space, epoch: epochOf(row) }, now)
+  if (unlogged !== undefined) takeIn(t, claim.key, unlogged, { space: spaceOf(t, unlogged), epoch: epochOf(row) }, now)
   for (const { message, row: entry } of ledger) {
-    putLedger(t, space, claim.key, message, entry, row.epoch)
+    putLedger(t, space, claim.key, message, entry, epochOf(row))
     if (entry.state === 'settled' || entry.state === 'empty') dropLetters(t, claim.key, message)
   }
   for (const message of drop) dropMessage(t, space, claim.key, message)

@@ -42,8 +42,9 @@ export interface LeaseRow {
   readonly build: string
   /** Something was committed under it. */
   readonly fruitful: boolean
-  /** `SessionRow.wakes` at the claim. */
+  /** `SessionRow.wakes` and `SessionRow.epoch` at the claim: what a reset finds under way does not count as read after it. */
   readonly wakes: number
+  readonly epoch: number
 }
 
 export interface SuspectRow {

@@ -50,7 +50,7 @@ export function statusOf(t: StateTables, isGone: (owner: Owner) => boolean, mome
   return {
     queue: { ready: sum(lanes.map(({ ready }) => ready)), leased: leases.length, backoff: sum(lanes.map(({ waiting }) => waiting)) },
     lanes,
-    leases: leases.map((held) => leaseStatus(held, moment)),
+    leases: leases.map((held) => leaseStatus(held, isGone, moment)),
     suspects: suspectsOf(t),
     wal: { records: t.walIx.getKeysCount({}), bytes: readNumber(t, 'walBytes'), oldestAgeMs: age(now, [oldestRecord(t)]) },
     ledger: { sessions: readNumber(t, 'sessions'), ...ledgerSums(t, workedIn(t)?.id ?? '') },
@@ -107,8 +107,9 @@ function leasesOf(t: StateTables): Held[] {
   })
 }
 
-function leaseStatus({ key, lease }: Held, { now, monotonic }: Moment): LeaseStatus {
-  return { key, pid: lease.owner.pid, ageMs: Math.max(0, now - lease.at), expiresInMs: lease.until - monotonic }
+function leaseStatus({ key, lease }: Held, isGone: (owner: Owner) => boolean, { now, monotonic }: Moment): LeaseStatus {
+  const { owner, at, until } = lease
+  return { key, pid: owner.pid, ageMs: Math.max(0, now - at), expiresInMs: until - monotonic, abandoned: isGone(owner) }
 }
 
 function suspectsOf(t: StateTables): number {

@@ -28,7 +28,7 @@ export function preparePrivateFolder(path: string, options: { readonly force?: b
   } catch (error) {
     throw new StorageError(
       'STATE_UNAVAILABLE',
-      { reason: `the folder cannot be made private: ${systemCode(error) ?? messageOf(error)}`, path },
+      { reason: `the folder of the index cannot be written, or is another user's: ${systemCode(error) ?? messageOf(error)}`, path },
       { cause: error },
     )
   }

@@ -110,7 +110,7 @@ export function reset(rows: MemoryRows, keys: readonly SessionKey[] | undefined,
       if (spaces.has(space)) putLedger(rows, space, session.key, message, unread(row))
     }
     const wal = session.wal && { ...session.wal, reset: true }
-    wake(rows, { ...session, wal, processedRev: null }, 'fresh', moment)
+    wake(rows, { ...session, wal, processedRev: null, resets: session.resets + 1 }, 'fresh', moment)
   }
   return sessions.length
 }

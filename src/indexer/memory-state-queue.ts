@@ -109,14 +109,14 @@ export function claim(
   const { owner, ttl, now, monotonic, bound } = claimant
   const own = deletes ? rows.spaces.find(({ id }) => id === bound) : undefined
   const space = own ?? workedIn(rows)
-  const { q, wakes } = session
+  const { q, wakes, resets } = session
   const token = ++rows.token
   const lane = q?.lane ?? need(rows, session) ?? 'fresh'
   const until = monotonic + ttl
   putSession(rows, {
     ...session,
     q: null,
-    lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, build: buildOf(rows, space), fruitful: false, wakes },
+    lease: { token, owner, until, ttl, since: q?.since ?? now, at: now, lane, unlogged, build: buildOf(rows, space), fruitful: false, wakes, resets },
   })
   count(rows, 'claims', 1)
   return {

@@ -15,8 +15,13 @@ export function appendRecord(rows: MemoryRows, claim: Claim, record: WalRecord):
   if (record.rows.length + record.ledger.length > 0) checkOpen(rows, claim, spaceOf(rows, record))
   const seq = ++rows.seq
   rows.wal.set(seq, encodeWal(record))
-  putSession(rows, { ...session, wal: { seq, at: record.createdAt, reset: false } })
+  putSession(rows, { ...session, wal: { seq, at: record.createdAt, reset: wasReset(session) } })
   return seq
+}
+
+/** Since the claim: what is written under it may have been read before. */
+function wasReset({ lease, resets }: MemorySession): boolean {
+  return lease !== null && lease.resets !== resets
 }
 
 function spaceOf({ spaces }: MemoryRows, { space }: WalRecord): string {
@@ -41,10 +46,10 @@ export function commit(
   if (unlogged !== undefined && unlogged.rows.length + unlogged.ledger.length > 0) checkOpen(rows, claim, spaceOf(rows, unlogged))
   if (ledger.length > 0) checkOpen(rows, claim, space)
   for (const record of [wal?.record, unlogged]) {
-    if (record !== undefined) takeIn(rows, session, record, wal?.record === record && session.wal?.reset === true, now)
+    if (record !== undefined) takeIn(rows, session, record, wal?.record === record ? session.wal?.reset === true : wasReset(session), now)
   }
   for (const { message, row } of ledger) {
-    putLedger(rows, space, claim.key, message, row)
+    putLedger(rows, space, claim.key, message, wasReset(session) ? unread(row) : row)
     if (row.state === 'settled' || row.state === 'empty') dropLetters(rows, claim.key, message)
   }
   for (const message of drop) dropMessage(rows, space, session, message)

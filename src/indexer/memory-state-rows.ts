@@ -36,8 +36,9 @@ export interface LeaseRow {
   readonly build: string
   /** Something was committed under it. */
   readonly fruitful: boolean
-  /** `SessionRow.wakes` at the claim. */
+  /** `wakes` and `resets` of the session at the claim. */
   readonly wakes: number
+  readonly resets: number
 }
 
 export interface SuspectRow {
@@ -74,6 +75,7 @@ export interface MemorySession {
   readonly checkedAt: number
   /** Times that it was told to run although it is leased. */
   readonly wakes: number
+  readonly resets: number
 }
 
 export interface MemoryLedgerRow {
@@ -196,6 +198,7 @@ export function newSession(key: SessionKey): MemorySession {
     incomplete: false,
     checkedAt: 0,
     wakes: 0,
+    resets: 0,
   }
 }
 

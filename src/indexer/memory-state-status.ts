@@ -22,7 +22,9 @@ export function statusOf(rows: MemoryRows, isGone: (owner: Owner) => boolean, du
   return {
     queue: { ready: sum(lanes.map(({ ready }) => ready)), leased: leases.length, backoff: sum(lanes.map((lane) => lane.waiting)) },
     lanes,
-    leases: leases.map(({ key, lease }) => ({ key, pid: lease.owner.pid, ageMs: Math.max(0, now - lease.at), expiresInMs: lease.until - monotonic })),
+    leases: leases.map(({ key, lease: { owner, at, until } }) => {
+      return { key, pid: owner.pid, ageMs: Math.max(0, now - at), expiresInMs: until - monotonic, abandoned: isGone(owner) }
+    }),
     suspects: sum(sessions.map(({ suspects }) => suspects.length)),
     wal: walOf(rows, now),
     ledger: ledgerStatus(rows),

@@ -17,11 +17,13 @@ export async function removeSession(engine: Engine, lease: HeldLease): Promise<b
   return engine.state.remove(lease.claim)
 }
 
-/** An earlier owner may have written what no row names. */
+/** An earlier owner may have written what no row names, also in another space than is worked in now. */
 async function removeHeld(engine: Engine, lease: HeldLease): Promise<void> {
-  const { claim } = lease
-  const held = await heldDocuments(engine, claim.key)
-  for (const ids of pages([...held.keys()], PAGE)) await writeRecord(engine, lease, deletionRecord(claim, ids, [], engine.clock.now()))
+  const { key, space: own } = lease.claim
+  for (const space of [own, ...otherSpaces(engine, lease.claim)]) {
+    const held = await heldDocuments({ ...engine, sink: sinkOf(engine, space) }, key)
+    for (const ids of pages([...held.keys()], PAGE)) await writeRecord(engine, lease, deletionRecord({ key, space }, ids, [], engine.clock.now()))
+  }
 }
 
 /**

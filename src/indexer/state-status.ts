@@ -51,6 +51,8 @@ export interface LeaseStatus {
   readonly ageMs: number
   /** Negative once it ran out. */
   readonly expiresInMs: number
+  /** Its process is provably gone: who works next takes the session over at once. */
+  readonly abandoned: boolean
 }
 
 export type ServiceName = 'embedder' | 'sink'

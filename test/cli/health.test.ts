@@ -17,6 +17,14 @@ const breaker = (since: number): IndexStatus['breakers'][number] => ({
   since,
   retryAt: NOW + 4000,
 })
+const lastError = (at: number): IndexStatus['lastError'] => ({ code: 'EMBEDDER_FAILED', reason: 'the embedder failed', at, key: undefined })
+/** One session whose last message is not finished: it waits in the lane of those that failed. */
+const unfinished = (): Partial<IndexStatus> => ({
+  queue: { ready: 0, leased: 0, backoff: 1 },
+  lanes: [{ lane: 'retry', ready: 0, waiting: 1, oldestAgeMs: 5 }],
+})
+const textOf = (given: IndexStatus): string =>
+  statusText({ health: healthOf(given, NOW), status: given, config: resolveConfig({}), sink: 'local' }, NOW)
 
 describe('the health of the index', () => {
   it.each<readonly [string, IndexStatus, RegExp]>([
@@ -37,10 +45,12 @@ describe('the health of the index', () => {
       pending({
         queue: { ready: 0, leased: 0, backoff: 1 },
         lanes: [{ lane: 'retry', ready: 0, waiting: 1, oldestAgeMs: 5 }],
-        lastError: { code: 'EMBEDDER_FAILED', reason: 'the embedder failed', at: NOW, key: undefined },
+        lastError: lastError(NOW),
       }),
-      /1 session failed, the last with EMBEDDER_FAILED/,
+      /the last failure was EMBEDDER_FAILED: the embedder failed, just now/,
     ],
+    ['waiting', pending(unfinished()), /1 session pending.*still being written/],
+    ['waiting', pending({ ...unfinished(), lastError: lastError(NOW - 2 * STUCK_MS) }), /still being written/],
   ])('%s', (state, given, reason) => {
     const health = healthOf(given, NOW)
     expect(health).toMatchObject({ state, reason: expect.stringMatching(reason) })
@@ -51,9 +61,12 @@ describe('the health of the index', () => {
 
   it('a process that holds a lease works, also when none has the index running', () => {
     const key = { kind: 'session', agent: 'opencode', session: 'ses_1' } as unknown as IndexStatus['leases'][number]['key']
-    const lease = { key, pid: 9, ageMs: 3000, expiresInMs: 5000 }
+    const lease = { key, pid: 9, ageMs: 3000, expiresInMs: 5000, abandoned: false }
     expect(healthOf(pending({ running: [], leases: [lease] }), NOW).state).toBe('working')
     expect(healthOf(pending({ running: [], leases: [{ ...lease, expiresInMs: -1 }] }), NOW).state).toBe('unattended')
+    const killed = pending({ running: [], leases: [{ ...lease, abandoned: true }] })
+    expect(healthOf(killed, NOW).state).toBe('unattended')
+    expect(textOf(killed)).toContain('ses_1 by process 9, which has died')
   })
 })
 

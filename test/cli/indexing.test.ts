@@ -45,6 +45,9 @@ describe('index, status, search', () => {
     const [status] = jsonLines(runCli(['status', '--json', ...undisturbed]))
     expectValid('status', [status as object])
     expect(status).toMatchObject({ queue: { ready: 0, leased: 0, backoff: 0 }, wal: { records: 0 }, ledger: { sessions: 28 }, lastError: null })
+    // a listing of `index` is one, and a last message that is not finished is no failure
+    expect(status).toMatchObject({ listing: { sessions: 28 }, stats: { sessionListCount: 28 } })
+    expect(status?.health).toMatchObject({ state: expect.stringMatching(/^(?:idle|unattended)$/), reason: expect.not.stringMatching(/fail/) })
     expectValid('status', jsonLines(runCli(['status', '--json', ...home('never')])))
     expect(runCli(['status', ...home('never')]).stdout).toMatch(/Nothing is indexed yet/)
     expect(existsSync(join(folder, 'never'))).toBe(false)
@@ -60,6 +63,17 @@ describe('index, status, search', () => {
       const [hit] = jsonLines(runCli(['search', query, '--json', ...data, ...undisturbed]))
       expect(String(hit?.title)).toMatch(title)
     }
+  })
+
+  it('says that flags of other services move nothing', () => {
+    const found = runCli(['search', 'thundering herd', '--embedder', 'ollama', '--sink', 'chroma', ...data, ...undisturbed])
+    expect(found).toMatchObject({ status: 0, stdout: expect.stringMatching(/Flaky retry/) })
+    expect(found.stderr).toMatch(/with hash\/.*; spanleaf index --embedder ollama builds it anew/)
+    expect(found.stderr).toMatch(/in the local file documents\.db; spanleaf index --sink chroma brings it over/)
+    expect(runCli(['search', 'herd', '--role', 'system', ...undisturbed])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/user, assistant/),
+    })
   })
 
   it('filters by project, dir, role, session and time', () => {

@@ -56,7 +56,7 @@ function describeExpiry(stage: Stage): void {
     expect(await state.renew(claim)).toBe(clock.mono + 1000)
     clock.advance(900)
     expect(await other.sweep()).toBe(0)
-    expect(other.status().leases).toEqual([{ key: A, pid: 1, ageMs: 1800, expiresInMs: 100 }])
+    expect(other.status().leases).toEqual([{ key: A, pid: 1, ageMs: 1800, expiresInMs: 100, abandoned: false }])
     clock.advance(101)
     expect(other.status().leases).toMatchObject([{ expiresInMs: -1 }])
     expect(await other.sweep()).toBe(1)
@@ -101,6 +101,7 @@ function describeExpiry(stage: Stage): void {
     clock.mono = 5
     const owners: OwnerProbe = { self: () => ({ pid: 1, boot: 'next' }), isGone: ({ boot }: Owner) => boot !== 'next' }
     const next = await join(owners)
+    expect(next.status().leases).toMatchObject([{ key: A, abandoned: true }])
     expect(await next.sweep()).toBe(1)
     expect(next.status().suspects).toBe(0)
   })

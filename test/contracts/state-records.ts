@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { MessageId } from '../../src/core/ids.js'
 import { MAX_ID_BYTES } from '../../src/indexer/state.js'
 import { keyOf } from '../support/index-world.js'
-import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
+import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, M3, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 
 export function describeRecords(stage: Stage): void {
   describe('records', () => describeWal(stage))
@@ -252,6 +252,23 @@ function describeReset(stage: Stage): void {
     expect(await claimed(state)).toMatchObject({ key: A, lane: 'fresh', revision: 'r1' })
     expect(await state.claim()).toBeUndefined()
     expect(await state.reset()).toBe(2)
+  })
+
+  it('is not undone by what a run that began before it writes', async () => {
+    const { state, other } = stage
+    await state.observe(seen(A))
+    const claim = await claimed(state)
+    expect(await other.reset([A])).toBe(1)
+    await state.commit(claim, { ledger: [{ message: M1, row: ledgerRow() }] })
+    const record = walRecord({ rows: [walRow()], ledger: [{ message: M2, row: ledgerRow() }] })
+    const seq = await state.walAppend(claim, record)
+    await state.commit(claim, { wal: { seq, record, replayed: false } })
+    await state.commit(claim, { unlogged: walRecord({ ledger: [{ message: M3, row: ledgerRow() }] }) })
+    await state.release(claim, DONE)
+    expect([...state.ledger(A).values()].map(({ signature, chunks }) => [signature, chunks])).toEqual(Array(3).fill(['', ['key']]))
+    const next = await claimed(state)
+    await state.commit(next, { ledger: [{ message: M1, row: ledgerRow() }] })
+    expect(state.ledger(A).get(M1)?.signature).toBe('v1')
   })
 
   it('leaves gone sessions to their removal', async () => {

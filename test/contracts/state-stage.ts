@@ -62,6 +62,7 @@ export const A = keyOf('ses_a')
 export const B = keyOf('ses_b')
 export const M1 = 'msg_1' as MessageId
 export const M2 = 'msg_2' as MessageId
+export const M3 = 'msg_3' as MessageId
 export const DONE = { kind: 'done' } as const
 export const FAILURE: Failure = { code: 'SINK_FAILED', reason: 'the sink failed' }
 export const LOST = { code: 'LEASE_LOST' }

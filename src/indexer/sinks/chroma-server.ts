@@ -62,7 +62,7 @@ export class ChromaServer {
    */
   async request<T>(work: (client: ChromaClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted()
-    const { timeoutMs } = this.#options
+    const { timeoutMs, url } = this.#options
     const end = new AbortController()
     let isLate = false
     const timer = setTimeout(() => {
@@ -75,8 +75,8 @@ export class ChromaServer {
       return await work(this.#client(end.signal))
     } catch (error) {
       signal?.throwIfAborted()
-      if (isLate) throw unavailable(`gave no answer within ${timeoutMs} ms`)
-      throw failureOf(error)
+      if (isLate) throw unavailable(url, `gave no answer within ${timeoutMs} ms`)
+      throw failureOf(error, url)
     } finally {
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
@@ -116,28 +116,28 @@ async function loadClient(): Promise<typeof import('chromadb')> {
   }
 }
 
-function unavailable(what: string): StorageError {
-  return new StorageError('SINK_UNAVAILABLE', { reason: `the Chroma server ${what}` })
+function unavailable({ origin }: URL, what: string): StorageError {
+  return new StorageError('SINK_UNAVAILABLE', { reason: `the Chroma server at ${origin} ${what}` })
 }
 
 /**
  * The client tells failures apart by the names of its errors, and quotes the server in their messages: those are looked at, never repeated.
  */
-function failureOf(error: unknown): unknown {
+function failureOf(error: unknown, url: URL): unknown {
   if (error instanceof StorageError || error instanceof ChromaAnswer || !(error instanceof Error)) return error
   const { name, message } = error
   switch (name) {
     case 'ChromaConnectionError':
-      return unavailable('cannot be reached')
+      return unavailable(url, 'cannot be reached')
     case 'ChromaRateLimitError':
-      return unavailable('is busy')
+      return unavailable(url, 'is busy')
     case 'ChromaAuthError':
     case 'ChromaUnauthorizedError':
       return new StorageError('SINK_REFUSED', { reason: 'the Chroma server does not accept the token' })
     case 'ChromaForbiddenError':
       return new StorageError('SINK_REFUSED', { reason: 'the Chroma server does not permit this with the token' })
     case 'ChromaServerError':
-      return /^413\b/.test(message) ? new ChromaAnswer('invalid') : unavailable('failed')
+      return /^413\b/.test(message) ? new ChromaAnswer('invalid') : unavailable(url, 'failed')
     case 'ChromaQuotaExceededError':
       if (/billing|number of (?:records|collections)/i.test(message))
         return new StorageError('SINK_REFUSED', { reason: 'a quota of the Chroma account is used up' })
@@ -156,6 +156,6 @@ function failureOf(error: unknown): unknown {
       return new ChromaAnswer('exists')
     default:
       // what the client could not read as an answer of Chroma
-      return unavailable(`gave an answer that is none of Chroma's (${name})`)
+      return unavailable(url, `gave an answer that is none of Chroma's (${name})`)
   }
 }
