@@ -363,7 +363,7 @@ describe.skipIf(why !== undefined)(`another sink${why === undefined ? '' : ` (${
     await memoryState({ place: home.place }).running(true)
     expect(await code(home.open(chosen({ chromaCollection: 'busy' })))).toMatchObject({
       code: 'STATE_UNAVAILABLE',
-      reason: expect.stringMatching(/stop it/),
+      advice: expect.stringMatching(/^Stop it/),
     })
   })
 })
