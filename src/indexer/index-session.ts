@@ -15,13 +15,10 @@ import { deletionRecords, inBatches, pages } from './records.js'
 import { otherSpaces, PAGE, removeDocuments, removeSession } from './remove.js'
 import { repairSink } from './repair.js'
 import { applyRecord, writeMessages, writeRecord } from './sending.js'
-import type { SessionTail } from './source.js'
+import { HYDRATED, type SessionTail } from './source.js'
 import { isPutAside, type LedgerRow, type Outcome, type WalRecord } from './state-rows.js'
 
 export type Ended = Outcome | { readonly kind: 'removed' } | { readonly kind: 'lost' }
-
-/** A page takes about eight times the bytes that it has in its store: as read, as text, as records, and those of the page before, until they are collected. */
-const HYDRATED = 8
 
 export interface RunMode {
   /** Only sends the pending record, or the deletions of a session that is gone; reads no session and embeds nothing. */

@@ -24,7 +24,7 @@ export { describePlace } from './home-sinks.js'
 export { hasIndex, type IndexHome, type IndexHomeOptions, indexFolder, openIndexHome, refuseInsideStore } from './index-home.js'
 export { type IndexReader, type IndexReaderOptions, openIndexReader } from './index-reader.js'
 
-// indexing
+// indexing and searching
 
 export type { Exclusion, IndexProgress, Limits } from './engine.js'
 export { FAILPOINTS, type FailpointName } from './failpoints.js'
@@ -32,32 +32,23 @@ export type { ForgetReport } from './forget.js'
 export { createIndexer } from './indexer.js'
 export type { DrainReport, IndexEvent, Indexer, IndexerOptions, IndexerStatus, TickReport, WalStatus } from './indexer-types.js'
 export type { ObserveReport } from './observe.js'
+export { comparesVectors, type SearchHit, type SearchOptions, searchIndex } from './search.js'
 export { countStale } from './staleness.js'
 export type { DifferenceKind, IndexDifference, VerifyOptions, VerifyReport } from './verify.js'
 
-// searching
-
-export { comparesVectors, type SearchHit, type SearchOptions, searchIndex } from './search.js'
-
-// where sessions come from
-
-export { noSessions, sessionSource } from './session-source.js'
-export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
-
-// ports and their embedded defaults
+// ports, and what stands behind them
 
 export { type EmbedCache, type EmbedCacheOptions, openEmbedCache } from './embed-cache.js'
 export { type HashEmbedderOptions, hashEmbedder } from './embedders/hash.js'
 export { type OllamaEmbedderOptions, openOllamaEmbedder } from './embedders/ollama.js'
-export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
-export { secretlintRedactor } from './redact-secretlint.js'
-export { type ChromaSinkOptions, openChromaSink } from './sinks/chroma.js'
-export { type LocalSinkOptions, openLocalSink } from './sinks/local.js'
-
-// the state
-
 export { type LmdbStateOptions, openLmdbState } from './lmdb-state.js'
 export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './memory-state.js'
+export type { DocumentMetadata, Embedder, HeldDocument, ProjectedMessage, Redactor, Sink, SinkFilter, SinkHit, SinkRow } from './ports.js'
+export { secretlintRedactor } from './redact-secretlint.js'
+export { noSessions, sessionSource } from './session-source.js'
+export { type ChromaSinkOptions, openChromaSink } from './sinks/chroma.js'
+export { type LocalSinkOptions, openLocalSink } from './sinks/local.js'
+export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession } from './source.js'
 export type { IndexStore, PendingSession } from './state.js'
 export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state-rows.js'
 export type { BreakerStatus, CounterName, IndexStatus, LeaseStatus } from './state-status.js'

@@ -62,19 +62,15 @@ function emptied(record: WalRecord): WalRecord {
 async function send(engine: Engine, lease: HeldLease, record: WalRecord, stopping: AbortSignal): Promise<WalRecord> {
   const { limits, failpoint } = engine
   const sink = sinkOf(engine, record.space)
-  const upsertion: Upsertion = { engine, lease, sink, record, refused: new Map(), taken: 0, failed: 0 }
-  let applied = record
+  const upsertion: Upsertion = { engine, lease, sink, record, refused: new Map(), taken: 0, failed: 0, isOut: false }
   for (const page of pages(record.rows, limits.sinkBatchSize)) {
-    if (mustLeave(engine, lease.claim, record)) {
-      await engine.cache?.remove(vectorsOf(record))
-      applied = withdrawalOf(record)
-      break
-    }
     stopping.throwIfAborted()
     await upsertPage(upsertion, page)
+    if (upsertion.isOut) break
     failpoint('f')
   }
-  if (applied === record) applied = withoutRefused(record, upsertion.refused)
+  if (upsertion.isOut) await engine.cache?.remove(vectorsOf(record))
+  const applied = upsertion.isOut ? withdrawalOf(record) : withoutRefused(record, upsertion.refused)
   for (const ids of pages(applied.deletes, limits.sinkBatchSize)) {
     stopping.throwIfAborted()
     await callSink(engine, lease, (signal) => sink.delete(ids, { signal }))
@@ -101,6 +97,8 @@ interface Upsertion {
   taken: number
   /** Calls that failed in a way that tells nothing. */
   failed: number
+  /** The session is to leave; nothing more is written of it. */
+  isOut: boolean
 }
 
 /** A record that failed so often in a way that tells nothing is searched for the document that makes it fail. */
@@ -119,8 +117,12 @@ async function upsertPage(upsertion: Upsertion, rows: readonly WalRow[]): Promis
     vector: matrix.subarray(vector * dimensions, (vector + 1) * dimensions),
   }))
   try {
-    await callSink(engine, lease, (signal) => sink.upsert(given, { signal }))
-    upsertion.taken += rows.length
+    // Asked when its turn has come, since others may have taken long.
+    const isDue = (): boolean => {
+      upsertion.isOut ||= mustLeave(engine, lease.claim, record)
+      return !upsertion.isOut
+    }
+    if (await callSink(engine, lease, (signal) => sink.upsert(given, { signal }), isDue)) upsertion.taken += rows.length
   } catch (error) {
     if (lease.signal.aborted || !isRefusal(upsertion, rows, error)) throw error
     const named = error instanceof StorageError ? rows.find(({ id }) => id === error.key) : undefined
@@ -140,12 +142,14 @@ function isRefusal(upsertion: Upsertion, rows: readonly WalRow[], error: unknown
   return upsertion.taken > 0 || (rows.length > 1 && upsertion.failed < SEARCH)
 }
 
-/** One call of a sink at a time, through the breaker, and only while the lease lasts. */
-export function callSink<T>(engine: Engine, lease: HeldLease, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** One call of a sink at a time, through the breaker, and only while the lease lasts. False when it was not due any more when its turn came. */
+export function callSink(engine: Engine, lease: HeldLease, call: (signal: AbortSignal) => Promise<void>, isDue = () => true): Promise<boolean> {
   const { signal } = lease
   return engine.sinkTurn(async () => {
     await lease.guard()
-    return engine.breakers.sink.run(() => outside('SINK_FAILED', () => call(signal)), signal)
+    if (!isDue()) return false
+    await engine.breakers.sink.run(() => outside('SINK_FAILED', () => call(signal)), signal)
+    return true
   }, signal)
 }
 

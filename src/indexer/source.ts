@@ -43,11 +43,14 @@ export interface SessionTail {
   readonly more?: { readonly after: MessageId } | undefined
 }
 
+/** A page takes about eight times the bytes that it has in its store: as read, as text, as records, and those of the page before, until they are collected. */
+export const HYDRATED = 8
+
 export interface TailOptions {
   readonly signal?: AbortSignal | undefined
   /** Where the session was last listed. */
   readonly store?: string | undefined
-  /** Bytes of the store that are read at a time; one message is read whatever its size. Once hydrated they take about three times as much. @default no limit */
+  /** Bytes of the store that are read at a time; one message is read whatever its size. In memory they take more, see `HYDRATED`. @default no limit */
   readonly bytes?: number | undefined
   /** Only the messages that follow this one, see `SessionTail.more`. */
   readonly after?: MessageId | undefined

@@ -6,7 +6,7 @@ import { removedMessages, visibleMessages } from './diff.js'
 import { documentMeta, type Engine, metaHashOf } from './engine.js'
 import { compareHeld, heldDocuments } from './held.js'
 import { settlement } from './settled.js'
-import type { SessionTail } from './source.js'
+import { HYDRATED, type SessionTail } from './source.js'
 import { MAX_ID_BYTES } from './state.js'
 import { isPutAside, type LedgerRow } from './state-rows.js'
 import type { DifferenceKind, IndexDifference } from './verify.js'
@@ -69,7 +69,7 @@ async function compareSource(
   ledger: ReadonlyMap<MessageId, LedgerRow>,
   { signal, store }: { readonly signal: AbortSignal; readonly store: string | undefined },
 ): Promise<SourceFindings | undefined> {
-  const bytes = engine.limits.maxInflightBytes
+  const bytes = Math.ceil(engine.limits.maxInflightBytes / HYDRATED)
   const differences: IndexDifference[] = []
   const counts = { messages: 0, unsettled: 0, quarantined: 0 }
   let after: MessageId | undefined

@@ -52,9 +52,33 @@ describe.skipIf(missing !== undefined)(`search on a real Chroma server${missing 
     expect(shared.reduce((sum, share) => sum + share, 0) / shared.length).toBeGreaterThan(0.95)
   })
 
+  it('finds a word beside any number of newer texts that have it inside of their words', async () => {
+    await using sink = await open()
+    await sink.upsert([sinkRow('a', 'my cat sat'), sinkRow('b', 'findTheCat()'), sinkRow('c', 'a_cat_here'), sinkRow('d', 'ÇATS')])
+    await sink.upsert(Array.from({ length: 1200 }, (_, i) => sinkRow(`z${i}`, `the location of 5cat${i}`)))
+    expect((await sink.matching('cat', 5)).map(({ id }) => id).sort()).toEqual(['a', 'b', 'c', 'd'])
+  })
+
   it('looks for words of any case, accent and ending by an expression that the server takes', async () => {
     await using sink = await open()
-    const words = ['Retries', 'possibilities', 'CAFÉ', 'ǆungla', 'x', '検索', 'क्षत्रिय', 'Straße', 'i', 'iiiii', 'eye', 'able', 'happily', 'ΣΊΣΥΦΟΣ']
+    const words = [
+      'Retries',
+      'possibilities',
+      'CAFÉ',
+      'ǆungla',
+      'x',
+      '検索',
+      'क्षत्रिय',
+      'Straße',
+      'i',
+      'iiiii',
+      'eye',
+      'able',
+      'happily',
+      'ΣΊΣΥΦΟΣ',
+      'of HTTPServer',
+      'utf8Éclair',
+    ]
     await sink.upsert(words.map((word, i) => sinkRow(`d${i}`, `the ${word} of it`)))
     for (const [i, word] of words.entries()) {
       const found = (await sink.matching(word, 20)).map(({ id }) => id)

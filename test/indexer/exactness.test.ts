@@ -1,6 +1,7 @@
 /** Sequences after which the sink, the ledger or the verification might not say what the sessions say. */
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
+import type { Exclusion } from '../../src/indexer/engine.js'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
 import { rig } from '../support/index-rig.js'
@@ -193,4 +194,57 @@ it('what is to be tried again stays so, though its session is read at that momen
   expect(retried).toBe(1)
   expect(contentOf(it.sink)).toEqual(it.world.expected())
   expect(it.state.deadLetters()).toEqual([])
+})
+
+it('a verification reads no larger pages than its share of the memory', async () => {
+  await using it = await rig({ maxInflightBytes: 3000 }, { memory: true })
+  it.world.add('ses_a', ['one'])
+  await it.run()
+  const source = it.world.source()
+  const budgets: unknown[] = []
+  const { indexer } = await it.join(2, {
+    maxInflightBytes: 3000,
+    sessions: {
+      ...source,
+      tail: (key, known, options) => {
+        budgets.push(options?.bytes)
+        return source.tail(key, known, options)
+      },
+    },
+  })
+  await indexer.verify()
+  // In memory they are eight times as large.
+  expect(budgets).toEqual([375])
+})
+
+it('a document that waits for its turn at the sink while its session is excluded does not get there', async () => {
+  let exclude: Exclusion = {}
+  await using it = await rig({ exclude: () => exclude }, { memory: true })
+  it.world.add('ses_a', ['one'])
+  it.world.add('ses_b', ['two'])
+  const upserted: string[] = []
+  it.sink.before = async ({ kind, ids }) => {
+    if (kind !== 'upsert') return
+    upserted.push(...ids)
+    // The other one has its record by now, and waits.
+    if (upserted.length > 1) return
+    await settle()
+    expect(it.state.status().wal.records).toBe(2)
+    exclude = { sessions: ['ses_a', 'ses_b'] }
+  }
+  await it.run()
+  expect(upserted).toHaveLength(1)
+  expect(it.sink.rows.size).toBe(0)
+  expect(it.state.status()).toMatchObject({ wal: { records: 0 }, ledger: { messages: 0 } })
+})
+
+it('an indexer that is started while it still stops, starts once it has', async () => {
+  await using it = await rig({}, { memory: true })
+  it.world.add('ses_a', ['one'])
+  await it.indexer.start()
+  const stop = it.indexer.stop()
+  await it.indexer.start()
+  await stop
+  await settle()
+  expect(it.indexer.status().started).toBe(true)
 })

@@ -19,12 +19,15 @@ try {
     join(folder, 'use.js'),
     `
     import { openSessions, listSessions, verifyStores } from 'spanleaf'
-    import { hashEmbedder } from 'spanleaf/indexer'
+    import { hashEmbedder, openChromaSink } from 'spanleaf/indexer'
     const sessions = await openSessions({ data: ${JSON.stringify(join(repository, 'examples/demo-store/opencode/storage'))} })
     if (listSessions(sessions).length !== 15) throw new Error('15 sessions were expected')
     if ((await verifyStores(sessions)).total.damaged !== 1) throw new Error('one damaged record was expected')
     await sessions.close()
     if ((await hashEmbedder().embed(['a text'], { kind: 'query' })).length !== 384) throw new Error('384 numbers were expected')
+    const opened = openChromaSink({ url: 'http://127.0.0.1:9', collection: 'abc', space: 'x/1' })
+    const code = await opened.then(() => 'opened', (error) => error.code)
+    if (code !== 'CHROMA_CLIENT_MISSING') throw new Error('the client of Chroma is an optional package, so it was expected to be missing: ' + code)
   `,
   )
   run(process.execPath, ['use.js'])

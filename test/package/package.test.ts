@@ -10,7 +10,7 @@ import { tempFolder } from '../support/temp.js'
 
 const DIST = join(REPOSITORY, 'dist')
 const DEMO = join(REPOSITORY, 'examples', 'demo-store', 'opencode')
-const HEAVY = ['lmdb', 'chromadb', 'ollama', 'better-sqlite3', 'node:sqlite', 'mmap-io', 'commander', 'ora']
+const HEAVY = ['lmdb', 'chromadb', 'ollama', '@secretlint', 'better-sqlite3', 'node:sqlite', 'mmap-io', 'commander', 'ora']
 const folder = tempFolder()
 afterAll(() => folder[Symbol.dispose]())
 
@@ -60,6 +60,41 @@ describe('what loads', () => {
     const forDatabase = isHeavy(modulesAskedFor(read(join(DEMO, 'opencode.db'))))
     expect(forDatabase.filter((name) => name !== 'better-sqlite3' && name !== 'node:sqlite')).toEqual([])
     expect(forDatabase.length).toBeGreaterThan(0)
+  })
+
+  it('for the index that asks no service is no client of one, and nothing that takes secrets out', () => {
+    expect(isHeavy(modulesAskedFor("await import('spanleaf/indexer')"))).toEqual([])
+    const index = `const { openSessions } = await import('spanleaf')
+      const { createIndexer, openIndexHome, openIndexReader, searchIndex } = await import('spanleaf/indexer')
+      const sessions = await openSessions({ data: ${JSON.stringify(join(DEMO, 'storage'))} })
+      const home = await openIndexHome({ home: ${JSON.stringify(join(folder.path, 'defaults'))}, sessions })
+      const indexer = createIndexer({ ...home, sessions })
+      await indexer.observe()
+      await indexer.drain()
+      await indexer.stop()
+      await home.close()
+      const reader = await openIndexReader({ home: ${JSON.stringify(join(folder.path, 'defaults'))} })
+      if ((await searchIndex(reader, 'retry')).length === 0) throw new Error('nothing was found')
+      await reader[Symbol.asyncDispose]()
+      await sessions.close()`
+    const names = isHeavy(modulesAskedFor(index))
+    expect(names).toContain('lmdb')
+    expect(names.filter((name) => ['chromadb', 'ollama', '@secretlint'].includes(name))).toEqual([])
+  })
+
+  it('for a sink on Chroma is its client, which is said to be missing where it is', () => {
+    const script = `import { register } from 'node:module'
+      const hook = \`export const resolve = (name, context, next) => {
+        if (name === 'chromadb') throw Object.assign(new Error('no such package'), { code: 'ERR_MODULE_NOT_FOUND' })
+        return next(name, context)
+      }\`
+      register('data:text/javascript,' + encodeURIComponent(hook))
+      const { openChromaSink } = await import('spanleaf/indexer')
+      const opened = openChromaSink({ url: 'http://127.0.0.1:9', collection: 'abc', space: 'x/1' })
+      console.log(await opened.then(() => 'opened', (error) => error.code))`
+    expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: REPOSITORY, encoding: 'utf8' }).trim()).toBe(
+      'CHROMA_CLIENT_MISSING',
+    )
   })
 
   it('would be seen if it were more', () => {

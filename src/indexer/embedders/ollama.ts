@@ -42,7 +42,7 @@ export async function openOllamaEmbedder(options: OllamaEmbedderOptions): Promis
   if (same !== undefined) return embedderOf(api, settings, same, { remote, verified: true })
   const dimensions = await measuredDimensions(api, settings, options.signal)
   const space: OllamaSpace = { ...settings, digest: entry.digest, dimensions }
-  await sameDigest(api, space, options.signal)
+  await sameModel(api, space, remote, options.signal)
   return embedderOf(api, settings, space, { remote, verified: true })
 }
 
@@ -65,17 +65,18 @@ function embedderOf(
   space: OllamaSpace,
   { remote, verified }: { readonly remote: boolean; readonly verified: boolean },
 ): Embedder {
+  const isRemote = remote || isCloudModel(space.model)
   const { budget, vectors } = requests(api, settings, space.dimensions)
   let isVerified = verified
   const verify = async (signal: AbortSignal | undefined): Promise<void> => {
-    await sameDigest(api, space, signal)
+    await sameModel(api, space, isRemote, signal)
     isVerified = true
   }
   return {
     name: `Ollama, ${space.model}`,
     space: spaceName(space),
     dimensions: space.dimensions,
-    remote: remote || isCloudModel(space.model),
+    remote: isRemote,
     batch: (texts) => budget.take(texts),
     check: verify,
     async embed(texts, { kind, signal }) {
@@ -97,9 +98,14 @@ function embedderOf(
   }
 }
 
-/** @throws StorageError EMBEDDER_CHANGED, EMBEDDER_UNAVAILABLE, EMBEDDER_REFUSED */
-async function sameDigest(api: OllamaApi, { model, digest }: OllamaSpace, signal: AbortSignal | undefined): Promise<void> {
+/**
+ * `remote`: as the embedder said of itself; whether secrets are taken out hangs on it.
+ * @throws StorageError EMBEDDER_CHANGED, EMBEDDER_UNAVAILABLE, EMBEDDER_REFUSED
+ */
+async function sameModel(api: OllamaApi, { model, digest }: OllamaSpace, remote: boolean, signal: AbortSignal | undefined): Promise<void> {
   const now = await api.model(model, { timeoutMs: LOOK_MS, signal })
-  if (now.digest === digest) return
-  throw new StorageError('EMBEDDER_CHANGED', { reason: `"${model}" is another model now than the one that the index was opened with` })
+  if (now.digest !== digest)
+    throw new StorageError('EMBEDDER_CHANGED', { reason: `"${model}" is another model now than the one that the index was opened with` })
+  if (now.elsewhere && !remote)
+    throw new StorageError('EMBEDDER_CHANGED', { reason: `"${model}" is computed on another machine, which nobody knew when the index was opened` })
 }

@@ -142,14 +142,21 @@ function statisticsOf(
   return { count: Math.max(count, found.length), frequencies, averageLength: Math.max(1, length / Math.max(1, found.length)) }
 }
 
+/** What a word stands behind. Inside of a word another one begins with a capital: `findTheCat`. */
+const BEFORE = '(?:^|[^\\p{L}\\p{M}\\p{N}])'
+
 /**
- * Finds all that has the stem, and more: Latin letters in any case and with any accent, inside of words too.
+ * Finds all that has the stem, and more: Latin letters in any case and with any accent, at the beginning of longer words too.
  * What a stem may have in the place of its last letters is left out of the expression (`retri` is the stem of `retry`).
  */
 export function expressionOf(stem: string): string {
   const isEnglish = /^[a-z]{3,}$/.test(stem)
   const fixed = isEnglish ? stem.replace(/(?:[eiy]|(?<=b)l)$/, '') : stem
-  return `(?i)${[...fixed].map((letter) => accented(letter)).join('')}`
+  const [first = '', ...rest] = fixed
+  const others = rest.map((letter) => accented(letter)).join('')
+  if (!/^[a-z]/.test(first)) return `(?i)${accented(first)}${others}`
+  const capital = `[${first.toUpperCase()}${(ACCENTED.get(first) ?? '').toUpperCase()}]`
+  return `(?:${BEFORE}(?i:${accented(first)})|${capital}[\\x{300}-\\x{36f}]*)(?i:${others})`
 }
 
 function accented(letter: string): string {

@@ -68,6 +68,19 @@ describe('requests to Ollama', () => {
     expect(down.remote).toBe(true)
   })
 
+  it('go to no model that is computed elsewhere, when it was taken for one of this machine while the server was down', async () => {
+    await using fake = await fakeOllama({ 'proxied:latest': { remote: true } })
+    const options = { host: fake.url, model: 'proxied' }
+    const { space } = await openOllamaEmbedder(options)
+    await fake.stop()
+    const embedder = await openOllamaEmbedder({ ...options, expected: space })
+    await fake.start()
+    fake.requests.length = 0
+    const embedding = embedder.embed(['private'], { kind: 'document' })
+    if (embedder.remote !== true) await expect(embedding).rejects.toMatchObject({ code: 'EMBEDDER_CHANGED' })
+    expect(embedder.remote === true || fake.requests.length === 0).toBe(true)
+  })
+
   it('know a model by any spelling of its name', async () => {
     await using fake = await fakeOllama({ 'Qwen3-Embedding:0.6b': {}, 'hf.co/someone/model-GGUF:Q4_K_M': {} })
     for (const model of ['qwen3-embedding:0.6b', 'library/qwen3-embedding:0.6b', 'hf.co/someone/model-gguf:q4_k_m']) {
