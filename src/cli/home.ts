@@ -75,7 +75,7 @@ export async function openReader(
   { signal, settings }: { readonly signal: AbortSignal; readonly settings: ResolvedConfig },
 ): Promise<IndexReader | undefined> {
   if (!hasIndex(homeOf(options))) return undefined
-  const index = await openIndexReader({ home: homeOf(options), config: chosenOf(settings), signal })
+  const index = await openIndexReader({ home: homeOf(options), config: chosenOf(settings), signal, warn })
   if (index !== undefined) warnOfOthers(options, index)
   return index
 }

@@ -6,6 +6,7 @@ import { type PartialConfig, resolveConfig } from './config.js'
 import { embedderToSearch } from './home-embedder.js'
 import { readHomeRecord } from './home-record.js'
 import { openSinkAt, placeToSearch, tokenAddress } from './home-sinks.js'
+import { tellOfQueries } from './home-told.js'
 import { indexFolder } from './index-home.js'
 import { openLmdbState } from './lmdb-state.js'
 import type { Embedder, Sink } from './ports.js'
@@ -20,6 +21,8 @@ export interface IndexReaderOptions {
   readonly state?: IndexStore | undefined
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
+  /** Told in a sentence that what is searched for leaves the machine, to a service of which that was not said yet. */
+  readonly warn?: ((sentence: string) => void) | undefined
 }
 
 /** What `searchIndex` takes. */
@@ -35,10 +38,10 @@ export interface IndexReader extends AsyncDisposable {
  * @throws StorageError SINK_MISMATCH when the index is of another embedder or sink and none was chosen; STATE_TOO_NEW, STATE_UNAVAILABLE, SINK_UNAVAILABLE
  */
 export async function openIndexReader(options: IndexReaderOptions): Promise<IndexReader | undefined> {
-  refuseUnknown(options, ['home', 'config', 'state', 'clock', 'signal'])
+  refuseUnknown(options, ['home', 'config', 'state', 'clock', 'signal', 'warn'])
   if (typeof options.home !== 'string' || options.home === '')
     throw new StorageError('INVALID_OPTION', { reason: 'home must be the path of a folder' })
-  const { home, config: chosen = {}, clock = systemClock, signal } = options
+  const { home, config: chosen = {}, clock = systemClock, signal, warn = () => undefined } = options
   const { values } = resolveConfig({ env: chosen })
   const directory = indexFolder(home)
   const state = options.state ?? (await openLmdbState({ directory, clock }))
@@ -54,6 +57,8 @@ export async function openIndexReader(options: IndexReaderOptions): Promise<Inde
     const embedder = await embedderToSearch({ values, isChosen, live, spaces, clock, signal, onTruncated: () => undefined })
     const place = placeToSearch(live, { directory, values, chosen, record: readHomeRecord(directory), spaces })
     const sink = await openSinkAt(place, live.space, { directory, values, tokenFor: tokenAddress(chosen, place), readOnly: true })
+    const embedderAt = values.embedder === 'ollama' ? values.ollamaUrl : undefined
+    tellOfQueries(directory, { embedder, embedderAt, sink, sinkAt: place.kind === 'chroma' ? place.url : undefined, warn })
     const close = async (): Promise<void> => {
       await sink[Symbol.asyncDispose]()
       await end()

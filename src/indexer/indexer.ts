@@ -44,7 +44,11 @@ export function createIndexer(options: IndexerOptions): Indexer {
       const { maxSessions = limits.sessionsPerTick, signal } = given
       return run(signal, (engine, hard) => ticking(() => runTick(engine, poll, { signal: hard, maxSessions }), engine.stopping))
     },
-    start: () => background.start(),
+    async start() {
+      // A loop that is being stopped is none that runs.
+      if (background.isRunning()) await stops.ending()
+      await background.start()
+    },
     stop: () => stops.stop(),
     status: () => ({
       ...state.status(),

@@ -8,6 +8,8 @@ export interface Stops {
   run<T>(signal: AbortSignal | undefined, work: (soft: AbortSignal, hard: AbortSignal) => Promise<T>): Promise<T>
   /** Stops what runs and waits for it; what is asked for afterwards runs again. */
   stop(): Promise<void>
+  /** The stop that is under way. */
+  ending(): Promise<void> | undefined
   /** As `stop`, and nothing runs any more. */
   close(): Promise<void>
 }
@@ -16,12 +18,19 @@ export function createStops(clock: Clock, drainMs: number, outer: AbortSignal | 
   const running = new Set<Promise<unknown>>()
   let closed = false
   let stopping = new AbortController()
-  const stop = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     const ended = stopping
     ended.abort(new StorageError('STATE_UNAVAILABLE', { reason: 'the indexer was stopped' }))
     await Promise.allSettled(running)
     // Of two stops the first may be over long before the second, and something may run again.
     if (!closed && stopping === ended) stopping = new AbortController()
+  }
+  let ending: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    const own = end()
+    ending = own
+    await own
+    if (ending === own) ending = undefined
   }
   return {
     async run(signal, work) {
@@ -37,6 +46,7 @@ export function createStops(clock: Clock, drainMs: number, outer: AbortSignal | 
       }
     },
     stop,
+    ending: () => ending,
     close() {
       closed = true
       return stop()

@@ -237,3 +237,14 @@ it('a document that waits for its turn at the sink while its session is excluded
   expect(it.sink.rows.size).toBe(0)
   expect(it.state.status()).toMatchObject({ wal: { records: 0 }, ledger: { messages: 0 } })
 })
+
+it('an indexer that is started while it still stops, starts once it has', async () => {
+  await using it = await rig({}, { memory: true })
+  it.world.add('ses_a', ['one'])
+  await it.indexer.start()
+  const stop = it.indexer.stop()
+  await it.indexer.start()
+  await stop
+  await settle()
+  expect(it.indexer.status().started).toBe(true)
+})

@@ -221,6 +221,26 @@ describe('the warning before text leaves the machine', () => {
   })
 })
 
+describe('the words of a search', () => {
+  it('are said to leave the machine, until that was said of the service', async () => {
+    await using elsewhere = await fakeOllama({ 'proxied:latest': { remote: true } })
+    const home = aHome()
+    const config = { embedder: 'ollama', ollamaUrl: elsewhere.url, ollamaModel: 'proxied' } as const
+    await home.index(config)
+    const search = async (): Promise<readonly string[]> => {
+      const said: string[] = []
+      const state = memoryState({ place: home.place, clock: home.clock })
+      await using _reader = await openIndexReader({ home: home.path, state, clock: home.clock, config, warn: (s) => said.push(s) })
+      return said
+    }
+    expect(await search()).toEqual([])
+    const record = { ...home.record(), told: [] }
+    writeFileSync(join(home.directory, 'services.json'), JSON.stringify(record))
+    expect(await search()).toEqual([expect.stringMatching(/words of the search leave this machine, to Ollama.*http/)])
+    expect(home.record()).toEqual(record)
+  })
+})
+
 describe('a Chroma server elsewhere', () => {
   it('is named as it was chosen, once, also when its address is not given again', async () => {
     const home = aHome()
@@ -343,7 +363,7 @@ describe.skipIf(why !== undefined)(`another sink${why === undefined ? '' : ` (${
     await memoryState({ place: home.place }).running(true)
     expect(await code(home.open(chosen({ chromaCollection: 'busy' })))).toMatchObject({
       code: 'STATE_UNAVAILABLE',
-      reason: expect.stringMatching(/stop it/),
+      advice: expect.stringMatching(/^Stop it/),
     })
   })
 })
