@@ -8,8 +8,8 @@ import { heldDocuments } from './held.js'
 import { type HeldLease, holdLease } from './lease.js'
 import type { Sink } from './ports.js'
 import { deletionRecord, documentIds, pages } from './records.js'
-import { otherSpaces, removeSession } from './remove.js'
-import { applyRecord, vectorsOf } from './sending.js'
+import { otherSpaces, removeSession, removeVectors } from './remove.js'
+import { applyRecord } from './sending.js'
 import type { Claim, WalRecord } from './state-rows.js'
 
 const PAUSE_MS = 50
@@ -89,14 +89,14 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
 }
 
 async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
-  const { state, cache } = engine
+  const { state } = engine
   const { claim, signal } = lease
   const ids = await idsIn(engine, engine.sink, claim.key)
   let documents = ids.size
   const pending = pendingRecord(engine, claim)
   for (const { id } of pending?.rows ?? []) ids.add(id)
   forgetNamed(engine, claim, claim.space, ids)
-  await cache?.remove(pending === undefined ? [] : vectorsOf(pending))
+  await removeVectors(engine, [claim.key])
   // What the ledger names goes page by page, in every space; the rest, which only the sink or the WAL knew, at once.
   const rest = [...ids]
   const seq = await state.forget(claim, rest)

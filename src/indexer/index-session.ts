@@ -12,7 +12,7 @@ import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engi
 import { isIsolated, oneAtATime } from './isolate.js'
 import type { HeldLease } from './lease.js'
 import { deletionRecords, inBatches, pages } from './records.js'
-import { otherSpaces, PAGE, removeDocuments, removeSession } from './remove.js'
+import { otherSpaces, PAGE, removeDocuments, removeSession, removeVectors } from './remove.js'
 import { repairSink } from './repair.js'
 import { applyRecord, writeMessages, writeRecord } from './sending.js'
 import { HYDRATED, type SessionTail } from './source.js'
@@ -89,6 +89,7 @@ async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
     const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)
     if (!isOut()) await indexPage(engine, lease, { tail, ledger, isOut, first: after === undefined }, done)
     if (isOut()) {
+      await removeVectors(engine, [claim.key])
       await removeDocuments(engine, lease)
       // To be read again should the exclusion be taken back before an observation notes it.
       return { kind: 'done', incomplete: true, verified: claim.verify }

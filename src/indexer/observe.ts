@@ -2,6 +2,7 @@
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { type Engine, type Exclusion, isExcluded, isWithheld, metaHashOf, observedRevision } from './engine.js'
 import { pages } from './records.js'
+import { removeVectors } from './remove.js'
 import type { SessionListing, SourceSession } from './source.js'
 import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state.js'
 
@@ -33,7 +34,9 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
   const here = compareListed(engine, listing, exclude, known)
   const others = compareUnlisted(listing, exclude, [...known.values()])
   for (const page of pages(here.seen, size)) await state.observe({ seen: page, gone: [] })
-  const gone = [...here.gone, ...others.gone, ...(await proveGone(engine, others.absent))]
+  const out = [...here.out, ...others.out]
+  await removeVectors(engine, out)
+  const gone = [...out, ...others.gone, ...(await proveGone(engine, others.absent))]
   for (const page of pages(gone, size)) await state.observe({ seen: [], gone: page })
   return {
     sessions: listing.sessions.length,
@@ -49,7 +52,8 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
 /** Takes from `known` what is listed. */
 function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
   const seen: ObservedSession[] = []
-  const gone: SessionKey[] = []
+  /** Excluded. */
+  const out: SessionKey[] = []
   const counts = { changed: 0, excluded: 0, leftOut: 0, elsewhere: 0 }
   for (const session of listing.sessions) {
     const { key, source } = session.meta
@@ -62,7 +66,7 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
     }
     if (isExcluded(exclude, session.meta)) {
       counts.excluded++
-      if (held !== undefined && (!held.gone || held.stranded)) gone.push(key)
+      if (held !== undefined && (!held.gone || held.stranded)) out.push(key)
       continue
     }
     if (isWithheld(exclude, session.meta)) {
@@ -81,13 +85,14 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       seen.push({ key, revision, meta: metaHashOf(session.meta, engine.projectName), store: source.path })
     }
   }
-  return { seen, gone, ...counts }
+  return { seen, out, ...counts }
 }
 
 /** A session counts as absent only when its own store was listed completely and lacks it. */
 function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: readonly KnownSession[]) {
   const stores = new Map(listing.stores.map(({ path, complete }) => [path, complete]))
   const gone: SessionKey[] = []
+  const out: SessionKey[] = []
   const absent: KnownSession[] = []
   let excluded = 0
   let elsewhere = 0
@@ -97,11 +102,11 @@ function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: 
     } else if (exclude.sessions?.includes(held.key.session)) {
       // Whatever became of its store.
       excluded++
-      gone.push(held.key)
+      out.push(held.key)
     } else if (!stores.has(held.store)) elsewhere++
     else if (stores.get(held.store)) absent.push(held)
   }
-  return { gone, absent, excluded, elsewhere }
+  return { gone, out, absent, excluded, elsewhere }
 }
 
 function isDue(engine: Engine, held: KnownSession, { revision, meta }: SourceSession): boolean {

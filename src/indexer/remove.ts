@@ -1,5 +1,6 @@
 /** Removal: every document of a session leaves the sinks of every space, page by page, through records like any other change. */
 import type { MessageId } from '../core/ids.js'
+import { encodeKey, type SessionKey } from '../core/keys.js'
 import { type Engine, sinkOf } from './engine.js'
 import { heldDocuments } from './held.js'
 import type { HeldLease } from './lease.js'
@@ -10,7 +11,10 @@ import type { Claim, LedgerEntry, LedgerRow } from './state-rows.js'
 /** Rows of one ledger transaction, and deletions of one record. */
 export const PAGE = 256
 
-/** T10: every document leaves the sink, also what no row names, then the session leaves the state. False when it is not gone any more. */
+/**
+ * T10: every document leaves the sink, also what no row names, then the session leaves the state. False when it is not gone any more.
+ * Its vectors stay in the cache, where a fork of it finds them: those of excluded and forgotten sessions are taken out of it by `removeVectors`.
+ */
 export async function removeSession(engine: Engine, lease: HeldLease): Promise<boolean> {
   if (lease.claim.verify !== undefined) await removeHeld(engine, lease)
   await removeDocuments(engine, lease)
@@ -27,16 +31,25 @@ async function removeHeld(engine: Engine, lease: HeldLease): Promise<void> {
 }
 
 /**
- * The vectors go first, while the ledger names them. A text that another session shares is embedded again when it is next written.
- * @throws StorageError SINK_FAILED when a space holds documents of the session and its sink is not at hand
+ * Takes the vectors of sessions out of the cache, as long as the ledger and the pending records name them.
+ * A text that another session shares is embedded again when it is next written.
  */
+export async function removeVectors({ state, cache }: Engine, keys: readonly SessionKey[]): Promise<void> {
+  if (cache === undefined || keys.length === 0) return
+  const names = new Set(keys.map(encodeKey))
+  const pending = state.pending().filter(({ key }) => names.has(encodeKey(key)))
+  const rows = keys.flatMap((key) => state.spaces().flatMap(({ id }) => [...state.ledger(key, id).values()]))
+  const entries = pending.flatMap(({ seq }) => state.walRead(seq).ledger)
+  await cache.remove([...rows, ...entries.map(({ row }) => row)].flatMap(({ chunks }) => chunks.filter((chunk) => chunk !== '')))
+}
+
+/** @throws StorageError SINK_FAILED when a space holds documents of the session and its sink is not at hand */
 export async function removeDocuments(engine: Engine, lease: HeldLease): Promise<void> {
   const { key } = lease.claim
   for (const { id: space } of engine.state.spaces()) {
     const removed = entriesOf(engine.state.ledger(key, space))
     if (removed.length === 0) continue
     sinkOf(engine, space)
-    await engine.cache?.remove(removed.flatMap(({ row }) => row.chunks))
     for (const record of deletionRecords(engine, { key, space }, removed, PAGE)) await writeRecord(engine, lease, record)
   }
 }

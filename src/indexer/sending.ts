@@ -69,7 +69,8 @@ async function send(engine: Engine, lease: HeldLease, record: WalRecord, stoppin
     if (upsertion.isOut) break
     failpoint('f')
   }
-  if (upsertion.isOut) await engine.cache?.remove(vectorsOf(record))
+  // Those of a session that is gone because it is excluded went when that was observed.
+  if (upsertion.isOut && !lease.claim.gone) await engine.cache?.remove(vectorsOf(record))
   const applied = upsertion.isOut ? withdrawalOf(record) : withoutRefused(record, upsertion.refused)
   for (const ids of pages(applied.deletes, limits.sinkBatchSize)) {
     stopping.throwIfAborted()

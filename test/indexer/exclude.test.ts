@@ -4,7 +4,7 @@ import { StorageError } from '../../src/core/errors.js'
 import { embeddingKey, openEmbedCache } from '../../src/indexer/embed-cache.js'
 import type { Exclusion } from '../../src/indexer/engine.js'
 import { rig } from '../support/index-rig.js'
-import { START, tempFolder } from '../support/index-world.js'
+import { contentOf, START, tempFolder } from '../support/index-world.js'
 
 const DOWN = () => Promise.reject(new Error('down'))
 
@@ -164,10 +164,7 @@ describe('an exclusion that another process adds', () => {
 })
 
 describe('the vectors of a session', () => {
-  it.each<[string, boolean]>([
-    ['excluded', true],
-    ['deleted', false],
-  ])('that is %s leave the cache with it', async (_name, excluded) => {
+  it('that is excluded leave the cache with it', async () => {
     using folder = tempFolder()
     await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
     let exclude: Exclusion = {}
@@ -178,11 +175,28 @@ describe('the vectors of a session', () => {
     const keysOf = (): string[] => it.state.sessions().flatMap(({ key }) => [...it.state.ledger(key).values()].flatMap(({ chunks }) => chunks))
     const before = keysOf()
     expect(before.filter((key) => cache.get(key) !== undefined)).toHaveLength(3)
-    if (excluded) exclude = { sessions: ['ses_a'] }
-    else it.world.sessions.delete('ses_a')
+    exclude = { sessions: ['ses_a'] }
     await it.run()
     expect(before.filter((key) => cache.get(key) !== undefined)).toEqual(keysOf())
     expect(keysOf()).toHaveLength(1)
+  })
+
+  it('that is deleted in its store stay for its forks, which are renamed without an embedding', async () => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    await using it = await rig({ cache })
+    it.world.add('ses_a', ['one', 'two'])
+    const fork = it.world.add('ses_fork', ['one', 'two'])
+    await it.run()
+    it.world.sessions.delete('ses_a')
+    await it.run()
+    it.world.edit(fork, (session) => {
+      session.title = 'Renamed'
+    })
+    await it.run()
+    expect(contentOf(it.sink)).toEqual(it.world.expected())
+    expect([...it.sink.rows.values()].map(({ metadata }) => metadata.title)).toEqual(['Renamed', 'Renamed'])
+    expect(it.embedder.texts).toEqual(['one', 'two'])
   })
 })
 
