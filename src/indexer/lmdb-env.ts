@@ -40,6 +40,8 @@ export interface LmdbEnvironment<T> extends AsyncDisposable {
   readonly tables: T
   /** Runs `change` in one transaction. @throws StorageError STATE_UNAVAILABLE, and whatever StorageError `change` throws */
   transact<R>(change: (tables: T) => R): Promise<R>
+  /** A process that was killed while it read would keep every page freed since. */
+  forgetDeadReaders(): void
 }
 
 /** @throws StorageError STATE_UNAVAILABLE, STATE_DAMAGED, and what `admit` throws */
@@ -80,6 +82,9 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
           if (done !== undefined) return done.result
         }
       }),
+    forgetDeadReaders() {
+      if (!closed) handle?.root.readerCheck()
+    },
     async [Symbol.asyncDispose]() {
       if (closed) return
       closed = true

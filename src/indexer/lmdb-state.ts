@@ -158,6 +158,7 @@ function queueOf(handle: Handle) {
 function leasesOf({ environment, owners, moment, sweepPage: size }: Handle) {
   return {
     async sweep() {
+      environment.forgetDeadReaders()
       const { leases, suspects } = whatEnded(environment.tables, owners.isGone, moment())
       let freed = 0
       for (let from = 0; from < Math.max(leases.length, suspects.length); from += size) {

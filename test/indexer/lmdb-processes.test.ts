@@ -156,3 +156,33 @@ it.runIf(process.platform === 'linux')(
   },
   60_000,
 )
+
+it('a process that was killed while it read is forgotten by the next sweep, so that freed pages are used again', async () => {
+  using folder = tempFolder()
+  await using state = await stateIn(folder.path)
+  const { open } = await import('lmdb')
+  const path = join(folder.path, 'state.mdb')
+  // Opening forgets dead readers too, so this is opened before.
+  const looking = open({ path, noSubdir: true, maxDbs: 24, overlappingSync: false })
+  const script = `
+    import { open } from ${JSON.stringify(import.meta.resolve('lmdb'))}
+    const root = open({ path: ${JSON.stringify(path)}, noSubdir: true, maxDbs: 24, overlappingSync: false })
+    const table = root.openDB({ name: 'sess' })
+    const reading = root.useReadTransaction()
+    table.get('x', { transaction: reading })
+    console.log('reading')
+    setInterval(() => reading, 1000)
+  `
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  const named = new RegExp(`\\b${child.pid}\\b`)
+  expect(looking.readerList()).toMatch(named)
+  const exit = once(child, 'exit')
+  child.kill('SIGKILL')
+  await exit
+  expect(looking.readerList()).toMatch(named)
+  await state.sweep()
+  expect(looking.readerList()).not.toMatch(named)
+  await looking.flushed
+  await looking.close()
+}, 30_000)
