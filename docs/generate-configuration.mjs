@@ -40,7 +40,7 @@ Programs read the same settings with \`configFromEnv(process.env)\` and \`readCo
 |---|---|---|---|---|
 ${settings.map(row).join('\n')}
 
-Stores are found by OpenCode's own variables (\`XDG_DATA_HOME\`, \`OPENCODE_DB\`), spanleaf's folder by \`SPANLEAF_HOME\` or \`XDG_STATE_HOME\`. This page is generated from \`src/indexer/config-settings.ts\` by \`docs/generate-configuration.mjs\`.
+Stores are found by OpenCode's own variables (\`XDG_DATA_HOME\`, \`OPENCODE_DB\`), spanleaf's folder by \`SPANLEAF_HOME\` or \`XDG_STATE_HOME\`. This page is generated from \`src/indexer/config/config-settings.ts\` by \`docs/generate-configuration.mjs\`.
 
 ## Another embedder, another sink
 
@@ -63,6 +63,6 @@ function defaultOf(setting) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { settings } = await import('../dist/indexer/config-settings.js')
+  const { settings } = await import('../dist/indexer/config/config-settings.js')
   writeFileSync(new URL('configuration.md', import.meta.url), configurationPage(settings()))
 }

@@ -1,7 +1,7 @@
 /** B13, one process: indexes one session, and says how large it grew. Argument: {"data","directory","prepare":"json"|"sqlite"|undefined,"messages","megabytes"}. */
 import { randomBytes } from 'node:crypto'
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 import { openSessions } from '../../dist/open.js'
 import { openWriter } from '../../test/soak/store-writer.mjs'
 import { fakeEmbedder, instantSink, say, textOf } from './world.mjs'

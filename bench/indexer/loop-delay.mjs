@@ -1,8 +1,8 @@
 /** B22, one process: the delay of its event loop while it indexes. Argument: {"directory","home","sink","from"}: several may share a state. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { openEmbedCache } from '../../dist/indexer/embed-cache.js'
+import { openEmbedCache } from '../../dist/indexer/embedding/embed-cache.js'
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 import { openSink } from '../../test/soak/sinks.mjs'
 import { fakeEmbedder, instantSink, memorySource, say } from './world.mjs'
 

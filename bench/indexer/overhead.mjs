@@ -1,9 +1,9 @@
 /** B5, one process: the same texts through the indexer, or through a plain loop of embed and upsert. Argument: {"how","msPerText","texts","sink","folder","chroma"}. */
 import { join } from 'node:path'
-import { documentId } from '../../dist/indexer/document.js'
-import { openEmbedCache } from '../../dist/indexer/embed-cache.js'
+import { openEmbedCache } from '../../dist/indexer/embedding/embed-cache.js'
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
+import { documentId } from '../../dist/indexer/text/document.js'
 import { openSink } from '../../test/soak/sinks.mjs'
 import { fakeEmbedder, memorySource, say, timed } from './world.mjs'
 

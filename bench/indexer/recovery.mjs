@@ -1,6 +1,6 @@
 /** B7, one process: prepares pending records, or sends them to a sink that takes them at once. Argument: {"what":"prepare"|"recover","directory","records"}. */
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 import { fakeEmbedder, instantSink, keyOf, memorySource, recordOf, say, timed } from './world.mjs'
 
 const { what, directory, records } = JSON.parse(process.argv[2])

@@ -2,7 +2,7 @@
 import { closeSync, fdatasyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 import { keyOf, recordOf, say } from './world.mjs'
 
 const { what, directory, count = 200, sessions = 20_000, live = 64 } = JSON.parse(process.argv[2])

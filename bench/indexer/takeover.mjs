@@ -1,6 +1,6 @@
 /** B8, one process: `victim` dies of SIGKILL with a record pending; `survivor` runs and says when it first calls the sink. Argument: {"what","directory"}. */
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 import { fakeEmbedder, instantSink, memorySource, say } from './world.mjs'
 
 const { what, directory } = JSON.parse(process.argv[2])

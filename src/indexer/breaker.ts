@@ -1,7 +1,7 @@
 /** A circuit breaker per service: while the embedder or the sink is down, nobody is sent to find that out again. */
 import type { Clock } from '../core/clock.js'
 import { failureOf } from './faults.js'
-import type { BreakerStatus, ServiceName } from './state-status.js'
+import type { BreakerStatus, ServiceName } from './state/status.js'
 
 export interface Breaker {
   readonly service: ServiceName

@@ -5,8 +5,8 @@ import { documentMeta } from './engine.js'
 import type { ProjectedMessage } from './ports.js'
 import { type SettleOptions, settlement } from './settled.js'
 import type { SessionTail } from './source.js'
-import { MAX_ID_BYTES } from './state.js'
-import type { LedgerEntry, LedgerRow } from './state-rows.js'
+import type { LedgerEntry, LedgerRow } from './state/rows.js'
+import { MAX_ID_BYTES } from './state/state.js'
 
 /** A message whose documents are to be written; without chunks, those that exist are to be deleted. */
 export interface Upsert {

@@ -1,7 +1,7 @@
 /** Whose fault a failure is: a service's, which every session waits for; a text's, which is put aside; or one that nobody can tell yet. */
 import { type ErrorCode, StorageError, systemCode } from '../core/errors.js'
 import type { Breaker } from './breaker.js'
-import type { Failure } from './state-rows.js'
+import type { Failure } from './state/rows.js'
 
 /** service: no text and no document is to blame. text: one of those given is. unknown: either. */
 export type Fault = 'service' | 'text' | 'unknown'

@@ -4,13 +4,13 @@ import { isSafeId } from '../core/ids.js'
 import { encodeKey, isAgent, type SessionKey } from '../core/keys.js'
 import { type Engine, sinkOf } from './engine.js'
 import { failureOf, outside } from './faults.js'
-import { heldDocuments } from './held.js'
 import { type HeldLease, holdLease } from './lease.js'
 import type { Sink } from './ports.js'
 import { deletionRecord, documentIds, pages } from './records.js'
 import { otherSpaces, removeSession, removeVectors } from './remove.js'
 import { applyRecord } from './sending.js'
-import type { Claim, WalRecord } from './state-rows.js'
+import type { Claim, WalRecord } from './state/rows.js'
+import { heldDocuments } from './verify/held.js'
 
 const PAUSE_MS = 50
 

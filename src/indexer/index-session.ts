@@ -16,7 +16,7 @@ import { otherSpaces, PAGE, removeDocuments, removeSession, removeVectors } from
 import { repairSink } from './repair.js'
 import { applyRecord, writeMessages, writeRecord } from './sending.js'
 import { HYDRATED, type SessionTail } from './source.js'
-import { isPutAside, type LedgerRow, type Outcome, type WalRecord } from './state-rows.js'
+import { isPutAside, type LedgerRow, type Outcome, type WalRecord } from './state/rows.js'
 
 export type Ended = Outcome | { readonly kind: 'removed' } | { readonly kind: 'lost' }
 

@@ -2,16 +2,16 @@
 import type { Clock } from '../core/clock.js'
 import type { SessionKey } from '../core/keys.js'
 import type { Sessions } from '../tree/sessions.js'
-import type { EmbedCache } from './embed-cache.js'
+import type { EmbedCache } from './embedding/embed-cache.js'
 import type { Exclusion, IndexProgress, Limits } from './engine.js'
 import type { ForgetReport } from './forget.js'
 import type { ObserveReport } from './observe.js'
 import type { Embedder, Redactor, Sink } from './ports.js'
 import type { SessionSource } from './source.js'
-import type { IndexStore } from './state.js'
-import type { DeadLetter, Failure } from './state-rows.js'
-import type { BreakerStatus, IndexStatus } from './state-status.js'
-import type { VerifyOptions, VerifyReport } from './verify.js'
+import type { DeadLetter, Failure } from './state/rows.js'
+import type { IndexStore } from './state/state.js'
+import type { BreakerStatus, IndexStatus } from './state/status.js'
+import type { VerifyOptions, VerifyReport } from './verify/verify.js'
 
 export interface IndexerOptions extends Partial<Limits> {
   /** An open set of sessions, or a source of one's own. A set that was narrowed with `store` is refused. */

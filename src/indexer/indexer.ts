@@ -1,17 +1,17 @@
 /** The indexer: observes the sessions, and brings the sink to what they say, claim by claim. */
 import { checkNumber, refuseUnknown } from '../core/options.js'
-import { inBackground, type Run } from './background.js'
-import { byHand } from './by-hand.js'
-import { drainQueue } from './drain.js'
-import { createEvents } from './events.js'
+import { createTurn } from './embedding/turn.js'
 import type { Indexer, IndexerOptions } from './indexer-types.js'
 import { observeAll } from './observe.js'
 import { checkPorts, sharedEngine } from './options.js'
-import { createPoll } from './poll.js'
+import { inBackground, type Run } from './running/background.js'
+import { byHand } from './running/by-hand.js'
+import { drainQueue } from './running/drain.js'
+import { createEvents } from './running/events.js'
+import { createPoll } from './running/poll.js'
+import { createStops } from './running/stops.js'
+import { runTick } from './running/tick.js'
 import { bindSpace } from './spaces.js'
-import { createStops } from './stops.js'
-import { runTick } from './tick.js'
-import { createTurn } from './turn.js'
 
 /** The caller keeps what it passed in; disposing the indexer stops its work and waits for it. @throws StorageError INVALID_OPTION */
 export function createIndexer(options: IndexerOptions): Indexer {

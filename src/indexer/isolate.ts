@@ -5,7 +5,7 @@ import type { Page } from './index-session.js'
 import type { HeldLease } from './lease.js'
 import { deletionRecord, documentIds } from './records.js'
 import { writeRecord } from './sending.js'
-import { type Claim, ISOLATE_AFTER, type WalRecord } from './state-rows.js'
+import { type Claim, ISOLATE_AFTER, type WalRecord } from './state/rows.js'
 
 /** Owners that ended with one message, alone: once may be chance. */
 const LETHAL = 2

@@ -2,8 +2,8 @@
 import type { Clock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
 import { following } from '../core/signals.js'
-import type { IndexStore } from './state.js'
-import type { Claim } from './state-rows.js'
+import type { Claim } from './state/rows.js'
+import type { IndexStore } from './state/state.js'
 
 export interface HeldLease extends AsyncDisposable {
   readonly claim: Claim

@@ -4,7 +4,7 @@ import { type Engine, type Exclusion, isExcluded, isWithheld, metaHashOf, observ
 import { pages } from './records.js'
 import { removeVectors } from './remove.js'
 import type { SessionListing, SourceSession } from './source.js'
-import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state.js'
+import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state/state.js'
 
 /** Sessions of one transaction, at most. */
 const MAX_PAGE = 256

@@ -4,12 +4,12 @@ import type { MessageId } from '../core/ids.js'
 import { messageKey, type SessionKey } from '../core/keys.js'
 import type { SessionMeta } from '../tree/types.js'
 import { rowOf, type Upsert } from './diff.js'
-import { documentId } from './document.js'
-import type { Embedded, EmbeddedPiece } from './embedding.js'
+import type { Embedded, EmbeddedPiece } from './embedding/embedding.js'
 import { type Engine, recordOf } from './engine.js'
 import type { HeldLease } from './lease.js'
 import type { DocumentMetadata } from './ports.js'
-import type { Claim, DeadMessage, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
+import type { Claim, DeadMessage, LedgerEntry, WalRecord, WalRow } from './state/rows.js'
+import { documentId } from './text/document.js'
 
 /** Whole messages, cut into groups of about `recordSize` chunks whose texts and vectors fit the budget of one record. */
 export function inBatches(upserts: readonly Upsert[], { limits, embedder }: Pick<Engine, 'limits' | 'embedder'>): Upsert[][] {

@@ -2,11 +2,11 @@
 import type { MessageId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { type Engine, sinkOf } from './engine.js'
-import { heldDocuments } from './held.js'
 import type { HeldLease } from './lease.js'
 import { deletionRecord, deletionRecords, pages } from './records.js'
 import { writeRecord } from './sending.js'
-import type { Claim, LedgerEntry, LedgerRow } from './state-rows.js'
+import type { Claim, LedgerEntry, LedgerRow } from './state/rows.js'
+import { heldDocuments } from './verify/held.js'
 
 /** Rows of one ledger transaction, and deletions of one record. */
 export const PAGE = 256

@@ -1,11 +1,11 @@
 /** The comparison of the sink with the ledger for one session, under its claim. */
 import type { Engine } from './engine.js'
-import { compareHeld, heldDocuments } from './held.js'
 import type { HeldLease } from './lease.js'
 import { deletionRecord, documentIds, pages } from './records.js'
 import { entriesOf, PAGE } from './remove.js'
 import { writeRecord } from './sending.js'
-import type { Claim, LedgerEntry, LedgerRow, WalRecord } from './state-rows.js'
+import type { Claim, LedgerEntry, LedgerRow, WalRecord } from './state/rows.js'
+import { compareHeld, heldDocuments } from './verify/held.js'
 
 /** Deletes what no ledger row names, and marks the rows whose documents are missing, of another text or of another write: they are written again once read. */
 export async function repairSink(engine: Engine, lease: HeldLease): Promise<void> {

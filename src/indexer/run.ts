@@ -4,7 +4,7 @@ import { backoffMs, type Engine } from './engine.js'
 import { deferralMs, failureOf, faultOf } from './faults.js'
 import { type Ended, indexSession, type RunMode } from './index-session.js'
 import { holdLease } from './lease.js'
-import type { Claim } from './state-rows.js'
+import type { Claim } from './state/rows.js'
 
 export interface ClaimOptions extends RunMode {
   /** Ends what is under way. `engine.stopping` comes first, and only says to begin nothing new. */

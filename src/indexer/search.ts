@@ -2,9 +2,9 @@
 import { StorageError } from '../core/errors.js'
 import type { Agent } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
-import { excerptOf } from './excerpt.js'
 import type { DocumentMetadata, Embedder, Sink, SinkFilter, SinkHit } from './ports.js'
-import { onOneLine } from './words.js'
+import { excerptOf } from './text/excerpt.js'
+import { onOneLine } from './text/words.js'
 
 export interface SearchOptions extends SinkFilter {
   /** Messages at most; 0 gives none. @default 10 */

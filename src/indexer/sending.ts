@@ -1,13 +1,13 @@
 /** From messages to a durable record, and from the record to the sink. Safe to repeat from any point: the record holds all that is needed. */
 import { StorageError } from '../core/errors.js'
-import { EXCLUDED } from './embed-job.js'
+import { EXCLUDED } from './embedding/embed-job.js'
 import { type Engine, isExcluded, isWithheld, sinkOf } from './engine.js'
 import { failureOf, faultOf, outside } from './faults.js'
 import type { HeldLease } from './lease.js'
 import type { Sink } from './ports.js'
 import { type Messages, pages, upsertRecord, withdrawalOf } from './records.js'
 import { spaceIdOf } from './space.js'
-import type { Claim, Failure, LedgerEntry, WalRecord, WalRow } from './state-rows.js'
+import type { Claim, Failure, LedgerEntry, WalRecord, WalRow } from './state/rows.js'
 
 /**
  * Embeds the messages and writes them, those first whose texts were all embedded: nothing that was paid for is given up.

@@ -5,7 +5,7 @@ import { failureOf, outside } from './faults.js'
 import type { Sink } from './ports.js'
 import { documentIds, pages } from './records.js'
 import { PAGE } from './remove.js'
-import type { SpaceRow } from './state-rows.js'
+import type { SpaceRow } from './state/rows.js'
 
 /** Vectors of two spaces are never mixed, neither in the state nor in the sink. @throws StorageError SINK_MISMATCH, INVALID_OPTION */
 export async function bindSpace({ state, embedder, sink, namespace, progress }: Omit<Engine, 'stopping'>, rebuild: boolean): Promise<void> {

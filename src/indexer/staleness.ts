@@ -2,9 +2,9 @@
 import { encodeKey } from '../core/keys.js'
 import type { Sessions } from '../tree/sessions.js'
 import { type Exclusion, isExcluded, observedRevision } from './engine.js'
-import { projectNameOf } from './projector.js'
-import { secretlintRedactor } from './redact-secretlint.js'
-import type { IndexStore } from './state.js'
+import type { IndexStore } from './state/state.js'
+import { projectNameOf } from './text/projector.js'
+import { secretlintRedactor } from './text/redact-secretlint.js'
 
 /** Sessions looked at, the last updated first: a question beside a search must not cost a scan. */
 const LOOKED_AT = 100

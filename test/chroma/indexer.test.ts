@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { ChromaClient } from 'chromadb'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import type { Sink } from '../../src/indexer/ports.js'
 import { openChromaSink } from '../../src/indexer/sinks/chroma.js'
 import { collectionName } from '../../src/indexer/sinks/chroma-collection.js'

@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { exclusionOf, inScope, scopeOf } from '../../src/cli/scope.js'
-import { addExclusions, readExclusions, removeExclusions } from '../../src/indexer/exclusions.js'
+import { addExclusions, readExclusions, removeExclusions } from '../../src/indexer/home/exclusions.js'
 import { tempFolder } from '../support/temp.js'
 
 describe('what a text names', () => {

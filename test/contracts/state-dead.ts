@@ -1,6 +1,6 @@
 /** T11: what is put aside is kept, and can be tried again or given up. */
 import { expect, it } from 'vitest'
-import type { DeadLetter, DeadMessage } from '../../src/indexer/state-rows.js'
+import type { DeadLetter, DeadMessage } from '../../src/indexer/state/rows.js'
 import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 
 const letter = (fields: Partial<DeadMessage> = {}): DeadMessage => ({

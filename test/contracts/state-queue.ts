@@ -1,6 +1,6 @@
 /** T2: who runs next. */
 import { describe, expect, it } from 'vitest'
-import { LANES, type LaneName } from '../../src/indexer/state-rows.js'
+import { LANES, type LaneName } from '../../src/indexer/state/rows.js'
 import { keyOf } from '../support/index-world.js'
 import { A, B, claimed, drained, FAILURE, type Stage, seen, settled } from './state-stage.js'
 

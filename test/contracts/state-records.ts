@@ -1,7 +1,7 @@
 /** T4, T5, T10 and T13: records, the ledger, removal, forgetting and reset. */
 import { describe, expect, it } from 'vitest'
 import type { MessageId } from '../../src/core/ids.js'
-import { MAX_ID_BYTES } from '../../src/indexer/state.js'
+import { MAX_ID_BYTES } from '../../src/indexer/state/state.js'
 import { keyOf } from '../support/index-world.js'
 import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, M3, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 

@@ -1,7 +1,7 @@
 /** T12: one space is searched, another may be built beside it, those of before retire. */
 import { describe, expect, it } from 'vitest'
 import { spaceIdOf } from '../../src/indexer/space.js'
-import type { IndexStore } from '../../src/indexer/state.js'
+import type { IndexStore } from '../../src/indexer/state/state.js'
 import { fakeOwners } from '../support/index-world.js'
 import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 

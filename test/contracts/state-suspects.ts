@@ -1,6 +1,6 @@
 /** T7 and T8: owners that may still write, and sessions that compare the sink with their ledger. */
 import { describe, expect, it } from 'vitest'
-import { SUSPECT_LEASES } from '../../src/indexer/state-rows.js'
+import { SUSPECT_LEASES } from '../../src/indexer/state/rows.js'
 import { fakeOwners } from '../support/index-world.js'
 import { A, B, claimed, DONE, FAILURE, gone, LEASE_MS, type Stage, seen, settled } from './state-stage.js'
 

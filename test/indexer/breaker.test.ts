@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import { createBreaker } from '../../src/indexer/breaker.js'
 import { faultOf } from '../../src/indexer/faults.js'
-import type { BreakerStatus } from '../../src/indexer/state-status.js'
+import type { BreakerStatus } from '../../src/indexer/state/status.js'
 import { fakeClock, START } from '../support/index-world.js'
 
 const DOWN = new StorageError('EMBEDDER_UNAVAILABLE', { reason: 'nobody there' })

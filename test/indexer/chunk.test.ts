@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chunkSections, cutInHalves } from '../../src/indexer/chunk.js'
+import { chunkSections, cutInHalves } from '../../src/indexer/text/chunk.js'
 
 const LIMIT = 64
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { cleanText } from '../../src/indexer/clean-text.js'
+import { cleanText } from '../../src/indexer/text/clean-text.js'
 
 const BYTES = Buffer.from(Array.from({ length: 600 }, (_, i) => (i * 167 + (i >> 3) * 31) % 256))
 const BASE64 = BYTES.toString('base64')

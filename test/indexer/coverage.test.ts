@@ -1,6 +1,6 @@
 /** Coverage, fairness and idle cost over thousands of sessions, on a clock that only the test moves: the bars B9 to B12 and B20. */
 import { describe, expect, it } from 'vitest'
-import type { IndexStore } from '../../src/indexer/state.js'
+import type { IndexStore } from '../../src/indexer/state/state.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldSession } from '../support/index-world.js'
 import { pass, settle, until } from '../support/passing-time.js'

@@ -1,6 +1,6 @@
 /** SIGKILL at every crash point: the next run ends where an undisturbed one does, and what is in a record is not embedded again. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { FAILPOINTS, type FailpointName } from '../../src/indexer/failpoints.js'
+import { FAILPOINTS, type FailpointName } from '../../src/indexer/state/failpoints.js'
 import { type CrashRig, contentOf, crashRig, DOCUMENTS, eventsOf, type RunOptions, run, surplus } from '../support/crash-rig.js'
 
 let rig: CrashRig

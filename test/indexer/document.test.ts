@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseMessageId, parseSessionId } from '../../src/core/ids.js'
 import { type Agent, messageKey, sessionKey } from '../../src/core/keys.js'
-import { documentId, textHashOf } from '../../src/indexer/document.js'
+import { documentId, textHashOf } from '../../src/indexer/text/document.js'
 
 function keyOf(agent: Agent, session: string, message: string) {
   return messageKey(sessionKey(agent, parseSessionId(session)), parseMessageId(message))

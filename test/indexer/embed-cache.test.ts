@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Key } from 'lmdb'
 import { open } from 'lmdb'
 import { describe, expect, it } from 'vitest'
-import { type EmbedCacheOptions, embeddingKey, openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { type EmbedCacheOptions, embeddingKey, openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import { START, tempFolder } from '../support/index-world.js'
 
 const DAY = 86_400_000

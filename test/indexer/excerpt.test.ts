@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { excerptOf } from '../../src/indexer/excerpt.js'
+import { excerptOf } from '../../src/indexer/text/excerpt.js'
 
 const FILLER = 'some ordinary words that nobody looks for, one after another. '
 

@@ -1,7 +1,7 @@
 /** What is excluded leaves, wherever it is on its way. */
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
-import { embeddingKey, openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { embeddingKey, openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import type { Exclusion } from '../../src/indexer/engine.js'
 import { rig } from '../support/index-rig.js'
 import { contentOf, START, tempFolder } from '../support/index-world.js'

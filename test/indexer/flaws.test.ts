@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Key } from 'lmdb'
 import { open } from 'lmdb'
 import { describe, expect, it } from 'vitest'
-import { openLmdbState } from '../../src/indexer/lmdb-state.js'
+import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, START, tempFolder } from '../support/index-world.js'
 
@@ -15,7 +15,7 @@ describe('atomicity and concurrency', () => {
   it('[F1] a transition that dies half-way leaves no half: SIGKILL inside the transaction', async () => {
     using folder = tempFolder()
     const script = `
-      import { openLmdbState } from ${JSON.stringify(new URL('../../dist/indexer/lmdb-state.js', import.meta.url).href)}
+      import { openLmdbState } from ${JSON.stringify(new URL('../../dist/indexer/state/lmdb/state.js', import.meta.url).href)}
       let armed = false
       const state = await openLmdbState({ directory: ${JSON.stringify(folder.path)}, failpoint: () => { if (armed) process.kill(process.pid, 'SIGKILL') } })
       const key = { kind: 'session', agent: 'opencode', session: 'ses_a' }

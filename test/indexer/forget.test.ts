@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import { rig } from '../support/index-rig.js'
 import { contentOf, countingEmbedder, flakySink, keyOf, metaOf, START, tempFolder } from '../support/index-world.js'
 

@@ -16,8 +16,8 @@ import {
   readHomeRecord,
   searchIndex,
 } from '../../src/indexer/index.js'
-import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
+import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
 import { type ChromaTestServer, startChromaServer, whyNoServer } from '../support/chroma-server.js'
 import { FAKE_MODEL, type FakeOllama, fakeOllama } from '../support/fake-ollama.js'
 import { fakeClock, World } from '../support/index-world.js'

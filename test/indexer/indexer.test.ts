@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import type { IndexProgress } from '../../src/indexer/engine.js'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import { rig } from '../support/index-rig.js'

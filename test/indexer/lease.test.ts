@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import { holdLease } from '../../src/indexer/lease.js'
-import { memoryState } from '../../src/indexer/memory-state.js'
+import { memoryState } from '../../src/indexer/state/memory/state.js'
 import { fakeClock, fakeOwners, keyOf } from '../support/index-world.js'
 
 const LEASE = 10_000

@@ -2,8 +2,8 @@
 import { copyFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, vi } from 'vitest'
-import { openLmdb } from '../../src/indexer/lmdb-env.js'
-import { checkLmdbFile } from '../../src/indexer/lmdb-file.js'
+import { openLmdb } from '../../src/indexer/state/lmdb/env.js'
+import { checkLmdbFile } from '../../src/indexer/state/lmdb/file.js'
 import { tempFolder } from '../support/temp.js'
 
 let beforeReading: (() => void) | undefined

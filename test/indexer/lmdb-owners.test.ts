@@ -2,9 +2,9 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { openLmdbState } from '../../src/indexer/lmdb-state.js'
-import { procOwners } from '../../src/indexer/owner.js'
-import { SUSPECT_LEASES } from '../../src/indexer/state-rows.js'
+import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
+import { procOwners } from '../../src/indexer/state/owner.js'
+import { SUSPECT_LEASES } from '../../src/indexer/state/rows.js'
 import { A, B, claimed, DONE, LEASE_MS, MAX_DELAY_MS, seen } from '../contracts/state-stage.js'
 import { fakeClock, tempFolder } from '../support/index-world.js'
 

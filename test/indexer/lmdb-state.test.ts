@@ -6,8 +6,8 @@ import type { Key } from 'lmdb'
 import { open } from 'lmdb'
 import { describe, expect, it } from 'vitest'
 import type { MessageId } from '../../src/core/ids.js'
-import { openLmdb } from '../../src/indexer/lmdb-env.js'
-import { openLmdbState, STATE_SCHEMA } from '../../src/indexer/lmdb-state.js'
+import { openLmdb } from '../../src/indexer/state/lmdb/env.js'
+import { openLmdbState, STATE_SCHEMA } from '../../src/indexer/state/lmdb/state.js'
 import { A, claimed, describeState, ledgerRow, walRecord } from '../contracts/state.js'
 import { keyOf, tempFolder } from '../support/index-world.js'
 
@@ -162,9 +162,9 @@ describe('a transaction', () => {
 it('lmdb is loaded when a state is opened, not when the module is imported', async () => {
   using folder = tempFolder()
   const script = `
-    const { openLmdbState } = await import(${JSON.stringify(new URL('../../dist/indexer/lmdb-state.js', import.meta.url).href)})
+    const { openLmdbState } = await import(${JSON.stringify(new URL('../../dist/indexer/state/lmdb/state.js', import.meta.url).href)})
     await import(${JSON.stringify(new URL('../../dist/indexer/indexer.js', import.meta.url).href)})
-    await import(${JSON.stringify(new URL('../../dist/indexer/embed-cache.js', import.meta.url).href)})
+    await import(${JSON.stringify(new URL('../../dist/indexer/embedding/embed-cache.js', import.meta.url).href)})
     const loaded = () => process.report.getReport().sharedObjects.some((name) => name.includes('lmdb'))
     const before = loaded()
     const state = await openLmdbState({ directory: ${JSON.stringify(folder.path)} })

@@ -1,4 +1,4 @@
-import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
+import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
 import { describeState } from '../contracts/state.js'
 
 describeState('memory', () => {

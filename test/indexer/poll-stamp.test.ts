@@ -1,7 +1,7 @@
 /** Stores that were not written to since are not listed again, and any write is seen at the next look. */
 import Database from 'better-sqlite3'
 import { expect, it } from 'vitest'
-import { createPoll } from '../../src/indexer/poll.js'
+import { createPoll } from '../../src/indexer/running/poll.js'
 import { sessionSource } from '../../src/indexer/session-source.js'
 import type { SessionSource } from '../../src/indexer/source.js'
 import { createSessionSet } from '../../src/tree/session-set.js'

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseMessageId, parsePartId, parseSessionId } from '../../src/core/ids.js'
 import { messageKey, partKey, sessionKey } from '../../src/core/keys.js'
 import { type Part, toPart } from '../../src/core/parts.js'
-import { projectMessage, sectionsOf } from '../../src/indexer/projection.js'
+import { projectMessage, sectionsOf } from '../../src/indexer/text/projection.js'
 import type { MessageNode } from '../../src/tree/types.js'
 
 const KEY = messageKey(sessionKey('opencode', parseSessionId('ses_1f8b04eb7001wjevIbmMyLckL2')), parseMessageId('msg_1f8b04eb7001wjevIbmMyLckL2'))

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { textHashOf } from '../../src/indexer/document.js'
 import type { Redactor } from '../../src/indexer/ports.js'
-import { projectMessage } from '../../src/indexer/projection.js'
-import { projector } from '../../src/indexer/projector.js'
-import { secretlintRedactor } from '../../src/indexer/redact-secretlint.js'
+import { textHashOf } from '../../src/indexer/text/document.js'
+import { projectMessage } from '../../src/indexer/text/projection.js'
+import { projector } from '../../src/indexer/text/projector.js'
+import { secretlintRedactor } from '../../src/indexer/text/redact-secretlint.js'
 import { keyOf, nodeOf, START } from '../support/index-world.js'
 import { SECRETS } from '../support/secrets.js'
 

@@ -1,6 +1,6 @@
 /** How much goes into one call of the embedder, and how much into one record. */
 import { describe, expect, it } from 'vitest'
-import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import { rig } from '../support/index-rig.js'
 import { contentOf, countingEmbedder, START, tempFolder } from '../support/index-world.js'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { withoutSecrets } from '../../src/indexer/redact.js'
-import { secretlintRedactor } from '../../src/indexer/redact-secretlint.js'
+import { withoutSecrets } from '../../src/indexer/text/redact.js'
+import { secretlintRedactor } from '../../src/indexer/text/redact-secretlint.js'
 import { SECRETS } from '../support/secrets.js'
 
 const redactor = secretlintRedactor()

@@ -1,6 +1,6 @@
 /** What the sink or a message lost, and has again. */
 import { describe, expect, it } from 'vitest'
-import { openEmbedCache } from '../../src/indexer/embed-cache.js'
+import { openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import { rig } from '../support/index-rig.js'
 import { contentOf, countingEmbedder, flakySink, START, tempFolder } from '../support/index-world.js'
 

@@ -1,7 +1,7 @@
 /** From messages to the sink, when services fail: records, refused documents, spaces, exclusions, stops. */
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
-import { type EmbedCache, embeddingKey } from '../../src/indexer/embed-cache.js'
+import { type EmbedCache, embeddingKey } from '../../src/indexer/embedding/embed-cache.js'
 import type { Exclusion } from '../../src/indexer/engine.js'
 import type { HeldLease } from '../../src/indexer/lease.js'
 import { inBatches } from '../../src/indexer/records.js'

@@ -1,6 +1,6 @@
 /** Two machines whose stores hold the same session share one collection, each under a namespace of its own: neither touches what the other wrote. */
 import { expect, it } from 'vitest'
-import { memoryState } from '../../src/indexer/memory-state.js'
+import { memoryState } from '../../src/indexer/state/memory/state.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { fakeOwners, keyOf } from '../support/index-world.js'
 

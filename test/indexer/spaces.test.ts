@@ -4,7 +4,7 @@ import { StorageError } from '../../src/core/errors.js'
 import type { IndexProgress } from '../../src/indexer/engine.js'
 import type { Indexer, IndexerOptions } from '../../src/indexer/indexer-types.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
-import type { IndexStore } from '../../src/indexer/state.js'
+import type { IndexStore } from '../../src/indexer/state/state.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { type CountingEmbedder, contentOf, countingEmbedder, type FlakySink, flakySink, keyOf } from '../support/index-world.js'
 

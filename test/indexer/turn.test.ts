@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createTurn } from '../../src/indexer/turn.js'
+import { createTurn } from '../../src/indexer/embedding/turn.js'
 
 const NEVER = new AbortController().signal
 

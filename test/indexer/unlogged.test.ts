@@ -1,7 +1,7 @@
 /** Without write-ahead records: a failure or a death may repeat embeddings, and nothing else. */
 import { describe, expect, it } from 'vitest'
 import { createIndexer } from '../../src/indexer/indexer.js'
-import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
+import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
 import { rig } from '../support/index-rig.js'
 import { contentOf, countingEmbedder, fakeClock, fakeOwners, flakySink, World } from '../support/index-world.js'
 

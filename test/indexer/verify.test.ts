@@ -1,7 +1,7 @@
 /** The comparison from outside: every kind of difference is found, told apart from a writer's movement, and mended on request. */
 import { describe, expect, it } from 'vitest'
 import type { SinkRow } from '../../src/indexer/ports.js'
-import type { IndexDifference, VerifyReport } from '../../src/indexer/verify.js'
+import type { IndexDifference, VerifyReport } from '../../src/indexer/verify/verify.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldMessage, type WorldSession } from '../support/index-world.js'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeWal, encodeWal, WAL_VERSION } from '../../src/indexer/wal-codec.js'
+import { decodeWal, encodeWal, WAL_VERSION } from '../../src/indexer/state/wal-codec.js'
 import { walRecord } from '../contracts/state.js'
 import { keyOf } from '../support/index-world.js'
 

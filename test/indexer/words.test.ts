@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { onOneLine, pairsOf, piecesOf, windowsOf, wordsOf } from '../../src/indexer/words.js'
+import { onOneLine, pairsOf, piecesOf, windowsOf, wordsOf } from '../../src/indexer/text/words.js'
 
 describe('words', () => {
   it('are runs of letters, marks, digits and underscores', () => {

@@ -7,7 +7,7 @@ export const MUTANTS = [
     name: 'no fence: a write is taken whatever its token',
     patches: [
       {
-        file: 'src/indexer/lmdb-rows.ts',
+        file: 'src/indexer/state/lmdb/rows.ts',
         find: 'if (row === undefined || row.lease?.token !== claim.token) throw lost(claim.key)',
         replace: 'if (row === undefined) throw lost(claim.key)',
       },
@@ -18,7 +18,7 @@ export const MUTANTS = [
     name: 'a release notes what was observed, not what was processed',
     patches: [
       {
-        file: 'src/indexer/lmdb-queue.ts',
+        file: 'src/indexer/state/lmdb/queue.ts',
         find: 'processedRev: woken ? null : claim.revision',
         replace: 'processedRev: free.observedRev',
       },
@@ -59,7 +59,7 @@ export const MUTANTS = [
     name: 'nothing is compared after a takeover from an owner that may live',
     patches: [
       {
-        file: 'src/indexer/lmdb-leases.ts',
+        file: 'src/indexer/state/lmdb/leases.ts',
         find: 'askToVerify(t, key, before, { ...before, suspects }, now)',
         replace: 'putSession(t, key, before, { ...before, suspects })',
       },
@@ -86,7 +86,7 @@ export const MUTANTS = [
     name: 'suspects are never settled',
     patches: [
       {
-        file: 'src/indexer/lmdb-leases.ts',
+        file: 'src/indexer/state/lmdb/leases.ts',
         find: 'for (const { key, tokens } of suspects) settle(t, key, tokens, now)',
         replace: 'if (suspects.length < 0) settle(t, suspects[0].key, suspects[0].tokens, now)',
       },
@@ -141,7 +141,7 @@ export const MUTANTS = [
     name: 'vectors of all spaces share the cache',
     patches: [
       {
-        file: 'src/indexer/embed-cache.ts',
+        file: 'src/indexer/embedding/embed-cache.ts',
         find: 'for (const part of [space, kind, text])',
         replace: 'for (const part of [space.slice(0, 0), kind, text])',
       },
@@ -179,7 +179,7 @@ export const MUTANTS = [
     name: 'a commit and the end of its record are two steps',
     patches: [
       {
-        file: 'src/indexer/lmdb-records.ts',
+        file: 'src/indexer/state/lmdb/records.ts',
         find: 'const rest = wal === undefined ? row : dropPending(t, row)',
         replace: 'const rest = wal === undefined || wal.replayed === false ? row : dropPending(t, row)',
       },
@@ -190,7 +190,7 @@ export const MUTANTS = [
     name: 'the other space takes over while sessions lack it',
     patches: [
       {
-        file: 'src/indexer/lmdb-spaces.ts',
+        file: 'src/indexer/state/lmdb/spaces.ts',
         find: 'if (building === undefined || toRebuild(t) > 0) return undefined',
         replace: 'if (building === undefined) return undefined',
       },

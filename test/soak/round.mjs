@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { FAILPOINTS } from '../../dist/indexer/failpoints.js'
+import { FAILPOINTS } from '../../dist/indexer/state/failpoints.js'
 import { differences, expectedDocuments } from './expected.mjs'
 import { start, temporaryFolder } from './processes.mjs'
 import { between, oneOf, randomOf } from './random.mjs'

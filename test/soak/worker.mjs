@@ -4,9 +4,9 @@
  */
 import { mkdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { openEmbedCache } from '../../dist/indexer/embed-cache.js'
+import { openEmbedCache } from '../../dist/indexer/embedding/embed-cache.js'
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 import { openSessions } from '../../dist/open.js'
 import { killingFailpoint, loggingEmbedder, loggingState } from '../support/counted.mjs'
 import { openSink } from './sinks.mjs'

@@ -8,10 +8,10 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseMessageId, parsePartId, parseSessionId } from '../../dist/core/ids.js'
 import { messageKey, sessionKey } from '../../dist/core/keys.js'
-import { openEmbedCache } from '../../dist/indexer/embed-cache.js'
+import { openEmbedCache } from '../../dist/indexer/embedding/embed-cache.js'
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
 import { openLocalSink } from '../../dist/indexer/sinks/local.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 import { hashOf, killingFailpoint, loggingEmbedder, loggingState } from './counted.mjs'
 
 const options = JSON.parse(process.argv[2])

@@ -1,13 +1,13 @@
 /** The steps of the indexer without its loop: an engine over a state in memory, and one claim to work under. */
 import { createBreaker } from '../../src/indexer/breaker.js'
 import type { Upsert } from '../../src/indexer/diff.js'
-import { createEmbedding } from '../../src/indexer/embedding.js'
+import { createEmbedding } from '../../src/indexer/embedding/embedding.js'
+import { createTurn } from '../../src/indexer/embedding/turn.js'
 import { documentMeta, type Engine, type IndexProgress, type Limits, metaHashOf, observedRevision } from '../../src/indexer/engine.js'
 import { faultOf } from '../../src/indexer/faults.js'
 import { type HeldLease, holdLease } from '../../src/indexer/lease.js'
-import { memoryState } from '../../src/indexer/memory-state.js'
-import { projectMessage } from '../../src/indexer/projection.js'
-import { createTurn } from '../../src/indexer/turn.js'
+import { memoryState } from '../../src/indexer/state/memory/state.js'
+import { projectMessage } from '../../src/indexer/text/projection.js'
 import { countingEmbedder, type FakeClock, type FlakySink, fakeClock, fakeOwners, flakySink, keyOf, metaOf, nodeOf, World } from './index-world.js'
 
 const LIMITS: Limits = {

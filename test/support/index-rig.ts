@@ -1,9 +1,9 @@
 /** An indexer over the real state, in the small world. */
 import { createIndexer } from '../../src/indexer/indexer.js'
 import type { Indexer, IndexerOptions } from '../../src/indexer/indexer-types.js'
-import { openLmdbState } from '../../src/indexer/lmdb-state.js'
-import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
-import type { IndexStore } from '../../src/indexer/state.js'
+import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
+import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
+import type { IndexStore } from '../../src/indexer/state/state.js'
 import {
   type CountingEmbedder,
   countingEmbedder,

@@ -8,8 +8,8 @@ import { closeSync, existsSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseMessageId, parseSessionId } from '../../dist/core/ids.js'
 import { sessionKey } from '../../dist/core/keys.js'
-import { openLmdb } from '../../dist/indexer/lmdb-env.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdb } from '../../dist/indexer/state/lmdb/env.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 
 const options = JSON.parse(process.argv[2])
 const { directory } = options

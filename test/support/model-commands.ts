@@ -1,6 +1,6 @@
 /** What may happen on a model machine: to its sessions, to its processes, to the services, to the clock. Plain data, so that a run can be printed and repeated. */
 import fc from 'fast-check'
-import type { LaneName } from '../../src/indexer/state-rows.js'
+import type { LaneName } from '../../src/indexer/state/rows.js'
 import { POINTS, type Trap } from './model-process.js'
 
 const FLAVOURS = ['plain', 'plain', 'plain', 'same', 'empty', 'long', 'poison', 'lethal', 'refused'] as const

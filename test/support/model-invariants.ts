@@ -1,9 +1,9 @@
 /** What must hold after every command, and what must hold once a model machine has come to rest. Numbers are those of docs/indexer.md. */
 import { parseMessageId } from '../../src/core/ids.js'
 import { messageKey } from '../../src/core/keys.js'
-import { documentId } from '../../src/indexer/document.js'
-import { projectMessage } from '../../src/indexer/projection.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
+import { documentId } from '../../src/indexer/text/document.js'
+import { projectMessage } from '../../src/indexer/text/projection.js'
 import { keyOf, nodeOf, visibleOf } from './index-world.js'
 import type { Host } from './model-host.js'
 import { NAMESPACE, SPACES } from './model-vectors.js'

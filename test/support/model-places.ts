@@ -1,10 +1,10 @@
 /** Where the state of a model machine is kept, with a view of its rows that no caller of the port has. */
 import { join } from 'node:path'
-import { openLmdb, type Table } from '../../src/indexer/lmdb-env.js'
-import { toSessionRow } from '../../src/indexer/lmdb-rows.js'
-import { openLmdbState } from '../../src/indexer/lmdb-state.js'
-import { type StateTables, scan, TABLES } from '../../src/indexer/lmdb-tables.js'
-import { memoryState, memoryStatePlace } from '../../src/indexer/memory-state.js'
+import { openLmdb, type Table } from '../../src/indexer/state/lmdb/env.js'
+import { toSessionRow } from '../../src/indexer/state/lmdb/rows.js'
+import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
+import { type StateTables, scan, TABLES } from '../../src/indexer/state/lmdb/tables.js'
+import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
 import { tempFolder } from './index-world.js'
 import type { ModelPlace, RowsView } from './model-place.js'
 

@@ -1,9 +1,9 @@
 /** A process that can be killed and stopped at a chosen point: each of its ports passes a gate, so that afterwards it touches nothing any more. */
 import { StorageError } from '../../src/core/errors.js'
-import type { EmbedCache } from '../../src/indexer/embed-cache.js'
+import type { EmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import type { Embedder, Sink } from '../../src/indexer/ports.js'
 import type { SessionSource } from '../../src/indexer/source.js'
-import type { IndexStore } from '../../src/indexer/state.js'
+import type { IndexStore } from '../../src/indexer/state/state.js'
 
 /** Failpoints of the engine, and the moments around calls of the services. */
 export const POINTS = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'k', 'sink:before', 'sink:after', 'embed:before', 'embed:after', 'read'] as const

@@ -1,11 +1,11 @@
 /** Notes what the processes of a model machine did, and what none of them may do; the invariants by their numbers in docs/indexer.md. */
 import { encodeKey, messageKey, type SessionKey } from '../../src/core/keys.js'
-import { documentId } from '../../src/indexer/document.js'
-import { embeddingKey } from '../../src/indexer/embed-cache.js'
+import { embeddingKey } from '../../src/indexer/embedding/embed-cache.js'
 import type { HeldDocument, SinkRow } from '../../src/indexer/ports.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
-import type { Commit } from '../../src/indexer/state.js'
-import type { Claim, WalRecord } from '../../src/indexer/state-rows.js'
+import type { Claim, WalRecord } from '../../src/indexer/state/rows.js'
+import type { Commit } from '../../src/indexer/state/state.js'
+import { documentId } from '../../src/indexer/text/document.js'
 import type { Host } from './model-host.js'
 import { NAMESPACE, SPACES, vectorOf } from './model-vectors.js'
 

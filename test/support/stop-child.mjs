@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parseMessageId, parsePartId, parseSessionId } from '../../dist/core/ids.js'
 import { messageKey, sessionKey } from '../../dist/core/keys.js'
 import { createIndexer } from '../../dist/indexer/indexer.js'
-import { openLmdbState } from '../../dist/indexer/lmdb-state.js'
+import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
 
 const [folder, embedMs, drainMs] = process.argv.slice(2)
 const key = sessionKey('opencode', parseSessionId('ses_a'))

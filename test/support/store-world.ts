@@ -4,9 +4,9 @@ import { messageKey, partKey } from '../../src/core/keys.js'
 import { Slab } from '../../src/storage/slab.js'
 import { parseSpan } from '../../src/storage/span.js'
 import type { CensusEntry, Leaf, Read, Store } from '../../src/storage/store.js'
-import { type Corpus, type CorpusMessage, type CorpusSession, sampleCorpus, userMessage } from '../support/corpus.js'
-import type { StoreFixture } from '../support/store-fixtures.js'
-import { expectedTree, keyOf, type PlainTree } from '../support/trees.js'
+import { type Corpus, type CorpusMessage, type CorpusSession, sampleCorpus, userMessage } from './corpus.js'
+import type { StoreFixture } from './store-fixtures.js'
+import { expectedTree, keyOf, type PlainTree } from './trees.js'
 
 /** What the contract is held against: a corpus in the store's own format, and what it must be read as. */
 export interface ContractSubject {

@@ -1,5 +1,5 @@
 /** The lexical features of a text, counted in a hash table that is kept from text to text. */
-import { pairsOf, piecesOf, windowsOf, wordsOf } from '../words.js'
+import { pairsOf, piecesOf, windowsOf, wordsOf } from '../text/words.js'
 
 /** How much one feature of a kind counts. Tuned on finding a text by four of its words, as written and misspelt. */
 const WEIGHT = { word: 1, piece: 0.7, neighbours: 0.3, trigram: 0.4, symbol: 0.5 } as const

@@ -1,5 +1,5 @@
 /** Full text: what is indexed of a text, and what a person's words ask for, as an expression of SQLite's FTS5 too. */
-import { pairsOf, piecesOf, windowsOf, wordsOf } from '../words.js'
+import { pairsOf, piecesOf, windowsOf, wordsOf } from '../text/words.js'
 
 /**
  * Underscores part words, so `parse_span` is found by each word and, as a phrase, by the whole; accents do not count.

@@ -2,7 +2,7 @@
  * Full text outside of SQLite: tells texts apart by the same words as FTS5 does in the local sink, and scores them by the same BM25.
  * For sinks that find candidates but do not rank them.
  */
-import { wordsOf } from '../words.js'
+import { wordsOf } from '../text/words.js'
 import { type Alternative, alternativesOf, piecesText } from './full-text.js'
 import { stemOf } from './porter.js'
 
