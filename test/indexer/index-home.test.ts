@@ -312,6 +312,27 @@ describe('what the home remembers', () => {
     }
   })
 
+  it.each<[string, unknown]>([
+    ['a file above the folder', { kind: 'local', file: '../documents.db' }],
+    ['a file somewhere else', { kind: 'local', file: '/tmp/documents.db' }],
+    ['another file of the index', { kind: 'local', file: 'state.mdb' }],
+    ['a file that is no text', { kind: 'local', file: 5 }],
+    ['a collection without an address', { kind: 'chroma', collection: 'c', tenant: 't', database: 'd' }],
+    ['a kind that is none', { kind: 'ftp', url: 'ftp://localhost' }],
+    ['nothing', null],
+  ])('is refused when it names %s', async (_what, place) => {
+    const home = aHome()
+    await home.index()
+    const [space = ''] = Object.keys((home.record() as { sinks: Record<string, unknown> }).sinks)
+    for (const record of [
+      { sinks: { [space]: place }, left: [], told: [] },
+      { sinks: {}, left: [{ space, place }], told: [] },
+    ]) {
+      writeFileSync(join(home.directory, 'services.json'), JSON.stringify(record))
+      expect((await code(home.open())).code).toBe('STATE_DAMAGED')
+    }
+  })
+
   it('may be missing, as in homes of earlier versions', async () => {
     const home = aHome()
     await home.index()

@@ -28,7 +28,7 @@ export function readHomeRecord(directory: string): HomeRecord {
   const path = pathIn(directory)
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
-    if (isDocument(value) && isDocument(value.sinks) && Array.isArray(value.left) && Array.isArray(value.told)) return value as unknown as HomeRecord
+    if (isHomeRecord(value)) return value
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return EMPTY
     throw new StorageError(
@@ -38,6 +38,29 @@ export function readHomeRecord(directory: string): HomeRecord {
     )
   }
   throw new StorageError('STATE_DAMAGED', { reason: 'what the index remembers of its services is not what spanleaf writes', path })
+}
+
+function isHomeRecord(value: unknown): value is HomeRecord {
+  if (!isDocument(value) || !isDocument(value.sinks)) return false
+  const isLeft = (one: unknown): boolean => isDocument(one) && typeof one.space === 'string' && isPlace(one.place)
+  return Object.values(value.sinks).every(isPlace) && isListOf(value.left, isLeft) && isListOf(value.told, isText)
+}
+
+/** The names that documents files are given: nothing else in the folder, or out of it, is opened as one. */
+const DOCUMENTS_FILE = /^documents(-[\w-]+)?\.db$/
+
+function isPlace(place: unknown): boolean {
+  if (!isDocument(place)) return false
+  if (place.kind === 'local') return isText(place.file) && DOCUMENTS_FILE.test(place.file)
+  return place.kind === 'chroma' && [place.url, place.collection, place.tenant, place.database].every(isText)
+}
+
+function isListOf(list: unknown, test: (one: unknown) => boolean): boolean {
+  return Array.isArray(list) && list.every(test)
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
 }
 
 /** Two processes that write at once: the last one stays. @throws StorageError STATE_UNAVAILABLE */
