@@ -43,8 +43,9 @@ export class Invariants {
       }
       const ledger = this.#host.ledgerOf(keyOf(session.id))
       const visible = visibleOf(session)
-      // What is to be read again says nothing.
-      if (visible.some(({ id }) => ledger.get(parseMessageId(id))?.signature === '')) {
+      // A deletion that was not noticed yet moves the session back once it is; what is to be read again says nothing.
+      const present = new Set<string>(visible.map(({ id }) => id))
+      if ([...ledger.keys()].some((id) => !present.has(id)) || visible.some(({ id }) => ledger.get(parseMessageId(id))?.signature === '')) {
         this.#marks.delete(session.id)
         continue
       }
