@@ -17,6 +17,7 @@ export {
   type SessionId,
 } from './core/ids.js'
 export {
+  AGENTS,
   type Agent,
   childRange,
   decodeKey,
@@ -35,16 +36,31 @@ export type { AssistantMessage, FileDiff, Message, ProjectRecord, SessionRecord,
 export { issuesOf, type StageIssue, type StageName, type StageReport, type StageResult, unwrap } from './core/stage.js'
 // open
 export { type OpenOptions, openSessions } from './open.js'
+export { type Cursor, isCursor, type LogCursor, type SignatureCursor } from './storage/cursor.js'
+export type { MapOption } from './storage/file-maps.js'
 export type { Generation } from './storage/generation.js'
+export { MappedSpan } from './storage/mapped-span.js'
 export { type MemoryPlace, MemoryStore } from './storage/memory-store.js'
 // places
 export { opencodeDataDir, spanleafHome } from './storage/paths.js'
 export { parseSpan, SlabSpan, type Span, type SpanSource } from './storage/span.js'
 export { SpanCache } from './storage/span-cache.js'
-export type { Leaf, LeafKind, Price, Read, Store, StoreKind, StoreSupports, StoreWork } from './storage/store.js'
+export type {
+  Leaf,
+  LeafKind,
+  LogPosition,
+  Price,
+  Read,
+  Store,
+  StoreKind,
+  StoreSupports,
+  StoreWork,
+} from './storage/store.js'
+export { activePath, type PlacedMessages } from './tree/active-path.js'
 export { type ChildLink, childLinks } from './tree/children.js'
 export { type CopyComparison, compareCopies } from './tree/copies.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
+export { type FollowOptions, type FollowUpdate, followSession } from './tree/follow.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
 export type { DamagedRecord, OrphanCounts, OrphanRecord, RecordPlace, StoreLedger } from './tree/ledger.js'
 // just the data
@@ -72,6 +88,7 @@ export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
 export type { Sessions } from './tree/sessions.js'
 export { describeStores, type OtherCopies, type StoreDescription, type StoresDescription, storeEras } from './tree/stores.js'
 export type {
+  FlowEnd,
   FlowResult,
   IndexStats,
   MessageMeta,

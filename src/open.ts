@@ -2,19 +2,34 @@
 import { homedir } from 'node:os'
 import { type Clock, systemClock } from './core/clock.js'
 import { StorageError } from './core/errors.js'
+import { AGENTS, type Agent, isAgent } from './core/keys.js'
 import { checkNumber, refuseUnknown } from './core/options.js'
+import type { MapOption } from './storage/file-maps.js'
 import { type LiveStoresOptions, liveStores } from './storage/live-stores.js'
-import { type Discovery, discoverStores, type Environment, storesAt } from './storage/paths.js'
+import { type AgentTest, type Discovery, discoverStores, type Environment, storesAt } from './storage/paths.js'
 import { StoreFilter } from './storage/store-filter.js'
 import { createSessionSet } from './tree/session-set.js'
 import type { Sessions } from './tree/sessions.js'
 
 export interface OpenOptions {
-  /** Data folders or database files. Given: nothing else is looked for. Missing: the stores of this machine. */
+  /**
+   * Data folders or databases of OpenCode; homes, folders of logs or single logs of other agents; folders with several of these, as a home is.
+   * Given: nothing else is looked for. Missing: the stores of this machine.
+   */
   readonly data?: string | readonly string[]
-  /** Only stores of these kinds (`opencode-v2`, `opencode-sqlite`, `opencode-json`, `opencode-era-a`) or at these paths. @default all */
+  /** Only stores of these agents. Unlike `store` it hides no copy of a session, for each is of one agent. @default all */
+  readonly agent?: Agent | readonly Agent[]
+  /**
+   * Only stores of these kinds (`opencode-v2`, `opencode-sqlite`, `opencode-json`, `opencode-era-a`, `pi-jsonl`, `claude-jsonl`, `codex-jsonl`,
+   * `jcode-journal`) or at these paths. @default all
+   */
   readonly store?: string | readonly string[]
-  /** The environment that discovery reads (XDG_DATA_HOME, OPENCODE_DB, HOME). @default process.env */
+  /** Which logs are mapped instead of read: 'auto' (cold ones from 2 MiB on), 'never', or those of at least so many bytes. @default 'auto' */
+  readonly map?: MapOption
+  /**
+   * The environment that discovery reads (HOME, XDG_DATA_HOME, XDG_CONFIG_HOME, OPENCODE_DB, PI_CODING_AGENT_DIR, CLAUDE_CONFIG_DIR, CODEX_HOME,
+   * JCODE_HOME). @default process.env
+   */
   readonly env?: Environment
   /** Bytes of single records kept in memory. @default 16 MiB */
   readonly cacheBytes?: number
@@ -23,7 +38,7 @@ export interface OpenOptions {
 }
 
 /**
- * Opens every store of the machine, or those that `data` and `store` name. Writes nothing, and reads session records; of messages only
+ * Opens every store of the machine, or those that `data`, `agent` and `store` name. Writes nothing, and reads session records; of messages only
  * a few, of sessions whose record is damaged or names no folder, and of copies that seem to be ahead of the one above them.
  * Every `refresh` looks for stores again: they may appear, be replaced, be upgraded and go while the set is open.
  * A store that cannot be opened is an issue of the set when others can, and an error when it is the only one.
@@ -31,16 +46,18 @@ export interface OpenOptions {
  * STORE_TOO_LARGE_TO_COPY, STORE_UNSUPPORTED, SQLITE_DRIVER_MISSING
  */
 export async function openSessions(options: OpenOptions = {}): Promise<Sessions> {
-  refuseUnknown(options, ['data', 'store', 'env', 'cacheBytes', 'clock', 'signal'])
+  refuseUnknown(options, ['data', 'agent', 'store', 'map', 'env', 'cacheBytes', 'clock', 'signal'])
   checkNumber('cacheBytes', options.cacheBytes, 0)
-  const { env = process.env, clock = systemClock, cacheBytes, signal } = options
+  checkMap(options.map)
+  const { env = process.env, clock = systemClock, map = 'auto', cacheBytes, signal } = options
   const paths = textsOf('data', 'a path', options.data)
   const names = textsOf('store', 'a kind or a path', options.store)
   if (names?.length === 0) throw new StorageError('INVALID_OPTION', { reason: 'store names no store' })
-  const discover = (): Discovery => (paths === undefined ? discoverStores(env, env.HOME || homedir()) : storesAt(paths))
+  const wants = agentTest(options.agent)
+  const discover = (): Discovery => (paths === undefined ? discoverStores(env, env.HOME || homedir(), wants) : storesAt(paths, wants))
   const filter = new StoreFilter(names)
-  if (names !== undefined) await refuseStrangers(filter, { discover, clock })
-  const source = liveStores({ discover, clock, filter })
+  if (names !== undefined) await refuseStrangers(filter, { discover, clock, map })
+  const source = liveStores({ discover, clock, map, filter })
   try {
     await source.refresh({ signal })
     const [first] = source.issues
@@ -58,6 +75,22 @@ function textsOf(name: string, what: string, given: string | readonly string[] |
   const texts = [given].flat()
   if (texts.every((text) => typeof text === 'string' && text !== '')) return texts
   throw new StorageError('INVALID_OPTION', { reason: `${name} must be ${what}, or a list of them` })
+}
+
+/** @throws StorageError INVALID_OPTION */
+function agentTest(given: OpenOptions['agent']): AgentTest | undefined {
+  if (given === undefined) return undefined
+  const agents: readonly unknown[] = [given].flat()
+  const stranger = agents.find((agent) => !isAgent(agent))
+  if (agents.length > 0 && stranger === undefined) return (agent) => agents.includes(agent)
+  const what = agents.length === 0 ? 'agent names no agent' : `there is no agent ${JSON.stringify(stranger)}`
+  throw new StorageError('INVALID_OPTION', { reason: `${what}; an agent is one of ${AGENTS.join(', ')}` })
+}
+
+/** @throws StorageError INVALID_OPTION */
+function checkMap(map: unknown): void {
+  if (map === undefined || map === 'auto' || map === 'never' || (Number.isSafeInteger(map) && (map as number) >= 1)) return
+  throw new StorageError('INVALID_OPTION', { reason: `map must be 'auto', 'never' or a whole number of bytes from 1 up, not ${JSON.stringify(map)}` })
 }
 
 /** @throws StorageError INVALID_OPTION when a store is named that is not found */

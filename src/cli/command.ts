@@ -1,21 +1,31 @@
 /** What every command shares: its options, its stores, and how it ends. */
 import { homedir } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { openSessions, type SessionId, type SessionMeta, type Sessions, StorageError, spanleafHome } from '../index.js'
-import { warn } from './output.js'
+import { AGENTS, type Agent, openSessions, type SessionId, type SessionMeta, type Sessions, StorageError, spanleafHome } from '../index.js'
+import { issueLine, warn } from './output.js'
 
 export interface CommonOptions {
   readonly data?: readonly string[]
+  readonly agent?: readonly Agent[]
   readonly store?: readonly string[]
   readonly home?: string
   readonly json?: boolean
 }
 
-/** A subcommand with the options that all have; `narrows` is false for those that must see every store. */
-export function command(name: string, description: string, { narrows = true }: { readonly narrows?: boolean } = {}): Command {
+/** What a command looks at. */
+export interface Reach {
+  /** False for those that must see every store. */
+  readonly narrows?: boolean
+  /** False for those that work on the index of all agents. @default narrows */
+  readonly agents?: boolean
+}
+
+/** A subcommand with the options that all have. */
+export function command(name: string, description: string, { narrows = true, agents = narrows }: Reach = {}): Command {
   const made = new Command(name)
     .description(description)
-    .addOption(new Option('--data <dir>', 'read this data folder or database instead of looking for stores (repeatable)').argParser(collect))
+    .addOption(new Option('--data <path>', 'read this folder, database or log instead of looking for stores (repeatable)').argParser(collect))
+  if (agents) made.addOption(new Option('--agent <name>', `only sessions of this agent: ${AGENTS.join(', ')} (repeatable)`).argParser(collectAgent))
   const store = new Option('--store <kind>', 'only stores of this kind, or at this path, also what others hide (see spanleaf stores; repeatable)')
   if (narrows) made.addOption(store.argParser(collect))
   return made
@@ -26,25 +36,25 @@ export function command(name: string, description: string, { narrows = true }: {
 }
 
 /** Runs `use` with the open stores; warns of what could not be read, and closes them. */
-export async function withSessions<T>({ data, store }: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
-  const sessions = await openSessions({ ...(data && { data }), ...(store && { store }), signal })
+export async function withSessions<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
+  const { data, agent, store } = options
+  const sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), ...(store && { store }), signal })
   try {
-    if (sessions.stores.length === 0) refuseNoStore(store)
-    for (const issue of sessions.issues) {
-      if (issue.key === undefined) warn(`${issue.reason} (${issue.path ?? 'unknown'})`)
-    }
+    if (sessions.stores.length === 0) refuseNoStore(options)
+    for (const issue of sessions.issues) if (issue.key === undefined) warn(issueLine(issue))
     return await use(sessions)
   } finally {
     await sessions.close()
   }
 }
 
-/** `kinds` are those that were asked for, if any. @throws StorageError STORE_MISSING */
-export function refuseNoStore(kinds?: readonly string[]): never {
+/** Names what was asked for, if anything was. @throws StorageError STORE_MISSING */
+export function refuseNoStore({ agent, store }: CommonOptions): never {
+  const wanted = [...(store === undefined ? [] : [`of the kind ${store.join(' or ')}`]), ...(agent === undefined ? [] : [`of ${agent.join(' or ')}`])]
   const details =
-    kinds === undefined
-      ? { reason: 'no OpenCode store was found on this machine', advice: 'Name one with --data.' }
-      : { reason: `there is no store of the kind ${kinds.join(' or ')}`, advice: '`spanleaf stores` lists those that are here.' }
+    wanted.length === 0
+      ? { reason: 'no store of a coding agent was found on this machine', advice: 'Name one with --data.' }
+      : { reason: `there is no store ${wanted.join(' ')}`, advice: '`spanleaf stores` lists those that are here.' }
   throw new StorageError('STORE_MISSING', details)
 }
 
@@ -57,6 +67,12 @@ export function homeOf({ home }: CommonOptions): string {
 /** Collects a repeatable option. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value]
+}
+
+function collectAgent(value: string, previous: readonly Agent[] | undefined): readonly Agent[] {
+  const agent = AGENTS.find((name) => name === value)
+  if (agent === undefined) throw new InvalidArgumentError(`It must be one of ${AGENTS.join(', ')}.`)
+  return [...(previous ?? []), agent]
 }
 
 /** @throws StorageError NOT_FOUND */
@@ -93,10 +109,19 @@ function timeOf(text: string, days: number): number {
 
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
-/** @throws StorageError NOT_FOUND */
+/** @throws StorageError NOT_FOUND, AMBIGUOUS_ID */
 export async function sessionMeta(sessions: Sessions, id: string): Promise<SessionMeta> {
-  const { entry } = await sessions.locate(id as SessionId)
+  const { entry } = await locate(sessions, id as SessionId)
   const meta = sessions.index.session(entry.key)
   if (meta === undefined) throw new StorageError('NOT_FOUND', { reason: `there is no session ${JSON.stringify(id)}` })
   return meta
+}
+
+async function locate(sessions: Sessions, id: SessionId): ReturnType<Sessions['locate']> {
+  try {
+    return await sessions.locate(id)
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'AMBIGUOUS_ID') throw error
+    throw new StorageError('AMBIGUOUS_ID', { reason: error.reason, advice: 'Name one of them with --agent.' }, { cause: error })
+  }
 }

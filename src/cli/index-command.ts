@@ -17,7 +17,7 @@ interface IndexOptions extends ServiceOptions {
 }
 
 export function indexCommand(signal: AbortSignal): Command {
-  const made = command('index', 'index what is new for search; ends when nothing is left to do now', { narrows: false })
+  const made = command('index', 'index what is new for search; ends when nothing is left to do now', { narrows: false, agents: true })
     .addOption(new Option('--store <kind>').argParser(refuseStore).hideHelp())
     .option('--watch', 'go on until Ctrl-C, and index what changes; a line on stderr for each change')
     .option('--exclude <what>', 'never index this folder, project id or session id, now and later; what was indexed of it goes (repeatable)', collect)

@@ -15,6 +15,7 @@ import { showCommand } from './show.js'
 import { spansCommand } from './spans.js'
 import { statusCommand } from './status.js'
 import { storesCommand } from './stores.js'
+import { tailCommand } from './tail.js'
 import { verifyCommand } from './verify.js'
 import { walCommand } from './wal.js'
 
@@ -64,6 +65,7 @@ function program(signal: AbortSignal): Command {
     storesCommand,
     lsCommand,
     showCommand,
+    tailCommand,
     searchCommand,
     indexCommand,
     statusCommand,

@@ -15,8 +15,24 @@ export async function printJson(value: object): Promise<void> {
 const UNSEEN = /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 
 /** A store, or something in the place of one, that cannot be read or is of another program. */
-export function issueJson({ code, path, reason, transient }: StageIssue): object {
-  return { code, path: path ?? null, reason, transient: transient === true }
+export function issueJson({ code, path, reason, transient, line, offset }: StageIssue): object {
+  const place = { ...(line !== undefined && { line }), ...(offset !== undefined && { offset }) }
+  return { code, path: path ?? null, ...place, reason, transient: transient === true }
+}
+
+export function issueLine(issue: StageIssue): string {
+  return `${issue.reason} (${placeOf(issue) || 'unknown'})`
+}
+
+export interface Place {
+  readonly path?: string | undefined
+  readonly line?: number | undefined
+  readonly offset?: number | undefined
+}
+
+/** The path, and of a line of a log which one it is: `/path/log.jsonl:12 (byte 3456)`. */
+export function placeOf({ path = '', line, offset }: Place): string {
+  return line === undefined ? path : `${path}:${line}${offset === undefined ? '' : ` (byte ${offset})`}`
 }
 
 export function warn(sentence: string): void {

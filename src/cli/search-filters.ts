@@ -10,7 +10,7 @@ export interface SearchFilters {
   readonly project?: string
   readonly dir?: string
   readonly role?: string
-  readonly agent?: string
+  readonly agent?: readonly string[]
   readonly session?: string
   readonly since?: number
   readonly until?: number
@@ -19,14 +19,13 @@ export interface SearchFilters {
 
 /**
  * One search for each spelling of a folder (by its own name, and by what its links lead to: sessions keep what their process saw)
- * and for each store that is named. What the index says of a session's store is asked, not the stores.
+ * and for each agent and each store that is named. What the index says of a session's store is asked, not the stores.
  * @throws StorageError INVALID_OPTION for a store that the index knows nothing of
  */
 export function searchesOf(filters: SearchFilters, state: Pick<IndexStore, 'sessions'>): readonly SearchOptions[] {
   const { project, dir, role, agent, session, since, until, store } = filters
   const common = {
     ...(role !== undefined && { role }),
-    ...(agent !== undefined && { agent }),
     ...(session !== undefined && { session }),
     ...(since !== undefined && { since }),
     ...(until !== undefined && { until }),
@@ -34,8 +33,10 @@ export function searchesOf(filters: SearchFilters, state: Pick<IndexStore, 'sess
   const scope = project === undefined ? undefined : scopeOf(project)
   const projects = scope === undefined ? [{}] : (scope.kind === 'id' ? [scope.id] : scope.paths).map((path) => ({ project: path }))
   const directories = dir === undefined ? [{}] : folderPaths(dir).map((directory) => ({ directory }))
+  const agents = agent === undefined ? [{}] : agent.map((name) => ({ agent: name }))
   const stores = store === undefined ? [{}] : store.map((name) => ofStore(name, state))
-  return projects.flatMap((one) => directories.flatMap((two) => stores.map((three) => ({ ...common, ...one, ...two, ...three }))))
+  const both = projects.flatMap((one) => directories.map((two) => ({ ...common, ...one, ...two })))
+  return both.flatMap((search) => agents.flatMap((of) => stores.map((at) => ({ ...search, ...of, ...at }))))
 }
 
 function ofStore(name: string, state: Pick<IndexStore, 'sessions'>): SearchOptions {

@@ -8,7 +8,7 @@ import { clip, count, formatTime, print, printJson, warn } from './output.js'
 import { runIndex } from './run-index.js'
 import { type SearchFilters, searchAll, searchesOf } from './search-filters.js'
 
-interface SearchCommandOptions extends ServiceOptions, SearchFilters {
+interface SearchCommandOptions extends ServiceOptions, Omit<SearchFilters, keyof ServiceOptions> {
   readonly limit: number
 }
 
@@ -19,7 +19,6 @@ export function searchCommand(signal: AbortSignal): Command {
     .option('--project <dir>', 'only in this folder (or project id)')
     .option('--dir <dir>', 'only sessions that ran in this folder or below it')
     .addOption(new Option('--role <role>', 'only messages of the user or of the assistant').choices(['user', 'assistant']))
-    .option('--agent <name>', 'only sessions of this agent')
     .option('--session <id>', 'only this session')
     .option('--since <when>', 'only messages since a date, or not older than 36h, 7d, 2w', sinceOption)
     .option('--until <when>', 'only messages until then (a date: the whole day)', untilOption)
@@ -45,7 +44,7 @@ async function search(query: string, options: SearchCommandOptions, signal: Abor
 }
 
 /** SPANLEAF_AUTO_INDEX. What cannot be indexed now is no reason not to search. */
-async function indexFirst({ store: _, ...options }: SearchCommandOptions, settings: ResolvedConfig, signal: AbortSignal): Promise<void> {
+async function indexFirst({ store: _, agent: __, ...options }: SearchCommandOptions, settings: ResolvedConfig, signal: AbortSignal): Promise<void> {
   try {
     await withSessions(options, signal, async (sessions) => {
       await using home = await openHome(options, { sessions, signal, rebuild: true, settings })
@@ -84,7 +83,8 @@ function hitJson({ score, agent, session, message, role, text, title, directory,
 
 function hitText(rank: number, hit: SearchHit): string {
   const head = `${rank}. ${clip(hit.title || '(no title)', 100)}  ·  ${hit.role}, ${formatTime(hit.created)}  ·  ${clip(hit.directory, 200)}`
-  return `${head}\n   ${clip(hit.text, 400)}\n   spanleaf show ${hit.session}\n`
+  const agent = hit.agent === 'opencode' ? '' : ` --agent ${hit.agent}`
+  return `${head}\n   ${clip(hit.text, 400)}\n   spanleaf show ${hit.session}${agent}\n`
 }
 
 /** How far the index is behind the stores, in a sentence; undefined when it is not. Costs a listing, no content. */

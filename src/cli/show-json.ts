@@ -3,6 +3,7 @@ import type {
   ChildLink,
   CopyComparison,
   FlowResult,
+  MessageId,
   MessageNode,
   Part,
   SessionHydratedTree,
@@ -45,10 +46,17 @@ function rebuilt({ id, project, directory, parent, title, version, created, upda
   return { id, projectID: project, directory, ...(parent && { parentID: parent }), title, version, time: { created, updated } }
 }
 
-/** As `opencode export` has it. A damaged message stands with its ids alone, and with its parts. */
-export function messageJson({ key, message, parts, native }: MessageNode): object {
+/** As `opencode export` has it, and of a log its place in the tree; `active`: the messages of the active branch. A damaged message stands with its ids alone, and with its parts. */
+export function messageJson({ key, message, parts, log, native }: MessageNode, active?: ReadonlySet<MessageId>): object {
   const info = message === undefined ? { id: key.message, sessionID: key.session } : message.role === 'unknown' ? message.raw : message
-  return { info, parts: parts.map(partJson), ...(message === undefined && { damaged: true }), ...(native !== undefined && { native }) }
+  const tree = log && { parent: log.parent ?? null, ...(active && { active: active.has(key.message) }), ...(log.trait && { trait: log.trait }) }
+  return {
+    info,
+    parts: parts.map(partJson),
+    ...(tree && { tree }),
+    ...(message === undefined && { damaged: true }),
+    ...(native !== undefined && { native }),
+  }
 }
 
 function partJson(part: Part): object {

@@ -1,16 +1,23 @@
 /** A session as people read it. */
-import type { MessageNode, Part, SessionMeta, SessionOrigin, StageIssue, Usage } from '../index.js'
-import { clip, count, formatTime, plain } from './output.js'
+import type { MessageId, MessageNode, Part, SessionMeta, SessionOrigin, StageIssue, Usage } from '../index.js'
+import { clip, count, formatTime, placeOf, plain } from './output.js'
 import type { Copies, Links } from './show-json.js'
 
 const TOOL_OUTPUT_LINES = 12
 
-export function sessionText(meta: SessionMeta, usage: Usage, total: number, shown: number, parent: Links['parent'], copies: Copies): string {
+/** Of all messages those of the active branch, and of these the last ones, as far as not all are shown. */
+export interface ShownCount {
+  readonly total: number
+  readonly branch: number
+  readonly shown: number
+}
+
+export function sessionText(meta: SessionMeta, usage: Usage, counts: ShownCount, parent: Links['parent'], copies: Copies): string {
   const { cost, tokens } = usage
   const lines = [
-    clip(meta.title || '(no title)', 200),
-    `${meta.id}  ·  ${clip(meta.directory)}`,
-    `${formatTime(meta.created)} to ${formatTime(meta.updated)}  ·  ${count(total, 'message')}${shown === total ? '' : `, the last ${shown} shown`}` +
+    clip(`${meta.label === undefined ? '' : `[${meta.label}] `}${meta.title || '(no title)'}`, 200),
+    [meta.id, ...authorOf(meta), clip(meta.directory)].join('  ·  '),
+    `${formatTime(meta.created)} to ${formatTime(meta.updated)}  ·  ${countText(counts)}` +
       `  ·  $${cost.toFixed(4)}, ${tokens.input.toLocaleString('en')} in, ${tokens.output.toLocaleString('en')} out`,
     `${meta.source.kind}: ${clip(meta.source.path)}`,
     ...meta.hides.map((origin) => copyText(origin, copies)),
@@ -18,6 +25,20 @@ export function sessionText(meta: SessionMeta, usage: Usage, total: number, show
   if (parent !== undefined) lines.push(`started by ${clip(parent.id)}${parent.missing ? ', which no store holds' : ''}`)
   if (meta.damaged) lines.push("! The session's own record is damaged; what stands above is of a hidden copy, or told by the messages.")
   return `${lines.join('\n')}\n`
+}
+
+/** The agent and its model, where that is not OpenCode. */
+function authorOf({ key, model }: SessionMeta): readonly string[] {
+  if (key.agent === 'opencode') return []
+  return [
+    key.agent,
+    ...(model === undefined ? [] : [clip([model.providerID, model.id].filter((name) => name !== '' && name !== 'unknown').join('/'), 100)]),
+  ]
+}
+
+function countText({ total, branch, shown }: ShownCount): string {
+  const active = branch === total ? [] : [`${branch.toLocaleString('en')} of them of the active branch`]
+  return [count(total, 'message'), ...active, ...(shown === branch ? [] : [`the last ${shown} shown`])].join(', ')
 }
 
 function copyText({ kind, path }: SessionOrigin, copies: Copies): string {
@@ -39,20 +60,23 @@ export function linksText({ children }: Links): string {
 }
 
 /** The path of a file names its record; that of a database does not. */
-export function issueText({ code, reason, path = '', key }: StageIssue): string {
+export function issueText(issue: StageIssue): string {
+  const { code, reason, path = '', key } = issue
   const id = key === undefined ? '' : key.kind === 'part' ? key.part : key.kind === 'message' ? key.message : key.session
-  const place = path.includes(id) ? path : `${path} ${id}`
+  const place = issue.line !== undefined || path.includes(id) ? placeOf(issue) : `${path} ${id}`
   return `! ${code}: ${clip(reason)} (${clip(place)})`
 }
 
-export function messageText({ key, message, parts, damagedParts }: MessageNode): string {
+/** `active`: the messages of the active branch. */
+export function messageText({ key, message, parts, damagedParts, log }: MessageNode, active?: ReadonlySet<MessageId>): string {
   const time = message === undefined || message.role === 'unknown' ? '' : formatTime(message.time.created)
   const author = message === undefined ? 'damaged message' : message.role === 'assistant' ? `assistant ${message.modelID ?? ''}`.trim() : message.role
   const body = parts.map(partText).filter((text) => text !== '')
   if (message?.role === 'assistant' && message.error !== undefined)
     body.push(`! ${clip(message.error.name, 80)}: ${clip(errorMessage(message.error.data), 300)}`)
   if (damagedParts > 0) body.push(`! ${count(damagedParts, 'damaged part')}`)
-  return `── ${clip(author, 120)}  ${time}  ${key.message}\n${body.join('\n')}\n`
+  const mark = log?.trait ?? (log === undefined || active?.has(key.message) !== false ? '' : 'other branch')
+  return `── ${clip(author, 120)}  ${time}  ${key.message}${mark === '' ? '' : `  [${mark}]`}\n${body.join('\n')}\n`
 }
 
 function partText(part: Part): string {

@@ -1,5 +1,5 @@
 /** spanleaf show: a session with its messages and parts. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import {
   type ChildLink,
   childLinks,
@@ -15,13 +15,13 @@ import {
   type StageReport,
   StorageError,
 } from '../index.js'
+import { type Branch, type BranchOptions, branchOf } from './branch.js'
 import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
 import { print, printJson } from './output.js'
 import { addLinks, type Copies, endJson, headJson, issuesIn, type Links, messageJson, treeIn } from './show-json.js'
 import { issueText, linksText, messageText, sessionText } from './show-text.js'
 
-interface ShowOptions extends CommonOptions {
-  readonly last?: number
+interface ShowOptions extends CommonOptions, BranchOptions {
   readonly children?: boolean
   readonly jsonl?: boolean
   readonly native?: boolean
@@ -33,6 +33,11 @@ export function showCommand(signal: AbortSignal): Command {
     .option('--last <n>', 'only its last messages', wholeNumber)
     .option('--children', 'the sessions it started too')
     .option('--jsonl', 'record by record, for sessions of any size: session, messages, end')
+    .addOption(
+      new Option('--branch <which>', 'active: where messages form a tree, only those that lead to the last one')
+        .choices(['active', 'all'])
+        .default('all'),
+    )
     .option('--native', 'with --json or --jsonl: the untouched originals beside the records')
     .action((id: string, options: ShowOptions) => show(id, options, signal))
 }
@@ -65,10 +70,11 @@ class ShowReader {
 
   async toJson(meta: SessionMeta): Promise<object> {
     this.#entered.add(meta.id)
-    const result = await this.#read(meta)
+    const branch = await branchOf(this.#sessions, meta, this.#options)
+    const result = await this.#read(meta, branch)
     const tree = treeIn(result)
     const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
-    const messages = tree.messages.map(messageJson)
+    const messages = shownOf(tree, branch).map((message) => messageJson(message, branch.active))
     const { copies, issues } = await this.#compare(meta)
     const end = { copies, issues: [...issuesIn(result), ...issues], reports: result.reports }
     const shown = { ...headJson(meta, tree), messages, ...endJson(links, end) }
@@ -84,11 +90,12 @@ class ShowReader {
     const reports: StageReport[] = []
     const children = new Map<SessionId, ChildLink>()
     let isFirst = true
-    for await (const page of this.#pages(meta)) {
+    const branch = await branchOf(this.#sessions, meta, this.#options)
+    for await (const page of this.#pages(meta, branch)) {
       const tree = treeIn(page)
       if (isFirst) await printJson({ type: 'session', ...headJson(meta, tree) })
       isFirst = false
-      for (const message of tree.messages) await printJson({ type: 'message', ...messageJson(message) })
+      for (const message of shownOf(tree, branch)) await printJson({ type: 'message', ...messageJson(message, branch.active) })
       addLinks(children, childLinks(this.#sessions, tree))
       issues.push(...issuesIn(page))
       reports.push(...page.reports)
@@ -103,28 +110,31 @@ class ShowReader {
   async print(meta: SessionMeta): Promise<void> {
     this.#entered.add(meta.id)
     const { index } = this.#sessions
-    const result = await this.#read(meta)
+    const branch = await branchOf(this.#sessions, meta, this.#options)
+    const result = await this.#read(meta, branch)
     const tree = treeIn(result)
-    const { messages } = tree
+    const messages = shownOf(tree, branch)
     const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
     const { copies, issues } = await this.#compare(meta)
-    await print(sessionText(meta, await index.usage(meta.key), await index.messageCount(meta.key), messages.length, links.parent, copies))
-    for (const message of messages) await print(messageText(message))
+    const total = await index.messageCount(meta.key)
+    const counts = { total, branch: this.#options.branch === 'active' ? (branch.active?.size ?? total) : total, shown: messages.length }
+    await print(sessionText(meta, await index.usage(meta.key), counts, links.parent, copies))
+    for (const message of messages) await print(messageText(message, branch.active))
     for (const issue of [...issuesIn(result), ...issues]) await print(issueText(issue))
     const text = linksText(links)
     if (text !== '') await print(text)
     for (const child of this.#following(meta, links)) await this.print(child)
   }
 
-  #read(meta: SessionMeta): Promise<FlowResult<SessionHydratedTree>> {
-    const { last, native } = this.#options
+  #read(meta: SessionMeta, { last }: Branch): Promise<FlowResult<SessionHydratedTree>> {
+    const { native } = this.#options
     const request = { session: meta.key, signal: this.#signal, ...(native && { native }), ...(last !== undefined && { messages: { last } }) }
     return runSessionTreeFlow(this.#sessions, request)
   }
 
-  async *#pages(meta: SessionMeta): AsyncGenerator<FlowResult<SessionHydratedTree>> {
-    const { last, native } = this.#options
-    if (last !== undefined) yield await this.#read(meta)
+  async *#pages(meta: SessionMeta, branch: Branch): AsyncGenerator<FlowResult<SessionHydratedTree>> {
+    const { native } = this.#options
+    if (branch.last !== undefined) yield await this.#read(meta, branch)
     else yield* runSessionFlow(this.#sessions, { session: meta.key }, { output: 'messages', signal: this.#signal, ...(native && { native }) })
   }
 
@@ -154,4 +164,8 @@ class ShowReader {
       if (child !== undefined && !this.#entered.has(session)) yield child
     }
   }
+}
+
+function shownOf({ messages }: SessionHydratedTree, branch: Branch): SessionHydratedTree['messages'] {
+  return messages.filter(({ key }) => branch.shows(key.message))
 }

@@ -1,9 +1,9 @@
 /** spanleaf spans: the leaves of a session as bytes, none parsed. */
 import { createHash } from 'node:crypto'
 import type { Command } from 'commander'
-import { type EntityKey, type Leaf, type LeafKind, planSessionTree, resolveSessionTree, unwrap } from '../index.js'
+import { type EntityKey, type Leaf, type LeafKind, planSessionTree, resolveSessionTree, type SpanSource, unwrap } from '../index.js'
 import { type CommonOptions, command, sessionMeta, withSessions } from './command.js'
-import { print, printJson, warn } from './output.js'
+import { issueLine, print, printJson, warn } from './output.js'
 import { idOf } from './plan.js'
 
 export function spansCommand(signal: AbortSignal): Command {
@@ -31,10 +31,15 @@ async function spans(id: string, options: CommonOptions, signal: AbortSignal): P
 
 async function printLeaf(kind: LeafKind, key: EntityKey, { span, issue }: Leaf, { json }: CommonOptions): Promise<void> {
   if (span === undefined) {
-    warn(`${kind} ${idOf(key)}: ${issue.reason} (${issue.path ?? ''})`)
+    warn(`${kind} ${idOf(key)}: ${issueLine(issue)}`)
     return
   }
   const sha256 = createHash('sha256').update(span.bytes()).digest('hex')
-  if (json) await printJson({ kind, id: idOf(key), bytes: span.length, sha256, source: span.source, mapped: false })
-  else await print(`${kind.padEnd(8)} ${String(span.length).padStart(9)}  ${sha256.slice(0, 16)}  ${idOf(key)}`)
+  if (json)
+    await printJson({ kind, id: idOf(key), bytes: span.length, sha256, source: span.source, mapped: 'mapped' in span && span.mapped === true })
+  else await print(`${kind.padEnd(8)} ${String(span.length).padStart(9)}  ${sha256.slice(0, 16)}  ${idOf(key)}${lineText(span.source)}`)
+}
+
+function lineText({ line, offset }: SpanSource): string {
+  return line === undefined ? '' : `  line ${line}, byte ${offset}`
 }

@@ -12,10 +12,10 @@ import {
   type StoresDescription,
 } from '../index.js'
 import { type CommonOptions, command, refuseNoStore } from './command.js'
-import { clip, clipPath, count, formatBytes, issueJson, print, printJson, terminalWidth } from './output.js'
+import { clip, clipPath, count, formatBytes, issueJson, placeOf, print, printJson, terminalWidth } from './output.js'
 
 export function storesCommand(signal: AbortSignal): Command {
-  return command('stores', 'list every store with what it holds, what hides what, and what cannot be read', { narrows: false }).action(
+  return command('stores', 'list every store with what it holds, what hides what, and what cannot be read', { narrows: false, agents: true }).action(
     (options: CommonOptions) => stores(options, signal),
   )
 }
@@ -28,11 +28,12 @@ async function stores(options: CommonOptions, signal: AbortSignal): Promise<void
 }
 
 /** A store that cannot be opened is an answer here, even when it is the only one. */
-async function describe({ data }: CommonOptions, signal: AbortSignal): Promise<StoresDescription> {
+async function describe(options: CommonOptions, signal: AbortSignal): Promise<StoresDescription> {
   try {
-    await using sessions = await openSessions({ ...(data && { data }), signal })
+    const { data, agent } = options
+    await using sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), signal })
     const found = await describeStores(sessions, { signal })
-    if (found.stores.length === 0 && found.issues.length === 0) refuseNoStore()
+    if (found.stores.length === 0 && found.issues.length === 0) refuseNoStore(options)
     return found
   } catch (error) {
     if (!(error instanceof StorageError) || error.path === undefined || error.code === 'STORE_MISSING') throw error
@@ -103,6 +104,7 @@ function viewOf({ shown, hides, hiddenBy }: StoreDescription, nameOf: ReturnType
   return [`${shown.toLocaleString('en')} shown`, ...over, ...under].join('; ')
 }
 
-function issueText({ code, path, reason }: StageIssue, width: number): string {
-  return `! ${code}  ${clipPath(path ?? '', width - code.length - 4)}\n  ${clip(reason, width - 2)}`
+function issueText(issue: StageIssue, width: number): string {
+  const { code, reason } = issue
+  return `! ${code}  ${clipPath(placeOf(issue), width - code.length - 4)}\n  ${clip(reason, width - 2)}`
 }

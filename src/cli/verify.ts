@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { type DamagedRecord, type LedgerTotal, type OrphanCounts, StorageError, type StoreLedger, verifyStores } from '../index.js'
 import { command, withSessions } from './command.js'
 import { withServices } from './home.js'
-import { clip, count, issueJson, print, printJson } from './output.js'
+import { clip, count, issueJson, placeOf, print, printJson } from './output.js'
 import { type VerifyIndexOptions, verifyIndex } from './verify-index.js'
 
 /** Exit status when something is damaged or differs. */
@@ -102,12 +102,12 @@ function quoted(path: string): string {
   return /^[\w./:@%+=,-]+$/.test(path) ? path : `'${clip(path.replaceAll("'", "'\\''"))}'`
 }
 
-/** What, why and where: `CORRUPT_RECORD part truncated at byte 512: /path ses_1/msg_1/prt_1`. */
-function damage({ code, kind, path, table, key, damage, reason, offset, column, transient }: DamagedRecord): string {
-  const at = `${column === undefined ? '' : ` in ${column}`}${offset === undefined ? '' : ` at byte ${offset}`}`
+/** What, why and where: `CORRUPT_RECORD part truncated at byte 512: /path ses_1/msg_1/prt_1`; of a log `/path:12 (byte 3456)`. */
+function damage({ code, kind, path, table, key, damage, reason, offset, column, transient, line }: DamagedRecord): string {
+  const at = `${column === undefined ? '' : ` in ${column}`}${offset === undefined || line !== undefined ? '' : ` at byte ${offset}`}`
   const why = reason === damage ? '' : `, ${clip(reason)}`
   const soon = transient === true ? '; it may be whole in a moment' : ''
-  return `${code} ${kind} ${damage}${at}${why}${soon}: ${place(path, table, key)}`
+  return `${code} ${kind} ${damage}${at}${why}${soon}: ${place(placeOf({ path, line, offset }), table, key)}`
 }
 
 function place(path: string, table: string | undefined, key: string): string {

@@ -43,6 +43,11 @@ export interface SessionRecord {
   readonly idleOutcome?: string
   /** Era D. */
   readonly resumeAttempts?: number
+  /** Of a log, as the two below: its lines that are not blank. */
+  readonly entries?: number
+  /** A mark that somebody gave. */
+  readonly label?: string
+  readonly tag?: string
   readonly time: SessionTime
 }
 

@@ -9,8 +9,10 @@ export interface StageIssue {
   readonly code: ErrorCode
   readonly key?: EntityKey
   readonly path?: string
-  /** Byte offset inside the record, where it is known. */
+  /** Byte offset inside the record, where it is known; of a line of a log inside the file (of the unpacked text where it is packed). */
   readonly offset?: number
+  /** Of a line of a log, counted from 1. */
+  readonly line?: number
   /** One clause: what was found. */
   readonly reason: string
   /** True when reading again a moment later may give the record. */

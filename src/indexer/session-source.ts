@@ -5,8 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { StorageError } from '../core/errors.js'
 import { encodeKey, type MessageKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
-import { readPlanned } from '../tree/flow.js'
 import { planSessionTree } from '../tree/plan.js'
+import { readPlanned } from '../tree/read-planned.js'
 import type { Sessions } from '../tree/sessions.js'
 import type { PlannedMessage } from '../tree/types.js'
 import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession, TailOptions } from './source.js'
@@ -138,6 +138,7 @@ function concerns({ path }: StageIssue, store: string): boolean {
  */
 function isThere({ kind, path }: Sessions['stores'][number]): boolean {
   if (kind === 'memory') return true
+  if (kind.startsWith('opencode') === false) return existsSync(path)
   if (kind === 'opencode-json') return existsSync(join(path, 'session'))
   return existsSync(path) && (kind === 'opencode-era-a' || [path, `${path}-wal`].some(hasBytes))
 }
@@ -164,7 +165,9 @@ async function readTail(
   const { entries, issues } = await sessions.listMessages(session)
   // Of a message that was deleted meanwhile nobody knows the place: then everything is looked at again.
   const window = after !== undefined && entries.some(({ id }) => id === after) ? { messages: { after } } : {}
-  const planned = await planSessionTree(sessions, { session: key, known, deep: true, ...window, ...(signal && { signal }) })
+  // A log is read from its start again only where its metadata says that more happened than an appended line.
+  const deep = session.store.supports.lines !== true
+  const planned = await planSessionTree(sessions, { session: key, known, deep, ...window, ...(signal && { signal }) })
   if (planned.status === 'failed') throw planned.error
   const taken = withinBudget(planned.value.messages, bytes)
   const last = taken.length < planned.value.messages.length ? taken.at(-1)?.key.message : undefined

@@ -1,4 +1,7 @@
-/** When a message of OpenCode's V1 shape is final: text that is still being written is never embedded. */
+/**
+ * When a message is final: text that is still being written is never embedded. OpenCode's records tell it themselves; of a log it is
+ * the log that tells whether lines may still be added to a message (`LogPosition.open`), by the rule of its agent's adapter.
+ */
 import type { Part } from '../core/parts.js'
 import type { MessageNode } from '../tree/types.js'
 
@@ -32,6 +35,7 @@ export function settlement(node: MessageNode, around: Surroundings, options: Set
 }
 
 function hasEnded(node: MessageNode, passed: boolean, quiet: boolean): boolean {
+  if (node.log !== undefined && node.message?.role === 'assistant') return (!node.log.open || quiet) && node.parts.every(partHasEnded)
   switch (node.message?.role) {
     // Its own record is damaged, or half-written.
     case undefined:

@@ -1,5 +1,6 @@
 /** Lists of messages in a tree of files: what is new in one since it was last listed, and which message is the last. */
-import type { MessageEntry } from './store.js'
+import type { StageIssue } from '../core/stage.js'
+import type { Listing, MessageEntry } from './store.js'
 
 /** Which of the previous entries are still there, and which names are new. */
 export function sinceListed(previous: readonly MessageEntry[], names: readonly string[]): readonly [readonly MessageEntry[], readonly string[]] {
@@ -15,4 +16,9 @@ export function lastCreated(entries: readonly MessageEntry[]): MessageEntry | un
   let last: MessageEntry | undefined
   for (const entry of entries) if (last === undefined || entry.created > last.created) last = entry
   return last
+}
+
+/** What was listed, whole unless there are issues. */
+export function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {
+  return { entries, issues, complete: issues.length === 0 }
 }

@@ -8,9 +8,14 @@
 import type { Clock } from '../core/clock.js'
 import { StorageError, systemCode } from '../core/errors.js'
 import type { StageIssue } from '../core/stage.js'
+import { isLogKind, isLogName } from './agent-places.js'
+import { createFileMaps, type FileMaps, type MapOption } from './file-maps.js'
+import { typeOf } from './file-type.js'
+import { mapFrozen } from './frozen-tree.js'
+import { openLogStore } from './jsonl/open-logs.js'
 import { openDatabase } from './opencode-database.js'
 import { openEraAStore, openFileStore } from './opencode-files.js'
-import { type Discovery, identityOf, type StorePlace, typeOf } from './paths.js'
+import { type Discovery, identityOf, type StorePlace } from './paths.js'
 import type { ReadOptions, Store } from './store.js'
 import { StoreFilter } from './store-filter.js'
 import { closeAll, type StoreSource } from './store-source.js'
@@ -20,6 +25,8 @@ export interface LiveStoresOptions {
   readonly discover: () => Discovery
   readonly clock: Clock
   readonly filter?: StoreFilter
+  /** Which logs are mapped. @default 'auto' */
+  readonly map?: MapOption
   /** How long a query waits for a writer, in milliseconds. @default 5000 */
   readonly busyTimeoutMs?: number
 }
@@ -54,6 +61,8 @@ class LiveStores implements StoreSource {
   readonly narrowed: boolean
   readonly #options: LiveStoresOptions
   readonly #filter: StoreFilter
+  /** Of all logs. */
+  readonly #maps: FileMaps
   readonly #open = new Map<string, Opened>()
   readonly #known = new Map<string, Known>()
   /** Let go by the last refresh. */
@@ -64,6 +73,7 @@ class LiveStores implements StoreSource {
   constructor(options: LiveStoresOptions) {
     this.#options = options
     this.#filter = options.filter ?? new StoreFilter()
+    this.#maps = createFileMaps({ map: options.map ?? 'auto', clock: options.clock })
     this.narrowed = this.#filter.narrows
   }
 
@@ -122,7 +132,7 @@ class LiveStores implements StoreSource {
         return undefined
       }
       this.#retire(path)
-      this.#open.set(path, await openPlace(place, this.#options, this.#filter))
+      this.#open.set(path, await openPlace(place, this.#options, this.#filter, this.#maps))
       this.#known.set(path, { place, identity: identityOf(path), hadTables: known?.hadTables ?? false })
       return undefined
     } catch (error) {
@@ -166,15 +176,31 @@ class LiveStores implements StoreSource {
   }
 }
 
-async function openPlace({ kind, path }: StorePlace, { clock, busyTimeoutMs }: LiveStoresOptions, filter: StoreFilter): Promise<Opened> {
+async function openPlace(
+  { kind, path }: StorePlace,
+  { clock, busyTimeoutMs, map }: LiveStoresOptions,
+  filter: StoreFilter,
+  maps: FileMaps,
+): Promise<Opened> {
   switch (kind) {
     case 'opencode-sqlite':
       return openDatabase(path, { busyTimeoutMs, wants: (generation) => filter.wants(generation, path) })
     case 'opencode-json':
-      return openedTree(openFileStore(path, clock))
+      return openedTree(openFileStore(path, clock, typeof map === 'number' ? mapFrozen(path, maps, clock) : undefined))
     case 'opencode-era-a':
       return openedTree(openEraAStore(path, clock))
+    case 'pi-jsonl':
+    case 'claude-jsonl':
+    case 'codex-jsonl':
+    case 'jcode-journal':
+      return openedLogs(openLogStore(kind, path, { clock, maps }))
   }
+}
+
+/** A single log may be replaced at every write of its agent; its store sees that by itself. */
+function openedLogs(store: Store): Opened {
+  const opened = openedTree(store)
+  return typeOf(store.path) === 'folder' ? opened : { ...opened, isReplaced: () => false }
 }
 
 function openedTree(store: Store): Opened {
@@ -190,7 +216,7 @@ function openedTree(store: Store): Opened {
 }
 
 function absence({ kind, path }: StorePlace): StageIssue {
-  const what = kind === 'opencode-sqlite' ? 'the database' : 'the tree'
+  const what = kind === 'opencode-sqlite' ? 'the database' : !isLogKind(kind) ? 'the tree' : isLogName(path) ? 'the log' : 'the folder of logs'
   try {
     const reason = typeOf(path) === undefined ? `${what} that was open here is gone` : `${what} that was open here is no store any more`
     return { code: 'STORE_MISSING', path, reason }

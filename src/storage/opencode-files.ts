@@ -19,9 +19,10 @@ import { eraALayout } from './era-a-layout.js'
 import { absent, fileIssue, rewritten } from './file-issues.js'
 import { eraBLayout, type FileLayout } from './file-layout.js'
 import { listSessionFiles, readableNames } from './files-listing.js'
-import { lastCreated, sinceListed } from './files-messages.js'
+import { lastCreated, listing, sinceListed } from './files-messages.js'
 import { filesTotals } from './files-totals.js'
 import { fingerprint } from './fingerprint.js'
+import type { MapFile } from './frozen-tree.js'
 import { fileGeneration, unreadableGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
@@ -43,8 +44,8 @@ import type {
 import { isFreshFile, mendTorn } from './torn-files.js'
 
 /** Opens an era B tree. Nothing is read until it is asked for. */
-export function openFileStore(path: string, clock: Clock): Store {
-  return new FileStore(eraBLayout(path), clock)
+export function openFileStore(path: string, clock: Clock, mapFile?: MapFile): Store {
+  return new FileStore(eraBLayout(path), clock, mapFile)
 }
 
 /** Opens the `project` folder of era A, all its trees as one store. Nothing is read until it is asked for. */
@@ -61,9 +62,11 @@ class FileStore implements Store {
   readonly path: string
   readonly #layout: FileLayout
   readonly #clock: Clock
+  readonly #mapFile: MapFile | undefined
   #sessions = new Map<SessionId, SessionEntry>()
 
-  constructor(layout: FileLayout, clock: Clock) {
+  constructor(layout: FileLayout, clock: Clock, mapFile?: MapFile) {
+    this.#mapFile = mapFile
     this.kind = layout.kind
     this.path = layout.path
     this.#layout = layout
@@ -248,6 +251,8 @@ class FileStore implements Store {
   #open(path: string, key: EntityKey, price: Price | undefined, slab: Slab): Leaf {
     let stat: Stats | undefined
     try {
+      const mapped = this.#mapFile?.(path, key, price, slab)
+      if (mapped !== undefined) return mapped
       const length = readInto(
         slab,
         path,
@@ -291,8 +296,4 @@ class FileStore implements Store {
       return { generation: unreadableGeneration(systemCode(error) ?? String(error)), bytes: 0, changed: 0 }
     }
   }
-}
-
-function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {
-  return { entries, issues, complete: issues.length === 0 }
 }

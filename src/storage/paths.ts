@@ -1,21 +1,26 @@
-/** Where OpenCode keeps its data, and which stores stand there. The environment and the home folder are arguments. */
-import { lstatSync, readdirSync, statSync } from 'node:fs'
+/** Where the agents keep their sessions, and which stores stand there. The environment and the home folder are arguments. */
+import { readdirSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { StorageError, systemCode } from '../core/errors.js'
+import type { Agent } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
+import { agentOf, isLogName, isLogPlace, type LogPlace, logAt, logPlaces, logsInFolder } from './agent-places.js'
+import { isFolder, isOrMayBe, isSomething, typeOf } from './file-type.js'
 import { fileGeneration } from './generation.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** A store that was found, not yet opened. */
-export interface StorePlace {
+export type StorePlace = LogPlace | OpenCodePlace
+
+export interface OpenCodePlace {
   readonly kind: 'opencode-era-a' | 'opencode-json' | 'opencode-sqlite'
   /** Absolute: the database, the `storage` folder, or the `project` folder of era A. */
   readonly path: string
 }
 
 export interface Discovery {
-  /** In order of precedence: databases, then the JSON tree beside them, then the older trees of era A. */
+  /** In order of precedence: databases, then the JSON tree beside them, then the older trees of era A; then the logs of other agents. */
   readonly places: readonly StorePlace[]
   readonly issues: readonly StageIssue[]
 }
@@ -30,13 +35,26 @@ export function spanleafHome(env: Environment, home: string): string {
   return resolve(env.SPANLEAF_HOME || join(env.XDG_STATE_HOME || join(home, '.local', 'state'), 'spanleaf'))
 }
 
-/** The stores of this machine: $OPENCODE_DB, opencode.db, every opencode-<channel>.db, and the JSON trees. */
-export function discoverStores(env: Environment, home: string): Discovery {
+/** Which agents are wanted. */
+export type AgentTest = (agent: Agent) => boolean
+
+const ANY: AgentTest = () => true
+
+/**
+ * The stores of this machine: $OPENCODE_DB, opencode.db, every opencode-<channel>.db and the JSON trees, and the logs of the other agents
+ * where their own variables ($PI_CODING_AGENT_DIR, $CLAUDE_CONFIG_DIR, $CODEX_HOME, $JCODE_HOME) or their defaults say. Nothing else is looked at.
+ */
+export function discoverStores(env: Environment, home: string, wants: AgentTest = ANY): Discovery {
+  const logs = logPlaces(env, home).filter(({ kind }) => wants(agentOf(kind)))
+  const found = logs.map((place) => examine(() => (isLogPlace(place) ? [place] : []), place.path))
+  return combined([...(wants('opencode') ? openCodeStores(env, home) : []), ...found])
+}
+
+function openCodeStores(env: Environment, home: string): readonly Discovery[] {
   const dataDir = opencodeDataDir(env, home)
   const named = env.OPENCODE_DB === ':memory:' ? undefined : env.OPENCODE_DB || undefined
   const found = named === undefined ? [] : [databaseAt(resolve(dataDir, named))]
-  found.push(examine(() => (typeOf(dataDir) === 'folder' ? storesIn(dataDir) : []), dataDir))
-  return combined(found)
+  return [...found, examine(() => (isFolder(dataDir) ? storesIn(dataDir) : []), dataDir)]
 }
 
 /** Whatever stands there; opening it tells what it is. */
@@ -44,9 +62,24 @@ function databaseAt(path: string): Discovery {
   return examine(() => (isSomething(path) ? [{ kind: 'opencode-sqlite', path }] : []), path)
 }
 
-/** The stores that the given paths name: data folders, `storage` or `project` folders, or databases. Nothing else is looked at. */
-export function storesAt(paths: readonly string[]): Discovery {
-  return combined(paths.map((given) => examine(() => placesOf(resolve(given)), resolve(given))))
+/**
+ * The stores that the given paths name: data folders, `storage` or `project` folders, or databases of OpenCode; homes of other agents,
+ * their folders of logs, those of one project, or single logs; folders that hold several of these, as a home does. Nothing else is looked at.
+ */
+export function storesAt(paths: readonly string[], wants: AgentTest = ANY): Discovery {
+  const { places, issues } = combined(paths.map((given) => storesAtPath(resolve(given), wants)))
+  return { places: places.filter(({ kind }) => wants(agentOf(kind))), issues }
+}
+
+function storesAtPath(path: string, wants: AgentTest): Discovery {
+  const issues: StageIssue[] = []
+  const found = examine(() => {
+    if (!isFolder(path)) return [placeOf(path)]
+    const places = [...openCodeIn(path), ...discoverStores({}, path).places]
+    issues.push(...discoverStores({}, path, wants).issues)
+    return places.length > 0 || issues.length > 0 ? places : storesOfFolder(path)
+  }, path)
+  return { places: found.places, issues: [...found.issues, ...issues] }
 }
 
 /** What stands at a path, through links: its device and inode. Undefined where nothing can be looked at. */
@@ -79,20 +112,39 @@ function combined(found: readonly Discovery[]): Discovery {
   return { places: [...places.values()], issues: found.flatMap((discovery) => discovery.issues) }
 }
 
-function placesOf(path: string): StorePlace[] {
-  const type = typeOf(path)
-  if (type === 'file') return [{ kind: 'opencode-sqlite', path }]
-  if (type !== 'folder') {
-    const reason = type === 'other' ? 'this is neither a folder nor a file' : isSomething(path) ? 'this link leads nowhere' : 'there is nothing here'
+/** What is no folder. @throws StorageError STORE_MISSING */
+function placeOf(path: string): StorePlace {
+  const missing = (reason: string): never => {
     throw new StorageError('STORE_MISSING', { reason, path })
   }
+  const type = typeOf(path)
+  if (type === 'other') return missing('this is neither a folder nor a file')
+  if (type === undefined) return missing(isSomething(path) ? 'this link leads nowhere' : 'there is nothing here')
+  const log = logAt(path)
+  if (log !== undefined) return log
+  if (!isLogName(path) && !path.endsWith('.json')) return { kind: 'opencode-sqlite', path }
+  return missing('the beginning of this file is none of a log of pi, Claude Code, Codex or jcode')
+}
+
+/** OpenCode's data folder, or the one above it. */
+function openCodeIn(path: string): readonly StorePlace[] {
   for (const folder of [path, join(path, 'opencode')]) {
-    const places = typeOf(folder) === 'folder' ? storesIn(folder) : []
+    const places = isFolder(folder) ? storesIn(folder) : []
     if (places.length > 0) return places
   }
+  return []
+}
+
+/** What the folder itself is. @throws StorageError STORE_MISSING */
+function storesOfFolder(path: string): readonly StorePlace[] {
   if (isJsonTree(path)) return [{ kind: 'opencode-json', path }]
   if (isEraAFolder(path)) return [{ kind: 'opencode-era-a', path }]
-  throw new StorageError('STORE_MISSING', { reason: 'this folder holds no OpenCode store', path })
+  const logs = logsInFolder(path)
+  if (logs.length > 0) return logs
+  throw new StorageError('STORE_MISSING', {
+    reason: 'this folder holds no store: no data of OpenCode, no logs of pi, Claude Code, Codex or jcode',
+    path,
+  })
 }
 
 /** The stores of one data folder; database files that end otherwise (-wal, -shm) belong to theirs. */
@@ -109,29 +161,19 @@ function storesIn(dataDir: string): StorePlace[] {
   return places
 }
 
-/** What cannot be looked into counts: its listing then says why. */
-function isOrMayBe(test: () => boolean): boolean {
-  try {
-    return test()
-  } catch (error) {
-    if (systemCode(error) === undefined) throw error
-    return true
-  }
-}
-
 /**
  * An era B tree has sessions, messages or parts; what databases leave in `storage` (diffs, a marker) makes none,
  * and neither does one project's tree of era A.
  * @throws the system's error when it cannot be looked into
  */
 export function isJsonTree(path: string): boolean {
-  return !isProjectTree(path) && ['session', 'message', 'part'].some((name) => typeOf(join(path, name)) === 'folder')
+  return !isProjectTree(path) && ['session', 'message', 'part'].some((name) => isFolder(join(path, name)))
 }
 
 /** The tree of one project of era A. */
 function isProjectTree(path: string): boolean {
   try {
-    return typeOf(join(path, 'session', 'info')) === 'folder'
+    return isFolder(join(path, 'session', 'info'))
   } catch {
     return false
   }
@@ -139,36 +181,15 @@ function isProjectTree(path: string): boolean {
 
 /** The `project` folder of a data folder that 0.x wrote to. */
 function isEraAFolder(path: string): boolean {
-  return isOrMayBe(() => typeOf(path) === 'folder' && readdirSync(path).some((slug) => typeOf(join(path, slug, 'storage', 'session')) === 'folder'))
+  return isOrMayBe(() => isFolder(path) && readdirSync(path).some((slug) => isFolder(join(path, slug, 'storage', 'session'))))
 }
 
-function examine(find: () => StorePlace[], path: string): Discovery {
+function examine(find: () => readonly StorePlace[], path: string): Discovery {
   try {
     return { places: find(), issues: [] }
   } catch (error) {
     const { code, reason } =
       error instanceof StorageError ? error : { code: 'STORE_UNREADABLE' as const, reason: `it cannot be read (${systemCode(error) ?? 'unknown'})` }
     return { places: [], issues: [{ code, path, reason }] }
-  }
-}
-
-/** Whether anything has this name, a link that leads nowhere too. @throws the system's error when the path may exist and cannot be looked at */
-function isSomething(path: string): boolean {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
-  } catch (error) {
-    if (systemCode(error) === 'ENOTDIR') return false
-    throw error
-  }
-}
-
-/** Of what links lead to. @throws the system's error when the path may exist and cannot be looked at */
-export function typeOf(path: string): 'file' | 'folder' | 'other' | undefined {
-  try {
-    const stat = statSync(path)
-    return stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other'
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-    throw error
   }
 }

@@ -34,7 +34,18 @@ export interface SessionCopy {
   readonly entry: SessionEntry
 }
 
-const RANK: Readonly<Record<StoreKind, number>> = { 'opencode-v2': 0, 'opencode-sqlite': 1, 'opencode-json': 2, 'opencode-era-a': 3, memory: 4 }
+/** Stores of two agents never have the same session. */
+const RANK: Readonly<Record<StoreKind, number>> = {
+  'opencode-v2': 0,
+  'opencode-sqlite': 1,
+  'opencode-json': 2,
+  'opencode-era-a': 3,
+  'pi-jsonl': 4,
+  'claude-jsonl': 5,
+  'codex-jsonl': 6,
+  'jcode-journal': 7,
+  memory: 8,
+}
 
 /** Compares two stores; the upper one comes first. */
 export function byPrecedence(a: Store, b: Store): number {

@@ -13,8 +13,12 @@ export interface SpanSource {
   readonly path: string
   /** Table of a row; its id is in the span's key. */
   readonly table?: string
-  /** What the row says its record is, where that is a column and not in the document. */
+  /** What the row says its record is, where that is a column and not in the document; 'answer' of a line that answers calls of a message's tools. */
   readonly type?: string
+  /** Of a line of a log: bytes from the start of the file, of the unpacked text where it is packed. */
+  readonly offset?: number
+  /** Of a line of a log, counted from 1. */
+  readonly line?: number
 }
 
 /**
@@ -44,13 +48,22 @@ export class SlabSpan implements Span {
   readonly #start: number
   #chunk: Buffer | undefined
 
-  constructor(key: EntityKey, source: SpanSource, generation: Generation | undefined, slab: Slab, start: number, length: number) {
+  /** `chunk` is one of the slab's. */
+  constructor(
+    key: EntityKey,
+    source: SpanSource,
+    generation: Generation | undefined,
+    slab: Slab,
+    start: number,
+    length: number,
+    chunk: Buffer = slab.chunk,
+  ) {
     this.key = key
     this.source = source
     this.generation = generation
     this.length = length
     this.#slab = slab
-    this.#chunk = slab.chunk
+    this.#chunk = chunk
     this.#start = start
   }
 

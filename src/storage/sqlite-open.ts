@@ -9,7 +9,7 @@ import { copyFileSync, existsSync, mkdtempSync, realpathSync, rmSync, statSync }
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { messageOf, StorageError, systemCode } from '../core/errors.js'
-import { typeOf } from './paths.js'
+import { typeOf } from './file-type.js'
 import { openSqlite, type SqliteDatabase, type SqliteOptions, sqliteFailure, supportsImmutable } from './sqlite-driver.js'
 
 /** Sessions are read once and in order, so a large page cache only holds memory. */

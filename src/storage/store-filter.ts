@@ -5,7 +5,16 @@ import { identityOf, type StorePlace } from './paths.js'
 import type { StoreKind } from './store.js'
 
 /** The kinds that are found on disk. */
-export const STORE_KINDS = ['opencode-v2', 'opencode-sqlite', 'opencode-json', 'opencode-era-a'] as const satisfies readonly StoreKind[]
+export const STORE_KINDS = [
+  'opencode-v2',
+  'opencode-sqlite',
+  'opencode-json',
+  'opencode-era-a',
+  'pi-jsonl',
+  'claude-jsonl',
+  'codex-jsonl',
+  'jcode-journal',
+] as const satisfies readonly StoreKind[]
 
 export class StoreFilter {
   readonly #kinds: ReadonlySet<string>

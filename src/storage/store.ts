@@ -13,12 +13,22 @@ import type { MessageId, PartId } from '../core/ids.js'
 import type { Agent, EntityKey, MessageKey, PartKey, SessionKey } from '../core/keys.js'
 import type { SessionRecord } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
+import type { LogCursor } from './cursor.js'
 import type { Generation } from './generation.js'
 import type { Slab } from './slab.js'
 import type { Span } from './span.js'
 
 /** 'opencode-sqlite' are the tables of OpenCode 1.2 to 1.18 (V1), 'opencode-v2' those of 2.x; one database may hold both. */
-export type StoreKind = 'memory' | 'opencode-era-a' | 'opencode-json' | 'opencode-sqlite' | 'opencode-v2'
+export type StoreKind =
+  | 'memory'
+  | 'opencode-era-a'
+  | 'opencode-json'
+  | 'opencode-sqlite'
+  | 'opencode-v2'
+  | 'pi-jsonl'
+  | 'claude-jsonl'
+  | 'codex-jsonl'
+  | 'jcode-journal'
 
 /** What a store cannot do it says here, and the contract suite then leaves out. */
 export interface StoreSupports {
@@ -28,8 +38,13 @@ export interface StoreSupports {
   readonly rows: boolean
   /** Leaves may be mapped: their files are never truncated or rewritten in place. */
   readonly map: boolean
-  /** Parts are leaves of their own; else they stand inside their message's document, and `parts` and `openParts` give none. */
+  /**
+   * Parts are leaves of their own; else they stand inside their message's document, and `parts` and `openParts` give none,
+   * or, of a log, the further lines of messages that are made of several.
+   */
   readonly partLeaves: boolean
+  /** Leaves are lines of logs: what they are and whether they changed is known from one look at the file. @default false */
+  readonly lines?: boolean
 }
 
 /** What was listed, and whether that was all. An incomplete listing says nothing about what is absent from it. */
@@ -37,6 +52,8 @@ export interface Listing<T> {
   readonly entries: readonly T[]
   readonly issues: readonly StageIssue[]
   readonly complete: boolean
+  /** Of the messages of a log, where it was asked for: where the log ended when they were listed. */
+  readonly cursor?: LogCursor | undefined
 }
 
 export interface SessionEntry {
@@ -65,7 +82,21 @@ export interface MessageEntry {
   readonly created: number
   /** The place in the session where the store keeps one; messages then go by it, whatever their times say. Else by (created, id). */
   readonly order?: number
+  /** Of a log. */
+  readonly log?: LogPosition
 }
+
+/** Where a message stands in the tree that its log holds. */
+export interface LogPosition {
+  /** The message that it answers or continues; undefined for a root. */
+  readonly parent: MessageId | undefined
+  readonly trait: LogTrait | undefined
+  /** Nothing in the log tells yet that its writer is done with it. */
+  readonly open: boolean
+}
+
+/** 'sidechain': of a subagent, in the log of its session. 'inherited': copied from the session that this one was forked from. */
+export type LogTrait = 'sidechain' | 'inherited'
 
 export interface PartEntry {
   readonly id: PartId
@@ -160,6 +191,28 @@ export interface ReadOptions {
   readonly native?: boolean | undefined
 }
 
+/** What a log says since a cursor. */
+export interface LogTail {
+  /** Messages that are new or that got further lines, in order; all of them when the log was read from its start. */
+  readonly messages: readonly TailMessage[]
+  readonly issues: readonly StageIssue[]
+  /** Undefined when a file of the log cannot be read. */
+  readonly cursor: LogCursor | undefined
+  /** Why the log was read from its start. */
+  readonly reread: string | undefined
+}
+
+/** A message with its lines opened. */
+export interface TailMessage {
+  readonly entry: MessageEntry
+  readonly leaf: Leaf
+  readonly lines: readonly PartLeaf[]
+  /** The generations of its lines. */
+  readonly generations: readonly Generation[]
+  /** The last write to the log, epoch milliseconds. */
+  readonly changed: number
+}
+
 export interface Store extends AsyncDisposable {
   readonly agent: Agent
   readonly kind: StoreKind
@@ -180,7 +233,16 @@ export interface Store extends AsyncDisposable {
   /** How many messages each of the sessions has, in their order, without opening one. */
   messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
   /** The messages of a session by `order`, else by (created, id). With the `previous` entries at hand only what is new is looked at closely. */
-  messages(session: SessionKey, options?: ReadOptions & { readonly previous?: readonly MessageEntry[] | undefined }): Promise<Listing<MessageEntry>>
+  messages(
+    session: SessionKey,
+    options?: ReadOptions & {
+      readonly previous?: readonly MessageEntry[] | undefined
+      /** Of a log: read it from its start, whatever its metadata says. */
+      readonly deep?: boolean
+      /** Give the place where the log ends. */
+      readonly cursor?: boolean
+    },
+  ): Promise<Listing<MessageEntry>>
   /** The parts of the given messages by id, each list in the place of its message; `price` asks for generation and size. */
   parts(
     session: SessionKey,
@@ -200,6 +262,16 @@ export interface Store extends AsyncDisposable {
    * Missing in a store that cannot tell.
    */
   stamp?(): Promise<string>
+  /**
+   * Of a log: what was appended since `cursor`, or everything without one. Costs what it gives, not what the log has.
+   * Undefined for a session that is not listed.
+   */
+  tail?(
+    session: SessionKey,
+    cursor: LogCursor | undefined,
+    slab: Slab,
+    options?: ReadOptions & { readonly deep?: boolean },
+  ): Promise<LogTail | undefined>
   /** What is there, counted by names and rows: damaged records and orphans are among them. Opens none. */
   totals(options?: ReadOptions): Promise<StoreTotals>
   /** Everything on disk, record by record: what is read, what is damaged, what is orphaned, what is left alone and why. */

@@ -4,12 +4,11 @@ import type { SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { refuseUnknown } from '../core/options.js'
 import type { PartKind } from '../core/parts.js'
-import { issuesOf, type StageReport, type StageResult } from '../core/stage.js'
-import { hydrateSessionTree } from './hydrate.js'
-import { mendTree } from './mend.js'
-import { planSessionTree, planTree } from './plan.js'
-import { resolveSessionTree } from './resolve.js'
+import type { StageResult } from '../core/stage.js'
+import { isWhole, planSessionTree, planTree } from './plan.js'
+import { readPlanned } from './read-planned.js'
 import type { Sessions } from './sessions.js'
+import { runTail, withCursor } from './tail.js'
 import type { FlowResult, SessionHydratedTree, SessionTreePlan, TreeRequest } from './types.js'
 
 /** Which sessions to stream: one, those of a project, or all; the last updated first. */
@@ -32,7 +31,10 @@ const PAGE = 64
  * @throws StorageError as `planSessionTree` does; the world's damage is in the result
  */
 export async function runSessionTreeFlow(sessions: Sessions, request: TreeRequest): Promise<FlowResult<SessionHydratedTree>> {
-  return readPlanned(sessions, await planSessionTree(sessions, request), request.signal)
+  if (request.since !== undefined) return runTail(sessions, request, request.since)
+  const planned = await planSessionTree(sessions, request)
+  const result = await readPlanned(sessions, planned, request.signal)
+  return isWhole(request) && planned.status !== 'failed' ? withCursor(result, planned.value.cursor) : result
 }
 
 /**
@@ -75,26 +77,4 @@ function* pagesOf(planned: StageResult<SessionTreePlan>): Generator<StageResult<
     const value = { ...plan, messages: plan.messages.slice(at, at + PAGE) }
     yield at === 0 ? { ...planned, value } : { status: 'ok', value, report: { ...planned.report, durationMs: 0, records: value.messages.length } }
   }
-}
-
-/** Resolve and hydrate what was planned, and mend it. */
-export async function readPlanned(
-  sessions: Sessions,
-  planned: StageResult<SessionTreePlan>,
-  signal: AbortSignal | undefined,
-): Promise<FlowResult<SessionHydratedTree>> {
-  if (planned.status === 'failed') return { status: 'failed', stage: 'plan', error: planned.error, reports: [planned.report] }
-  const resolved = await resolveSessionTree(sessions, planned.value, { signal })
-  const reports: StageReport[] = [planned.report, resolved.report]
-  if (resolved.status === 'failed') return { status: 'failed', stage: 'resolve', error: resolved.error, reports }
-  using refs = resolved.value
-  const hydrated = hydrateSessionTree(refs)
-  reports.push(hydrated.report)
-  if (hydrated.status === 'failed') return { status: 'failed', stage: 'hydrate', error: hydrated.error, reports }
-  const found = [...issuesOf(planned), ...issuesOf(resolved), ...issuesOf(hydrated)]
-  const { tree, issues, report } = await mendTree(sessions, refs, hydrated.value, found, signal)
-  if (report !== undefined) reports.push(report)
-  const [first, ...rest] = issues
-  if (first === undefined) return { status: 'ok', value: tree, reports }
-  return { status: 'partial', value: tree, issues: [first, ...rest], reports }
 }

@@ -1,12 +1,13 @@
 /** Hydrate: spans to typed records. Uses the CPU alone; opens nothing. */
 
+import type { MessageLine } from '../core/agents/message-draft.js'
 import type { Reading } from '../core/documents.js'
 import { StorageError } from '../core/errors.js'
 import { FORMATS, type RecordFormat } from '../core/formats.js'
 import { compareText } from '../core/ids.js'
 import type { EntityKey } from '../core/keys.js'
 import type { Part, PartKind } from '../core/parts.js'
-import type { MessageReading, SessionRecord } from '../core/records.js'
+import type { Message, MessageReading, SessionRecord } from '../core/records.js'
 import { issueOf, type StageIssue, type StageResult, settle } from '../core/stage.js'
 import { parseSpan, type Span } from '../storage/span.js'
 import type { Leaf } from '../storage/store.js'
@@ -47,8 +48,19 @@ class Hydration {
   }
 
   message(ref: MessageRefNode): { readonly node: MessageNode; readonly place: number } {
+    const { assemble } = this.#format
+    const { message, parts, damagedParts, originals } = assemble === undefined ? this.#read(ref) : this.#assemble(ref, assemble)
+    const created = message === undefined || message.role === 'unknown' ? ref.created : message.time.created
+    const settled = message === undefined || isFinished(message, parts, ref.log)
+    const signature = ref.signature === undefined || settled ? ref.signature : unsettledSignature(ref.signature)
+    const kept = this.#kinds === undefined ? parts : parts.filter((part) => this.#isKept(part))
+    const node = { key: ref.key, message, parts: kept, damagedParts, signature, changed: ref.changed, ...(ref.log && { log: ref.log }) }
+    return { place: ref.order ?? created, node: this.#native ? { ...node, native: nativeMessage(ref.leaf, originals) } : node }
+  }
+
+  /** A message with its parts as documents of their own, or inside its own. */
+  #read(ref: MessageRefNode): Draft {
     const reading = this.record(ref.leaf, ref.key, this.#format.message)
-    const message = reading?.message
     const parts: Part[] = [...(reading?.parts ?? [])]
     const originals: PartRefNode[] = []
     let damagedParts = 0
@@ -58,12 +70,19 @@ class Hydration {
       else parts.push(part)
       if (this.#native && (part === undefined || this.#isKept(part))) originals.push(at)
     }
-    const created = message === undefined || message.role === 'unknown' ? ref.created : message.time.created
-    const settled = message === undefined || isFinished(message, parts)
-    const signature = ref.signature === undefined || settled ? ref.signature : unsettledSignature(ref.signature)
-    const kept = this.#kinds === undefined ? parts : parts.filter((part) => this.#isKept(part))
-    const node = { key: ref.key, message, parts: kept, damagedParts, signature, changed: ref.changed }
-    return { place: ref.order ?? created, node: this.#native ? { ...node, native: nativeMessage(ref.leaf, originals) } : node }
+    return { message: reading?.message, parts, damagedParts, originals }
+  }
+
+  /** A message that lines of a log make up; a damaged line is missing from it. */
+  #assemble(ref: MessageRefNode, assemble: NonNullable<RecordFormat['assemble']>): Draft {
+    const lines: MessageLine[] = []
+    for (const { leaf } of [ref, ...ref.parts]) {
+      const document = this.#parsed(leaf, (value): Reading<{ value: unknown }> => ({ record: { value } }))
+      if (document !== undefined) lines.push({ document: document.value, use: leaf.span?.source.type === 'answer' ? 'answer' : 'own' })
+    }
+    const damagedParts = ref.parts.length + 1 - lines.length
+    const reading = lines.length === 0 ? undefined : this.#typed(ref.leaf, assemble(lines, ref.key))
+    return { message: reading && timed(reading.message, ref.created), parts: reading?.parts ?? [], damagedParts, originals: ref.parts }
   }
 
   #isKept({ type }: Part): boolean {
@@ -76,23 +95,53 @@ class Hydration {
     key: K,
     type: (document: unknown, key: K, type: string | undefined) => Reading<T>,
   ): T | undefined {
+    return this.#parsed(leaf, (document, type_) => type(document, key, type_))
+  }
+
+  #parsed<T>(leaf: Leaf, type: (document: unknown, type: string | undefined) => Reading<T>): T | undefined {
     if (leaf.span === undefined) return undefined
     const { span, torn } = leaf
     this.bytes += span.length
     try {
-      const reading = type(parseSpan(span), key, span.source.type)
-      if ('record' in reading) {
-        if (reading.odd !== undefined) this.issues.push(issue('UNEXPECTED_SHAPE', span, reading.odd))
-        this.records++
-        return reading.record
-      }
-      this.issues.push(issue('CORRUPT_RECORD', span, reading.damage, torn))
+      return this.#typed(leaf, type(parseSpan(span), span.source.type))
     } catch (error) {
       if (!(error instanceof StorageError) || error.code === 'SPAN_DISPOSED') throw error
-      this.issues.push({ ...issueOf(error, span.key, span.source.path), ...(torn === true && { transient: true }) })
+      this.issues.push({ ...damageIn(span, error), ...(torn === true && { transient: true }) })
     }
     return undefined
   }
+
+  #typed<T>(leaf: Leaf, reading: Reading<T>): T | undefined {
+    if (leaf.span === undefined) return undefined
+    const { span, torn } = leaf
+    if ('record' in reading) {
+      if (reading.odd !== undefined) this.issues.push(issue('UNEXPECTED_SHAPE', span, reading.odd))
+      this.records++
+      return reading.record
+    }
+    this.issues.push(issue('CORRUPT_RECORD', span, reading.damage, torn))
+    return undefined
+  }
+}
+
+/** Lines without a time of their own have that of the line before, which the log tells. */
+function timed(message: Message, created: number): Message {
+  return message.role === 'unknown' || message.time.created > 0 ? message : ({ ...message, time: { ...message.time, created } } as Message)
+}
+
+interface Draft extends Pick<MessageNode, 'message' | 'parts' | 'damagedParts'> {
+  readonly originals: readonly PartRefNode[]
+}
+
+/** Of a line of a log the offset is that in its file. */
+function damageIn({ key, source }: Span, error: StorageError): StageIssue {
+  const issue = issueOf(error, key, source.path)
+  if (source.offset === undefined) return issue
+  return { ...issue, offset: source.offset + (error.offset ?? 0), ...lineOf(source) }
+}
+
+function lineOf({ line }: Span['source']): { readonly line?: number } {
+  return line === undefined ? {} : { line }
 }
 
 function nativeMessage(message: Leaf, parts: readonly PartRefNode[]): NativeMessage {
@@ -114,5 +163,7 @@ function original(leaf: Leaf): unknown {
 }
 
 function issue(code: StorageError['code'], span: Span, reason: string, torn?: boolean): StageIssue {
-  return { code, key: span.key, path: span.source.path, reason, ...(torn === true && { transient: true }) }
+  const { path, offset } = span.source
+  const place = offset === undefined ? {} : { offset, ...lineOf(span.source) }
+  return { code, key: span.key, path, reason, ...place, ...(torn === true && { transient: true }) }
 }

@@ -16,6 +16,8 @@ export interface RecordPlace {
   readonly path: string
   /** Of a row. */
   readonly table?: string
+  /** Of a line of a log, counted from 1; the offset of its damage is then that in the file. */
+  readonly line?: number
   /** Ids joined by '/', as far as the path or the row names them. */
   readonly key: string
 }
@@ -135,7 +137,7 @@ export class Ledger {
     const { kind } = record
     const { flaw, inside } = checkRecord(this.#format, record, this.#options.validator)
     if (flaw !== undefined) {
-      this.#damaged.push({ ...recordPlace(record), ...flaw })
+      this.#damaged.push({ ...recordPlace(record), ...flaw, ...inFile(record, flaw) })
       return undefined
     }
     if (kind === 'document' || record.ignored !== undefined) {
@@ -196,7 +198,13 @@ function readsBeside({ kind, path }: SessionOrigin, { path: counted }: Store): b
 }
 
 function recordPlace({ kind, key, path, leaf }: CensusRecord): RecordPlace {
-  return placeOf(kind, path, leaf.span?.source.table, nameOf(key))
+  const line = leaf.span?.source.line
+  return { ...placeOf(kind, path, leaf.span?.source.table, nameOf(key)), ...(line !== undefined && { line }) }
+}
+
+function inFile({ leaf }: CensusRecord, { offset = 0 }: RecordFlaw): { readonly offset?: number } {
+  const start = leaf.span?.source.offset
+  return start === undefined ? {} : { offset: start + offset }
 }
 
 function placeOf(kind: RecordPlace['kind'], path: string, table: string | undefined, key: string): RecordPlace {

@@ -6,10 +6,12 @@
  * message is seen with `deep` only.
  */
 import { StorageError } from '../core/errors.js'
-import { encodeKey, type MessageKey, messageKey, partKey, type SessionKey } from '../core/keys.js'
+import type { PartId } from '../core/ids.js'
+import { encodeKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
 import { fingerprint } from '../storage/fingerprint.js'
+import type { Generation } from '../storage/generation.js'
 import type { MergedSession } from '../storage/merged.js'
 import type { MessageEntry, Price, Read } from '../storage/store.js'
 import type { Sessions } from './sessions.js'
@@ -30,6 +32,11 @@ export async function planSessionTree(sessions: Sessions, request: TreeRequest):
   return planTree(sessions, request, true)
 }
 
+/** A reading without a window, and without what the caller holds, is whole: then a cursor says where it ended. */
+export function isWhole({ messages, known }: TreeRequest): boolean {
+  return messages === undefined && known === undefined
+}
+
 /** Without `price` neither sizes nor parts are looked up: for reading everything straight through. */
 export async function planTree(sessions: Sessions, request: TreeRequest, price: boolean): Promise<StageResult<SessionTreePlan>> {
   checkRequest(request)
@@ -45,12 +52,12 @@ export async function planTree(sessions: Sessions, request: TreeRequest, price: 
   })
   const session = await sessions.locate(request.session)
   try {
-    const { entries, issues } = await sessions.listMessages(session, { anew: request.deep === true })
+    const { entries, issues, cursor } = await sessions.listMessages(session, { anew: request.deep === true, cursor: price && isWhole(request) })
     const chosen = selectWindow(entries, request, session)
     const draft = price
       ? await priced(sessions, session, chosen, entries, request)
       : { messages: unpriced(session, chosen), unchanged: 0, issues: [] }
-    const plan = await complete(session, draft, request, price)
+    const plan = { ...(await complete(session, draft, request, price)), ...(cursor && { cursor }) }
     refuseAbove(request.limit, plan)
     return settle(plan, [...issues, ...draft.issues], report(plan.messages.length, plan))
   } catch (error) {
@@ -70,7 +77,7 @@ export function unsettledSignature(signature: string): string {
 }
 
 function checkRequest(request: TreeRequest): void {
-  refuseUnknown(request, ['session', 'messages', 'parts', 'known', 'limit', 'deep', 'native', 'signal'])
+  refuseUnknown(request, ['session', 'messages', 'parts', 'known', 'since', 'limit', 'deep', 'native', 'signal'])
   refuseUnknown(request.messages ?? {}, ['last', 'before', 'after'])
   refuseUnknown(request.parts ?? {}, ['kinds'])
   refuseUnknown(request.limit ?? {}, ['bytes', 'files', 'rows'])
@@ -97,9 +104,9 @@ interface Draft {
 }
 
 function unpriced({ entry }: MergedSession, chosen: readonly MessageEntry[]): readonly PlannedMessage[] {
-  return chosen.map(({ id, created, order }) => {
+  return chosen.map(({ id, created, order, log }) => {
     const key = messageKey(entry.key, id)
-    return { key, created, order, read: { kind: 'message', key }, parts: undefined, signature: undefined, changed: undefined }
+    return { key, created, order, log, read: { kind: 'message', key }, parts: undefined, signature: undefined, changed: undefined }
   })
 }
 
@@ -109,9 +116,10 @@ interface HotSince {
   readonly time: number
 }
 
-function hotSince(sessions: Sessions, all: readonly MessageEntry[], { deep }: TreeRequest): HotSince {
+function hotSince(sessions: Sessions, { store }: MergedSession, all: readonly MessageEntry[], { deep }: TreeRequest): HotSince {
   const eighthLast = all.at(-HOT_COUNT)
-  const place = deep === true || eighthLast === undefined ? Number.NEGATIVE_INFINITY : placeOf(eighthLast)
+  // Of a log every message was looked at with its lines: nothing needs to be trusted.
+  const place = deep === true || store.supports.lines === true || eighthLast === undefined ? Number.NEGATIVE_INFINITY : placeOf(eighthLast)
   return { place, time: sessions.clock.now() - HOT_WINDOW_MS }
 }
 
@@ -154,7 +162,7 @@ async function priced(
 ): Promise<Draft> {
   const { entry, store } = session
   const held = new Map<string, string>()
-  const looked = looksAt(entry.key, chosen, hotSince(sessions, all, request), request.known, held)
+  const looked = looksAt(entry.key, chosen, hotSince(sessions, session, all, request), request.known, held)
   let unchanged = chosen.length - looked.length
   const reads = looked.map(({ key }): Read => ({ kind: 'message', key }))
   const prices = await store.price(reads)
@@ -179,16 +187,21 @@ async function priced(
   return { messages, unchanged, issues }
 }
 
+/** Names the versions of a message and of its parts, or of its further lines. */
+export function signatureOf(message: Generation, parts: readonly { readonly part: PartId; readonly generation: Generation | undefined }[]): string {
+  return fingerprint(`${message} ${parts.map(({ part, generation }) => `${part}=${generation}`).join(' ')}`)
+}
+
 /** What the messages of a session are ordered by: its own order where the store keeps one, else the time. */
 function placeOf({ order, created }: MessageEntry): number {
   return order ?? created
 }
 
-function plannedMessage(key: MessageKey, { created, order }: MessageEntry, price: Price, parts: readonly Read[]): PlannedMessage {
-  const versions = parts.map((part) => `${(part.key as { part?: string }).part}=${part.price?.generation}`)
+function plannedMessage(key: MessageKey, { created, order, log }: MessageEntry, price: Price, parts: readonly Read[]): PlannedMessage {
   const changed = parts.reduce((latest, part) => Math.max(latest, part.price?.changed ?? 0), price.changed)
-  const signature = fingerprint(`${price.generation} ${versions.join(' ')}`)
-  return { key, created, order, read: { kind: 'message', key, price }, parts, signature, changed }
+  const versions = parts.map(({ key: part, price: own }) => ({ part: (part as PartKey).part, generation: own?.generation }))
+  const signature = signatureOf(price.generation, versions)
+  return { key, created, order, log, read: { kind: 'message', key, price }, parts, signature, changed }
 }
 
 async function complete({ entry, store }: MergedSession, draft: Draft, request: TreeRequest, price: boolean): Promise<SessionTreePlan> {
@@ -211,7 +224,8 @@ async function complete({ entry, store }: MergedSession, draft: Draft, request: 
     unchanged: draft.unchanged,
     kinds: request.parts?.kinds,
     ...(request.native === true && { native: true }),
-    files: store.supports.rows ? 0 : leaves,
+    // The lines of a log stand in one file, or in the two of a snapshot and its journal.
+    files: store.supports.rows ? 0 : store.supports.lines === true ? 1 : leaves,
     rows: store.supports.rows ? leaves : 0,
     bytes,
   }

@@ -1,5 +1,5 @@
 /** Whether one record is whole: its syntax, and the shape that its kind needs. */
-import type { Reading } from '../core/documents.js'
+import { isDocument, type Reading } from '../core/documents.js'
 import { type ErrorCode, StorageError } from '../core/errors.js'
 import type { RecordFormat } from '../core/formats.js'
 import { parseProjectId } from '../core/ids.js'
@@ -82,6 +82,8 @@ function typed(format: RecordFormat, { kind, key }: CensusRecord, span: Span): R
     case 'session':
       return format.session(document, key as SessionKey, '')
     case 'part':
+      // A further line of a message: what it says is typed with its message.
+      if (format.assemble !== undefined) return isDocument(document) ? { record: document } : { damage: 'the document is no object' }
       return format.part(document, key as PartKey)
     case 'diff':
       return toDiffs(document)

@@ -30,7 +30,7 @@ export async function resolveSessionTree(
     const [own] = await reader.open([plan.session])
     const messages: MessageRefNode[] = []
     for (let at = 0; at < plan.messages.length; at += BATCH) messages.push(...(await reader.messages(plan.messages.slice(at, at + BATCH))))
-    Object.assign(count, reader.count)
+    Object.assign(count, reader.total)
     const tree: SessionRefTree = {
       key: plan.key,
       project: plan.project,
@@ -56,6 +56,8 @@ class Reader {
   readonly #slab: Slab
   readonly #issues: StageIssue[]
   readonly #options: ReadOptions
+  /** Each is one file, however many of its lines are read. */
+  readonly #logs = new Set<string>()
 
   constructor(session: MergedSession, slab: Slab, issues: StageIssue[], options: ReadOptions) {
     this.#session = session
@@ -63,6 +65,10 @@ class Reader {
     this.#slab = slab
     this.#issues = issues
     this.#options = options
+  }
+
+  get total(): Reader['count'] {
+    return { ...this.count, files: this.count.files + this.#logs.size }
   }
 
   async messages(planned: readonly PlannedMessage[]): Promise<readonly MessageRefNode[]> {
@@ -99,12 +105,13 @@ class Reader {
     const leaves = await this.open(planned.flatMap(({ read, parts }) => [read, ...(parts ?? [])]))
     let next = 0
     const take = (): Leaf => leaves[next++] as Leaf
-    return planned.map(({ key, created, order, signature, changed, parts }) => {
+    return planned.map(({ key, created, order, log, signature, changed, parts }) => {
       const leaf = take()
       return {
         key,
         created,
         order,
+        log,
         signature,
         changed,
         leaf,
@@ -119,10 +126,11 @@ class Reader {
     const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, this.#options)
     this.#issues.push(...parts.issues)
     for (const list of parts.entries) for (const { leaf } of list) this.#note(leaf)
-    return planned.map(({ key, created, order }, at) => ({
+    return planned.map(({ key, created, order, log }, at) => ({
       key,
       created,
       order,
+      log,
       signature: undefined,
       changed: undefined,
       leaf: leaves[at] as Leaf,
@@ -137,8 +145,10 @@ class Reader {
     }
     this.count.records++
     this.count.bytes += span.length
-    if (span.source.table === undefined) this.count.files++
-    else this.count.rows++
+    const { table, line, path } = span.source
+    if (table !== undefined) this.count.rows++
+    else if (line === undefined) this.count.files++
+    else this.#logs.add(path)
   }
 }
 

@@ -196,6 +196,8 @@ function metaOf({ entry, store, record, hidden }: MergedSession, now: number): S
     model: record?.model,
     usage: record && recordedUsage(record),
     damaged: entry.record === undefined,
+    ...(record?.entries !== undefined && { entries: record.entries }),
+    ...(record?.label !== undefined && { label: record.label }),
     source: originOf(store),
     hides: hidden.map((copy) => originOf(copy.store)),
   }

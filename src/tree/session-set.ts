@@ -7,7 +7,7 @@ import type { StageIssue } from '../core/stage.js'
 import { type MergedSession, mergeSessions, type StoreListing } from '../storage/merged.js'
 import { SlabPool } from '../storage/slab.js'
 import { SpanCache } from '../storage/span-cache.js'
-import type { MessageEntry, Store } from '../storage/store.js'
+import type { Listing, MessageEntry, Store } from '../storage/store.js'
 import { fixedStores, type StoreSource } from '../storage/store-source.js'
 import { MergedIndex } from './session-index.js'
 import { notFound, type Sessions } from './sessions.js'
@@ -101,12 +101,12 @@ class SessionSet implements Sessions {
 
   async listMessages(
     { entry, store }: MergedSession,
-    { anew = false }: { readonly anew?: boolean } = {},
-  ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }> {
+    { anew = false, cursor = false }: { readonly anew?: boolean; readonly cursor?: boolean } = {},
+  ): Promise<Listing<MessageEntry>> {
     const name = encodeKey(entry.key)
     // Lists are held of the copy that is shown; a caller may still hold one that was.
     const isShown = (): boolean => this.index.merged(entry.key)?.store === store
-    const listing = await store.messages(entry.key, { previous: anew || !isShown() ? undefined : this.index.held(name) })
+    const listing = await store.messages(entry.key, { previous: anew || !isShown() ? undefined : this.index.held(name), deep: anew, cursor })
     if (listing.complete && isShown()) this.index.hold(name, listing.entries)
     return listing
   }

@@ -4,6 +4,7 @@ import { StorageError } from '../core/errors.js'
 import { isSafeId, type SessionId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
+import type { LogCursor } from '../storage/cursor.js'
 import type { MergedSession } from '../storage/merged.js'
 import type { SlabPool } from '../storage/slab.js'
 import type { SpanCache } from '../storage/span-cache.js'
@@ -30,8 +31,8 @@ export interface Sessions extends AsyncDisposable {
   /** The messages of a session as they are now; what was listed before is not listed again, unless `anew` asks for it. */
   listMessages(
     session: MergedSession,
-    options?: { readonly anew?: boolean },
-  ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[] }>
+    options?: { readonly anew?: boolean; readonly cursor?: boolean },
+  ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[]; readonly cursor?: LogCursor | undefined }>
 }
 
 /** @throws StorageError NOT_FOUND */

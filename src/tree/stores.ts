@@ -11,6 +11,10 @@ export const storeEras: Readonly<Record<StoreKind, string>> = {
   'opencode-sqlite': 'OpenCode 1.2-1.18 database',
   'opencode-json': 'OpenCode 1.0-1.1 files',
   'opencode-era-a': 'OpenCode 0.x files',
+  'pi-jsonl': 'pi logs',
+  'claude-jsonl': 'Claude Code logs',
+  'codex-jsonl': 'Codex logs',
+  'jcode-journal': 'jcode sessions',
   memory: 'memory',
 }
 

@@ -6,7 +6,8 @@ import type { MessageKey, SessionKey } from '../core/keys.js'
 import type { Part, PartKind, Tokens } from '../core/parts.js'
 import type { Message, SessionRecord } from '../core/records.js'
 import type { StageIssue, StageName, StageReport } from '../core/stage.js'
-import type { Leaf, PartLeaf, Read, StoreKind } from '../storage/store.js'
+import type { Cursor, LogCursor } from '../storage/cursor.js'
+import type { Leaf, LogPosition, PartLeaf, Read, StoreKind } from '../storage/store.js'
 
 /** The store a session is read from. */
 export interface SessionOrigin {
@@ -33,6 +34,10 @@ export interface SessionMeta {
   readonly model: { readonly id: string; readonly providerID: string } | undefined
   /** Running sums of the record. Undefined when it holds none or only zeros: `usage()` then adds up the messages. */
   readonly usage: Usage | undefined
+  /** Of a log: the lines that are not blank. */
+  readonly entries?: number
+  /** Of a log: a mark that somebody gave the session. */
+  readonly label?: string
   /** The session's own record is damaged; these fields are of a lower copy, or rebuilt from its messages. */
   readonly damaged: boolean
   /** The store that the session is read from. */
@@ -81,6 +86,11 @@ export interface TreeRequest {
   readonly known?: (key: MessageKey) => string | undefined
   /** Over it the plan fails with PLAN_TOO_LARGE, before any content is read. */
   readonly limit?: ReadLimit
+  /**
+   * Where an earlier reading ended (`FlowResult.cursor`): gives the messages that are new or changed since, and the next cursor. Of
+   * OpenCode's stores hot messages are checked as with `known`, of a log what was appended is read. An old edit is seen with `deep`.
+   */
+  readonly since?: Cursor
   readonly deep?: boolean
   /** Give the untouched documents beside the records. */
   readonly native?: boolean
@@ -93,6 +103,7 @@ export interface PlannedMessage {
   readonly created: number
   /** See MessageEntry. */
   readonly order: number | undefined
+  readonly log: LogPosition | undefined
   readonly read: Read
   /** Undefined in a plan without prices: resolve takes whatever parts it finds. */
   readonly parts: readonly Read[] | undefined
@@ -116,6 +127,8 @@ export interface SessionTreePlan {
   readonly kinds: readonly PartKind[] | undefined
   /** The originals are asked for. */
   readonly native?: boolean
+  /** Where the log ended when it was planned. */
+  readonly cursor?: LogCursor
   /** Files to be opened. */
   readonly files: number
   /** Rows to be read. */
@@ -133,6 +146,7 @@ export interface MessageRefNode {
   readonly key: MessageKey
   readonly created: number
   readonly order: number | undefined
+  readonly log: LogPosition | undefined
   readonly signature: string | undefined
   readonly changed: number | undefined
   readonly leaf: Leaf
@@ -174,6 +188,8 @@ export interface MessageNode {
   /** To be handed back through `known`. Undefined when the tree was read without prices. */
   readonly signature: string | undefined
   readonly changed: number | undefined
+  /** Of a log: its place in the tree of messages. */
+  readonly log?: LogPosition
   /** With `native` only. */
   readonly native?: NativeMessage
 }
@@ -191,14 +207,27 @@ export interface SessionHydratedTree {
 
 /** The result of all three stages. */
 export type FlowResult<T> =
-  | { readonly status: 'ok'; readonly value: T; readonly reports: readonly StageReport[] }
-  | {
+  | ({ readonly status: 'ok'; readonly value: T; readonly reports: readonly StageReport[] } & FlowEnd)
+  | ({
       readonly status: 'partial'
       readonly value: T
       readonly issues: readonly [StageIssue, ...StageIssue[]]
       readonly reports: readonly StageReport[]
-    }
+    } & FlowEnd)
   | { readonly status: 'failed'; readonly stage: StageName; readonly error: StorageError; readonly reports: readonly StageReport[] }
+
+/** Where a reading ended. */
+export interface FlowEnd {
+  /**
+   * For `since`: plain data, which JSON keeps. Of a whole session or of what is new in it; missing with a window, with `known`, and when
+   * something of a log could not be read for the moment: then go on from the cursor before.
+   */
+  readonly cursor?: Cursor
+  /** With `since`: why the log was read from its start. The messages are all there are, not what is new. */
+  readonly reread?: string
+  /** With `since`: messages that are gone. */
+  readonly removed?: readonly MessageId[]
+}
 
 /** The lookups of an open set of stores: light metadata, no content. */
 export interface SessionIndex {

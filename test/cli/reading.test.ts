@@ -193,8 +193,8 @@ describe('wrong use', () => {
     [['show', 'ses_none', ...data], 1, /there is no session "ses_none"/],
     [['show', '../../etc/passwd', ...data], 1, /there is no session/],
     [['ls', '--data', '/nonexistent/data'], 1, /nonexistent\/data/],
-    [['ls', '--data', '/etc'], 1, /holds no OpenCode store/],
-    [['ls'], 1, /no OpenCode store was found/],
+    [['ls', '--data', '/etc'], 1, /this folder holds no store/],
+    [['ls'], 1, /no store of a coding agent was found/],
     [['forget', '--home', '/nonexistent'], 2, /either the id/],
   ])('%j ends with %i and one clear sentence', (args, status, sentence) => {
     const result = runCli(args)

@@ -89,7 +89,7 @@ describe('stores', () => {
     for (const args of [['stores'], ['stores', '--data', join(folder, 'nothing')]]) {
       const { status, stdout, stderr } = runCli(args)
       expect([status, stdout]).toEqual([1, ''])
-      expect(stderr).toMatch(/no OpenCode store was found|there is nothing here/)
+      expect(stderr).toMatch(/no store of a coding agent was found|there is nothing here/)
     }
   })
 })

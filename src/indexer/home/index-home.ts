@@ -230,7 +230,8 @@ function limitsOf(values: IndexConfig): Partial<Limits> {
 export function refuseInsideStore(home: string, sessions: Sessions): void {
   const place = realPath(resolve(home))
   for (const { path, kind } of sessions.stores) {
-    const folder = realPath(kind === 'opencode-json' ? path : dirname(path))
+    // A database, and the older trees, stand in OpenCode's data folder; the home of Codex stands in that of its user.
+    const folder = realPath(kind.startsWith('opencode') && kind !== 'opencode-json' ? dirname(path) : path)
     if (`${place}${sep}`.startsWith(`${folder}${sep}`)) {
       throw new StorageError('INVALID_OPTION', { reason: "the home folder lies inside an agent's store, where nothing may be written", path: home })
     }

@@ -1,0 +1,194 @@
+/**
+ * Messages of Claude Code's logs in the V1 shape. An assistant's message is made of several lines, mostly one per content block,
+ * which all carry the API's message around it; answers of tools come in lines of users, and stand here with their calls.
+ */
+import { type Document, isDocument, present, type Reading } from '../documents.js'
+import type { RecordFormat } from '../formats.js'
+import type { MessageKey } from '../keys.js'
+import { toPart } from '../parts.js'
+import { type MessageReading, toSession } from '../records.js'
+import { answeredBy, answerIn, blockDraft, callIn, contentDrafts, type ToolAnswer, textDraft, toolDraft } from './blocks.js'
+import { mergedBlocks } from './claude-blocks.js'
+import { type MessageDraft, type MessageLine, type PartDraft, rawReading, readingOf, timeIn } from './message-draft.js'
+
+export const claudeFormat: RecordFormat = {
+  session: toSession,
+  message: (document, key) => assembleClaude([{ document, use: 'own' }], key),
+  part: toPart,
+  assemble: assembleClaude,
+}
+
+function assembleClaude(lines: readonly MessageLine[], key: MessageKey): Reading<MessageReading> {
+  const own = lines.filter(({ use }) => use === 'own').map(({ document }) => document)
+  const [first] = own
+  if (!isDocument(first)) return { damage: 'the document is no object' }
+  const answers = lines.filter(({ use }) => use === 'answer').map(({ document }) => document)
+  switch (kindOf(first)) {
+    case 'assistant':
+      return readingOf(assistant(own.filter(isDocument), answersIn(answers)), key)
+    case 'user':
+      return isDocument(first.message)
+        ? readingOf(user(first, first.message, answers.length > 0), key)
+        : { ...rawReading(first, key), odd: 'a user line without its message' }
+    case 'system':
+      return typeof first.content === 'string' ? readingOf(system(first, first.content), key) : rawReading(first, key)
+    case 'attachment':
+      return attachment(first, key)
+    default:
+      return rawReading(first, key)
+  }
+}
+
+/** Lines of some versions and tools have no type; their message tells who speaks. */
+function kindOf({ type, message }: Document): unknown {
+  if (type !== undefined || !isDocument(message)) return type
+  if (message.role === 'user' || message.role === 'assistant') return message.role
+  return message.usage === undefined ? undefined : 'assistant'
+}
+
+/** By the id of the call. A call that is answered twice has the later answer. */
+function answersIn(lines: readonly unknown[]): ReadonlyMap<string, ToolAnswer> {
+  const answers = new Map<string, ToolAnswer>()
+  for (const line of lines) {
+    if (!isDocument(line) || !isDocument(line.message) || !Array.isArray(line.message.content)) continue
+    const results = line.message.content.filter((block) => answeredBy(block) !== undefined)
+    // What the tool gave back as data stands once on a line, beside its results.
+    const metadata = results.length === 1 && isDocument(line.toolUseResult) ? { toolUseResult: line.toolUseResult } : undefined
+    for (const block of results) answers.set(String(answeredBy(block)), answerIn(block, timeIn(line.timestamp), metadata))
+  }
+  return answers
+}
+
+function assistant(lines: readonly Document[], answers: ReadonlyMap<string, ToolAnswer>): MessageDraft {
+  const [first = {}] = lines
+  const said = lines.flatMap(({ message }) => (isDocument(message) ? [message] : []))
+  const created = timeIn(first.timestamp) ?? 0
+  const stop = lastOf(said, 'stop_reason')
+  const model = lastOf(said, 'model')
+  const blocks = mergedBlocks(lines)
+  const message = {
+    role: 'assistant' as const,
+    time: { created, ...(stop !== undefined && { completed: latestTime(lines) ?? created }) },
+    modelID: typeof model === 'string' ? model : undefined,
+    providerID: typeof model === 'string' ? 'anthropic' : undefined,
+    path: pathOf(first),
+    tokens: tokensOf(lastOf(said, 'usage')),
+    cost: numberOf(lastOf(lines, 'costUSD')),
+    finish: typeof stop === 'string' ? stop : undefined,
+    error: first.isApiErrorMessage === true ? { name: 'APIError', data: { message: textIn(blocks.map(({ block }) => block)) } } : undefined,
+    metadata: metadataOf(first, { requestId: lastOf(lines, 'requestId'), messageId: lastOf(said, 'id') }),
+  }
+  const own = ownAnswers(blocks.map(({ block }) => block))
+  const parts = blocks.flatMap(({ block, time }): readonly PartDraft[] => {
+    const call = callIn(block)
+    if (call !== undefined) return [toolDraft({ ...call, start: time }, answers.get(String(call.id)) ?? own.get(String(call.id)), block)]
+    return own.has(answeredBy(block) ?? '') ? [] : [blockDraft(block)]
+  })
+  return { message, parts }
+}
+
+/** Answers of tools that the provider runs: they stand in the message itself. */
+function ownAnswers(blocks: readonly unknown[]): ReadonlyMap<string, ToolAnswer> {
+  const called = new Set(blocks.map((block) => callIn(block)?.id))
+  const answers = new Map<string, ToolAnswer>()
+  for (const block of blocks) {
+    const id = answeredBy(block)
+    if (id !== undefined && called.has(id) && isDocument(block)) answers.set(id, answerIn(block))
+  }
+  return answers
+}
+
+/**
+ * A line of a user. Answers in it stand with their calls in other messages, so they are parts here only where nothing else is,
+ * or where the line is said to answer here (`isAnswer`): then their calls are not in the log.
+ */
+function user(line: Document, message: Document, isAnswer: boolean): MessageDraft {
+  const blocks = Array.isArray(message.content) ? message.content : []
+  const results = blocks.filter((block) => answeredBy(block) !== undefined)
+  const isOnlyAnswers = results.length > 0 && results.length === blocks.length
+  const isSummary = line.isCompactSummary === true
+  const isSynthetic = isSummary || line.isMeta === true
+  const answers = isAnswer || isOnlyAnswers ? answersIn([line]) : new Map<string, ToolAnswer>()
+  const parts = blocks.flatMap((block): readonly PartDraft[] => {
+    const id = answeredBy(block)
+    if (id === undefined) return [blockDraft(block, isSynthetic)]
+    const answer = answers.get(id)
+    return answer === undefined ? [] : [toolDraft({ id, name: undefined, input: undefined }, answer, block)]
+  })
+  const type = isSummary ? 'compaction' : isSynthetic ? 'synthetic' : isOnlyAnswers ? 'tool_result' : undefined
+  const texts = Array.isArray(message.content) ? parts : contentDrafts(message.content, isSynthetic)
+  return told(line, type, isSummary ? [{ part: { type: 'compaction' }, stored: { type: 'compaction' } }, ...texts] : texts)
+}
+
+/** What the program tells: commands, notices, the line where a compaction took place. */
+function system(line: Document, content: string): MessageDraft {
+  const { subtype, level, compactMetadata, logicalParentUuid } = line
+  return told(line, 'system', [textDraft(content, true)], { subtype, level, compactMetadata, logicalParentUuid })
+}
+
+/** A prompt that was typed while the model was at work; anything else that is attached is kept raw. */
+function attachment(line: Document, key: MessageKey): Reading<MessageReading> {
+  const { attachment: attached } = line
+  if (!isDocument(attached) || attached.type !== 'queued_command' || (typeof attached.prompt !== 'string' && !Array.isArray(attached.prompt))) {
+    return rawReading(line, key)
+  }
+  const { prompt, commandMode } = attached
+  const isTyped = commandMode === undefined || commandMode === 'prompt'
+  return readingOf(told(line, 'queued_command', contentDrafts(prompt, !isTyped), { commandMode }), key)
+}
+
+function told(line: Document, type: string | undefined, parts: readonly PartDraft[], more: Document = {}): MessageDraft {
+  const message = {
+    role: 'user' as const,
+    time: { created: timeIn(line.timestamp) ?? 0 },
+    type,
+    metadata: metadataOf(line, { cwd: textOf(line.cwd), ...more }),
+  }
+  return { message, parts }
+}
+
+/** Of the line's own fields those that tell where and how it was written. */
+function metadataOf(line: Document, more: Document): Document | undefined {
+  const { version, gitBranch, agentId, promptSource, sessionKind, permissionMode, forkedFrom } = line
+  const isSidechain = line.isSidechain === true ? true : undefined
+  const fields = present({ version, gitBranch, agentId, isSidechain, promptSource, sessionKind, permissionMode, forkedFrom, ...more })
+  return Object.keys(fields).length > 0 ? fields : undefined
+}
+
+function pathOf({ cwd }: Document): Document | undefined {
+  return typeof cwd === 'string' ? { cwd, root: cwd } : undefined
+}
+
+/** `input_tokens` is without what was read from the cache or written to it; reasoning is part of the output here. */
+function tokensOf(usage: unknown): Document | undefined {
+  if (!isDocument(usage)) return undefined
+  const count = (value: unknown): number => numberOf(value) ?? 0
+  return {
+    input: count(usage.input_tokens),
+    output: count(usage.output_tokens),
+    reasoning: 0,
+    cache: { read: count(usage.cache_read_input_tokens), write: count(usage.cache_creation_input_tokens) },
+  }
+}
+
+/** The last value that a field has on any of the documents; null counts as none. */
+function lastOf(documents: readonly Document[], field: string): unknown {
+  return documents.findLast((document) => document[field] !== undefined && document[field] !== null)?.[field]
+}
+
+function latestTime(lines: readonly Document[]): number | undefined {
+  const times = lines.flatMap(({ timestamp }) => timeIn(timestamp) ?? [])
+  return times.length > 0 ? Math.max(...times) : undefined
+}
+
+function textIn(blocks: readonly unknown[]): string {
+  return blocks.flatMap((block) => (isDocument(block) && typeof block.text === 'string' ? [block.text] : [])).join('\n')
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}

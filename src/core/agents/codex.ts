@@ -1,0 +1,151 @@
+/**
+ * Messages of Codex: a message is an item, or a step of the model with all its items, the outputs of its calls, the settings of its
+ * turn, its token counts and the mark that it was aborted. Only the first step of a turn has the turn's settings (model, folder).
+ */
+import { type Document, isDocument, present, type Reading } from '../documents.js'
+import type { RecordFormat } from '../formats.js'
+import type { MessageKey } from '../keys.js'
+import { toPart } from '../parts.js'
+import { type MessageReading, toSession } from '../records.js'
+import { textDraft } from './blocks.js'
+import { answerOf, eventDrafts, itemDrafts, toolOf } from './codex-parts.js'
+import { type MessageDraft, type MessageLine, type PartDraft, rawReading, readingOf, timeIn } from './message-draft.js'
+
+export const codexFormat: RecordFormat = {
+  session: toSession,
+  message: (document, key) => assemble([{ document, use: 'own' }], key),
+  part: toPart,
+  assemble,
+}
+
+/** What a line says, whichever version wrote it. */
+interface Said {
+  readonly kind: 'item' | 'event' | 'settings' | 'compacted' | 'unknown'
+  readonly use: MessageLine['use']
+  readonly payload: Document
+  readonly time: number | undefined
+  readonly line: Document
+}
+
+function assemble(lines: readonly MessageLine[], key: MessageKey): Reading<MessageReading> {
+  const said = lines.flatMap(({ document, use }) => (isDocument(document) ? [saidBy(document, use)] : []))
+  const own = said.find(({ kind, use }) => use === 'own' && kind !== 'settings') ?? said.find(({ use }) => use === 'own')
+  if (own === undefined) return { damage: 'the document is no object' }
+  if (own.kind === 'compacted' || isCompaction(own)) return readingOf(compaction(own), key)
+  const role = roleOf(own)
+  if (role === 'assistant') return readingOf(stepDraft(said), key)
+  return role === undefined ? rawReading(own.line, key) : readingOf(userDraft(said, role), key)
+}
+
+function saidBy(line: Document, use: MessageLine['use']): Said {
+  const time = timeIn(line.timestamp)
+  const base = { use, time, line }
+  if (!isDocument(line.payload)) return { ...base, payload: line, kind: line.payload === undefined ? 'item' : 'unknown' }
+  const { payload } = line
+  switch (line.type) {
+    case 'response_item':
+      return { ...base, payload, kind: 'item' }
+    case 'event_msg':
+      return { ...base, payload, kind: 'event' }
+    case 'turn_context':
+      return { ...base, payload, kind: 'settings' }
+    case 'compacted':
+      return { ...base, payload, kind: 'compacted' }
+    default:
+      return { ...base, payload, kind: 'unknown' }
+  }
+}
+
+/** Undefined: a line of a kind that is not known. 'told': by Codex, in the user's name. */
+function roleOf({ kind, payload }: Said): 'user' | 'told' | 'assistant' | undefined {
+  const { type, role } = payload
+  if (kind === 'event') return type === 'user_message' ? 'user' : type === 'agent_message' || type === 'agent_reasoning' ? 'assistant' : undefined
+  if (kind !== 'item') return undefined
+  if (type === 'message') return role === 'assistant' || role === 'user' ? role : role === 'developer' || role === 'system' ? 'told' : undefined
+  if (type === 'reasoning') return 'assistant'
+  return typeof type === 'string' && /_(call|output)$/.test(type) ? 'assistant' : undefined
+}
+
+function isCompaction({ kind, payload }: Said): boolean {
+  return kind === 'item' && (payload.type === 'compaction' || payload.type === 'compaction_summary' || payload.type === 'context_compaction')
+}
+
+/** The summary stands in the log; one that only the provider can read does not. */
+function compaction({ payload, time = 0, line }: Said): MessageDraft {
+  const { message } = payload
+  const texts = typeof message === 'string' && message !== '' ? [textDraft(message, true, line)] : []
+  return {
+    message: { role: 'assistant', type: 'compaction', summary: true, time: { created: time, completed: time } },
+    parts: [{ part: { type: 'compaction' }, stored: line }, ...texts],
+  }
+}
+
+function userDraft(said: readonly Said[], role: 'user' | 'told'): MessageDraft {
+  const parts = draftsOf(said, role === 'told')
+  const isSynthetic = parts.length > 0 && parts.every(({ part }) => part.type !== 'text' || part.synthetic === true)
+  const type = role === 'told' ? 'system' : isSynthetic ? 'synthetic' : undefined
+  return { message: { role: 'user', time: { created: said[0]?.time ?? 0 }, ...(type !== undefined && { type }) }, parts }
+}
+
+function stepDraft(said: readonly Said[]): MessageDraft {
+  const spoken = said.filter((one) => one.use === 'own' && roleOf(one) !== undefined)
+  const created = spoken[0]?.time ?? 0
+  const settings = said.findLast(({ kind }) => kind === 'settings')?.payload
+  const usage = said.findLast(({ kind, payload }) => kind === 'event' && payload.type === 'token_count')?.payload
+  const aborted = said.find(({ kind, payload }) => kind === 'event' && payload.type === 'turn_aborted')?.payload
+  const message = {
+    role: 'assistant' as const,
+    time: { created, completed: spoken.reduce((last, { time }) => Math.max(last, time ?? 0), created) },
+    ...settingsFields(settings, usage),
+    tokens: tokensIn(usage),
+    error: aborted && { name: 'Aborted', data: present({ reason: aborted.reason }) },
+  }
+  return { message, parts: draftsOf(said, false) }
+}
+
+/** Model, folder and effort of the turn. A token count may name the model too. */
+function settingsFields(settings: Document | undefined, usage: Document | undefined): Document {
+  const info = usage !== undefined && isDocument(usage.info) ? usage.info : {}
+  const cwd = settings?.cwd
+  const model = settings?.model ?? info.model
+  const metadata = present({ turn_id: settings?.turn_id, effort: settings?.effort })
+  return {
+    modelID: typeof model === 'string' ? model : undefined,
+    path: typeof cwd === 'string' ? { cwd, root: cwd } : undefined,
+    metadata: Object.keys(metadata).length > 0 ? metadata : undefined,
+  }
+}
+
+/** Codex counts what was cached as input, and what was thought as output. */
+function tokensIn(usage: Document | undefined): Document | undefined {
+  const info = usage?.info
+  const last = isDocument(info) ? info.last_token_usage : undefined
+  if (!isDocument(last)) return undefined
+  const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0)
+  const read = Math.min(count(last.cached_input_tokens), count(last.input_tokens))
+  return present({
+    total: typeof last.total_tokens === 'number' ? last.total_tokens : undefined,
+    input: count(last.input_tokens) - read,
+    output: count(last.output_tokens),
+    reasoning: count(last.reasoning_output_tokens),
+    cache: { read, write: 0 },
+  })
+}
+
+/** Parts in the order of their lines. A call has its answer; what an item says again an event need not say. */
+function draftsOf(said: readonly Said[], synthetic: boolean): readonly PartDraft[] {
+  const answers = new Map<unknown, Said>()
+  for (const one of said) if (one.use === 'answer') answers.set(one.payload.call_id, one)
+  const items = said.filter(({ kind, use }) => kind === 'item' && use === 'own')
+  const spoken = items.map(({ payload }) => itemDrafts(payload, synthetic))
+  const texts = new Set(spoken.flat().map(({ part }) => `${String(part.type)} ${String(part.text)}`))
+  return said.flatMap((one): readonly PartDraft[] => {
+    const { kind, use, payload, time } = one
+    if (use === 'answer') return []
+    if (kind === 'event') return eventDrafts(payload).filter(({ part }) => !texts.has(`${String(part.type)} ${String(part.text)}`))
+    if (kind !== 'item') return []
+    const answer = answers.get(payload.call_id)
+    const tool = toolOf(payload, time, answer && answerOf(answer.payload, answer.time))
+    return tool === undefined ? (spoken[items.indexOf(one)] ?? []) : [tool]
+  })
+}

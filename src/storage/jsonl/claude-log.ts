@@ -1,0 +1,164 @@
+/**
+ * Claude Code's logs: `projects/<folder>/<session>.jsonl`, subagents in `<session>/subagents/agent-*.jsonl` or, in older versions,
+ * beside the sessions. There is no header: what is light stands on the first lines of the conversation, titles on lines of their own.
+ */
+import { basename, dirname } from 'node:path'
+import { timeIn } from '../../core/agents/message-draft.js'
+import { type Document, isDocument } from '../../core/documents.js'
+import { isSafeId } from '../../core/ids.js'
+import { readClaude } from './claude-tree.js'
+import { isoTime } from './iso-time.js'
+import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
+import { type FoundFile, filesUnder } from './log-folders.js'
+import { promptIn } from './prompt-text.js'
+import { Skim } from './skim.js'
+
+export const claudeAdapter: LogAdapter = { agent: 'claude', kind: 'claude-jsonl', format: 'claude', list, read: readClaude, tells, describe, timeOf }
+
+const ENDING = '.jsonl'
+const SUBAGENTS = 'subagents'
+const AGENT = 'agent-'
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** The root is the folder of all projects, or that of one. */
+function list(root: string): LogListing {
+  const { files, issues, leftOut } = filesUnder(root, reasonOf)
+  const isProject = files.some(({ name, folders }) => folders.length === 0 && name.endsWith(ENDING))
+  const sessions: LogSession[] = []
+  const others = [...leftOut]
+  for (const file of files) {
+    const session = sessionIn(file, isProject ? basename(root) : (file.folders[0] ?? basename(root)))
+    if ('reason' in session) others.push({ path: file.path, reason: session.reason })
+    else sessions.push(session)
+  }
+  return { sessions, issues, leftOut: others }
+}
+
+function reasonOf({ name, folders }: FoundFile): string | undefined {
+  if (name === 'tool-results' && folders.length > 0) return 'outputs of tools beside their log'
+  return name === 'memory' && folders.length > 0 ? 'notes of the memory' : undefined
+}
+
+function sessionIn({ path, name, folders }: FoundFile, project: string): LogSession | { readonly reason: string } {
+  if (name === 'sessions-index.json') return { reason: 'an index of sessions' }
+  if (name.startsWith(AGENT) && name.endsWith('.meta.json')) return { reason: 'notes on a subagent' }
+  if (!name.endsWith(ENDING)) return { reason: 'no log of a session' }
+  const stem = name.slice(0, -ENDING.length)
+  const files: LogSession['files'] = [{ path, form: 'lines', packed: false }]
+  const within = folders.lastIndexOf(SUBAGENTS)
+  const parent = within > 0 ? folders[within - 1] : undefined
+  if (parent !== undefined && !stem.startsWith(AGENT)) return { reason: 'no log of a session' }
+  const id = parent === undefined ? stem : `${parent}.${stem}`
+  if (!isSafeId(id)) return { reason: 'its name is no id' }
+  return { id, project, files, ...(parent !== undefined && { parent }) }
+}
+
+/** Lines of the conversation are looked at until they have told this, but no more than `LOOKED_AT` of them. */
+const LOOKED_AT = 100
+
+function isKnown({ directory, version, prompt, model, notes }: LogMeta): boolean {
+  if (directory !== undefined && version !== undefined && prompt !== undefined && model !== undefined) return true
+  return typeof notes?.looked === 'number' && notes.looked >= LOOKED_AT
+}
+
+const PARENT_FIRST = Buffer.from('{"parentUuid"')
+const TYPE_FIRST = Buffer.from('{"type":"')
+const TITLES = ['summary"', 'custom-title"', 'ai-title"', 'tag"'].map((text) => Buffer.from(text))
+const SPOKEN = ['user"', 'assistant"', 'system"', 'attachment"'].map((text) => Buffer.from(text))
+const TYPE = new Skim({ type: 0, message: 1 })
+
+function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean {
+  if (begins(bytes, start, end, PARENT_FIRST)) return !isKnown(meta)
+  let name = start + TYPE_FIRST.length
+  let isSpoken = false
+  if (!begins(bytes, start, end, TYPE_FIRST)) {
+    TYPE.run(bytes, start, end)
+    name = TYPE.has(0) ? (TYPE.from[0] as number) + 1 : end
+    isSpoken = !TYPE.has(0) && TYPE.has(1)
+  }
+  if (isSpoken || isAmong(SPOKEN, bytes, name, end)) return !isKnown(meta)
+  return isAmong(TITLES, bytes, name, end)
+}
+
+function isAmong(texts: readonly Buffer[], bytes: Buffer, start: number, end: number): boolean {
+  for (const text of texts) if (begins(bytes, start, end, text)) return true
+  return false
+}
+
+function begins(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
+  if (end - start < text.length) return false
+  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
+  return true
+}
+
+function describe(line: Document, meta: LogMeta, file: LogFile): void {
+  switch (line.type) {
+    case 'custom-title':
+      entitle(line.customTitle, 3, meta)
+      return
+    case 'ai-title':
+      entitle(line.aiTitle, 2, meta)
+      return
+    case 'summary':
+      entitle(line.summary, 1, meta)
+      return
+    case 'tag':
+      if (typeof line.tag === 'string' && line.tag !== '') meta.tag = line.tag
+      else delete meta.tag
+      return
+    default:
+      describeSpoken(line, meta, file)
+  }
+}
+
+/** The newest title of the highest rank: one that somebody gave, one that was made for the session, one of a branch. */
+function entitle(title: unknown, rank: number, meta: LogMeta): void {
+  const held = typeof meta.notes?.rank === 'number' ? meta.notes.rank : 0
+  if (typeof title !== 'string' || title.trim() === '' || rank < held) return
+  meta.title = title
+  meta.notes = { ...meta.notes, rank }
+}
+
+function describeSpoken(line: Document, meta: LogMeta, { path }: LogFile): void {
+  const looked = typeof meta.notes?.looked === 'number' ? meta.notes.looked : 0
+  meta.notes = { ...meta.notes, looked: looked + 1 }
+  const isAgent = basename(path).startsWith(AGENT)
+  if (meta.id === undefined) identify(line, meta, path, isAgent)
+  const time = timeIn(line.timestamp)
+  if (time !== undefined) meta.created ??= time
+  if (typeof line.cwd === 'string' && line.cwd !== '') meta.directory ??= line.cwd
+  if (typeof line.version === 'string') meta.version ??= line.version
+  if (isDocument(line.forkedFrom) && isSafeId(line.forkedFrom.sessionId)) meta.fork ??= line.forkedFrom.sessionId
+  const { message } = line
+  if (!isDocument(message) || (line.isSidechain === true && !isAgent)) return
+  const { model } = message
+  if (typeof model === 'string' && model !== '' && !model.startsWith('<')) meta.model ??= { id: model, providerID: 'anthropic' }
+  const isAsked = (line.type ?? message.role) === 'user' && line.isMeta !== true && line.isCompactSummary !== true
+  const prompt = isAsked && meta.prompt === undefined ? promptIn(message.content, isTyped) : undefined
+  if (prompt !== undefined) meta.prompt = prompt
+}
+
+/** What the program itself puts where a prompt stands. */
+const NOT_TYPED = /^\s*(<(command-|local-command|bash-|system-reminder|task-notification)|Caveat: The messages below|\[Request interrupted)/
+
+function isTyped(text: string): boolean {
+  return !NOT_TYPED.test(text)
+}
+
+/** The file's name is the session's id, but for names that are no uuid, and for subagents, whose lines name their parent. */
+function identify({ sessionId }: Document, meta: LogMeta, path: string, isAgent: boolean): void {
+  const stem = basename(path).slice(0, -ENDING.length)
+  if (!isSafeId(sessionId) || UUID.test(stem)) return
+  if (!isAgent) meta.id = sessionId
+  else if (!dirname(path).split(/[\\/]/).includes(SUBAGENTS)) {
+    meta.parent = sessionId
+    meta.id = `${sessionId}.${stem}`
+  }
+}
+
+const TIME = new Skim({ timestamp: 0 })
+
+function timeOf(bytes: Buffer, start: number, end: number): number | undefined {
+  TIME.run(bytes, start, end)
+  return isoTime(bytes, TIME.from[0] as number, TIME.to[0] as number)
+}

@@ -1,0 +1,260 @@
+/**
+ * Lines of Claude Code's logs as messages: one line per content block put together by the id of the API's message, answers of
+ * tools with the calls they answer, the chain of parents through lines that say nothing.
+ */
+import { crc32 } from 'node:zlib'
+import { isSafeId, type MessageId } from '../../core/ids.js'
+import type { LogTrait } from '../store.js'
+import { isoTime } from './iso-time.js'
+import { COPIES, isCopy, link, messageId } from './log-chain.js'
+import type { LogIndex, LogLine, LogMessage } from './log-index.js'
+import { plainText, Skim } from './skim.js'
+
+const TYPE = 0
+const UUID = 1
+const PARENT = 2
+const TIME = 3
+const SIDECHAIN = 4
+const AGENT = 5
+const REQUEST = 6
+const FORKED = 7
+const MESSAGE = 8
+const ATTACHMENT = 9
+const CONTENT = 10
+
+/** Synchronous, as all reading of lines is: one for all logs. */
+const LINE = new Skim({
+  type: TYPE,
+  uuid: UUID,
+  parentUuid: PARENT,
+  timestamp: TIME,
+  isSidechain: SIDECHAIN,
+  agentId: AGENT,
+  requestId: REQUEST,
+  forkedFrom: FORKED,
+  message: MESSAGE,
+  attachment: ATTACHMENT,
+  content: CONTENT,
+})
+
+const ROLE = 0
+const API_ID = 1
+const STOP = 2
+const USAGE = 3
+const BLOCK_TYPE = 4
+const BLOCK_ID = 5
+const ANSWERED = 6
+
+/** What the blocks of the message that was skimmed last are. */
+const calls: string[] = []
+const answers: (string | undefined)[] = []
+let others = 0
+
+const MESSAGE_SHAPE = new Skim({
+  role: ROLE,
+  id: API_ID,
+  stop_reason: STOP,
+  usage: USAGE,
+  content: {
+    each: { type: BLOCK_TYPE, id: BLOCK_ID, tool_use_id: ANSWERED },
+    end: (found) => {
+      if (isText(found.bytes, found.from[BLOCK_TYPE], found.to[BLOCK_TYPE], TOOL_RESULT)) {
+        answers.push(textAt(found.bytes, found.from[ANSWERED], found.to[ANSWERED]))
+        return
+      }
+      others++
+      if (!isText(found.bytes, found.from[BLOCK_TYPE], found.to[BLOCK_TYPE], TOOL_USE)) return
+      const id = textAt(found.bytes, found.from[BLOCK_ID], found.to[BLOCK_ID])
+      if (id !== undefined) calls.push(id)
+    },
+  },
+})
+
+const TOOL_RESULT = Buffer.from('"tool_result"')
+const TOOL_USE = Buffer.from('"tool_use"')
+const TRUE = Buffer.from('true')
+const NULL = Buffer.from('null')
+
+/** Types of lines that say nothing of the conversation. Those with a uuid are links of its chain all the same. */
+const SAY_NOTHING: ReadonlyMap<string, string> = new Map([
+  ['progress', 'progress notes'],
+  ['summary', 'titles'],
+  ['custom-title', 'titles'],
+  ['ai-title', 'titles'],
+  ['agent-name', 'names of the agent'],
+  ['agent-color', 'names of the agent'],
+  ['agent-setting', 'settings'],
+  ['tag', 'tags'],
+  ['mode', 'settings'],
+  ['permission-mode', 'settings'],
+  ['file-history-snapshot', 'snapshots of files'],
+  ['attribution-snapshot', 'snapshots of files'],
+  ['content-replacement', 'notes on shortened outputs'],
+  ['queue-operation', 'notes of the queue'],
+  ['last-prompt', 'copies of the last prompt'],
+  ['task-summary', 'summaries of tasks'],
+  ['pr-link', 'links of pull requests'],
+  ['worktree-state', 'states of the worktree'],
+  ['speculation-accept', 'notes of the program'],
+  ['marble-origami-commit', 'notes of the program'],
+  ['marble-origami-snapshot', 'notes of the program'],
+])
+
+/** Under this name the index keeps the message that nothing has closed yet. */
+const OPEN = 'open'
+/** A line joins a message of its id when at most so many began since: as far back as a resumed index sees for certain. */
+const REACH = 12
+
+/** What all lines of the chain have. */
+interface Link {
+  readonly uuid: string | undefined
+  readonly time: number | undefined
+  /** A checksum of what the line says; what is around it changes from copy to copy. */
+  readonly content: number
+}
+
+export function readClaude(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
+  if (!LINE.whole(bytes, start, end)) {
+    log.damaged(line)
+    closeOpen(log, undefined, false)
+    return
+  }
+  const type = typeOf(bytes)
+  const found = LINE.plain(UUID)
+  const uuid = isSafeId(found) ? found : undefined
+  const time = isoTime(bytes, LINE.from[TIME] as number, LINE.to[TIME] as number)
+  const content = uuid === undefined ? 0 : contentOf(bytes, type, line)
+  if (uuid !== undefined && isCopy(log, uuid, time, content)) log.ignore(line, COPIES)
+  else take(type, { uuid, time, content }, line, log)
+}
+
+function take(type: string | undefined, chained: Link, line: LogLine, log: LogIndex): void {
+  const reason = type === undefined ? undefined : SAY_NOTHING.get(type)
+  if (reason !== undefined) passOver(chained, reason, line, log)
+  else if (type === 'assistant') takeAssistant(chained, line, log)
+  else if (type === 'user') takeUser(chained, line, log)
+  else if (type === 'system' && !hasText(CONTENT)) passOver(chained, 'system notes without a text', line, log)
+  else {
+    closeOpen(log, undefined, false)
+    begin(chained, line, log)
+  }
+}
+
+/** The type of the line; one without it is told by its message. */
+function typeOf(bytes: Buffer): string | undefined {
+  calls.length = 0
+  answers.length = 0
+  others = 0
+  if (LINE.has(MESSAGE)) MESSAGE_SHAPE.run(bytes, LINE.from[MESSAGE] as number, LINE.to[MESSAGE] as number)
+  if (LINE.has(TYPE)) return LINE.plain(TYPE)
+  if (!LINE.has(MESSAGE)) return undefined
+  const role = MESSAGE_SHAPE.plain(ROLE)
+  if (role === 'user' || role === 'assistant') return role
+  return MESSAGE_SHAPE.has(USAGE) ? 'assistant' : undefined
+}
+
+function contentOf(bytes: Buffer, type: string | undefined, { crc }: LogLine): number {
+  const slot = LINE.has(MESSAGE) ? MESSAGE : LINE.has(ATTACHMENT) ? ATTACHMENT : LINE.has(CONTENT) ? CONTENT : undefined
+  if (slot !== undefined) return crc32(bytes.subarray(LINE.from[slot], LINE.to[slot]))
+  return type === 'system' || type === 'progress' ? 0 : crc
+}
+
+/** A line that is only a link of the chain, if that. */
+function passOver({ uuid, time, content }: Link, reason: string, line: LogLine, log: LogIndex): void {
+  if (uuid !== undefined) link(log, uuid, parentOf(log), time, content)
+  log.ignore(line, reason)
+}
+
+/** Without a parent of its own a line follows the one before. */
+function parentOf(log: LogIndex): MessageId | undefined {
+  return LINE.has(PARENT) ? log.follow(LINE.plain(PARENT)) : log.last?.id
+}
+
+function begin({ uuid, time, content }: Link, line: LogLine, log: LogIndex, open = false): LogMessage {
+  const parent = parentOf(log)
+  const message = log.begin({ id: messageId(log, uuid, line), created: time, parent, open, trait: traitOf() }, line)
+  if (uuid !== undefined) link(log, uuid, message.id, time, content)
+  return message
+}
+
+/** A subagent that has a name writes a log of its own, and there its lines are no side chain. */
+function traitOf(): LogTrait | undefined {
+  const { bytes, from, to } = LINE
+  if (isText(bytes, from[SIDECHAIN], to[SIDECHAIN], TRUE) && !hasText(AGENT)) return 'sidechain'
+  return LINE.has(FORKED) && bytes[from[FORKED] as number] === OPEN_BRACE ? 'inherited' : undefined
+}
+
+const OPEN_BRACE = 0x7b
+
+function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
+  const isOver = MESSAGE_SHAPE.has(STOP) && !isText(MESSAGE_SHAPE.bytes, MESSAGE_SHAPE.from[STOP], MESSAGE_SHAPE.to[STOP], NULL)
+  const id = LINE.has(MESSAGE) ? MESSAGE_SHAPE.plain(API_ID) : undefined
+  const name = id === undefined ? undefined : `${id} ${LINE.plain(REQUEST) ?? ''}`
+  const group = name === undefined ? undefined : log.group(name)
+  const message = group !== undefined && log.count - group.order <= REACH ? group : undefined
+  closeOpen(log, message, true)
+  if (message === undefined) {
+    const begun = begin(chained, line, log, !isOver)
+    if (name !== undefined) log.setGroup(name, begun)
+    if (!isOver) log.setGroup(OPEN, begun)
+    for (const call of calls) log.call(call, begun)
+    return
+  }
+  log.add(message, line, 'own')
+  if (chained.uuid !== undefined) link(log, chained.uuid, message.id, chained.time, chained.content)
+  if (isOver) closeOpen(log, undefined, true)
+  for (const call of calls) log.call(call, message)
+}
+
+/** Answers go to the messages that called. A line with nothing else is no message, as long as all its calls are known. */
+function takeUser(chained: Link, line: LogLine, log: LogIndex): void {
+  let isStray = false
+  let first: LogMessage | undefined
+  const owners: LogMessage[] = []
+  for (const answer of answers) {
+    const owner = answer === undefined ? undefined : log.answer(answer)
+    if (owner === undefined) isStray = true
+    else if (first === undefined) first = owner
+    else if (owner !== first && !owners.includes(owner)) owners.push(owner)
+  }
+  const hasOwn = others > 0 || isStray || first === undefined
+  if (hasOwn) {
+    closeOpen(log, undefined, true)
+    const message = begin(chained, line, log)
+    // Beside something else, an answer whose call is not known is shown only because its line answers here.
+    if (isStray && others > 0) log.add(message, line, 'answer')
+  }
+  if (first === undefined) return
+  log.add(first, line, 'answer')
+  for (const owner of owners) log.add(owner, line, 'answer')
+  if (!hasOwn && chained.uuid !== undefined) link(log, chained.uuid, first.id, chained.time, chained.content)
+}
+
+/**
+ * Another line than one of the open message follows it. What merely stands between its lines (`isSure` false) ends it only when
+ * it is about to fall out of what a resumed index remembers.
+ */
+function closeOpen(log: LogIndex, but: LogMessage | undefined, isSure: boolean): void {
+  const open = log.group(OPEN)
+  if (open === undefined || open === but || (!isSure && log.count - open.order < REACH)) return
+  log.close(open)
+  log.setGroup(OPEN, undefined)
+}
+
+/** A text that is not empty. */
+function hasText(slot: number): boolean {
+  const from = LINE.from[slot] as number
+  return from >= 0 && LINE.bytes[from] === QUOTE && (LINE.to[slot] as number) - from > 2
+}
+
+const QUOTE = 0x22
+
+function textAt(bytes: Buffer, from: number | undefined, to: number | undefined): string | undefined {
+  return plainText(bytes, from ?? -1, to ?? -1)
+}
+
+function isText(bytes: Buffer, from: number | undefined, to: number | undefined, text: Buffer): boolean {
+  if (from === undefined || to === undefined || from < 0 || to - from !== text.length) return false
+  for (let at = 0; at < text.length; at++) if (bytes[from + at] !== text[at]) return false
+  return true
+}

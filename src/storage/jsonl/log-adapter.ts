@@ -1,0 +1,91 @@
+/** What a coding agent's logs look like: where they stand, what their lines are, and what is light in them. One adapter per agent. */
+import type { FormatName } from '../../core/formats.js'
+import type { Agent } from '../../core/keys.js'
+import type { StageIssue } from '../../core/stage.js'
+import type { StoreKind } from '../store.js'
+import type { LogIndex, LogLine } from './log-index.js'
+
+/** A file of a session. 'lines': a log, one object a line. 'document': one object, rewritten as a whole (jcode's snapshot). */
+export interface LogFile {
+  /** Absolute. */
+  readonly path: string
+  readonly form: 'lines' | 'document'
+  /** Compressed by zstd; offsets are those of the unpacked text. */
+  readonly packed: boolean
+  /** It may not be there, which is as if it were empty. @default false */
+  readonly optional?: boolean
+}
+
+/** A session as names of files and folders tell it; nothing was opened. */
+export interface LogSession {
+  /** What the file's name says; the log itself may say something else (`LogMeta.id`). */
+  readonly id: string
+  /** The folder it is grouped in, where the agent groups sessions. */
+  readonly project: string
+  /** The log first; at least one. */
+  readonly files: readonly LogFile[]
+  /** The session that started it, where the folder tells. */
+  readonly parent?: string
+  readonly archived?: boolean
+}
+
+export interface LogListing {
+  readonly sessions: readonly LogSession[]
+  /** Folders that could not be read. */
+  readonly issues: readonly StageIssue[]
+  /** Files below the root that are no sessions' logs, or that stand behind another file of the same session. */
+  readonly leftOut: readonly { readonly path: string; readonly reason: string }[]
+}
+
+/** The light fields of a session, put together line by line; plain data, so that a listing can go on where it stopped. */
+export interface LogMeta {
+  id?: string
+  /** A name that somebody or the agent gave. */
+  title?: string
+  /** The beginning of what was asked first; the title where there is no other. */
+  prompt?: string
+  directory?: string
+  version?: string
+  model?: { readonly id: string; readonly providerID: string }
+  parent?: string
+  /** The session that this one was forked from. */
+  fork?: string
+  /** A mark that somebody gave. */
+  label?: string
+  tag?: string
+  /** Epoch milliseconds. */
+  created?: number
+  updated?: number
+  archived?: number
+  /** Lines that are not blank, of all files. */
+  entries: number
+  /** What else an adapter remembers from line to line. */
+  notes?: Record<string, unknown>
+}
+
+export interface LogAdapter {
+  readonly agent: Agent
+  readonly kind: StoreKind
+  readonly format: FormatName
+  /** Names only: readdir, no open. @throws StorageError STORE_UNREADABLE when the root itself cannot be listed */
+  list(root: string): LogListing
+  /** Takes a line into the index. `line.crc` is of the bytes from `start` to `end`. Parses nothing. */
+  read(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void
+  /** Whether `describe` wants the line: a look at its first bytes. Called for every line of every session, so it must cost next to nothing. */
+  tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean
+  /** Takes what a line that tells something says. `document` is the line, parsed; a damaged one is never given. */
+  describe(document: Record<string, unknown>, meta: LogMeta, file: LogFile): void
+  /** When the line was written, epoch milliseconds, where it says so: asked of the last lines. Parses nothing. */
+  timeOf(bytes: Buffer, start: number, end: number): number | undefined
+  /**
+   * Of a document: the ranges of its messages, which `read` is then given one by one, and the bytes of the document without
+   * them, for `describe`. Undefined: the document is damaged.
+   */
+  readonly split?: (bytes: Buffer) => SplitDocument | undefined
+}
+
+export interface SplitDocument {
+  readonly messages: readonly { readonly start: number; readonly end: number }[]
+  /** The object without its long lists, as JSON. */
+  readonly rest: Buffer
+}

@@ -1,0 +1,67 @@
+/** Everything in the logs of an agent, line by line: what is read, what is damaged, what is left out and why. */
+
+import { messageKey, partKey, type SessionKey } from '../../core/keys.js'
+import type { FileMaps } from '../file-maps.js'
+import { Slab, SlabPool } from '../slab.js'
+import type { CensusEntry } from '../store.js'
+import { LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
+import { type LineRead, linePart, openLines } from './log-leaves.js'
+import { sessionLeaf } from './log-record.js'
+import type { ListedLog, LogSessions } from './log-sessions.js'
+import { type Viewing, viewLog } from './log-view.js'
+
+/** Lines per look at the files. */
+const PAGE = 256
+
+export interface CensusSources extends Viewing {
+  readonly sessions: LogSessions
+  readonly maps: FileMaps
+}
+
+/** A line that several messages are made of counts with the first of them. A session is what its lines tell: it is no record of its own. */
+export async function* logCensus({ sessions, ...options }: CensusSources, slab: () => Slab): AsyncGenerator<CensusEntry> {
+  const pool = new SlabPool()
+  for (const listed of [...sessions.all]) {
+    yield sessionEntry(listed, slab())
+    if (listed.entry.damage === undefined) yield* linesOf(listed, options, pool)
+  }
+  const counts = new Map<string, number>()
+  for (const { reason } of sessions.leftOut) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  for (const [reason, count] of counts) yield { what: 'ignored', reason, count }
+}
+
+function sessionEntry({ key, entry }: ListedLog, slab: Slab): CensusEntry {
+  return { what: 'record', kind: 'session', key, path: entry.path, leaf: sessionLeaf(key, entry, undefined, slab), orphan: false }
+}
+
+async function* linesOf({ key, session, entry }: ListedLog, options: Omit<CensusSources, 'sessions'>, pool: SlabPool): AsyncGenerator<CensusEntry> {
+  const log = new LogIndex()
+  const view = await viewLog(session, key, options, log)
+  for (const issue of view.issues) yield { what: 'unreadable', path: issue.path ?? entry.path, reason: issue.reason }
+  const seen = new Set<string>()
+  const reads = log.messages.flatMap((message) => readsOf(key, message, seen))
+  for (let from = 0; from < reads.length; from += PAGE) {
+    options.signal?.throwIfAborted()
+    using slab = new Slab(pool)
+    const page = reads.slice(from, from + PAGE)
+    const leaves = await openLines(view, page, slab, options)
+    for (const [at, leaf] of leaves.entries()) {
+      const read = page[at] as LineRead
+      const path = session.files[read.line.file]?.path ?? entry.path
+      yield { what: 'record', kind: read.key.kind, key: read.key, path, leaf, orphan: false }
+    }
+  }
+  // A line that belongs to a message which the log does not have yet.
+  if (log.notes.context !== undefined) log.ignore(log.notes.context as LogLine, 'settings of turns without a step')
+  for (const [reason, count] of log.ignored) yield { what: 'ignored', reason, count }
+}
+
+function readsOf(key: SessionKey, { id, lines }: LogMessage, seen: Set<string>): readonly LineRead[] {
+  const message = messageKey(key, id)
+  return lines.flatMap((line, at): LineRead[] => {
+    const place = lineId(line)
+    if (seen.has(place)) return []
+    seen.add(place)
+    return [{ key: at === 0 ? message : partKey(message, linePart(line)), line, generation: undefined }]
+  })
+}

@@ -1,0 +1,60 @@
+/**
+ * The chain that lines with ids form, and copies of lines: Claude Code writes lines again after a compaction or a resume, with
+ * the ids and the times that they had, but often with another parent, version or branch.
+ *
+ * A resumed index does not remember every id. It knows a line for new all the same when it is later than all that were read,
+ * since a copy keeps its time; of any other line it may not guess.
+ */
+import type { MessageId } from '../../core/ids.js'
+import { type LogIndex, type LogLine, lineId } from './log-index.js'
+
+/** So many of the last links a resumed index remembers for certain. */
+const REMEMBERED = 64
+
+export const COPIES = 'copies of earlier lines'
+
+/** Whether the line stood in the log before and said the same. The one that is there first counts. */
+export function isCopy(log: LogIndex, id: string, time: number | undefined, content: number): boolean {
+  const entry = log.entry(id)
+  if (entry !== undefined) return entry.content === content
+  // The id is not known: asking for it as for a parent loses an index that is resumed, and no other.
+  if (!isLatest(log, time)) log.follow(id)
+  return false
+}
+
+/** The id of a message that begins with the line: the line's own, unless another line of the log has it too. */
+export function messageId(log: LogIndex, id: string | undefined, line: LogLine): string {
+  if (id === undefined) return lineId(line)
+  return log.entry(id) === undefined ? id : `${id}${lineId(line)}`
+}
+
+/** Adds the link to the chain. `content`: a checksum of what the line says. */
+export function link(log: LogIndex, id: string, message: MessageId | undefined, time: number | undefined, content: number): void {
+  const { notes } = log
+  // An id that is there already keeps its place among the links, which may be one that is soon forgotten.
+  const isAgain = log.entry(id) !== undefined
+  log.enter(id, { message, content })
+  if (time !== undefined && time > latest(log)) {
+    notes.latest = time
+    notes.since = 0
+  }
+  notes.since = isAgain ? REMEMBERED : sinceLatest(log) + 1
+}
+
+/**
+ * True when no line that was forgotten can have this time: it is later than every other one, or one of those that have
+ * the latest time, as long as all of these are remembered.
+ */
+function isLatest(log: LogIndex, time: number | undefined): boolean {
+  if (time === undefined) return false
+  return time > latest(log) || (time === latest(log) && sinceLatest(log) < REMEMBERED)
+}
+
+function latest({ notes }: LogIndex): number {
+  return typeof notes.latest === 'number' ? notes.latest : -1
+}
+
+/** How many links were added since the latest time was first seen. */
+function sinceLatest({ notes }: LogIndex): number {
+  return typeof notes.since === 'number' ? notes.since : 0
+}

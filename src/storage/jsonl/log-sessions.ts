@@ -1,0 +1,273 @@
+/**
+ * The sessions of an agent's logs with their light fields: one pass over the bytes of each file that counts lines and parses the few
+ * that tell something, and a look at its end for the time. A file that only grew is read on where the last pass stopped.
+ */
+import { readFileSync } from 'node:fs'
+import type { Clock } from '../../core/clock.js'
+import { type Document, isDocument } from '../../core/documents.js'
+import { StorageError, systemCode } from '../../core/errors.js'
+import { isSafeId, type ProjectId, parseSessionId, type SessionId } from '../../core/ids.js'
+import { type SessionKey, sessionKey } from '../../core/keys.js'
+import type { SessionRecord } from '../../core/records.js'
+import type { StageIssue } from '../../core/stage.js'
+import { fileIssue } from '../file-issues.js'
+import { fingerprint } from '../fingerprint.js'
+import type { Generation } from '../generation.js'
+import { OwnedSpan, parseSpan } from '../span.js'
+import type { Listing, SessionEntry, StoreWork } from '../store.js'
+import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
+import type { LogAdapter, LogFile, LogMeta, LogSession } from './log-adapter.js'
+import { type LogStat, scanLog } from './log-bytes.js'
+import { isSame, statOf } from './log-view.js'
+import { checkCursor, type TailCursor } from './tail-cursor.js'
+
+/** A line that tells something and is longer than this is left unparsed: what is light stands in short lines. */
+const LIGHT = 2 ** 20
+/** Lines that end within so many bytes of the end of a file are asked for their time. */
+const NEAR_END = 4096
+
+/** A session as it was listed last. */
+export interface ListedLog {
+  readonly key: SessionKey
+  readonly session: LogSession
+  readonly entry: SessionEntry
+  readonly meta: LogMeta
+  readonly stats: readonly (LogStat | undefined)[]
+}
+
+interface Pass {
+  readonly session: LogSession
+  readonly meta: LogMeta
+  readonly files: readonly PassedFile[]
+  readonly damage: StageIssue | undefined
+}
+
+interface PassedFile {
+  readonly stat: LogStat | undefined
+  /** Undefined for what never grows by appending. */
+  readonly cursor: TailCursor | undefined
+  /** 1: something follows the last newline. It is no entry of the pass yet, lest it be counted twice. */
+  readonly loose: 0 | 1
+}
+
+export class LogSessions {
+  readonly #adapter: LogAdapter
+  readonly #clock: Clock
+  readonly #work: StoreWork
+  /** By the path of the first file. */
+  #passes = new Map<string, Pass>()
+  #listed = new Map<string, ListedLog>()
+  /** Files that are no logs, or that stand behind another of the same session. */
+  leftOut: readonly { readonly path: string; readonly reason: string }[] = []
+
+  constructor(adapter: LogAdapter, clock: Clock, work: StoreWork) {
+    this.#adapter = adapter
+    this.#clock = clock
+    this.#work = work
+  }
+
+  find(session: SessionId): ListedLog | undefined {
+    return this.#listed.get(session)
+  }
+
+  get all(): IterableIterator<ListedLog> {
+    return this.#listed.values()
+  }
+
+  /** Metadata of the session's files at this moment; undefined for one that cannot be looked at. */
+  statsNow(session: SessionId): readonly (LogStat | undefined)[] {
+    return (this.#listed.get(session)?.session.files ?? []).map((file) => {
+      try {
+        return statOf(file, this.#work)
+      } catch (error) {
+        if (systemCode(error) === undefined) throw error
+        return undefined
+      }
+    })
+  }
+
+  /** @throws StorageError STORE_UNREADABLE */
+  async list(root: string, only: string | undefined, signal: AbortSignal | undefined): Promise<Listing<SessionEntry>> {
+    const found = this.#adapter.list(root)
+    const sessions = only === undefined ? found.sessions : found.sessions.filter(({ files }) => files.some(({ path }) => path === only))
+    const passes = new Map<string, Pass>()
+    for (const session of sessions) {
+      signal?.throwIfAborted()
+      const [{ path } = { path: '' }] = session.files
+      passes.set(path, await this.#pass(session, this.#passes.get(path), signal))
+    }
+    this.#passes = passes
+    const leftOut = [...found.leftOut]
+    const issues = [...found.issues]
+    this.#listed = new Map()
+    for (const pass of byRecency([...passes.values()])) this.#take(pass, leftOut, issues)
+    this.leftOut = leftOut
+    return { entries: [...this.#listed.values()].map(({ entry }) => entry), issues, complete: found.issues.length === 0 }
+  }
+
+  /** Of two logs with the same id the one that was written to last counts; the other one is named. */
+  #take(pass: Pass, leftOut: { path: string; reason: string }[], issues: StageIssue[]): void {
+    const { session, meta, files, damage } = pass
+    const id = [meta.id, session.id].find(isSafeId)
+    const [file] = session.files
+    if (id === undefined || file === undefined) {
+      issues.push({ code: 'INVALID_ID', path: file?.path ?? '', reason: 'the log names no session that could be an id' })
+      return
+    }
+    const key = sessionKey(this.#adapter.agent, parseSessionId(id))
+    const other = this.#listed.get(id)
+    if (other !== undefined) {
+      leftOut.push({ path: file.path, reason: `an older log of the session that is read from ${other.entry.path}` })
+      return
+    }
+    const stats = files.map(({ stat }) => stat)
+    const entry: SessionEntry = {
+      key,
+      project: session.project,
+      record: stats[0] === undefined ? undefined : recordOf(key, pass, this.#clock.now()),
+      ...(damage !== undefined && stats[0] === undefined && { damage: { ...damage, key } }),
+      path: file.path,
+      generation: versionOf(stats),
+    }
+    this.#listed.set(id, { key, session, entry, meta, stats })
+  }
+
+  async #pass(session: LogSession, before: Pass | undefined, signal: AbortSignal | undefined): Promise<Pass> {
+    const goOn = before === undefined ? undefined : this.#growth(before, session)
+    if (before !== undefined && goOn?.length === 0) return before.session === session ? before : { ...before, session }
+    const meta: LogMeta = goOn !== undefined && before !== undefined ? structuredClone(before.meta) : { entries: 0 }
+    const files: PassedFile[] = [...(goOn === undefined ? [] : (before?.files ?? []))]
+    let damage: StageIssue | undefined
+    for (const [at, file] of session.files.entries()) {
+      const grown = goOn?.find((one) => one.at === at)
+      if (goOn !== undefined && grown === undefined) continue
+      try {
+        const stat = statOf(file, this.#work)
+        if (stat.size === 0 && file.optional === true) {
+          files[at] = { stat, cursor: undefined, loose: 0 }
+          continue
+        }
+        files[at] = file.form === 'document' ? this.#document(file, meta) : await this.#lines(file, stat.size, grown?.from ?? LOG_START, meta, signal)
+      } catch (error) {
+        if (systemCode(error) === undefined) throw error
+        damage ??= fileIssue(error, NOBODY, file.path)
+        files[at] = { stat: undefined, cursor: undefined, loose: 0 }
+      }
+    }
+    return { session, meta, files, damage }
+  }
+
+  /** The files that grew; none: nothing changed. Undefined: read anew. */
+  #growth(before: Pass, session: LogSession): readonly { readonly at: number; readonly from: LogPlace }[] | undefined {
+    if (before.files.length !== session.files.length) return undefined
+    const growth: { at: number; from: LogPlace }[] = []
+    for (const [at, { stat, cursor }] of before.files.entries()) {
+      const path = session.files[at]?.path ?? ''
+      if (stat === undefined || path !== before.session.files[at]?.path) return undefined
+      try {
+        if (isSame(stat, statOf(session.files[at] as LogFile, this.#work))) continue
+        if (cursor === undefined || checkCursor(path, cursor, this.#work).verdict !== 'grown') return undefined
+        growth.push({ at, from: cursor })
+      } catch (error) {
+        if (systemCode(error) === undefined) throw error
+        return undefined
+      }
+    }
+    return growth
+  }
+
+  async #lines(file: LogFile, size: number, from: LogPlace, meta: LogMeta, signal: AbortSignal | undefined): Promise<PassedFile> {
+    const adapter = this.#adapter
+    // Of an unpacked text nobody knows the end before it is there.
+    const near = file.packed ? 0 : size - NEAR_END
+    let time: number | undefined
+    let loose: 0 | 1 = 0
+    const take = (bytes: Buffer, start: number, end: number, offset: number): void => {
+      if (offset + end - start >= near) time = adapter.timeOf(bytes, start, end) ?? time
+      if (end - start > LIGHT || !adapter.tells(bytes, start, end, meta)) return
+      const document = parsed(bytes, start, end)
+      if (document !== undefined) adapter.describe(document, meta, file)
+    }
+    const visitor = {
+      visit(bytes: Buffer, start: number, end: number, offset: number): void {
+        meta.entries++
+        take(bytes, start, end, offset)
+      },
+      damaged(): void {
+        meta.entries++
+      },
+      rest({ bytes, start, end, contentOffset }: Rest): void {
+        if (end === start) return
+        loose = 1
+        take(bytes, start, end, contentOffset)
+      },
+    }
+    const { stat, cursor } = await scanLog(file, visitor, { work: this.#work, signal, from, cursor: !file.packed })
+    meta.updated = time ?? meta.updated ?? stat.mtimeMs
+    return { stat, cursor, loose }
+  }
+
+  #document(file: LogFile, meta: LogMeta): PassedFile {
+    const stat = statOf(file, this.#work)
+    const bytes = readFileSync(file.path)
+    this.#work.files++
+    this.#work.bytes += bytes.length
+    const document = this.#adapter.split?.(bytes)
+    const rest = document === undefined ? undefined : parsed(document.rest, 0, document.rest.length)
+    if (document !== undefined) meta.entries += document.messages.length
+    if (rest !== undefined) this.#adapter.describe(rest, meta, file)
+    return { stat, cursor: undefined, loose: 0 }
+  }
+}
+
+/** The log that was written to last first; of logs as old as one another the order of the listing stays. */
+function byRecency(passes: Pass[]): Pass[] {
+  const time = ({ files }: Pass): number => Math.max(0, ...files.map(({ stat }) => stat?.mtimeMs ?? 0))
+  return passes.sort((a, b) => time(b) - time(a))
+}
+
+function versionOf(stats: readonly (LogStat | undefined)[]): Generation {
+  return stats
+    .map((stat) => (stat === undefined ? '-' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`))
+    .join(' ') as Generation
+}
+
+/** A token that moves with any write to the files. */
+export function revisionOf(stats: readonly (LogStat | undefined)[]): string {
+  return fingerprint(versionOf(stats))
+}
+
+/** Undefined for what is damaged: that is for whoever reads the line to say. */
+function parsed(bytes: Buffer, start: number, end: number): Document | undefined {
+  try {
+    const value = parseSpan(new OwnedSpan(NOBODY, { path: '' }, undefined, bytes.subarray(start, end)))
+    return isDocument(value) ? value : undefined
+  } catch (error) {
+    if (error instanceof StorageError) return undefined
+    throw error
+  }
+}
+
+/** Nobody asks whose the line is. */
+const NOBODY: SessionKey = { kind: 'session', agent: 'pi', session: '' as SessionId }
+
+function recordOf(key: SessionKey, { session, meta, files }: Pass, now: number): SessionRecord {
+  const { title, prompt, directory, version, model, archived, label, tag } = meta
+  const updated = meta.updated ?? now
+  const [parent, fork] = [session.parent ?? meta.parent, meta.fork].map((id) => (isSafeId(id) && id !== key.session ? parseSessionId(id) : undefined))
+  const shelved = archived ?? (session.archived === true ? updated : undefined)
+  return {
+    id: key.session,
+    projectID: session.project as ProjectId,
+    directory: directory ?? '',
+    title: title ?? prompt ?? '',
+    version: version ?? '',
+    ...(parent !== undefined && { parentID: parent }),
+    ...(fork !== undefined && { forkSessionID: fork }),
+    ...(model !== undefined && { model }),
+    ...(label !== undefined && { label }),
+    ...(tag !== undefined && { tag }),
+    entries: files.reduce((sum, { loose }) => sum + loose, meta.entries),
+    time: { created: meta.created ?? updated, updated, ...(shelved !== undefined && { archived: shelved }) },
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * The logs of one agent as a store: pi, Claude Code, Codex, jcode. A session is a log, or a snapshot with a journal.
+ *
+ * A message is one line of its log, or several; a leaf is a line. Which lines make up a message is found in their bytes once, and from
+ * then on in what was appended (`log-view.ts`), so a plan of a log that did not change reads nothing.
+ */
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Clock } from '../../core/clock.js'
+import type { FormatName } from '../../core/formats.js'
+import type { MessageId } from '../../core/ids.js'
+import { type Agent, type EntityKey, type MessageKey, partKey, type SessionKey } from '../../core/keys.js'
+import type { LogCursor } from '../cursor.js'
+import { absent } from '../file-issues.js'
+import type { FileMaps } from '../file-maps.js'
+import type { Slab } from '../slab.js'
+import type {
+  CensusEntry,
+  CensusOptions,
+  Leaf,
+  Listing,
+  LogTail,
+  MessageEntry,
+  PartEntry,
+  PartLeaf,
+  Price,
+  Read,
+  ReadOptions,
+  SessionEntry,
+  Store,
+  StoreKind,
+  StoreTotals,
+  StoreWork,
+} from '../store.js'
+import type { LogAdapter } from './log-adapter.js'
+import { logCensus } from './log-census.js'
+import { type LogLine, lineId, type UsedLine } from './log-index.js'
+import { type LineRead, lineGeneration, linePart, openLines } from './log-leaves.js'
+import { sessionLeaf, sessionPrice } from './log-record.js'
+import { LogSessions, revisionOf } from './log-sessions.js'
+import { cursorOf, openTail, resumeView } from './log-tail.js'
+import type { LogView } from './log-view.js'
+import { type HeldView, LogViews } from './log-views.js'
+
+export interface LogStoreOptions {
+  readonly clock: Clock
+  readonly maps: FileMaps
+}
+
+export class LogStore implements Store {
+  readonly agent: Agent
+  readonly kind: StoreKind
+  readonly format: FormatName
+  readonly path: string
+  readonly supports = { recordedTime: false, rows: false, map: true, partLeaves: false, lines: true }
+  readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
+  readonly #maps: FileMaps
+  readonly #sessions: LogSessions
+  readonly #views: LogViews
+
+  /** `path`: the root of the agent's sessions, or one log. */
+  constructor(adapter: LogAdapter, path: string, { clock, maps }: LogStoreOptions) {
+    this.agent = adapter.agent
+    this.kind = adapter.kind
+    this.format = adapter.format
+    this.path = path
+    this.#maps = maps
+    this.#sessions = new LogSessions(adapter, clock, this.work)
+    this.#views = new LogViews(adapter, this.#sessions, clock, this.work)
+  }
+
+  async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
+    const isLog = statSync(this.path, { throwIfNoEntry: false })?.isFile() === true
+    return this.#sessions.list(isLog ? dirname(this.path) : this.path, isLog ? this.path : undefined, options.signal)
+  }
+
+  async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
+    const listings = await this.#each(sessions, (key) => this.messages(key))
+    const issues = listings.flatMap((listing) => listing.issues)
+    return { entries: listings.map(({ entries }) => entries.at(-1)), issues, complete: issues.length === 0 }
+  }
+
+  async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
+    return this.#each(sessions, async (key) => (await this.#views.view(key))?.view.log.count ?? 0)
+  }
+
+  async messages(
+    session: SessionKey,
+    options: ReadOptions & { readonly deep?: boolean; readonly cursor?: boolean } = {},
+  ): Promise<Listing<MessageEntry>> {
+    const held = await this.#views.view(session, options.signal, options.deep)
+    if (held === undefined) return { entries: [], issues: [], complete: true }
+    const { issues } = held.view
+    const cursor = options.cursor === true && { cursor: cursorOf(held.view, session.session) }
+    return { entries: held.entries(), issues, complete: issues.length === 0, ...cursor }
+  }
+
+  async parts(session: SessionKey, messages: readonly MessageId[]): Promise<Listing<readonly PartEntry[]>> {
+    const held = await this.#views.view(session)
+    const lists = messages.map((id) =>
+      held?.view.log
+        .find(id)
+        ?.lines.slice(1)
+        .map((line): PartEntry => ({ id: linePart(line), price: priceOf(line, held) })),
+    )
+    return { entries: lists.map((list) => list ?? []), issues: [], complete: true }
+  }
+
+  async price(reads: readonly Read[]): Promise<readonly (Price | undefined)[]> {
+    const viewOf = this.#views.once()
+    return this.#each(reads, async ({ kind, key }) => {
+      if (kind === 'session') return sessionPrice(this.#sessions.find(key.session)?.entry)
+      if (kind !== 'message' && kind !== 'part') return undefined
+      const held = await viewOf(key)
+      const line = held && lineOf(held.view, key)
+      return line && held && priceOf(line, held)
+    })
+  }
+
+  async open(reads: readonly Read[], slab: Slab, options: ReadOptions = {}): Promise<readonly Leaf[]> {
+    const leaves: Leaf[] = new Array(reads.length)
+    const viewOf = this.#views.once(options.signal)
+    const lines = new Map<string, { readonly view: LogView; readonly reads: LineRead[]; readonly places: number[] }>()
+    for (const [place, { kind, key, price }] of reads.entries()) {
+      if (kind === 'session') {
+        const entry = this.#sessions.find(key.session)?.entry
+        leaves[place] = entry === undefined ? { issue: gone(key, this.path, kind) } : sessionLeaf(key, entry, price, slab)
+        continue
+      }
+      const held = kind === 'message' || kind === 'part' ? await viewOf(key) : undefined
+      const line = held && lineOf(held.view, key)
+      if (held === undefined || line === undefined) {
+        leaves[place] = { issue: gone(key, held?.view.session.files[0]?.path ?? this.path, kind) }
+        continue
+      }
+      const group = lines.get(key.session) ?? { view: held.view, reads: [], places: [] }
+      lines.set(key.session, group)
+      group.reads.push({ key, line, generation: price?.generation })
+      group.places.push(place)
+    }
+    for (const { view, reads: own, places } of lines.values()) {
+      const opened = await openLines(view, own, slab, { maps: this.#maps, work: this.work, signal: options.signal })
+      for (const [at, place] of places.entries()) leaves[place] = current(opened[at] as Leaf, own[at] as LineRead)
+    }
+    return leaves
+  }
+
+  /** The further lines of messages that are made of several. */
+  async openParts(
+    session: SessionKey,
+    messages: readonly MessageKey[],
+    slab: Slab,
+    options: ReadOptions = {},
+  ): Promise<Listing<readonly PartLeaf[]>> {
+    const held = await this.#views.view(session, options.signal)
+    const reads = messages.map((key) =>
+      (held?.view.log.find(key.message)?.lines.slice(1) ?? []).map((line) => ({ key: partKey(key, linePart(line)), line, generation: undefined })),
+    )
+    const leaves =
+      held === undefined ? [] : await openLines(held.view, reads.flat(), slab, { maps: this.#maps, work: this.work, signal: options.signal })
+    let next = 0
+    const entries = reads.map((own) => own.map(({ key }): PartLeaf => ({ key, leaf: leaves[next++] as Leaf })))
+    return { entries, issues: [], complete: true }
+  }
+
+  async tail(
+    session: SessionKey,
+    cursor: LogCursor | undefined,
+    slab: Slab,
+    options: ReadOptions & { readonly deep?: boolean } = {},
+  ): Promise<LogTail | undefined> {
+    const listed = this.#sessions.find(session.session)
+    if (listed === undefined) return undefined
+    const { signal, deep } = options
+    const leaves = { maps: this.#maps, work: this.work, signal }
+    const resumed = cursor === undefined || deep === true ? undefined : await resumeView(listed.session, cursor, this.#views.viewing(signal))
+    if (resumed?.view !== undefined) {
+      const touched = resumed.view.log.takeTouched()
+      return { ...(await openTail(resumed.view, session, touched, slab, leaves)), reread: undefined }
+    }
+    const held = await this.#views.view(session, signal, deep)
+    if (held === undefined) return undefined
+    return { ...(await openTail(held.view, session, held.view.log.messages, slab, leaves)), reread: resumed?.reread }
+  }
+
+  async revision(session: SessionKey): Promise<string> {
+    return revisionOf(this.#sessions.statsNow(session.session))
+  }
+
+  async totals(options: ReadOptions = {}): Promise<StoreTotals> {
+    let sessions = 0
+    let messages = 0
+    let bytes = 0
+    for (const { key, stats } of this.#sessions.all) {
+      options.signal?.throwIfAborted()
+      sessions++
+      messages += (await this.#views.view(key, options.signal))?.view.log.count ?? 0
+      for (const stat of stats) bytes += stat?.size ?? 0
+    }
+    return { sessions, messages, parts: undefined, bytes }
+  }
+
+  census(slab: () => Slab, options: CensusOptions = {}): AsyncIterable<CensusEntry> {
+    return logCensus({ ...this.#views.viewing(options.signal), sessions: this.#sessions, maps: this.#maps }, slab)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#views.clear()
+  }
+
+  /** One after the other: each may read a log. */
+  async #each<T, R>(items: readonly T[], of: (item: T) => Promise<R>): Promise<readonly R[]> {
+    const results: R[] = []
+    for (const item of items) results.push(await of(item))
+    return results
+  }
+}
+
+function priceOf(line: LogLine, { view }: HeldView): Price {
+  return { generation: lineGeneration(line), bytes: line.length, changed: view.files[line.file]?.stat?.mtimeMs ?? 0 }
+}
+
+/** A message's own line, or the further one that a part's key names. */
+function lineOf({ log }: LogView, key: EntityKey): UsedLine | undefined {
+  if (key.kind === 'session') return undefined
+  const lines = log.find(key.message)?.lines
+  return key.kind === 'message' ? lines?.[0] : lines?.slice(1).find((line) => lineId(line) === key.part)
+}
+
+/** The generation that was asked for must be the line's. */
+function current(leaf: Leaf, { key, line, generation }: LineRead): Leaf {
+  if (leaf.span === undefined || generation === undefined || generation === lineGeneration(line)) return leaf
+  return { issue: stale(key, leaf.span.source.path) }
+}
+
+function stale(key: EntityKey, path: string): NonNullable<Leaf['issue']> {
+  return { code: 'STALE_SPAN', key, path, reason: 'the log was rewritten after it was planned', transient: true }
+}
+
+function gone(key: EntityKey, path: string, kind: Read['kind']): NonNullable<Leaf['issue']> {
+  if (kind === 'todo' || kind === 'diff') return absent(key, path)
+  return { code: 'STALE_SPAN', key, path, reason: 'the log does not have it any more', transient: true }
+}

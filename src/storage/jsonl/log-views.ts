@@ -1,0 +1,106 @@
+/** The views of an agent's logs that are held in memory, least recently used out first; one look at a log at a time. */
+import type { Clock } from '../../core/clock.js'
+import type { Agent, EntityKey, SessionKey } from '../../core/keys.js'
+import { sessionOf } from '../../core/keys.js'
+import type { MessageEntry, StoreWork } from '../store.js'
+import type { LogAdapter } from './log-adapter.js'
+import type { LogSessions } from './log-sessions.js'
+import { entryOf, type LogView, refreshView, type Viewing, viewLog } from './log-view.js'
+
+/** Lines whose place is kept in memory, of all sessions together. */
+const HELD_LINES = 400_000
+
+/** A view with what is made of it. */
+export class HeldView {
+  readonly view: LogView
+  readonly lines: number
+  #entries: readonly MessageEntry[] | undefined
+
+  constructor(view: LogView) {
+    this.view = view
+    this.lines = view.log.messages.reduce((sum, { lines }) => sum + lines.length, 0)
+  }
+
+  entries(): readonly MessageEntry[] {
+    this.#entries ??= this.view.log.messages.map(entryOf)
+    return this.#entries
+  }
+}
+
+export class LogViews {
+  readonly #adapter: LogAdapter
+  readonly #agent: Agent
+  readonly #sessions: LogSessions
+  readonly #clock: Clock
+  readonly #work: StoreWork
+  readonly #views = new Map<string, HeldView>()
+  #held = 0
+  /** The look that is under way, by session: two at once would take in what was appended twice. */
+  readonly #looks = new Map<string, Promise<unknown>>()
+
+  constructor(adapter: LogAdapter, sessions: LogSessions, clock: Clock, work: StoreWork) {
+    this.#adapter = adapter
+    this.#agent = adapter.agent
+    this.#sessions = sessions
+    this.#clock = clock
+    this.#work = work
+  }
+
+  viewing(signal: AbortSignal | undefined): Viewing {
+    return { adapter: this.#adapter, clock: this.#clock, work: this.#work, signal }
+  }
+
+  /** Views of one call: every read of a session is of the same one. */
+  once(signal?: AbortSignal): (key: EntityKey) => Promise<HeldView | undefined> | HeldView | undefined {
+    const seen = new Map<string, HeldView | undefined>()
+    const look = async (key: SessionKey): Promise<HeldView | undefined> => {
+      const view = await this.view(key, signal)
+      seen.set(key.session, view)
+      return view
+    }
+    return (key) => (seen.has(key.session) ? seen.get(key.session) : look(sessionOf(key)))
+  }
+
+  /** The log as it is now; undefined for a session that was not listed. `deep` reads it from its start. */
+  view(key: SessionKey, signal?: AbortSignal, deep?: boolean): Promise<HeldView | undefined> {
+    const look = (this.#looks.get(key.session) ?? Promise.resolve()).then(() => this.#look(key, signal, deep))
+    const over = look
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#looks.get(key.session) === over) this.#looks.delete(key.session)
+      })
+    this.#looks.set(key.session, over)
+    return look
+  }
+
+  clear(): void {
+    this.#views.clear()
+    this.#held = 0
+  }
+
+  async #look(key: SessionKey, signal: AbortSignal | undefined, deep: boolean | undefined): Promise<HeldView | undefined> {
+    const listed = key.agent === this.#agent ? this.#sessions.find(key.session) : undefined
+    const held = this.#views.get(key.session)
+    // What ends in the middle leaves nothing behind: an index that took in half of what was appended is of no use.
+    if (held !== undefined) this.#drop(key.session, held)
+    if (listed === undefined) return undefined
+    const viewing = this.viewing(signal)
+    const view =
+      held === undefined
+        ? await viewLog(listed.session, listed.key, viewing)
+        : await refreshView(held.view, listed.session, listed.key, viewing, deep)
+    const kept = held?.view === view ? held : new HeldView(view)
+    this.#views.set(key.session, kept)
+    this.#held += kept.lines
+    for (const [name, other] of this.#views) {
+      if (this.#held <= HELD_LINES || name === key.session) break
+      this.#drop(name, other)
+    }
+    return kept
+  }
+
+  #drop(session: string, { lines }: HeldView): void {
+    this.#views.delete(session)
+    this.#held -= lines
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Entries of pi's logs as messages: results of tools with the calls they answer, and the tree of entries through those that say
+ * nothing. Entries of version 1 have no ids and follow one another.
+ */
+import { isSafeId, type MessageId } from '../../core/ids.js'
+import { isoTime } from './iso-time.js'
+import { COPIES, isCopy, link, messageId } from './log-chain.js'
+import type { LogIndex, LogLine, LogMessage } from './log-index.js'
+import { Skim } from './skim.js'
+
+const TYPE = 0
+const ID = 1
+const PARENT = 2
+const TIME = 3
+const ORIGIN = 4
+const BRANCHED = 5
+const ROLE = 6
+const ANSWERED = 7
+const SENT = 8
+const BLOCK_TYPE = 9
+const BLOCK_ID = 10
+
+/** The calls of the entry that was skimmed last. */
+const calls: string[] = []
+
+/** Synchronous, as all reading of lines is: one for all logs. */
+const ENTRY = new Skim({
+  type: TYPE,
+  id: ID,
+  parentId: PARENT,
+  timestamp: TIME,
+  parentSession: ORIGIN,
+  branchedFrom: BRANCHED,
+  message: {
+    role: ROLE,
+    toolCallId: ANSWERED,
+    timestamp: SENT,
+    content: {
+      each: { type: BLOCK_TYPE, id: BLOCK_ID },
+      end: () => {
+        if (ENTRY.plain(BLOCK_TYPE) !== 'toolCall') return
+        const id = ENTRY.plain(BLOCK_ID)
+        if (id !== undefined) calls.push(id)
+      },
+    },
+  },
+})
+
+/** Types of entries that say nothing of the conversation; all but the header are links of its chain. */
+const SAY_NOTHING: ReadonlyMap<string, string> = new Map([
+  ['model_change', 'changes of the model'],
+  ['thinking_level_change', 'changes of the model'],
+  ['custom', 'data of extensions'],
+  ['label', 'labels'],
+  ['session_info', 'names of the session'],
+])
+
+interface Link {
+  readonly id: string | undefined
+  readonly time: number | undefined
+  readonly content: number
+}
+
+export function readPi(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
+  calls.length = 0
+  if (!ENTRY.whole(bytes, start, end)) {
+    log.damaged(line)
+    return
+  }
+  const type = ENTRY.plain(TYPE)
+  const time = timeAt(TIME) ?? timeAt(SENT)
+  if (type === 'session') {
+    takeHeader(time, line, log)
+    return
+  }
+  const found = ENTRY.plain(ID)
+  const id = isSafeId(found) ? found : undefined
+  if (id !== undefined && isCopy(log, id, time, line.crc)) log.ignore(line, COPIES)
+  else take(type, { id, time, content: line.crc }, line, log)
+}
+
+/** A fork begins with a copy of what it was forked from: all that is older than its header. */
+function takeHeader(time: number | undefined, line: LogLine, log: LogIndex): void {
+  if (time !== undefined && (isText(ORIGIN) || isText(BRANCHED))) log.notes.forked = time
+  log.ignore(line, 'headers of the session')
+}
+
+function take(type: string | undefined, entry: Link, line: LogLine, log: LogIndex): void {
+  const reason = type === undefined ? undefined : SAY_NOTHING.get(type)
+  if (reason !== undefined) {
+    join(entry, parentOf(log), log)
+    log.ignore(line, reason)
+    return
+  }
+  if (ENTRY.plain(ROLE) === 'toolResult') {
+    const answered = ENTRY.plain(ANSWERED)
+    const caller = answered === undefined ? undefined : log.answer(answered)
+    if (caller !== undefined) {
+      log.add(caller, line, 'answer')
+      join(entry, caller.id, log)
+      return
+    }
+  }
+  const message = begin(entry, line, log)
+  for (const call of calls) log.call(call, message)
+}
+
+function begin(entry: Link, line: LogLine, log: LogIndex): LogMessage {
+  const { forked } = log.notes
+  const isInherited = typeof forked === 'number' && entry.time !== undefined && entry.time < forked
+  const message = log.begin(
+    { id: messageId(log, entry.id, line), created: entry.time, parent: parentOf(log), trait: isInherited ? 'inherited' : undefined },
+    line,
+  )
+  join(entry, message.id, log)
+  return message
+}
+
+function join({ id, time, content }: Link, message: MessageId | undefined, log: LogIndex): void {
+  if (id !== undefined) link(log, id, message, time, content)
+}
+
+/** Without a parent of its own an entry follows the one before. */
+function parentOf(log: LogIndex): MessageId | undefined {
+  return ENTRY.has(PARENT) ? log.follow(ENTRY.plain(PARENT)) : log.last?.id
+}
+
+function timeAt(slot: number): number | undefined {
+  return isoTime(ENTRY.bytes, ENTRY.from[slot] as number, ENTRY.to[slot] as number)
+}
+
+function isText(slot: number): boolean {
+  return ENTRY.has(slot) && ENTRY.bytes[ENTRY.from[slot] as number] === 0x22
+}

@@ -1,0 +1,290 @@
+/**
+ * Finds fields in the bytes of a JSON object without building it: exact to the bracket, blind to what stands inside values
+ * that nobody asks for. So a line of megabytes costs a walk over its structure, and no object.
+ *
+ * It is no validator: only what it walks over must be whole. `parseSpan` has the last word on every line.
+ * A field whose name is written with escapes (`"\u0069d"`) is taken for another one; no program writes names so.
+ */
+
+/** What to find below an object: a slot for the value of a field, or fields inside it. */
+export interface SkimShape {
+  readonly [field: string]: number | SkimShape | SkimItems
+}
+
+/** The value is a list: `each` is looked for in every item that is an object, and `end` is called after it. */
+export interface SkimItems {
+  readonly each: SkimShape
+  /** Slots of `each` are set anew for every item. */
+  readonly end: (found: Skimmed) => void
+}
+
+/** The bytes that were found: `from[slot]` and `to[slot]`, quotes included; `from` is -1 where there is no such field. */
+export interface Skimmed {
+  readonly bytes: Buffer
+  readonly from: Int32Array
+  readonly to: Int32Array
+}
+
+interface Field {
+  readonly name: Uint8Array
+  readonly slot: number
+  readonly inside: Level | undefined
+  readonly items: { readonly level: Level; readonly end: (found: Skimmed) => void } | undefined
+}
+
+interface Level {
+  /** The fields whose names are so many bytes long. */
+  readonly byLength: readonly (readonly Field[])[]
+  /** Of the fields, and of those inside them. */
+  readonly slots: readonly number[]
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+const COMMA = 0x2c
+const COLON = 0x3a
+const SPACE = 0x20
+/** Where a walk ends that met something else than JSON has at that place. */
+const BROKEN = -1
+
+/**
+ * Quotes are searched in a Latin-1 copy of so many bytes at a time: that search costs 10 ns, one in a Buffer up to 30 ns,
+ * and a loop over bytes 0.6 ns for each. A copy costs 0.1 ns a byte, and its positions are those of the bytes.
+ */
+const WINDOW = 2 ** 16
+
+export class Skim implements Skimmed {
+  bytes: Buffer
+  readonly from: Int32Array
+  readonly to: Int32Array
+  readonly #top: Level
+  #end = 0
+  /** The window, and where it begins in `bytes`. */
+  #text = ''
+  #base = 0
+
+  constructor(shape: SkimShape) {
+    this.#top = levelOf(shape)
+    const slots = 1 + highest(shape)
+    this.from = new Int32Array(slots)
+    this.to = new Int32Array(slots)
+    this.bytes = NOTHING
+  }
+
+  /**
+   * Walks over the object that begins at `start` (blanks may stand before it). Returns where the object ends, or -1 when it does
+   * not end before `end` or is no object; what was found until then stays found. Of a field that stands twice the last counts,
+   * with what is inside it; only `end` of a list was then called for the items of both.
+   */
+  run(bytes: Buffer, start: number, end: number): number {
+    this.bytes = bytes
+    this.#end = end
+    this.from.fill(-1)
+    const at = afterBlanks(bytes, start, end)
+    if (at >= end || bytes[at] !== OPEN_BRACE) return BROKEN
+    this.#look(at)
+    return this.#object(at, this.#top)
+  }
+
+  /** As `run`, and true only when nothing but blanks follows: the bytes are one object, as far as brackets and strings tell. */
+  whole(bytes: Buffer, start: number, end: number): boolean {
+    const after = this.run(bytes, start, end)
+    return after !== BROKEN && afterBlanks(bytes, after, end) === end
+  }
+
+  has(slot: number): boolean {
+    return (this.from[slot] as number) >= 0
+  }
+
+  /** The text of a value that is a string without escapes; undefined for anything else, and where there is none. */
+  plain(slot: number): string | undefined {
+    return plainText(this.bytes, this.from[slot] as number, this.to[slot] as number)
+  }
+
+  #object(open: number, level: Level): number {
+    const { bytes } = this
+    const end = this.#end
+    let at = afterBlanks(bytes, open + 1, end)
+    if (at < end && bytes[at] === CLOSE_BRACE) return at + 1
+    while (at < end && bytes[at] === QUOTE) {
+      const afterName = this.#string(at)
+      if (afterName === BROKEN) return BROKEN
+      const field = fieldAt(level, bytes, at + 1, afterName - 1)
+      at = afterBlanks(bytes, afterName, end)
+      if (at >= end || bytes[at] !== COLON) return BROKEN
+      at = afterBlanks(bytes, at + 1, end)
+      const after = field === undefined ? this.#skip(at) : this.#take(at, field)
+      if (after === BROKEN) return BROKEN
+      at = afterBlanks(bytes, after, end)
+      if (at >= end) return BROKEN
+      if (bytes[at] === CLOSE_BRACE) return at + 1
+      if (bytes[at] !== COMMA) return BROKEN
+      at = afterBlanks(bytes, at + 1, end)
+    }
+    return BROKEN
+  }
+
+  #take(at: number, { slot, inside, items }: Field): number {
+    if (at >= this.#end) return BROKEN
+    if (inside !== undefined) {
+      this.#forget(inside)
+      return this.bytes[at] === OPEN_BRACE ? this.#object(at, inside) : this.#skip(at)
+    }
+    if (items !== undefined) return this.bytes[at] === OPEN_BRACKET ? this.#list(at, items) : this.#skip(at)
+    const after = this.#skip(at)
+    if (after !== BROKEN) {
+      this.from[slot] = at
+      this.to[slot] = after
+    }
+    return after
+  }
+
+  #list(open: number, { level, end: told }: NonNullable<Field['items']>): number {
+    const { bytes } = this
+    const end = this.#end
+    let at = afterBlanks(bytes, open + 1, end)
+    if (at < end && bytes[at] === CLOSE_BRACKET) return at + 1
+    while (at < end) {
+      let after: number
+      if (bytes[at] === OPEN_BRACE) {
+        this.#forget(level)
+        after = this.#object(at, level)
+        if (after !== BROKEN) told(this)
+      } else after = this.#skip(at)
+      if (after === BROKEN) return BROKEN
+      at = afterBlanks(bytes, after, end)
+      if (at >= end) return BROKEN
+      if (bytes[at] === CLOSE_BRACKET) return at + 1
+      if (bytes[at] !== COMMA) return BROKEN
+      at = afterBlanks(bytes, at + 1, end)
+    }
+    return BROKEN
+  }
+
+  #forget({ slots }: Level): void {
+    for (const slot of slots) this.from[slot] = -1
+  }
+
+  /** Over any value. */
+  #skip(at: number): number {
+    const { bytes } = this
+    const end = this.#end
+    if (at >= end) return BROKEN
+    const first = bytes[at]
+    if (first === QUOTE) return this.#string(at)
+    if (first === OPEN_BRACE || first === OPEN_BRACKET) return this.#nested(at)
+    let next = at
+    while (next < end && isScalar(bytes[next] as number)) next++
+    return next === at ? BROKEN : next
+  }
+
+  #nested(open: number): number {
+    const { bytes } = this
+    const end = this.#end
+    let depth = 1
+    for (let at = open + 1; at < end; ) {
+      const byte = bytes[at] as number
+      if (byte === QUOTE) {
+        at = this.#string(at)
+        if (at === BROKEN) return BROKEN
+        continue
+      }
+      at++
+      if (byte < OPEN_BRACKET) continue
+      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++
+      else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) return at
+    }
+    return BROKEN
+  }
+
+  /** Over a string, from its opening quote to behind the closing one: the first one with an even number of backslashes before it. */
+  #string(open: number): number {
+    const { bytes } = this
+    for (let at = open + 1; ; ) {
+      const found = this.#text.indexOf('"', at - this.#base)
+      const quote = found >= 0 ? found + this.#base : this.#beyond(at)
+      if (quote === BROKEN || bytes[quote - 1] !== BACKSLASH) return quote === BROKEN ? BROKEN : quote + 1
+      let slash = quote - 1
+      while (slash > at && bytes[slash - 1] === BACKSLASH) slash--
+      at = quote + 1
+      if ((quote - slash) % 2 === 0) return at
+    }
+  }
+
+  /** The next quote, when there is none in the window; the window then begins there. */
+  #beyond(at: number): number {
+    const next = Math.max(at, this.#base + this.#text.length)
+    if (next >= this.#end) return BROKEN
+    const quote = this.bytes.indexOf(QUOTE, next)
+    if (quote < 0 || quote >= this.#end) return BROKEN
+    this.#look(quote)
+    return quote
+  }
+
+  #look(at: number): void {
+    this.#base = at
+    this.#text = this.bytes.toString('latin1', at, Math.min(at + WINDOW, this.#end))
+  }
+}
+
+/** The text between two quotes, where it has no escapes. */
+export function plainText(bytes: Buffer, from: number, to: number): string | undefined {
+  if (from < 0 || bytes[from] !== QUOTE) return undefined
+  for (let at = from + 1; at < to; at++) if (bytes[at] === BACKSLASH) return undefined
+  return bytes.toString('utf8', from + 1, to - 1)
+}
+
+function afterBlanks(bytes: Buffer, start: number, end: number): number {
+  let at = start
+  while (at < end && (bytes[at] as number) <= SPACE && isBlank(bytes[at] as number)) at++
+  return at
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === 0x0a || byte === 0x0d || byte === 0x09
+}
+
+/** What numbers, true, false and null are made of. */
+function isScalar(byte: number): boolean {
+  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x45
+}
+
+function fieldAt({ byLength }: Level, bytes: Buffer, from: number, to: number): Field | undefined {
+  const length = to - from
+  if (length >= byLength.length) return undefined
+  for (const field of byLength[length] as readonly Field[]) {
+    const { name } = field
+    let at = 0
+    while (at < length && bytes[from + at] === name[at]) at++
+    if (at === length) return field
+  }
+  return undefined
+}
+
+function levelOf(shape: SkimShape): Level {
+  const fields = Object.entries(shape).map(([name, what]): Field => {
+    const field = { name: new TextEncoder().encode(name), slot: -1, inside: undefined, items: undefined }
+    if (typeof what === 'number') return { ...field, slot: what }
+    if (isItems(what)) return { ...field, items: { level: levelOf(what.each), end: what.end } }
+    return { ...field, inside: levelOf(what) }
+  })
+  const longest = Math.max(-1, ...fields.map(({ name }) => name.length))
+  return {
+    byLength: Array.from({ length: longest + 1 }, (_, length) => fields.filter(({ name }) => name.length === length)),
+    slots: fields.flatMap(({ slot, inside, items }) => [...(slot < 0 ? [] : [slot]), ...(inside?.slots ?? []), ...(items?.level.slots ?? [])]),
+  }
+}
+
+function isItems(what: SkimShape | SkimItems): what is SkimItems {
+  return typeof (what as { end?: unknown }).end === 'function'
+}
+
+function highest(shape: SkimShape): number {
+  return Math.max(-1, ...Object.values(shape).map((what) => (typeof what === 'number' ? what : highest(isItems(what) ? what.each : what))))
+}
+
+const NOTHING = Buffer.alloc(0)

@@ -1,0 +1,33 @@
+/** Known words among the bytes of a line. */
+import type { Skimmed } from './skim.js'
+
+/** Known words, found in bytes without a string being made of them. */
+export class Words<T> {
+  readonly #byLength: { readonly word: Buffer; readonly means: T }[][] = []
+
+  constructor(words: Readonly<Record<string, T>>) {
+    for (const [text, means] of Object.entries(words)) {
+      const word = Buffer.from(text)
+      this.#byLength[word.length] ??= []
+      this.#byLength[word.length]?.push({ word, means })
+    }
+  }
+
+  /** What the string in the slot means; undefined where it is no string, or no known word. */
+  in({ bytes, from, to }: Skimmed, slot: number): T | undefined {
+    const start = (from[slot] as number) + 1
+    return start === 0 ? undefined : this.at(bytes, start, (to[slot] as number) - 1)
+  }
+
+  /** What the bytes between two quotes mean. */
+  at(bytes: Buffer, start: number, end: number): T | undefined {
+    const words = end > start ? this.#byLength[end - start] : undefined
+    if (words === undefined) return undefined
+    for (const { word, means } of words) {
+      let at = 0
+      while (at < word.length && bytes[start + at] === word[at]) at++
+      if (at === word.length) return means
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * What is new in a session since a cursor, and the next cursor. Of a log: what was appended, read from where the last reading ended.
+ * Of OpenCode's stores: the messages whose signature is not the one that the cursor holds.
+ */
+import { StorageError } from '../core/errors.js'
+import { messageKey } from '../core/keys.js'
+import { issuesOf, type StageIssue, type StageReport } from '../core/stage.js'
+import { type Cursor, isCursor, type LogCursor, type SignatureCursor } from '../storage/cursor.js'
+import type { MergedSession } from '../storage/merged.js'
+import { Slab } from '../storage/slab.js'
+import type { Leaf, LogTail, TailMessage } from '../storage/store.js'
+import { hydrateSessionTree } from './hydrate.js'
+import { planSessionTree, signatureOf } from './plan.js'
+import { readPlanned } from './read-planned.js'
+import type { Sessions } from './sessions.js'
+import type { FlowResult, MessageRefNode, SessionHydratedTree, SessionRefTree, TreeRequest } from './types.js'
+
+/** @throws StorageError INVALID_OPTION (a window, `known`, or a cursor of another session beside `since`), NOT_FOUND, AMBIGUOUS_ID */
+export async function runTail(sessions: Sessions, request: TreeRequest, since: Cursor): Promise<FlowResult<SessionHydratedTree>> {
+  const { messages, known } = request
+  if (messages !== undefined || known !== undefined) {
+    throw new StorageError('INVALID_OPTION', { reason: 'since goes with neither messages nor known: a cursor says itself what is new' })
+  }
+  const session = await sessions.locate(request.session)
+  checkCursor(since, session)
+  if (since.kind === 'signatures') return tailOfStore(sessions, session, request, since)
+  const result = await tailOfLog(sessions, session, request, since)
+  // A file that is not where it was listed: the listing is older than what happened to the log.
+  if (result.status === 'failed' || unreadIn(result).length === 0) return result
+  await sessions.refresh(request.signal && { signal: request.signal })
+  return tailOfLog(sessions, await sessions.locate(request.session), request, since)
+}
+
+/** A cursor may have been kept in a file, or be of a session that moved to another store. */
+function checkCursor(since: Cursor, { entry, store }: MergedSession): void {
+  if (!isCursor(since)) throw new StorageError('INVALID_OPTION', { reason: 'since is no cursor', key: entry.key.session })
+  const { kind, session } = since
+  const expected = store.tail === undefined ? 'signatures' : 'log'
+  if (kind === expected && session === entry.key.session) return
+  const what = session === entry.key.session ? `a cursor of the kind ${JSON.stringify(kind)}` : `a cursor of the session ${JSON.stringify(session)}`
+  throw new StorageError('INVALID_OPTION', { reason: `since is ${what}; read the session without it to get one`, key: entry.key.session })
+}
+
+async function tailOfStore(
+  sessions: Sessions,
+  session: MergedSession,
+  request: TreeRequest,
+  { signatures }: SignatureCursor,
+): Promise<FlowResult<SessionHydratedTree>> {
+  const { since: _, ...rest } = request
+  const known: TreeRequest['known'] = ({ message }) => (Object.hasOwn(signatures, message) ? signatures[message] : undefined)
+  const planned = await planSessionTree(sessions, { ...rest, known })
+  const result = await readPlanned(sessions, planned, request.signal)
+  if (result.status === 'failed') return result
+  const { entries, complete } = await session.store.messages(session.entry.key, {})
+  const present = new Set<string>(entries.map(({ id }) => id))
+  const kept = Object.entries(signatures).filter(([id]) => present.has(id) || !complete)
+  const removed = complete
+    ? Object.keys(signatures).flatMap((id) => (present.has(id) ? [] : [messageKey(session.entry.key, id as never).message]))
+    : []
+  return { ...result, cursor: signatureCursor(result, new Map(kept)), ...(removed.length > 0 && { removed }) }
+}
+
+/** A message that could not be read for the moment is left out, so that the next reading asks for it again. */
+function signatureCursor(result: Exclude<FlowResult<SessionHydratedTree>, { status: 'failed' }>, held: ReadonlyMap<string, string>): SignatureCursor {
+  const { value } = result
+  const unread = unreadIn(result)
+  const signatures = new Map(held)
+  for (const { key, signature } of value.messages) if (signature !== undefined) signatures.set(key.message, signature)
+  for (const { key } of unread) if (key !== undefined && key.kind !== 'session') signatures.delete(key.message)
+  return { kind: 'signatures', session: value.key.session, signatures: Object.fromEntries(signatures) }
+}
+
+/** The result of a whole reading with the place where it ended. */
+export function withCursor(result: FlowResult<SessionHydratedTree>, log: LogCursor | undefined): FlowResult<SessionHydratedTree> {
+  if (result.status === 'failed') return result
+  if (log !== undefined) return unreadIn(result).length > 0 ? result : { ...result, cursor: log }
+  // A log that cannot be read to its end has none.
+  if (result.value.messages.some((node) => node.log !== undefined)) return result
+  return { ...result, cursor: signatureCursor(result, new Map()) }
+}
+
+function unreadIn(result: FlowResult<SessionHydratedTree>): readonly StageIssue[] {
+  return result.status === 'partial' ? result.issues.filter(({ code, transient }) => transient === true || code === 'UNREADABLE_RECORD') : []
+}
+
+async function tailOfLog(
+  sessions: Sessions,
+  session: MergedSession,
+  request: TreeRequest,
+  since: LogCursor,
+): Promise<FlowResult<SessionHydratedTree>> {
+  const { entry, store } = session
+  const { signal, native, deep = false } = request
+  const started = sessions.clock.monotonic()
+  using slab = new Slab(sessions.slabs)
+  let tail: LogTail | undefined
+  let own: Leaf | undefined
+  try {
+    tail = await store.tail?.(entry.key, since, slab, { signal, native, deep })
+    own = (await store.open([{ kind: 'session', key: entry.key }], slab, { signal, native }))[0]
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error
+    return { status: 'failed', stage: 'resolve', error, reports: [] }
+  }
+  if (tail === undefined || own === undefined)
+    throw new StorageError('NOT_FOUND', { reason: 'the session was removed while it was read', key: entry.key.session })
+  const refs: SessionRefTree = {
+    key: entry.key,
+    project: entry.project,
+    format: store.format,
+    source: { kind: store.kind, path: store.path },
+    session: { key: entry.key, leaf: own },
+    messages: tail.messages.map((message) => refNode(message, session)),
+    kinds: request.parts?.kinds,
+    ...(native === true && { native }),
+    [Symbol.dispose]: () => slab[Symbol.dispose](),
+  }
+  const unopened = refs.messages.flatMap(({ leaf, parts }) => [leaf, ...parts.map((part) => part.leaf)].flatMap(({ issue }) => issue ?? []))
+  const hydrated = hydrateSessionTree(refs)
+  const reports = [resolveReport(refs, sessions.clock.monotonic() - started), hydrated.report]
+  if (hydrated.status === 'failed') return { status: 'failed', stage: 'hydrate', error: hydrated.error, reports }
+  const [first, ...rest] = [...tail.issues, ...unopened, ...issuesOf(hydrated)]
+  const { value } = hydrated
+  const result =
+    first === undefined
+      ? { status: 'ok' as const, value, reports }
+      : { status: 'partial' as const, value, issues: [first, ...rest] as const, reports }
+  const reread = tail.reread ?? (deep ? 'a deep reading was asked for' : undefined)
+  return {
+    ...result,
+    ...(tail.cursor !== undefined && unreadIn(result).length === 0 && { cursor: tail.cursor }),
+    ...(reread !== undefined && { reread }),
+  }
+}
+
+function refNode({ entry, leaf, lines, generations, changed }: TailMessage, session: MergedSession): MessageRefNode {
+  const [own, ...further] = generations
+  const parts = lines.map(({ key }, at) => ({ part: key.part, generation: further[at] }))
+  return {
+    key: messageKey(session.entry.key, entry.id),
+    created: entry.created,
+    order: entry.order,
+    log: entry.log,
+    signature: own && signatureOf(own, parts),
+    changed,
+    leaf,
+    parts: lines,
+  }
+}
+
+function resolveReport({ messages }: SessionRefTree, durationMs: number): StageReport {
+  const leaves = messages.flatMap(({ leaf, parts }) => [leaf, ...parts.map((part) => part.leaf)])
+  const spans = leaves.flatMap(({ span }) => span ?? [])
+  return {
+    stage: 'resolve',
+    durationMs,
+    files: new Set(spans.map(({ source }) => source.path)).size,
+    rows: 0,
+    bytes: spans.reduce((sum, { length }) => sum + length, 0),
+    records: spans.length,
+  }
+}
