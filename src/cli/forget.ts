@@ -1,16 +1,6 @@
 /** spanleaf forget: takes a session or a project out of the index, and keeps it out. */
 import type { Command } from 'commander'
-import {
-  createSessionSet,
-  encodeKey,
-  isSafeId,
-  openSessions,
-  type SessionId,
-  type SessionKey,
-  type SessionMeta,
-  type Sessions,
-  StorageError,
-} from '../index.js'
+import { createSessionSet, encodeKey, isSafeId, openSessions, type SessionKey, type SessionMeta, type Sessions, StorageError } from '../index.js'
 import { addExclusions, createIndexer, type IndexHome, noSessions, refuseInsideStore } from '../indexer/index.js'
 import { type CommonOptions, command, homeOf } from './command.js'
 import { failpointOf } from './failpoint.js'
@@ -79,11 +69,11 @@ async function openWhatCanBe({ data }: ForgetOptions, signal: AbortSignal): Prom
   }
 }
 
-/** The session and everything it started: the same conversation. */
+/** The session and everything it started: the same conversation. An exclusion names no agent, so it is of every agent that has the id. */
 function familyOf(sessions: Sessions, id: string, seen: readonly string[] = []): readonly string[] {
   if (seen.includes(id)) return []
-  const meta = sessions.index.findById(id as SessionId)
-  const children = meta === undefined ? [] : sessions.index.children(meta.key)
+  const own = sessions.index.sessionsByTime().filter((meta) => meta.id === id)
+  const children = own.flatMap(({ key }) => sessions.index.children(key))
   return [id, ...children.flatMap((child) => familyOf(sessions, child.id, [...seen, id]))]
 }
 

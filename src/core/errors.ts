@@ -13,7 +13,7 @@ const ERRORS = {
   PLAN_TOO_LARGE: { retryable: false, advice: 'Raise the limit, or ask for fewer messages or part kinds.' },
   SPAN_DISPOSED: { retryable: false, advice: 'Read or copy the bytes before the scope of the span ends.' },
   // stores
-  STORE_MISSING: { retryable: false, advice: 'Check the path; it names no data of OpenCode, and no logs of pi, Claude Code, Codex or jcode.' },
+  STORE_MISSING: { retryable: false, advice: 'Check the path, or leave it out: then stores are looked for where the agents keep them.' },
   STORE_UNREADABLE: { retryable: false, advice: 'Check the permissions of the path and of its folder.' },
   STORE_UNSUPPORTED: { retryable: false, advice: 'The store is of another program or version; spanleaf leaves it alone.' },
   STORE_NOT_READY: { retryable: true, advice: 'OpenCode is creating, replacing or upgrading the store; try again in a moment.' },

@@ -1,5 +1,5 @@
 /** All agents in one view: `ls`, `stores`, `show`, `plan`, `spans`, `verify`, `index` and `search` over a home with five of them, and narrowed with `--agent`. */
-import fs, { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import fs, { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
@@ -18,6 +18,28 @@ function expectValid(schema: string, values: readonly object[]): void {
   const validate = ajv.compile(JSON.parse(readFileSync(`${REPOSITORY}docs/schemas/${schema}.schema.json`, 'utf8')))
   expect(values.length).toBeGreaterThan(0)
   for (const value of values) expect(validate(value), JSON.stringify(validate.errors)).toBe(true)
+}
+
+/** Calls back with whatever is opened or read; gives the way back. */
+function watchOpens(onOpen: (path: string) => void): () => void {
+  const undo = [fs, fs.promises].map((module) => {
+    const names = ['open', 'openSync', 'readFile', 'readFileSync', 'createReadStream'].filter((name) => name in module)
+    const original = Object.fromEntries(names.map((name) => [name, Reflect.get(module, name) as (...args: unknown[]) => unknown]))
+    const watched = names.map((name) => [
+      name,
+      (...args: unknown[]) => {
+        onOpen(String(args[0]))
+        return original[name]?.apply(module, args)
+      },
+    ])
+    Object.assign(module, Object.fromEntries(watched))
+    return () => Object.assign(module, original)
+  })
+  syncBuiltinESMExports()
+  return () => {
+    for (const back of undo) back()
+    syncBuiltinESMExports()
+  }
 }
 
 const run = (...args: readonly string[]) => runCli(args, env)
@@ -185,30 +207,16 @@ describe('index and search', () => {
     expect(agents()).toEqual(new Set(['opencode', 'pi', 'claude', 'codex', 'jcode']))
     expect(run('search', 'x', '--agent', 'cursor', ...index)).toMatchObject({ status: 2, stderr: expect.stringContaining('one of opencode, pi') })
     expect(run('search', 'comet', '--agent', 'codex', ...index).stdout).toContain(`spanleaf show ${CODEX_ID} --agent codex`)
+    const forgotten = run('forget', SHARED_ID, ...index)
+    expect([forgotten.status, forgotten.stdout]).toEqual([0, expect.stringContaining('of 2 sessions removed')])
+    expect(agents()).toEqual(new Set(['opencode', 'codex', 'jcode']))
   })
 })
 
 describe('secrets', () => {
   it('are never opened, whatever is read', async () => {
     const opened = new Set<string>()
-    const original = {
-      openSync: fs.openSync,
-      readFileSync: fs.readFileSync,
-      open: fs.open,
-      readFile: fs.readFile,
-      createReadStream: fs.createReadStream,
-    }
-    const watched = Object.fromEntries(
-      Object.entries(original).map(([name, open]) => [
-        name,
-        (path: unknown, ...rest: unknown[]) => {
-          opened.add(String(path))
-          return (open as (...args: unknown[]) => unknown)(path, ...rest)
-        },
-      ]),
-    )
-    Object.assign(fs, watched)
-    syncBuiltinESMExports()
+    const restore = watchOpens((path) => opened.add(path))
     try {
       for (const options of [{ env }, { data: home.path }, { data: Object.keys(LOGS).map((agent) => join(home.path, `.${agent}`)) }]) {
         await using sessions = await openSessions(options)
@@ -218,12 +226,10 @@ describe('secrets', () => {
       }
       await expect(openSessions({ data: join(home.path, '.codex', 'auth.json') })).rejects.toMatchObject({ code: 'STORE_MISSING' })
     } finally {
-      Object.assign(fs, original)
-      syncBuiltinESMExports()
+      restore()
     }
     for (const name of Object.values(LOGS)) expect(opened).toContain(join(home.path, name))
     for (const name of SECRETS) expect(opened).not.toContain(join(home.path, name))
-    for (const name of SECRETS) chmodSync(join(home.path, name), 0o644)
   })
 })
 
