@@ -13,6 +13,10 @@ const CORPORA = {
   many: ['--sessions', '10000', '--messages', '10', '--parts', '5', '--seed', '1'],
   short: ['--sessions', '1', '--messages', '50', '--parts', '5', '--seed', '1'],
   long: ['--sessions', '1', '--messages', '5000', '--parts', '5', '--seed', '1'],
+  logs: ['--layout', 'claude,codex,pi,jcode', '--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '1'],
+  // A session of 2 MB and one of 200 MB.
+  'log-short': ['--layout', 'claude,codex,pi', '--sessions', '1', '--messages', '280', '--parts', '5', '--seed', '1'],
+  'log-long': ['--layout', 'claude,codex,pi', '--sessions', '1', '--messages', '28000', '--parts', '5', '--seed', '1'],
 }
 
 /** 622,009 files and a database take 3.5 GB and a minute. */
@@ -45,7 +49,8 @@ function make(home, made, options) {
   process.stderr.write(`making the corpus ${home} ...\n`)
   rmSync(home, { recursive: true, force: true })
   const generator = generatorInReach()
-  const run = spawnSync(process.execPath, [generator, '--home', home, '--layout', 'legacy,db', ...options], {
+  const layout = options.includes('--layout') ? [] : ['--layout', 'legacy,db']
+  const run = spawnSync(process.execPath, [generator, '--home', home, ...layout, ...options], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { createRequire, isBuiltin } from 'node:module'
 import { basename, join } from 'node:path'
 import { corpus, REPOSITORY, TOOLS } from './corpus.mjs'
+import { LOG_ROWS } from './logs.mjs'
 import { MAP_ROWS } from './map.mjs'
 import { dropFileCache, inTurns, runOnce, Skipped, spread } from './measure.mjs'
 
@@ -42,6 +43,7 @@ export const ROWS = [
   cold(fullRead('cold-db', 'db')),
   ...['json', 'db', 'dual'].map((layout) => cold(lister(`cold-ls-${layout}-10k`, 'ls', layout, 'many'))),
   ...MAP_ROWS,
+  ...LOG_ROWS,
 ]
 
 /** Which reader is the baseline of the database rows: the shared one needs node:sqlite. */

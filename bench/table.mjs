@@ -12,6 +12,7 @@ const COLUMNS = [
 
 const LIMITS = {
   ratio: { text: (value) => `ratio <= ${value}`, met: (seen, limit) => seen <= limit },
+  medianMs: { text: (value) => `<= ${value} ms`, met: (seen, limit) => seen <= limit },
   rssMb: { text: (value) => `RSS < ${value} MB`, met: (seen, limit) => seen < limit },
   addedMs: { text: (value) => `<= +${value} ms`, met: (seen, limit) => seen <= limit },
   unchangedOpened: { text: (value) => `${value} unchanged parts opened`, met: (seen, limit) => seen === limit },
@@ -36,7 +37,8 @@ export function line(result) {
   ].join('\n')
 }
 
-function* notes({ name, openMs, measured, floor }) {
+function* notes({ name, openMs, measured, floor, note: own }) {
+  if (own !== undefined) yield note(own)
   if (/^(list|ls)-/.test(name)) yield note(`of it, opening the stores: ${openMs.toFixed(1)} ms`)
   if (name.startsWith('one-')) yield note(`with the index open: ${(measured.median - openMs).toFixed(1)} ms; opening it: ${openMs.toFixed(1)} ms`)
   if (name.startsWith('tail-')) yield note('left the session of 50 messages, right the one of 5,000')

@@ -3,7 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MappedSpan, openSessions, planSessionTree, resolveSessionTree, unwrap } from 'spanleaf'
+import { openSessions, planSessionTree, resolveSessionTree, unwrap } from 'spanleaf'
 
 const demo = process.argv[2] === undefined ? largeLog() : undefined
 const [data, session] = demo === undefined ? process.argv.slice(2) : [demo.folder, demo.session]
@@ -16,7 +16,7 @@ const plan = unwrap(await planSessionTree(sessions, { session })) // which lines
   const [largest] = refs.messages.flatMap(({ leaf }) => leaf.span ?? []).sort((a, b) => b.length - a.length)
   const bytes = largest.bytes() // a view into the map (or into the slab it was read to), not a copy
   const { offset, line } = largest.source
-  console.log(`line ${line} at byte ${offset}: ${bytes.length} bytes, mapped: ${largest instanceof MappedSpan}`)
+  console.log(`line ${line} at byte ${offset}: ${bytes.length} bytes, mapped: ${largest.mapped}`)
   console.log(`it begins with ${Buffer.from(bytes.subarray(0, 40)).toString()}`)
   console.log(`newlines inside: ${bytes.includes(0x0a)}`)
 } // every span has ended here; the map goes once nothing refers to it

@@ -1,5 +1,5 @@
 // npm start: the main job on this machine. Finds the sessions, indexes them with the embedded defaults, answers a search.
-// Where there is no OpenCode store, the demo store of this repository stands in, with an index of its own in a temporary folder.
+// Where no agent left a session, the demo store of this repository stands in, with an index of its own in a temporary folder.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ try {
 }
 
 async function showDemo() {
-  console.log('No OpenCode store on this machine: taking the demo store of the repository.')
+  console.log('No sessions on this machine: taking the demo store of the repository.')
   const home = mkdtempSync(join(tmpdir(), 'spanleaf-demo-'))
   try {
     await indexAndSearch(await openSessions({ data: DEMO }), home, 'why do retries hit the gateway at the same time?')

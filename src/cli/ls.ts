@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { SessionMeta } from '../index.js'
 import { type CommonOptions, command, wholeNumber, withSessions } from './command.js'
-import { clip, formatTime, print, printJson, terminalWidth } from './output.js'
+import { clip, clipPath, formatTime, print, printJson, terminalWidth } from './output.js'
 import { inScope, scopeOf } from './scope.js'
 
 interface LsOptions extends CommonOptions {
@@ -79,7 +79,8 @@ function toLine(meta: SessionMeta, messages: number, widths: Widths): string {
   const room = Math.max(20, terminalWidth() - left.length)
   // A title may be all that somebody asked; the folder is to be seen beside it.
   const title = clip(`${marksOf(meta)}${meta.title || '(no title)'}`, Math.max(Math.ceil(room / 2), room - meta.directory.length - 3))
-  return left + clip([title, meta.directory].filter((words) => words !== '').join('  ·  '), room)
+  const folder = clipPath(meta.directory, room - [...title].length - 3)
+  return left + [title, folder].filter((words) => words !== '').join(' · ')
 }
 
 function marksOf({ damaged, archived, label, parent }: SessionMeta): string {

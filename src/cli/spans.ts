@@ -35,8 +35,7 @@ async function printLeaf(kind: LeafKind, key: EntityKey, { span, issue }: Leaf, 
     return
   }
   const sha256 = createHash('sha256').update(span.bytes()).digest('hex')
-  if (json)
-    await printJson({ kind, id: idOf(key), bytes: span.length, sha256, source: span.source, mapped: 'mapped' in span && span.mapped === true })
+  if (json) await printJson({ kind, id: idOf(key), bytes: span.length, sha256, source: span.source, mapped: span.mapped })
   else await print(`${kind.padEnd(8)} ${String(span.length).padStart(9)}  ${sha256.slice(0, 16)}  ${idOf(key)}${lineText(span.source)}`)
 }
 

@@ -1,17 +1,17 @@
 /** spanleaf tail: what a session said last, what is new since a cursor, and what comes. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { type Cursor, type FollowUpdate, followSession, isCursor, runSessionTreeFlow, type Sessions, StorageError } from '../index.js'
+import { type FollowUpdate, followSession, runSessionTreeFlow, type SessionKey, type Sessions, StorageError } from '../index.js'
 import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
+import { CursorFile } from './cursor-file.js'
 import { issueJson, print, printJson, warn } from './output.js'
 import { issuesIn, messageJson, treeIn } from './show-json.js'
-import { issueText, messageText } from './show-text.js'
+import { TailText } from './tail-text.js'
 
 interface TailOptions extends CommonOptions {
   readonly last?: number
   readonly follow?: boolean
   readonly cursor?: string
-  readonly poll?: number
+  readonly poll: number
 }
 
 /** Messages shown of a session that is not read from a cursor. */
@@ -31,72 +31,61 @@ async function tail(id: string, options: TailOptions, signal: AbortSignal): Prom
   if (options.poll === 0) throw new StorageError('INVALID_OPTION', { reason: '--poll must be at least 1' })
   await withSessions(options, signal, async (sessions) => {
     const { key } = await sessionMeta(sessions, id)
-    const since = options.cursor === undefined ? undefined : readCursor(options.cursor)
-    const last = options.last ?? (since === undefined ? LAST : Number.POSITIVE_INFINITY)
-    if (options.follow === true) return follow(sessions, key, { ...options, last }, since, signal)
-    const result = await runSessionTreeFlow(sessions, { session: key, signal, ...(since && { since }) })
-    const { cursor, reread, removed = [] } = result.status === 'failed' ? {} : result
-    await show({ messages: treeIn(result).messages, removed, reread, session: undefined, issues: issuesIn(result), cursor }, last, options)
-    keepCursor(options, cursor)
+    const file = options.cursor === undefined ? undefined : new CursorFile(options.cursor, sessions)
+    const since = file?.read(key.session)
+    const telling = new Telling(options, options.last ?? (since === undefined ? LAST : Number.POSITIVE_INFINITY), file)
+    const updates = options.follow === true ? followSession(sessions, key, { signal, pollMs: options.poll, ...(since && { since }) }) : undefined
+    if (updates === undefined) await telling.tell(await readOnce(sessions, key, since, signal))
+    else for await (const update of updates) await telling.tell(update)
   })
 }
 
-async function follow(
-  sessions: Sessions,
-  session: Parameters<typeof followSession>[1],
-  options: TailOptions & { readonly last: number },
-  since: Cursor | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  let { last } = options
-  for await (const update of followSession(sessions, session, { signal, pollMs: options.poll ?? 500, ...(since && { since }) })) {
-    await show(update, last, options)
-    keepCursor(options, update.cursor)
-    last = Number.POSITIVE_INFINITY
-  }
+async function readOnce(sessions: Sessions, session: SessionKey, since: FollowUpdate['cursor'], signal: AbortSignal): Promise<FollowUpdate> {
+  const result = await runSessionTreeFlow(sessions, { session, signal, ...(since && { since }) })
+  const tree = treeIn(result)
+  const { cursor, reread, removed = [] } = result.status === 'failed' ? {} : result
+  return { messages: tree.messages, removed, reread, session: tree.session, issues: issuesIn(result), cursor }
 }
 
-async function show({ messages, removed, reread, issues }: FollowUpdate, last: number, { json }: CommonOptions): Promise<void> {
-  const shown = last === Number.POSITIVE_INFINITY ? messages : messages.slice(Math.max(0, messages.length - last))
-  if (json === true) {
+/** Prints updates, and keeps where they end. */
+class Telling {
+  readonly #options: CommonOptions
+  readonly #file: CursorFile | undefined
+  readonly #text = new TailText()
+  /** So many messages of the next update are shown. */
+  #last: number
+
+  constructor(options: CommonOptions, last: number, file: CursorFile | undefined) {
+    this.#options = options
+    this.#last = last
+    this.#file = file
+  }
+
+  async tell(update: FollowUpdate): Promise<void> {
+    if (this.#options.json === true) await this.#tellPrograms(update)
+    else await this.#tellPeople(update)
+    this.#last = Number.POSITIVE_INFINITY
+    if (this.#file === undefined || update.cursor === undefined) return
+    // What nobody got will be given again.
+    if (await isWritten()) this.#file.write(update.cursor)
+  }
+
+  async #tellPeople(update: FollowUpdate): Promise<void> {
+    if (update.reread !== undefined) warn(`the log was read from its start: ${update.reread}`)
+    for (const text of this.#text.paragraphs(update, this.#last)) await print(text)
+  }
+
+  async #tellPrograms({ messages, removed, reread, issues }: FollowUpdate): Promise<void> {
     if (reread !== undefined) await printJson({ type: 'reread', reason: reread })
-    for (const message of shown) await printJson({ type: 'message', ...messageJson(message) })
+    for (const message of messages.slice(Math.max(0, messages.length - this.#last))) await printJson({ type: 'message', ...messageJson(message) })
     for (const id of removed) await printJson({ type: 'removed', id })
     for (const issue of issues) await printJson({ type: 'issue', ...issueJson(issue) })
-    return
-  }
-  if (reread !== undefined) warn(`the log was read from its start: ${reread}`)
-  for (const message of shown) await print(messageText(message))
-  for (const id of removed) await print(`── removed ${id}\n`)
-  for (const issue of issues) await print(issueText(issue))
-}
-
-/** Undefined when there is no such file yet. @throws StorageError INVALID_OPTION for one that holds no cursor */
-function readCursor(path: string): Cursor | undefined {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new StorageError('INVALID_OPTION', { reason: `--cursor cannot be read (${(error as NodeJS.ErrnoException).code})`, path }, { cause: error })
-  }
-  const cursor = parsed(text)
-  if (isCursor(cursor)) return cursor
-  throw new StorageError('INVALID_OPTION', { reason: '--cursor names a file that spanleaf did not write', path })
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 
-/** Put in place by a rename; without a new cursor the old one stays, and what it gives will be given again. */
-function keepCursor({ cursor: path }: TailOptions, cursor: Cursor | undefined): void {
-  if (path === undefined || cursor === undefined) return
-  const draft = `${path}.${process.pid}`
-  writeFileSync(draft, `${JSON.stringify(cursor)}\n`, { mode: 0o600 })
-  renameSync(draft, path)
+/** Whether all that was printed went out. */
+function isWritten(): Promise<boolean> {
+  return new Promise((resolve) => {
+    process.stdout.write('', (error) => resolve(error === undefined || error === null))
+  })
 }

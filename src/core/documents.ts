@@ -15,7 +15,11 @@ export function isDocument(value: unknown): value is Document {
 
 /** The document without its undefined fields. */
 export function present(document: Document): Document {
-  return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== undefined))
+  // Assigned to, this one would be no field.
+  if (Object.hasOwn(document, '__proto__')) return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== undefined))
+  const kept: Document = {}
+  for (const name of Object.keys(document)) if (document[name] !== undefined) kept[name] = document[name]
+  return kept
 }
 
 /** The first field of `shape` that the document lacks, if any. */

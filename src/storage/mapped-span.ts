@@ -19,6 +19,7 @@ export class MappedSpan implements Span {
   readonly source: SpanSource
   readonly generation: Generation | undefined
   readonly length: number
+  readonly mapped = true
   readonly #scope: SpanScope
   readonly #offset: number
   #map: FileMap | undefined

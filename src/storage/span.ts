@@ -32,6 +32,8 @@ export interface Span extends Disposable {
   readonly length: number
   /** Undefined only where a reading asked for no generations (a straight full read). */
   readonly generation: Generation | undefined
+  /** Seen through a map of its file. */
+  readonly mapped: boolean
   /** A view, not a copy. Copy what must live longer. */
   bytes(): Uint8Array
   /** The bytes decoded as UTF-8. */
@@ -44,6 +46,7 @@ export class SlabSpan implements Span {
   readonly source: SpanSource
   readonly generation: Generation | undefined
   readonly length: number
+  readonly mapped = false
   readonly #slab: Slab
   readonly #start: number
   #chunk: Buffer | undefined
@@ -91,6 +94,7 @@ export class OwnedSpan implements Span {
   readonly source: SpanSource
   readonly generation: Generation | undefined
   readonly length: number
+  readonly mapped = false
   #bytes: Buffer | undefined
 
   constructor(key: EntityKey, source: SpanSource, generation: Generation | undefined, bytes: Buffer) {

@@ -241,6 +241,8 @@ export interface Store extends AsyncDisposable {
       readonly deep?: boolean
       /** Give the place where the log ends. */
       readonly cursor?: boolean
+      /** The session is read straight through: what was found need not be kept for the next call. */
+      readonly passing?: boolean
     },
   ): Promise<Listing<MessageEntry>>
   /** The parts of the given messages by id, each list in the place of its message; `price` asks for generation and size. */

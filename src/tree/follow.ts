@@ -1,4 +1,5 @@
 /** A session as it goes on: what is there, then what comes, for as long as the caller listens. */
+import { StorageError } from '../core/errors.js'
 import type { MessageId, SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
@@ -7,7 +8,7 @@ import type { StageIssue } from '../core/stage.js'
 import type { Cursor } from '../storage/cursor.js'
 import { runSessionTreeFlow } from './flow.js'
 import type { Sessions } from './sessions.js'
-import type { FlowResult, MessageNode, SessionHydratedTree } from './types.js'
+import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from './types.js'
 
 export interface FollowOptions {
   /** Where an earlier reading ended. @default the session's beginning: the first update has all that is there */
@@ -33,46 +34,118 @@ export interface FollowUpdate {
 }
 
 const POLL_MS = 500
+/** The longest that a timer can wait. */
+const LONGEST_MS = 2 ** 31 - 1
 /** The stores are listed again at most this often, in milliseconds: logs move to other files (compressed, rotated). */
 const LIST_MS = 5000
+/** A session that was there may be away so long, in milliseconds: its file is being replaced, its store brought up again. */
+const PATIENCE_MS = 10_000
 
 /**
  * Yields an update at once, and one for every look that finds something new. A look at a session that did not change costs next to
  * nothing; a store that cannot be read for the moment is asked again. Ends with the signal.
- * @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID, and what no time mends
+ * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), and what no time mends
  */
 export async function* followSession(sessions: Sessions, session: SessionKey | SessionId, options: FollowOptions = {}): AsyncGenerator<FollowUpdate> {
   refuseUnknown(options, ['since', 'pollMs', 'native', 'signal'])
-  checkNumber('pollMs', options.pollMs, 1)
+  checkNumber('pollMs', options.pollMs, 1, LONGEST_MS)
   const { pollMs = POLL_MS, native = false, signal } = options
   let since = options.since
   let listedAt = sessions.clock.monotonic()
-  let isFirst = true
+  const news = new News()
+  const look = new Look(sessions, { session, native, ...(signal && { signal }) })
   while (signal?.aborted !== true) {
     if (sessions.clock.monotonic() - listedAt >= LIST_MS) {
       await sessions.refresh()
       listedAt = sessions.clock.monotonic()
     }
-    const result = await runSessionTreeFlow(sessions, { session, native, ...(since && { since }) })
-    if (result.status === 'failed' && !result.error.retryable) throw result.error
-    if (result.status !== 'failed') {
-      const update = updateOf(result)
-      if (isFirst || hasNews(update)) yield update
+    const result = await look.at(since)
+    if (result !== undefined) {
       since = result.cursor ?? since
-      isFirst = false
+      const update = news.of(updateOf(result))
+      if (update !== undefined) yield update
     }
     if (await slept(sessions, pollMs, signal)) return
   }
 }
 
-function updateOf(result: Exclude<FlowResult<SessionHydratedTree>, { status: 'failed' }>): FollowUpdate {
+type Readable = Exclude<FlowResult<SessionHydratedTree>, { status: 'failed' }>
+
+/** Reads a session again and again, with patience once it was there. */
+class Look {
+  readonly #sessions: Sessions
+  #request: TreeRequest
+  #wasThere = false
+  #failingSince: number | undefined
+
+  constructor(sessions: Sessions, request: TreeRequest) {
+    this.#sessions = sessions
+    this.#request = request
+  }
+
+  /** Undefined: not now. */
+  async at(since: Cursor | undefined): Promise<Readable | undefined> {
+    try {
+      const result = await runSessionTreeFlow(this.#sessions, { ...this.#request, ...(since !== undefined && { since }) })
+      if (result.status === 'failed') throw result.error
+      // From now on it is this one, whoever else gets a session of the same id.
+      this.#request = { ...this.#request, session: result.value.key }
+      this.#wasThere = true
+      this.#failingSince = undefined
+      return result
+    } catch (error) {
+      if (this.#request.signal?.aborted === true) return undefined
+      if (!(error instanceof StorageError) || !(error.retryable || this.#isPatientWith(error))) throw error
+      return undefined
+    }
+  }
+
+  #isPatientWith({ code }: StorageError): boolean {
+    if (!this.#wasThere || code === 'INVALID_OPTION') return false
+    const now = this.#sessions.clock.monotonic()
+    this.#failingSince ??= now
+    return now - this.#failingSince < PATIENCE_MS
+  }
+}
+
+function updateOf(result: Readable): FollowUpdate {
   const { value, cursor, reread, removed = [] } = result
   const issues = result.status === 'partial' ? result.issues : []
   return { messages: value.messages, removed, reread, session: value.session, issues, cursor }
 }
 
-function hasNews({ messages, removed, reread }: FollowUpdate): boolean {
-  return messages.length > 0 || removed.length > 0 || reread !== undefined
+/** Knows what was told already. */
+class News {
+  #isFirst = true
+  #issues = ''
+  /** Messages that could not be read whole, and are read again at every look. */
+  readonly #unread = new Map<string, string>()
+
+  /** Undefined when nothing is new. */
+  of(update: FollowUpdate): FollowUpdate | undefined {
+    const messages = update.reread === undefined ? update.messages.filter((message) => this.#isNew(message, update.cursor)) : update.messages
+    const issues = JSON.stringify(update.issues.filter(({ transient }) => transient !== true))
+    const isNew = this.#isFirst || messages.length > 0 || update.removed.length > 0 || update.reread !== undefined || this.#areNew(issues)
+    this.#isFirst = false
+    this.#issues = issues
+    return isNew ? { ...update, messages } : undefined
+  }
+
+  #areNew(issues: string): boolean {
+    return issues !== '[]' && issues !== this.#issues
+  }
+
+  #isNew({ native: _, ...message }: MessageNode, cursor: Cursor | undefined): boolean {
+    const id = message.key.message
+    if (cursor?.kind !== 'signatures' || Object.hasOwn(cursor.signatures, id)) {
+      this.#unread.delete(id)
+      return true
+    }
+    const told = JSON.stringify(message)
+    const isNew = this.#unread.get(id) !== told
+    this.#unread.set(id, told)
+    return isNew
+  }
 }
 
 /** True when the signal ended it. */

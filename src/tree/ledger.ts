@@ -198,12 +198,12 @@ function readsBeside({ kind, path }: SessionOrigin, { path: counted }: Store): b
 }
 
 function recordPlace({ kind, key, path, leaf }: CensusRecord): RecordPlace {
-  const line = leaf.span?.source.line
+  const line = leaf.span?.source.line ?? leaf.issue?.line
   return { ...placeOf(kind, path, leaf.span?.source.table, nameOf(key)), ...(line !== undefined && { line }) }
 }
 
 function inFile({ leaf }: CensusRecord, { offset = 0 }: RecordFlaw): { readonly offset?: number } {
-  const start = leaf.span?.source.offset
+  const start = leaf.span?.source.offset ?? leaf.issue?.offset
   return start === undefined ? {} : { offset: start + offset }
 }
 

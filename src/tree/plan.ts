@@ -52,7 +52,11 @@ export async function planTree(sessions: Sessions, request: TreeRequest, price: 
   })
   const session = await sessions.locate(request.session)
   try {
-    const { entries, issues, cursor } = await sessions.listMessages(session, { anew: request.deep === true, cursor: price && isWhole(request) })
+    const { entries, issues, cursor } = await sessions.listMessages(session, {
+      anew: request.deep === true,
+      cursor: price && isWhole(request),
+      passing: !price,
+    })
     const chosen = selectWindow(entries, request, session)
     const draft = price
       ? await priced(sessions, session, chosen, entries, request)
@@ -76,7 +80,8 @@ export function unsettledSignature(signature: string): string {
   return UNSETTLED + signature
 }
 
-function checkRequest(request: TreeRequest): void {
+/** @throws StorageError INVALID_OPTION */
+export function checkRequest(request: TreeRequest): void {
   refuseUnknown(request, ['session', 'messages', 'parts', 'known', 'since', 'limit', 'deep', 'native', 'signal'])
   refuseUnknown(request.messages ?? {}, ['last', 'before', 'after'])
   refuseUnknown(request.parts ?? {}, ['kinds'])

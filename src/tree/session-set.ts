@@ -101,13 +101,16 @@ class SessionSet implements Sessions {
 
   async listMessages(
     { entry, store }: MergedSession,
-    { anew = false, cursor = false }: { readonly anew?: boolean; readonly cursor?: boolean } = {},
+    { anew = false, cursor = false, passing = false }: NonNullable<Parameters<Sessions['listMessages']>[1]> = {},
   ): Promise<Listing<MessageEntry>> {
     const name = encodeKey(entry.key)
     // Lists are held of the copy that is shown; a caller may still hold one that was.
     const isShown = (): boolean => this.index.merged(entry.key)?.store === store
-    const listing = await store.messages(entry.key, { previous: anew || !isShown() ? undefined : this.index.held(name), deep: anew, cursor })
-    if (listing.complete && isShown()) this.index.hold(name, listing.entries)
+    const previous = anew || !isShown() ? undefined : this.index.held(name)
+    const listing = await store.messages(entry.key, { previous, deep: anew, cursor, passing })
+    // A log is read again by the next one who asks, in a database or a tree of files the list saves that.
+    const isKept = !passing || store.supports.lines !== true
+    if (listing.complete && isKept && isShown()) this.index.hold(name, listing.entries)
     return listing
   }
 

@@ -28,10 +28,13 @@ export interface Sessions extends AsyncDisposable {
   refresh(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** The session and its store; lists the stores again when it is not known. @throws StorageError NOT_FOUND, AMBIGUOUS_ID */
   locate(session: SessionKey | SessionId): Promise<MergedSession>
-  /** The messages of a session as they are now; what was listed before is not listed again, unless `anew` asks for it. */
+  /**
+   * The messages of a session as they are now; what was listed before is not listed again, unless `anew` asks for it.
+   * `passing`: the session is read straight through, and what was listed need not be kept.
+   */
   listMessages(
     session: MergedSession,
-    options?: { readonly anew?: boolean; readonly cursor?: boolean },
+    options?: { readonly anew?: boolean; readonly cursor?: boolean; readonly passing?: boolean },
   ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[]; readonly cursor?: LogCursor | undefined }>
 }
 

@@ -3,20 +3,23 @@
  * Of OpenCode's stores: the messages whose signature is not the one that the cursor holds.
  */
 import { StorageError } from '../core/errors.js'
+import { isSafeId, parseMessageId } from '../core/ids.js'
 import { messageKey } from '../core/keys.js'
 import { issuesOf, type StageIssue, type StageReport } from '../core/stage.js'
+import { isLogKind } from '../storage/agent-places.js'
 import { type Cursor, isCursor, type LogCursor, type SignatureCursor } from '../storage/cursor.js'
 import type { MergedSession } from '../storage/merged.js'
 import { Slab } from '../storage/slab.js'
 import type { Leaf, LogTail, TailMessage } from '../storage/store.js'
 import { hydrateSessionTree } from './hydrate.js'
-import { planSessionTree, signatureOf } from './plan.js'
+import { checkRequest, planSessionTree, signatureOf } from './plan.js'
 import { readPlanned } from './read-planned.js'
 import type { Sessions } from './sessions.js'
 import type { FlowResult, MessageRefNode, SessionHydratedTree, SessionRefTree, TreeRequest } from './types.js'
 
 /** @throws StorageError INVALID_OPTION (a window, `known`, or a cursor of another session beside `since`), NOT_FOUND, AMBIGUOUS_ID */
 export async function runTail(sessions: Sessions, request: TreeRequest, since: Cursor): Promise<FlowResult<SessionHydratedTree>> {
+  checkRequest(request)
   const { messages, known } = request
   if (messages !== undefined || known !== undefined) {
     throw new StorageError('INVALID_OPTION', { reason: 'since goes with neither messages nor known: a cursor says itself what is new' })
@@ -26,7 +29,7 @@ export async function runTail(sessions: Sessions, request: TreeRequest, since: C
   if (since.kind === 'signatures') return tailOfStore(sessions, session, request, since)
   const result = await tailOfLog(sessions, session, request, since)
   // A file that is not where it was listed: the listing is older than what happened to the log.
-  if (result.status === 'failed' || unreadIn(result).length === 0) return result
+  if (result.status === 'failed' || !unreadIn(result).some(({ transient }) => transient === true)) return result
   await sessions.refresh(request.signal && { signal: request.signal })
   return tailOfLog(sessions, await sessions.locate(request.session), request, since)
 }
@@ -35,6 +38,8 @@ export async function runTail(sessions: Sessions, request: TreeRequest, since: C
 function checkCursor(since: Cursor, { entry, store }: MergedSession): void {
   if (!isCursor(since)) throw new StorageError('INVALID_OPTION', { reason: 'since is no cursor', key: entry.key.session })
   const { kind, session } = since
+  if (since.kind === 'signatures' && Object.entries(since.signatures).some(([id, signature]) => !isSafeId(id) || typeof signature !== 'string'))
+    throw new StorageError('INVALID_OPTION', { reason: 'since is no cursor', key: entry.key.session })
   const expected = store.tail === undefined ? 'signatures' : 'log'
   if (kind === expected && session === entry.key.session) return
   const what = session === entry.key.session ? `a cursor of the kind ${JSON.stringify(kind)}` : `a cursor of the session ${JSON.stringify(session)}`
@@ -52,11 +57,13 @@ async function tailOfStore(
   const planned = await planSessionTree(sessions, { ...rest, known })
   const result = await readPlanned(sessions, planned, request.signal)
   if (result.status === 'failed') return result
-  const { entries, complete } = await session.store.messages(session.entry.key, {})
+  const { entries, issues } = await sessions.listMessages(session)
+  // A listing that is not complete says nothing of what is absent from it.
+  const isComplete = issues.length === 0
   const present = new Set<string>(entries.map(({ id }) => id))
-  const kept = Object.entries(signatures).filter(([id]) => present.has(id) || !complete)
-  const removed = complete
-    ? Object.keys(signatures).flatMap((id) => (present.has(id) ? [] : [messageKey(session.entry.key, id as never).message]))
+  const kept = Object.entries(signatures).filter(([id]) => present.has(id) || !isComplete)
+  const removed = isComplete
+    ? Object.keys(signatures).flatMap((id) => (present.has(id) ? [] : [messageKey(session.entry.key, parseMessageId(id)).message]))
     : []
   return { ...result, cursor: signatureCursor(result, new Map(kept)), ...(removed.length > 0 && { removed }) }
 }
@@ -71,17 +78,18 @@ function signatureCursor(result: Exclude<FlowResult<SessionHydratedTree>, { stat
   return { kind: 'signatures', session: value.key.session, signatures: Object.fromEntries(signatures) }
 }
 
-/** The result of a whole reading with the place where it ended. */
+/** The result of a whole reading with the place where it ended. `log`: where the log ended when it was planned. */
 export function withCursor(result: FlowResult<SessionHydratedTree>, log: LogCursor | undefined): FlowResult<SessionHydratedTree> {
   if (result.status === 'failed') return result
   if (log !== undefined) return unreadIn(result).length > 0 ? result : { ...result, cursor: log }
   // A log that cannot be read to its end has none.
-  if (result.value.messages.some((node) => node.log !== undefined)) return result
-  return { ...result, cursor: signatureCursor(result, new Map()) }
+  return isLogKind(result.value.source.kind) ? result : { ...result, cursor: signatureCursor(result, new Map()) }
 }
 
+/** What could not be read this time. A line that is too long never can. */
 function unreadIn(result: FlowResult<SessionHydratedTree>): readonly StageIssue[] {
-  return result.status === 'partial' ? result.issues.filter(({ code, transient }) => transient === true || code === 'UNREADABLE_RECORD') : []
+  if (result.status !== 'partial') return []
+  return result.issues.filter(({ code, transient, line }) => transient === true || (code === 'UNREADABLE_RECORD' && line === undefined))
 }
 
 async function tailOfLog(

@@ -1,6 +1,7 @@
 /** Cost and tokens of a session whose record has none: added up from its assistant messages. */
 
 import { type Document, isDocument } from '../core/documents.js'
+import { FORMATS } from '../core/formats.js'
 import type { SessionKey } from '../core/keys.js'
 import { unwrap } from '../core/stage.js'
 import { hydrateSessionTree } from './hydrate.js'
@@ -9,11 +10,12 @@ import { resolveSessionTree } from './resolve.js'
 import type { Sessions } from './sessions.js'
 import type { Usage } from './types.js'
 
-/** Opens every message of the session and no part. */
+/** Opens every message of the session and no part; of a log all lines, since usage may stand on any of a message. */
 export async function addUpUsage(sessions: Sessions, session: SessionKey): Promise<Usage> {
   const plan = unwrap(await planTree(sessions, { session }, false))
-  const withoutParts = { ...plan, messages: plan.messages.map((message) => ({ ...message, parts: [] })) }
-  using refs = unwrap(await resolveSessionTree(sessions, withoutParts))
+  const isLog = FORMATS[plan.format].assemble !== undefined
+  const needed = isLog ? plan : { ...plan, messages: plan.messages.map((message) => ({ ...message, parts: [] })) }
+  using refs = unwrap(await resolveSessionTree(sessions, needed))
   let cost = 0
   const sum = { input: 0, output: 0, reasoning: 0, read: 0, write: 0 }
   for (const { message } of unwrap(hydrateSessionTree(refs)).messages) {

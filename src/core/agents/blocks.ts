@@ -141,22 +141,23 @@ export function toolAnswer(
 /** A tool part: running without an answer, else completed or in error. A call without a name of its own gets one. */
 export function toolDraft(call: ToolCall, answer: ToolAnswer | undefined, stored: unknown): PartDraft {
   const { id, name, input, executed } = call
-  const state = present(answer === undefined ? runningState(call) : answeredState(call, answer))
   const callID = typeof id === 'string' ? id : undefined
   const tool = typeof name === 'string' && name !== '' ? name : UNKNOWN_TOOL
-  return { part: present({ type: 'tool', callID, tool, executed, state: { ...state, ...(input !== undefined && { input }) } }), stored }
+  const state = answer === undefined ? runningState(call) : answeredState(call, answer)
+  if (input !== undefined) state.input = input
+  return { part: present({ type: 'tool', callID, tool, executed, state }), stored }
 }
 
 function runningState({ start }: ToolCall): Document {
-  return { status: 'running', time: start === undefined ? undefined : { start } }
+  return start === undefined ? { status: 'running' } : { status: 'running', time: { start } }
 }
 
+/** Of every tool there is one: hence built field by field. */
 function answeredState({ start }: ToolCall, { text, attachments, isError, end, metadata }: ToolAnswer): Document {
   const begun = start ?? end
-  return {
-    ...(isError ? { status: 'error', error: text } : { status: 'completed', output: text }),
-    metadata,
-    time: begun === undefined ? undefined : present({ start: begun, end }),
-    attachments: attachments.length > 0 ? attachments : undefined,
-  }
+  const state: Document = isError ? { status: 'error', error: text } : { status: 'completed', output: text }
+  if (metadata !== undefined) state.metadata = metadata
+  if (begun !== undefined) state.time = end === undefined ? { start: begun } : { start: begun, end }
+  if (attachments.length > 0) state.attachments = attachments
+  return state
 }

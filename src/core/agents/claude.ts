@@ -173,7 +173,11 @@ function tokensOf(usage: unknown): Document | undefined {
 
 /** The last value that a field has on any of the documents; null counts as none. */
 function lastOf(documents: readonly Document[], field: string): unknown {
-  return documents.findLast((document) => document[field] !== undefined && document[field] !== null)?.[field]
+  for (let at = documents.length - 1; at >= 0; at--) {
+    const value = documents[at]?.[field]
+    if (value !== undefined && value !== null) return value
+  }
+  return undefined
 }
 
 function latestTime(lines: readonly Document[]): number | undefined {

@@ -39,22 +39,17 @@ function assemble(lines: readonly MessageLine[], key: MessageKey): Reading<Messa
 
 function saidBy(line: Document, use: MessageLine['use']): Said {
   const time = timeIn(line.timestamp)
-  const base = { use, time, line }
-  if (!isDocument(line.payload)) return { ...base, payload: line, kind: line.payload === undefined ? 'item' : 'unknown' }
-  const { payload } = line
-  switch (line.type) {
-    case 'response_item':
-      return { ...base, payload, kind: 'item' }
-    case 'event_msg':
-      return { ...base, payload, kind: 'event' }
-    case 'turn_context':
-      return { ...base, payload, kind: 'settings' }
-    case 'compacted':
-      return { ...base, payload, kind: 'compacted' }
-    default:
-      return { ...base, payload, kind: 'unknown' }
-  }
+  const { type, payload } = line
+  if (!isDocument(payload)) return { kind: payload === undefined ? 'item' : 'unknown', use, payload: line, time, line }
+  return { kind: KINDS.get(type) ?? 'unknown', use, payload, time, line }
 }
+
+const KINDS: ReadonlyMap<unknown, Said['kind']> = new Map([
+  ['response_item', 'item'],
+  ['event_msg', 'event'],
+  ['turn_context', 'settings'],
+  ['compacted', 'compacted'],
+])
 
 /** Undefined: a line of a kind that is not known. 'told': by Codex, in the user's name. */
 function roleOf({ kind, payload }: Said): 'user' | 'told' | 'assistant' | undefined {
@@ -136,16 +131,21 @@ function tokensIn(usage: Document | undefined): Document | undefined {
 function draftsOf(said: readonly Said[], synthetic: boolean): readonly PartDraft[] {
   const answers = new Map<unknown, Said>()
   for (const one of said) if (one.use === 'answer') answers.set(one.payload.call_id, one)
-  const items = said.filter(({ kind, use }) => kind === 'item' && use === 'own')
-  const spoken = items.map(({ payload }) => itemDrafts(payload, synthetic))
-  const texts = new Set(spoken.flat().map(({ part }) => `${String(part.type)} ${String(part.text)}`))
-  return said.flatMap((one): readonly PartDraft[] => {
-    const { kind, use, payload, time } = one
-    if (use === 'answer') return []
-    if (kind === 'event') return eventDrafts(payload).filter(({ part }) => !texts.has(`${String(part.type)} ${String(part.text)}`))
-    if (kind !== 'item') return []
+  const drafts: PartDraft[] = []
+  const events = new Set<PartDraft>()
+  for (const { kind, use, payload, time } of said) {
+    if (use === 'answer') continue
+    const told = kind === 'event' ? eventDrafts(payload) : []
+    for (const draft of told) events.add(draft)
+    drafts.push(...told)
+    if (kind !== 'item') continue
     const answer = answers.get(payload.call_id)
     const tool = toolOf(payload, time, answer && answerOf(answer.payload, answer.time))
-    return tool === undefined ? (spoken[items.indexOf(one)] ?? []) : [tool]
-  })
+    if (tool === undefined) drafts.push(...itemDrafts(payload, synthetic))
+    else drafts.push(tool)
+  }
+  if (events.size === 0) return drafts
+  const nameOf = ({ part }: PartDraft): string => `${String(part.type)} ${String(part.text)}`
+  const spoken = new Set(drafts.filter((draft) => !events.has(draft)).map(nameOf))
+  return drafts.filter((draft) => !events.has(draft) || !spoken.has(nameOf(draft)))
 }

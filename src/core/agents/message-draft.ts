@@ -13,6 +13,7 @@ export interface MessageLine {
 
 /** A part in the V1 shape without its ids, and what it was made from. */
 export interface PartDraft {
+  /** Without undefined fields. It becomes the part: its ids are set. */
   readonly part: Document
   readonly stored: unknown
 }
@@ -28,14 +29,16 @@ export function readingOf({ message, parts }: MessageDraft, key: MessageKey): Re
   let odd: string | undefined
   const typed = parts.map(({ part, stored }, at): Part => {
     const own = inlinePartKey(key, at)
-    const reading = toPart(present(part), own)
+    const reading = toPart(part, own)
     if ('record' in reading && reading.record.type !== 'unknown') return reading.record
     odd ??= 'damage' in reading ? reading.damage : reading.odd
     const ids = { id: own.part, sessionID: key.session, messageID: key.message }
     return { type: 'unknown', ...ids, raw: { ...(isDocument(stored) ? stored : { content: stored }), ...ids } }
   })
-  const record = { ...present(message), id: key.message, sessionID: key.session } as unknown as Message
-  return { record: { message: record, parts: typed }, ...(odd !== undefined && { odd }) }
+  const record = present(message)
+  record.id = key.message
+  record.sessionID = key.session
+  return { record: { message: record as unknown as Message, parts: typed }, ...(odd !== undefined && { odd }) }
 }
 
 /** A line of a kind that is neither asked nor answered, or that is not known: kept raw. */

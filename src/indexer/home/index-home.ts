@@ -1,9 +1,10 @@
 /** The index on this machine: state, embedding cache, embedder, sinks, exclusions and redactor, put together from one private folder and the settings. */
-import { existsSync, realpathSync } from 'node:fs'
-import { basename, dirname, join, resolve, sep } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { StorageError } from '../../core/errors.js'
 import { refuseUnknown } from '../../core/options.js'
+import { isInsideStore } from '../../tree/inside-store.js'
 import type { Sessions } from '../../tree/sessions.js'
 import { type PartialConfig, resolveConfig } from '../config/config.js'
 import type { IndexConfig } from '../config/config-settings.js'
@@ -228,19 +229,6 @@ function limitsOf(values: IndexConfig): Partial<Limits> {
 
 /** @throws StorageError INVALID_OPTION when the folder lies inside one of the stores, links followed */
 export function refuseInsideStore(home: string, sessions: Sessions): void {
-  const place = realPath(resolve(home))
-  for (const { path, kind } of sessions.stores) {
-    // A database, and the older trees, stand in OpenCode's data folder; the home of Codex stands in that of its user.
-    const folder = realPath(kind.startsWith('opencode') && kind !== 'opencode-json' ? dirname(path) : path)
-    if (`${place}${sep}`.startsWith(`${folder}${sep}`)) {
-      throw new StorageError('INVALID_OPTION', { reason: "the home folder lies inside an agent's store, where nothing may be written", path: home })
-    }
-  }
-}
-
-/** With the links of what exists followed; what does not exist yet is below it. */
-function realPath(path: string): string {
-  if (existsSync(path)) return realpathSync(path)
-  const parent = dirname(path)
-  return parent === path ? path : join(realPath(parent), basename(path))
+  if (!isInsideStore(home, sessions)) return
+  throw new StorageError('INVALID_OPTION', { reason: "the home folder lies inside an agent's store, where nothing may be written", path: home })
 }

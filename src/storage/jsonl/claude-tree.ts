@@ -8,7 +8,7 @@ import type { LogTrait } from '../store.js'
 import { isoTime } from './iso-time.js'
 import { COPIES, isCopy, link, messageId } from './log-chain.js'
 import type { LogIndex, LogLine, LogMessage } from './log-index.js'
-import { plainText, Skim } from './skim.js'
+import { Skim } from './skim.js'
 
 const TYPE = 0
 const UUID = 1
@@ -22,6 +22,19 @@ const MESSAGE = 8
 const ATTACHMENT = 9
 const CONTENT = 10
 
+const ROLE = 11
+const API_ID = 12
+const STOP = 13
+const USAGE = 14
+const BLOCK_TYPE = 15
+const BLOCK_ID = 16
+const ANSWERED = 17
+
+/** What the blocks of the line that was skimmed last are. */
+const calls: string[] = []
+const answers: (string | undefined)[] = []
+let others = 0
+
 /** Synchronous, as all reading of lines is: one for all logs. */
 const LINE = new Skim({
   type: TYPE,
@@ -32,43 +45,29 @@ const LINE = new Skim({
   agentId: AGENT,
   requestId: REQUEST,
   forkedFrom: FORKED,
-  message: MESSAGE,
   attachment: ATTACHMENT,
   content: CONTENT,
-})
-
-const ROLE = 0
-const API_ID = 1
-const STOP = 2
-const USAGE = 3
-const BLOCK_TYPE = 4
-const BLOCK_ID = 5
-const ANSWERED = 6
-
-/** What the blocks of the message that was skimmed last are. */
-const calls: string[] = []
-const answers: (string | undefined)[] = []
-let others = 0
-
-const MESSAGE_SHAPE = new Skim({
-  role: ROLE,
-  id: API_ID,
-  stop_reason: STOP,
-  usage: USAGE,
-  content: {
-    each: { type: BLOCK_TYPE, id: BLOCK_ID, tool_use_id: ANSWERED },
-    end: (found) => {
-      if (isText(found.bytes, found.from[BLOCK_TYPE], found.to[BLOCK_TYPE], TOOL_RESULT)) {
-        answers.push(textAt(found.bytes, found.from[ANSWERED], found.to[ANSWERED]))
-        return
-      }
-      others++
-      if (!isText(found.bytes, found.from[BLOCK_TYPE], found.to[BLOCK_TYPE], TOOL_USE)) return
-      const id = textAt(found.bytes, found.from[BLOCK_ID], found.to[BLOCK_ID])
-      if (id !== undefined) calls.push(id)
+  message: {
+    slot: MESSAGE,
+    inside: {
+      role: ROLE,
+      id: API_ID,
+      stop_reason: STOP,
+      usage: USAGE,
+      content: { each: { type: BLOCK_TYPE, id: BLOCK_ID, tool_use_id: ANSWERED }, end: noteBlock },
     },
   },
 })
+
+function noteBlock(): void {
+  if (isText(BLOCK_TYPE, TOOL_RESULT)) {
+    answers.push(LINE.plain(ANSWERED))
+    return
+  }
+  others++
+  const id = isText(BLOCK_TYPE, TOOL_USE) ? LINE.plain(BLOCK_ID) : undefined
+  if (id !== undefined) calls.push(id)
+}
 
 const TOOL_RESULT = Buffer.from('"tool_result"')
 const TOOL_USE = Buffer.from('"tool_use"')
@@ -114,12 +113,15 @@ interface Link {
 }
 
 export function readClaude(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
+  calls.length = 0
+  answers.length = 0
+  others = 0
   if (!LINE.whole(bytes, start, end)) {
     log.damaged(line)
     closeOpen(log, undefined, false)
     return
   }
-  const type = typeOf(bytes)
+  const type = typeOf()
   const found = LINE.plain(UUID)
   const uuid = isSafeId(found) ? found : undefined
   const time = isoTime(bytes, LINE.from[TIME] as number, LINE.to[TIME] as number)
@@ -141,16 +143,12 @@ function take(type: string | undefined, chained: Link, line: LogLine, log: LogIn
 }
 
 /** The type of the line; one without it is told by its message. */
-function typeOf(bytes: Buffer): string | undefined {
-  calls.length = 0
-  answers.length = 0
-  others = 0
-  if (LINE.has(MESSAGE)) MESSAGE_SHAPE.run(bytes, LINE.from[MESSAGE] as number, LINE.to[MESSAGE] as number)
+function typeOf(): string | undefined {
   if (LINE.has(TYPE)) return LINE.plain(TYPE)
   if (!LINE.has(MESSAGE)) return undefined
-  const role = MESSAGE_SHAPE.plain(ROLE)
+  const role = LINE.plain(ROLE)
   if (role === 'user' || role === 'assistant') return role
-  return MESSAGE_SHAPE.has(USAGE) ? 'assistant' : undefined
+  return LINE.has(USAGE) ? 'assistant' : undefined
 }
 
 function contentOf(bytes: Buffer, type: string | undefined, { crc }: LogLine): number {
@@ -179,16 +177,15 @@ function begin({ uuid, time, content }: Link, line: LogLine, log: LogIndex, open
 
 /** A subagent that has a name writes a log of its own, and there its lines are no side chain. */
 function traitOf(): LogTrait | undefined {
-  const { bytes, from, to } = LINE
-  if (isText(bytes, from[SIDECHAIN], to[SIDECHAIN], TRUE) && !hasText(AGENT)) return 'sidechain'
-  return LINE.has(FORKED) && bytes[from[FORKED] as number] === OPEN_BRACE ? 'inherited' : undefined
+  if (isText(SIDECHAIN, TRUE) && !hasText(AGENT)) return 'sidechain'
+  return LINE.has(FORKED) && LINE.bytes[LINE.from[FORKED] as number] === OPEN_BRACE ? 'inherited' : undefined
 }
 
 const OPEN_BRACE = 0x7b
 
 function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
-  const isOver = MESSAGE_SHAPE.has(STOP) && !isText(MESSAGE_SHAPE.bytes, MESSAGE_SHAPE.from[STOP], MESSAGE_SHAPE.to[STOP], NULL)
-  const id = LINE.has(MESSAGE) ? MESSAGE_SHAPE.plain(API_ID) : undefined
+  const isOver = LINE.has(STOP) && !isText(STOP, NULL)
+  const id = LINE.has(MESSAGE) ? LINE.plain(API_ID) : undefined
   const name = id === undefined ? undefined : `${id} ${LINE.plain(REQUEST) ?? ''}`
   const group = name === undefined ? undefined : log.group(name)
   const message = group !== undefined && log.count - group.order <= REACH ? group : undefined
@@ -249,12 +246,10 @@ function hasText(slot: number): boolean {
 
 const QUOTE = 0x22
 
-function textAt(bytes: Buffer, from: number | undefined, to: number | undefined): string | undefined {
-  return plainText(bytes, from ?? -1, to ?? -1)
-}
-
-function isText(bytes: Buffer, from: number | undefined, to: number | undefined, text: Buffer): boolean {
-  if (from === undefined || to === undefined || from < 0 || to - from !== text.length) return false
-  for (let at = 0; at < text.length; at++) if (bytes[from + at] !== text[at]) return false
+function isText(slot: number, text: Buffer): boolean {
+  const { bytes, from, to } = LINE
+  const start = from[slot] as number
+  if (start < 0 || (to[slot] as number) - start !== text.length) return false
+  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
   return true
 }

@@ -1,7 +1,8 @@
 /** The first text of an item of Codex, found in the bytes of its line. One at a time: the last that was looked for. */
 import { crc32 } from 'node:zlib'
 import { isToldByAgent } from '../../core/agents/codex-text.js'
-import { Skim, type SkimItems, type Skimmed } from './skim.js'
+import { Skim, type Skimmed } from './skim.js'
+import type { SkimItems } from './skim-shape.js'
 
 const found = { from: -1, to: -1 }
 

@@ -12,7 +12,8 @@ import { type CodexNotes, isCopied, noteHead, noteTurn, noteTwin, takeTwin } fro
 import { findText, isTypedText, textChecksum } from './codex-texts.js'
 import { isoTime } from './iso-time.js'
 import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
-import { Skim, type SkimShape } from './skim.js'
+import { Skim } from './skim.js'
+import type { SkimShape } from './skim-shape.js'
 
 const [TIME, TYPE, KIND, ROLE, CALL, ID, FORK, TURN, COUNT, USAGE, TEXT, STATE] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] as const
 

@@ -52,9 +52,14 @@ function list(root: string): LogListing {
     else session.snapshot = { path, form: 'document', packed: false }
   }
   const sessions = [...found].map(([id, { snapshot, journal }]): LogSession => {
-    return { id, project: '', files: [snapshot, journal].filter((file) => file !== undefined) }
+    return { id, project: '', files: [snapshot, journal ?? (snapshot && comingJournal(snapshot))].filter((file) => file !== undefined) }
   })
   return { sessions, issues, leftOut: left }
+}
+
+/** The journal goes with every snapshot, and comes with what is said next. */
+function comingJournal({ path }: LogFile): LogFile {
+  return { path: `${path.slice(0, -SNAPSHOT.length)}${JOURNAL}`, form: 'lines', packed: false, optional: true }
 }
 
 /** Why a file is not read. */

@@ -10,7 +10,8 @@ import { isoTime } from './iso-time.js'
 import type { SplitDocument } from './log-adapter.js'
 import { COPIES, isCopy, link } from './log-chain.js'
 import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
-import { Skim, type SkimShape } from './skim.js'
+import { Skim } from './skim.js'
+import type { SkimShape } from './skim-shape.js'
 import { Words } from './words.js'
 
 const [ID, ROLE, TIME, META, UPDATED, APPENDED, BLOCK, BLOCK_ID, CALL] = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const

@@ -47,6 +47,10 @@ export interface Rest {
   readonly start: number
   readonly end: number
   readonly contentOffset: number
+  /** How many NULs it begins with. */
+  readonly nuls: number
+  /** Bytes behind the NULs, when they are too many for a line; else 0. */
+  readonly tooLong: number
 }
 
 export interface ScannerOptions {
@@ -136,9 +140,12 @@ export class LineScanner {
     const bytes = this.#buffer
     const start = this.#start + this.#mark(this.#end)
     let end = this.#beforeReturn(this.#end)
-    if (this.#skipped > 0 || end - this.#start > this.#maxLine || isBlank(bytes, start, end)) end = start
+    const held = this.#skipped + end - this.#start
+    const tooLong = held > this.#maxLine ? held : 0
+    if (tooLong > 0 || isBlank(bytes, start, end)) end = start
     const contentOffset = read - (this.#end - start)
-    return { offset: this.#offset, length: read - this.#offset, line: this.#line + 1, bytes, start, end, contentOffset }
+    const [offset, nuls] = [this.#offset, this.#nuls]
+    return { offset, length: read - offset, line: this.#line + 1, bytes, start, end, contentOffset, nuls, tooLong }
   }
 
   #ended(newline: number): void {

@@ -7,7 +7,7 @@ import type { StoreWork } from '../store.js'
 import { LineScanner, type LineVisitor, LOG_START, type LogPlace, type Rest } from './line-scanner.js'
 import type { LogFile } from './log-adapter.js'
 import { type LogStat, type OpenLog, withLog } from './log-stat.js'
-import { cursorAt, type TailCursor } from './tail-cursor.js'
+import { anchorHeld, cursorAt, type TailCursor } from './tail-cursor.js'
 import { unpackFile } from './unpack.js'
 
 export { type LogStat, statLog } from './log-stat.js'
@@ -21,17 +21,21 @@ export interface ReadingOptions {
   /** Counts the file and the bytes that were read from disk. */
   readonly work: StoreWork
   readonly signal?: AbortSignal | undefined
+  /** Lends its chunks to read into. */
+  readonly pool?: SlabPool | undefined
 }
 
 export interface ScanOptions extends ReadingOptions {
   /** @default LOG_START */
   readonly from?: LogPlace | undefined
+  /** Of a plain file, in the place of `from`: goes on from this cursor, as long as the file is what the cursor stands behind. */
+  readonly after?: TailCursor | undefined
   /** Bytes; longer lines are skipped. @default 33554432 */
   readonly maxLine?: number | undefined
   /** Makes the cursor of what was read. @default false */
   readonly cursor?: boolean | undefined
-  /** Lends its chunks to read into. */
-  readonly pool?: SlabPool | undefined
+  /** Bytes that the cursor's anchor is made of, at most. @default 131072 */
+  readonly anchor?: number | undefined
 }
 
 export interface ScanEnd {
@@ -45,6 +49,8 @@ export interface ScanEnd {
   readonly cursor: TailCursor | undefined
   /** Of a packed file: CORRUPT_RECORD. What stands before the damage was visited. */
   readonly damage: StorageError | undefined
+  /** With `after`: why nothing was visited. */
+  readonly reread?: string
 }
 
 export interface LogRange {
@@ -72,9 +78,12 @@ const GAP = 2 ** 16
  * @throws the system's error as it is, EFTYPE when it is no regular file; the signal's reason
  */
 export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanOptions): Promise<ScanEnd> {
-  const { work, signal, pool, from = LOG_START, maxLine } = options
+  const { work, signal, pool, after, maxLine } = options
+  const from = after ?? options.from ?? LOG_START
   signal?.throwIfAborted()
   return withLog(file.path, work, async (log) => {
+    const { reread, held } = after === undefined ? {} : anchorHeld(log, after, work)
+    if (reread !== undefined) return { stat: log.stat, place: from, read: from.offset, cursor: undefined, damage: undefined, reread }
     const buffer = pool?.take() ?? Buffer.allocUnsafeSlow(Math.max(SMALLEST, Math.min(CHUNK, log.stat.size - from.offset + 1)))
     try {
       const scanner = new LineScanner(visitor, { from, maxLine, buffer })
@@ -84,10 +93,28 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
       const rest = scanner.rest()
       if (rest !== undefined) visitor.rest?.(rest)
       const { place, read } = scanner
-      const cursor = options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place) : undefined
+      const cursor = options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, options.anchor, held) : undefined
       return { stat: log.stat, place, read, cursor, damage }
     } finally {
       pool?.give(buffer)
+    }
+  })
+}
+
+/**
+ * Gives the bytes of a whole file to `use`; they are valid only during the call.
+ * @throws the system's error as it is, EFTYPE when it is no regular file
+ */
+export async function withWhole<T>(path: string, { work, pool }: ReadingOptions, use: (bytes: Buffer, stat: LogStat) => T): Promise<T> {
+  return withLog(path, work, ({ fd, stat }) => {
+    const chunk = stat.size <= CHUNK ? pool?.take() : undefined
+    const buffer = chunk ?? Buffer.allocUnsafeSlow(stat.size)
+    try {
+      const held = readFully(fd, buffer, 0, stat.size, 0)
+      work.bytes += held
+      return use(buffer.subarray(0, held), stat)
+    } finally {
+      if (chunk !== undefined) pool?.give(chunk)
     }
   })
 }

@@ -17,8 +17,8 @@ export const COPIES = 'copies of earlier lines'
 export function isCopy(log: LogIndex, id: string, time: number | undefined, content: number): boolean {
   const entry = log.entry(id)
   if (entry !== undefined) return entry.content === content
-  // The id is not known: asking for it as for a parent loses an index that is resumed, and no other.
-  if (!isLatest(log, time)) log.follow(id)
+  // The id is not known: a resumed index may have forgotten it.
+  if (!isLatest(log, time)) log.needsPast('a new line may be a copy of one before the cursor')
   return false
 }
 

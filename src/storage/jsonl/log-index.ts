@@ -8,6 +8,7 @@
  */
 import { type MessageId, parseMessageId } from '../../core/ids.js'
 import type { LogTrait } from '../store.js'
+import { inShort, type LogMemory, messageOf } from './log-memory.js'
 
 /** 'own': what the message says. 'answer': a line that answers calls of the message's tools, whatever else it says. */
 export type LineUse = 'own' | 'answer'
@@ -66,16 +67,6 @@ export interface LeftOut {
   readonly reason: string
 }
 
-/** The end of a log, as plain data: what going on with it needs. */
-export interface LogMemory {
-  readonly count: number
-  readonly messages: readonly LogMessage[]
-  readonly entries: readonly (readonly [id: string, message: string | null, content: number])[]
-  readonly calls: readonly (readonly [id: string, message: string])[]
-  readonly groups: readonly (readonly [name: string, message: string])[]
-  readonly notes: Readonly<Record<string, unknown>>
-}
-
 /** What a cursor remembers at most: links of the chain, messages, unanswered calls. */
 const ENTRIES = 64
 const MESSAGES = 16
@@ -95,6 +86,8 @@ export class LogIndex {
   readonly #entries = new Map<string, LogEntry>()
   readonly #calls = new Map<string, LogMessage>()
   readonly #groups = new Map<string, LogMessage>()
+  /** Messages whose lines a resumed index does not know. */
+  readonly #cut = new Set<LogMessage>()
   #count: number
   #touched = new Set<LogMessage>()
   /** Told of every line that is left out; for a census. */
@@ -104,7 +97,11 @@ export class LogIndex {
     this.#resumed = memory !== undefined
     this.#count = memory?.count ?? 0
     this.notes = memory === undefined ? {} : structuredClone(memory.notes as Record<string, unknown>)
-    for (const message of memory?.messages ?? []) this.#hold({ ...message, lines: [...message.lines] })
+    for (const kept of memory?.messages ?? []) {
+      const message = messageOf(kept)
+      this.#hold(message)
+      if (message.lines.length === 0) this.#cut.add(message)
+    }
     for (const [id, message, content] of memory?.entries ?? []) this.#entries.set(id, { message: idOf(message), content })
     for (const [id, message] of memory?.calls ?? []) this.#remember(this.#calls, id, message)
     for (const [name, message] of memory?.groups ?? []) this.#remember(this.#groups, name, message)
@@ -143,13 +140,13 @@ export class LogIndex {
 
   add(message: LogMessage, line: LogLine, use: LineUse): void {
     message.lines.push(used(line, use))
-    this.#touched.add(message)
+    this.#touch(message)
   }
 
   close(message: LogMessage): void {
     if (!message.open) return
     message.open = false
-    this.#touched.add(message)
+    this.#touch(message)
   }
 
   /** A link of the chain. */
@@ -227,12 +224,17 @@ export class LogIndex {
     }
     return {
       count: this.#count,
-      messages: [...kept].sort((a, b) => a.order - b.order).map((message) => ({ ...message, lines: [...message.lines] })),
+      messages: inShort([...kept].sort((a, b) => a.order - b.order)),
       entries: entries.map(([id, { message, content }]) => [id, message ?? null, content]),
       calls: calls.map(([id, message]) => [id, message.id]),
       groups: [...this.#groups].flatMap(([name, message]) => (kept.has(message) ? [[name, message.id] as const] : [])),
       notes: structuredClone(this.notes),
     }
+  }
+
+  #touch(message: LogMessage): void {
+    if (this.#cut.has(message)) this.lost ??= 'a message of very many lines goes on'
+    this.#touched.add(message)
   }
 
   #hold(message: LogMessage): void {
@@ -247,7 +249,7 @@ export class LogIndex {
 }
 
 /** Written out: spread, it costs as much as finding the line. */
-function used({ file, offset, length, line, crc }: LogLine, use: LineUse): UsedLine {
+export function used({ file, offset, length, line, crc }: LogLine, use: LineUse): UsedLine {
   return { file, offset, length, line, crc, use }
 }
 
@@ -256,6 +258,6 @@ export function lineId({ file, offset }: Pick<LogLine, 'file' | 'offset'>): stri
   return file === 0 ? `@${offset}` : `@${file}.${offset}`
 }
 
-function idOf(text: string | null): MessageId | undefined {
+export function idOf(text: string | null): MessageId | undefined {
   return text === null ? undefined : parseMessageId(text)
 }

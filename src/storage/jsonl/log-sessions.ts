@@ -2,7 +2,6 @@
  * The sessions of an agent's logs with their light fields: one pass over the bytes of each file that counts lines and parses the few
  * that tell something, and a look at its end for the time. A file that only grew is read on where the last pass stopped.
  */
-import { readFileSync } from 'node:fs'
 import type { Clock } from '../../core/clock.js'
 import { type Document, isDocument } from '../../core/documents.js'
 import { StorageError, systemCode } from '../../core/errors.js'
@@ -13,11 +12,12 @@ import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../file-issues.js'
 import { fingerprint } from '../fingerprint.js'
 import type { Generation } from '../generation.js'
+import type { SlabPool } from '../slab.js'
 import { OwnedSpan, parseSpan } from '../span.js'
 import type { Listing, SessionEntry, StoreWork } from '../store.js'
 import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
 import type { LogAdapter, LogFile, LogMeta, LogSession } from './log-adapter.js'
-import { type LogStat, scanLog } from './log-bytes.js'
+import { type LogStat, scanLog, withWhole } from './log-bytes.js'
 import { isSame, statOf } from './log-view.js'
 import { checkCursor, type TailCursor } from './tail-cursor.js'
 
@@ -25,6 +25,8 @@ import { checkCursor, type TailCursor } from './tail-cursor.js'
 const LIGHT = 2 ** 20
 /** Lines that end within so many bytes of the end of a file are asked for their time. */
 const NEAR_END = 4096
+/** Of so many bytes is the anchor that a listing goes on from: the light fields are worth no more. */
+const ANCHOR = 4096
 
 /** A session as it was listed last. */
 export interface ListedLog {
@@ -46,24 +48,26 @@ interface PassedFile {
   readonly stat: LogStat | undefined
   /** Undefined for what never grows by appending. */
   readonly cursor: TailCursor | undefined
-  /** 1: something follows the last newline. It is no entry of the pass yet, lest it be counted twice. */
-  readonly loose: 0 | 1
+  /** Entries behind the last newline: NULs, and what follows them. They are none of the pass yet, lest they be counted twice. */
+  readonly loose: number
 }
 
 export class LogSessions {
   readonly #adapter: LogAdapter
   readonly #clock: Clock
   readonly #work: StoreWork
+  readonly #pool: SlabPool
   /** By the path of the first file. */
   #passes = new Map<string, Pass>()
   #listed = new Map<string, ListedLog>()
   /** Files that are no logs, or that stand behind another of the same session. */
   leftOut: readonly { readonly path: string; readonly reason: string }[] = []
 
-  constructor(adapter: LogAdapter, clock: Clock, work: StoreWork) {
+  constructor(adapter: LogAdapter, clock: Clock, work: StoreWork, pool: SlabPool) {
     this.#adapter = adapter
     this.#clock = clock
     this.#work = work
+    this.#pool = pool
   }
 
   find(session: SessionId): ListedLog | undefined {
@@ -147,7 +151,8 @@ export class LogSessions {
           files[at] = { stat, cursor: undefined, loose: 0 }
           continue
         }
-        files[at] = file.form === 'document' ? this.#document(file, meta) : await this.#lines(file, stat.size, grown?.from ?? LOG_START, meta, signal)
+        files[at] =
+          file.form === 'document' ? await this.#document(file, meta) : await this.#lines(file, stat.size, grown?.from ?? LOG_START, meta, signal)
       } catch (error) {
         if (systemCode(error) === undefined) throw error
         damage ??= fileIssue(error, NOBODY, file.path)
@@ -181,7 +186,7 @@ export class LogSessions {
     // Of an unpacked text nobody knows the end before it is there.
     const near = file.packed ? 0 : size - NEAR_END
     let time: number | undefined
-    let loose: 0 | 1 = 0
+    let loose = 0
     const take = (bytes: Buffer, start: number, end: number, offset: number): void => {
       if (offset + end - start >= near) time = adapter.timeOf(bytes, start, end) ?? time
       if (end - start > LIGHT || !adapter.tells(bytes, start, end, meta)) return
@@ -196,27 +201,25 @@ export class LogSessions {
       damaged(): void {
         meta.entries++
       },
-      rest({ bytes, start, end, contentOffset }: Rest): void {
+      rest({ bytes, start, end, contentOffset, nuls, tooLong }: Rest): void {
+        loose = (nuls > 0 ? 1 : 0) + (end > start || tooLong > 0 ? 1 : 0)
         if (end === start) return
-        loose = 1
         take(bytes, start, end, contentOffset)
       },
     }
-    const { stat, cursor } = await scanLog(file, visitor, { work: this.#work, signal, from, cursor: !file.packed })
+    const { stat, cursor } = await scanLog(file, visitor, { work: this.#work, signal, pool: this.#pool, from, cursor: !file.packed, anchor: ANCHOR })
     meta.updated = time ?? meta.updated ?? stat.mtimeMs
     return { stat, cursor, loose }
   }
 
-  #document(file: LogFile, meta: LogMeta): PassedFile {
-    const stat = statOf(file, this.#work)
-    const bytes = readFileSync(file.path)
-    this.#work.files++
-    this.#work.bytes += bytes.length
-    const document = this.#adapter.split?.(bytes)
-    const rest = document === undefined ? undefined : parsed(document.rest, 0, document.rest.length)
-    if (document !== undefined) meta.entries += document.messages.length
-    if (rest !== undefined) this.#adapter.describe(rest, meta, file)
-    return { stat, cursor: undefined, loose: 0 }
+  #document(file: LogFile, meta: LogMeta): Promise<PassedFile> {
+    return withWhole(file.path, { work: this.#work, pool: this.#pool }, (bytes, stat) => {
+      const document = this.#adapter.split?.(bytes)
+      const rest = document === undefined ? undefined : parsed(document.rest, 0, document.rest.length)
+      if (document !== undefined) meta.entries += document.messages.length
+      if (rest !== undefined) this.#adapter.describe(rest, meta, file)
+      return { stat, cursor: undefined, loose: 0 }
+    })
   }
 }
 

@@ -13,7 +13,7 @@ import { type Agent, type EntityKey, type MessageKey, partKey, type SessionKey }
 import type { LogCursor } from '../cursor.js'
 import { absent } from '../file-issues.js'
 import type { FileMaps } from '../file-maps.js'
-import type { Slab } from '../slab.js'
+import { type Slab, SlabPool } from '../slab.js'
 import type {
   CensusEntry,
   CensusOptions,
@@ -65,8 +65,9 @@ export class LogStore implements Store {
     this.format = adapter.format
     this.path = path
     this.#maps = maps
-    this.#sessions = new LogSessions(adapter, clock, this.work)
-    this.#views = new LogViews(adapter, this.#sessions, clock, this.work)
+    const pool = new SlabPool()
+    this.#sessions = new LogSessions(adapter, clock, this.work, pool)
+    this.#views = new LogViews(adapter, this.#sessions, clock, this.work, pool)
   }
 
   async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
@@ -86,9 +87,10 @@ export class LogStore implements Store {
 
   async messages(
     session: SessionKey,
-    options: ReadOptions & { readonly deep?: boolean; readonly cursor?: boolean } = {},
+    options: ReadOptions & { readonly deep?: boolean; readonly cursor?: boolean; readonly passing?: boolean } = {},
   ): Promise<Listing<MessageEntry>> {
-    const held = await this.#views.view(session, options.signal, options.deep)
+    const { signal, deep, passing = false } = options
+    const held = await this.#views.view(session, signal, deep, passing)
     if (held === undefined) return { entries: [], issues: [], complete: true }
     const { issues } = held.view
     const cursor = options.cursor === true && { cursor: cursorOf(held.view, session.session) }
@@ -174,13 +176,17 @@ export class LogStore implements Store {
     const { signal, deep } = options
     const leaves = { maps: this.#maps, work: this.work, signal }
     const resumed = cursor === undefined || deep === true ? undefined : await resumeView(listed.session, cursor, this.#views.viewing(signal))
+    if (resumed === 'unchanged') return { messages: [], issues: [], cursor, reread: undefined }
     if (resumed?.view !== undefined) {
       const touched = resumed.view.log.takeTouched()
       return { ...(await openTail(resumed.view, session, touched, slab, leaves)), reread: undefined }
     }
     const held = await this.#views.view(session, signal, deep)
     if (held === undefined) return undefined
-    return { ...(await openTail(held.view, session, held.view.log.messages, slab, leaves)), reread: resumed?.reread }
+    const { log, files, issues } = held.view
+    // Of a log that cannot be read nothing is known, which is not that it has no messages.
+    if (cursor !== undefined && files.some(({ stat }) => stat === undefined)) return { messages: [], issues, cursor: undefined, reread: undefined }
+    return { ...(await openTail(held.view, session, log.messages, slab, leaves)), reread: resumed?.reread }
   }
 
   async revision(session: SessionKey): Promise<string> {
@@ -201,7 +207,7 @@ export class LogStore implements Store {
   }
 
   census(slab: () => Slab, options: CensusOptions = {}): AsyncIterable<CensusEntry> {
-    return logCensus({ ...this.#views.viewing(options.signal), sessions: this.#sessions, maps: this.#maps }, slab)
+    return logCensus({ ...this.#views.viewing(options.signal), sessions: this.#sessions, maps: this.#maps, deep: options.deep === true }, slab)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,16 +1,17 @@
 /** The end of a log since a cursor: what was appended, and the messages that it added to. Costs what was appended, however long the log is. */
+import { crc32 } from 'node:zlib'
 import { isDocument } from '../../core/documents.js'
 import { systemCode } from '../../core/errors.js'
 import { messageKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { LogCursor } from '../cursor.js'
 import type { Slab } from '../slab.js'
 import type { Leaf, LogTail, PartLeaf, TailMessage } from '../store.js'
-import type { LogSession } from './log-adapter.js'
+import type { LogFile, LogSession } from './log-adapter.js'
 import type { LogStat } from './log-bytes.js'
 import { LogIndex, type LogMemory, type LogMessage } from './log-index.js'
 import { type LeavesOptions, type LineRead, lineGeneration, linePart, openLines } from './log-leaves.js'
-import { entryOf, isSame, type LogView, type LooseEnd, readLines, statOf, type ViewedFile, type Viewing } from './log-view.js'
-import { checkCursor, type TailCursor } from './tail-cursor.js'
+import { changeOf, entryOf, heldOf, type LogView, type LooseEnd, readLines, type ViewedFile, type Viewing } from './log-view.js'
+import type { TailCursor } from './tail-cursor.js'
 
 /** Where the reading of a file ended. */
 interface CursorPlace {
@@ -18,30 +19,59 @@ interface CursorPlace {
   readonly stat: LogStat
   /** Null where the file is not one that grows by appending. */
   readonly cursor: TailCursor | null
-  /** What follows the last newline and was read all the same. */
+  /** What follows the last newline. */
   readonly loose: LooseEnd | null
 }
 
-/** A view whose index was resumed: what it touched is new or got lines. Or why the log must be read from its start. */
-export type ResumedView = { readonly view: LogView; readonly reread?: undefined } | { readonly view?: undefined; readonly reread: string }
+/** What is kept of the index, and what tells that it is that still. */
+interface CursorMemory {
+  /** Of its shape. */
+  readonly version: number
+  /** CRC-32 of all that the cursor says. */
+  readonly sum: number
+  readonly index: LogMemory
+}
+
+const VERSION = 1
+
+/**
+ * 'unchanged': nobody wrote to the log. A view whose index was resumed: what it touched is new or got lines. Or why the log must be read
+ * from its start.
+ */
+export type Resumed = 'unchanged' | { readonly view: LogView; readonly reread?: undefined } | { readonly view?: undefined; readonly reread: string }
 
 /** Where a view ends. Undefined while a file of it cannot be read. */
 export function cursorOf({ session, log, files }: LogView, id: string): LogCursor | undefined {
   const places = files.flatMap(({ file, stat, cursor, loose }): CursorPlace[] =>
-    stat === undefined ? [] : [{ path: file.path, stat, cursor: cursor ?? null, loose: loose?.taken === true ? loose : null }],
+    stat === undefined ? [] : [{ path: file.path, stat, cursor: cursor ?? null, loose: loose ?? null }],
   )
-  return places.length === session.files.length ? { kind: 'log', session: id, files: places, memory: log.memory() } : undefined
+  if (places.length < session.files.length) return undefined
+  const index = log.memory()
+  return { kind: 'log', session: id, files: places, memory: { version: VERSION, sum: sumOf(id, places, index), index } satisfies CursorMemory }
+}
+
+function sumOf(session: string, files: readonly unknown[], index: unknown): number {
+  return crc32(JSON.stringify([session, files, index]))
 }
 
 /** Goes on from a cursor. A file that cannot be read is a reason to look again, not to fail. */
-export async function resumeView(session: LogSession, cursor: LogCursor, viewing: Viewing): Promise<ResumedView> {
+export async function resumeView(session: LogSession, cursor: LogCursor, viewing: Viewing): Promise<Resumed> {
   const places = placesOf(cursor)
-  if (places === undefined) return { reread: 'the cursor is none that this library made' }
+  if (places === undefined) return { reread: STRANGE }
   if (session.files.length !== places.length || session.files.some(({ path }, at) => path !== places[at]?.path)) {
     return { reread: 'the log stands in other files now' }
   }
   try {
-    return await resume(session, places, new LogIndex(cursor.memory as LogMemory), viewing)
+    const changes: ('unchanged' | 'grown')[] = []
+    for (const [at, file] of session.files.entries()) {
+      const change = changeOf(viewedOf(file, places[at] as CursorPlace), viewing)
+      if (typeof change === 'object') return change
+      changes.push(change)
+    }
+    if (changes.every((change) => change === 'unchanged')) return 'unchanged'
+    const { version, sum, index } = cursor.memory as CursorMemory
+    if (version !== VERSION || sum !== sumOf(cursor.session, cursor.files, index)) return { reread: STRANGE }
+    return await resume({ session, places, changes }, new LogIndex(index), viewing)
   } catch (error) {
     const code = systemCode(error)
     if (code === undefined) throw error
@@ -49,22 +79,33 @@ export async function resumeView(session: LogSession, cursor: LogCursor, viewing
   }
 }
 
-async function resume(session: LogSession, places: readonly CursorPlace[], log: LogIndex, viewing: Viewing): Promise<ResumedView> {
+const STRANGE = 'the cursor is none of this version of the library'
+
+interface Resuming {
+  readonly session: LogSession
+  readonly places: readonly CursorPlace[]
+  /** What became of each file. */
+  readonly changes: readonly ('unchanged' | 'grown')[]
+}
+
+async function resume({ session, places, changes }: Resuming, log: LogIndex, viewing: Viewing): Promise<Resumed> {
   const files: ViewedFile[] = []
   for (const [at, file] of session.files.entries()) {
-    const { stat, cursor, loose } = places[at] as CursorPlace
-    if (cursor === null) {
-      if (!isSame(stat, statOf(file, viewing.work))) return { reread: file.packed ? 'the compressed log was replaced' : 'the snapshot was rewritten' }
-      files.push({ file, stat, cursor: undefined, loose: undefined })
+    const viewed = viewedOf(file, places[at] as CursorPlace)
+    if (changes[at] === 'unchanged') {
+      files.push(viewed)
       continue
     }
-    const { verdict } = checkCursor(file.path, cursor, viewing.work)
-    if (typeof verdict === 'object') return verdict
-    if (verdict === 'unchanged') files.push({ file, stat, cursor, loose: loose ?? undefined })
-    else files.push((await readLines(file, at, cursor, loose ?? undefined, log, viewing)).file)
-    if (log.lost !== undefined) return { reread: log.lost }
+    const read = await readLines(file, at, heldOf(viewed), log, viewing)
+    const reread = read.reread ?? log.lost
+    if (reread !== undefined) return { reread }
+    files.push(read.file)
   }
   return { view: { session, log, files, issues: [] } }
+}
+
+function viewedOf(file: LogFile, { stat, cursor, loose }: CursorPlace): ViewedFile & { readonly stat: LogStat } {
+  return { file, stat, cursor: cursor ?? undefined, loose: loose ?? undefined }
 }
 
 /** The messages with their lines opened. */
@@ -80,13 +121,15 @@ export async function openTail(
     const message = messageKey(key, id)
     return lines.map((line, at): LineRead => ({ key: at === 0 ? message : partKey(message, linePart(line)), line, generation: lineGeneration(line) }))
   })
+  // Made before the wait: meanwhile another look at the log may add to its index.
+  const entries = messages.map(entryOf)
   const leaves = await openLines(view, reads.flat(), slab, options)
   let next = 0
-  const opened = messages.map((message, at): TailMessage => {
+  const opened = entries.map((entry, at): TailMessage => {
     const own = reads[at] as readonly LineRead[]
     const [leaf, ...lines] = own.map(({ key: part }): PartLeaf => ({ key: part as PartLeaf['key'], leaf: leaves[next++] as Leaf }))
     return {
-      entry: entryOf(message),
+      entry,
       leaf: (leaf as PartLeaf).leaf,
       lines,
       generations: own.map(({ line }) => lineGeneration(line)),
@@ -97,12 +140,11 @@ export async function openTail(
 }
 
 /** Undefined unless the cursor has the shape of one: it may come from anywhere. */
-function placesOf({ files, memory }: LogCursor): readonly CursorPlace[] | undefined {
+function placesOf({ files }: LogCursor): readonly CursorPlace[] | undefined {
   const isPlace = (file: unknown): boolean =>
     isDocument(file) &&
     typeof file.path === 'string' &&
     isDocument(file.stat) &&
     [file.cursor, file.loose].every((one) => one === null || isDocument(one))
-  const isMemory = isDocument(memory) && ['messages', 'entries', 'calls', 'groups'].every((name) => Array.isArray(memory[name]))
-  return isMemory && isDocument(memory.notes) && Array.isArray(files) && files.every(isPlace) ? (files as readonly CursorPlace[]) : undefined
+  return files.every(isPlace) ? (files as readonly CursorPlace[]) : undefined
 }

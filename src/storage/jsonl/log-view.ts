@@ -5,25 +5,25 @@
  * The last line of a file may lack its newline. It is data as soon as it is a whole object, since no beginning of an object is one;
  * else it is not data yet, and damage once nobody has written to the file for a while.
  */
-import { readFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../../core/clock.js'
 import { StorageError, systemCode } from '../../core/errors.js'
 import type { SessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../file-issues.js'
+import type { SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
-import { type LineVisitor, LOG_START, type LogPlace, type Rest } from './line-scanner.js'
+import type { LineVisitor, Rest } from './line-scanner.js'
 import type { LogAdapter, LogFile, LogSession } from './log-adapter.js'
-import { type LogStat, scanLog, statLog } from './log-bytes.js'
+import { type LogStat, scanLog, statLog, withWhole } from './log-bytes.js'
 import { LogIndex, type LogLine, type LogMessage } from './log-index.js'
 import { Skim } from './skim.js'
-import { checkCursor, type TailCursor } from './tail-cursor.js'
+import { type CursorVerdict, looksLike, type TailCursor } from './tail-cursor.js'
 
 /** A torn last line is damage when its file was not written to for so many milliseconds. */
 const IDLE_MS = 10_000
 
-/** What follows the last newline of a file. */
+/** What follows the last newline of a file, behind the NULs that it begins with. */
 export interface LooseEnd {
   readonly offset: number
   readonly length: number
@@ -53,6 +53,7 @@ export interface Viewing {
   readonly adapter: LogAdapter
   readonly clock: Clock
   readonly work: StoreWork
+  readonly pool?: SlabPool | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -61,12 +62,13 @@ export async function viewLog(session: LogSession, key: SessionKey, viewing: Vie
   const issues: StageIssue[] = []
   const files: ViewedFile[] = []
   for (const [at, file] of session.files.entries()) {
+    viewing.signal?.throwIfAborted()
     try {
       if (isAbsent(file, viewing.work)) {
         files.push({ file, stat: ABSENT, cursor: undefined, loose: undefined })
         continue
       }
-      const viewed = file.form === 'document' ? readDocument(file, at, log, viewing) : await readLines(file, at, LOG_START, undefined, log, viewing)
+      const viewed = file.form === 'document' ? await readDocument(file, at, log, viewing) : await readLines(file, at, undefined, log, viewing)
       if (viewed.damage !== undefined) issues.push({ code: viewed.damage.code, key, path: file.path, reason: viewed.damage.reason })
       files.push(viewed.file)
     } catch (error) {
@@ -85,40 +87,64 @@ export async function refreshView(view: LogView, session: LogSession, key: Sessi
   const [first] = growth
   if (first === undefined) return view
   const files = [...view.files]
-  for (const { at, from } of growth) {
-    const { file, loose } = files[at] as ViewedFile
-    const read = await readLines(file, at, from, loose, view.log, viewing)
-    if (view.log.lost !== undefined) return viewLog(session, key, viewing)
+  for (const { at, held } of growth) {
+    const { file } = files[at] as ViewedFile
+    const read = await readLines(file, at, held, view.log, viewing)
+    if (read.reread !== undefined || view.log.lost !== undefined) return viewLog(session, key, viewing)
     files[at] = read.file
   }
   return { session, log: view.log, files, issues: [] }
 }
 
+/** A file that grew, and what is held of it; undefined: it was not there. */
+interface Growth {
+  readonly at: number
+  readonly held: HeldFile | undefined
+}
+
 /** The files that grew, and where each goes on. Undefined: something else happened. */
-function growthOf(
-  view: LogView,
-  session: LogSession,
-  { work, clock }: Viewing,
-): readonly { readonly at: number; readonly from: LogPlace }[] | undefined {
+function growthOf(view: LogView, session: LogSession, viewing: Viewing): readonly Growth[] | undefined {
   if (view.files.length !== session.files.length) return undefined
-  const growth: { at: number; from: LogPlace }[] = []
-  for (const [at, { file, stat, cursor, loose }] of view.files.entries()) {
-    if (stat === undefined || file.path !== session.files[at]?.path) return undefined
+  const growth: Growth[] = []
+  for (const [at, viewed] of view.files.entries()) {
+    if (viewed.stat === undefined || viewed.file.path !== session.files[at]?.path) return undefined
     try {
-      if (cursor === undefined) {
-        if (!isSame(stat, statOf(file, work))) return undefined
-        continue
-      }
-      const { verdict } = checkCursor(file.path, cursor, work)
-      const isTorn = loose !== undefined && !loose.taken && clock.now() - stat.mtimeMs >= IDLE_MS
-      if (verdict === 'grown' || (verdict === 'unchanged' && isTorn)) growth.push({ at, from: cursor })
-      else if (verdict !== 'unchanged') return undefined
+      const change = changeOf({ ...viewed, stat: viewed.stat }, viewing)
+      if (typeof change === 'object') return undefined
+      if (change === 'grown') growth.push({ at, held: heldOf(viewed) })
     } catch (error) {
       if (systemCode(error) === undefined) throw error
       return undefined
     }
   }
   return growth
+}
+
+/** A file whose reading ended at a cursor. */
+export interface HeldFile {
+  readonly cursor: TailCursor
+  readonly loose: LooseEnd | undefined
+}
+
+export function heldOf({ cursor, loose }: Pick<ViewedFile, 'cursor' | 'loose'>): HeldFile | undefined {
+  return cursor && { cursor, loose }
+}
+
+/**
+ * What became of a file, as far as its metadata tells: whether one that grew is still the same, `readLines` will see. A torn last line
+ * that nobody goes on with becomes data, as if the file had grown. @throws the system's error
+ */
+export function changeOf({ file, stat, cursor, loose }: ViewedFile & { readonly stat: LogStat }, { work, clock }: Viewing): CursorVerdict {
+  const now = statOf(file, work)
+  if (cursor === undefined) {
+    if (isSame(stat, now)) return 'unchanged'
+    return isSame(stat, ABSENT) && file.form === 'lines'
+      ? 'grown'
+      : { reread: file.packed ? 'the compressed log was replaced' : 'the snapshot was rewritten' }
+  }
+  const verdict = looksLike(cursor, now)
+  const isTorn = loose?.taken === false && clock.now() - cursor.mtimeMs >= IDLE_MS
+  return verdict === 'unchanged' && isTorn ? 'grown' : verdict
 }
 
 /** Of a file that is not there and need not be. */
@@ -146,69 +172,84 @@ export function isSame(a: LogStat, b: LogStat): boolean {
 interface Read {
   readonly file: ViewedFile
   readonly damage: StorageError | undefined
+  /** Why no line was fed: the file is not what is held of it. */
+  readonly reread?: string | undefined
 }
 
-/** Feeds the lines from `from` on. `held`: a loose end that the index has already. @throws the system's error */
+/** Feeds the lines that the index does not have yet. @throws the system's error */
 export async function readLines(
   file: LogFile,
   at: number,
-  from: LogPlace,
-  held: LooseEnd | undefined,
+  held: HeldFile | undefined,
   log: LogIndex,
   { adapter, clock, work, signal }: Viewing,
 ): Promise<Read> {
+  /** What follows the last newline and the index has already. */
+  const known = held?.loose?.taken === true ? held.loose : undefined
+  let isMet = false
   let loose: LooseEnd | undefined
-  let rest: { readonly line: LogLine; readonly bytes: Buffer } | undefined
+  let rest: { readonly line: LogLine; readonly bytes: Buffer; readonly nuls: LogLine | undefined } | undefined
+  const isKnown = ({ offset, length, crc }: Pick<LogLine, 'offset' | 'length' | 'crc'>): boolean => {
+    const is = known !== undefined && known.offset === offset && known.length === length && known.crc === crc
+    isMet ||= is
+    return is
+  }
   const visitor: LineVisitor & { rest(rest: Rest): void } = {
     visit(bytes, start, end, offset, line) {
-      const crc = crc32(bytes.subarray(start, end))
-      if (held?.taken === true && held.offset === offset) {
-        if (held.length !== end - start || held.crc !== crc) log.lost ??= 'the last line was written on'
-        return
-      }
-      adapter.read(bytes, start, end, { file: at, offset, length: end - start, line, crc }, log)
+      const read = { file: at, offset, length: end - start, line, crc: crc32(bytes.subarray(start, end)) }
+      if (known === undefined || isMet || !isKnown(read)) adapter.read(bytes, start, end, read, log)
     },
     damaged(offset, length, line) {
-      log.damaged({ file: at, offset, length, line, crc: 0 })
+      const read = { file: at, offset, length, line, crc: 0 }
+      if (known !== undefined && !isMet) {
+        const areItsNuls = offset + length === known.offset
+        if (areItsNuls && known.length === 0) isMet = true
+        if (areItsNuls || isKnown(read)) return
+      }
+      log.damaged(read)
     },
-    rest({ bytes, start, end, contentOffset, line }) {
-      if (end > start)
-        rest = { bytes: Buffer.from(bytes.subarray(start, end)), line: { file: at, offset: contentOffset, length: end - start, line, crc: 0 } }
+    rest({ bytes, start, end, offset, contentOffset, line, nuls, tooLong }) {
+      if (end === start && nuls + tooLong === 0) return
+      const content = Buffer.from(bytes.subarray(start, end))
+      const place = end > start ? contentOffset : offset + nuls
+      rest = {
+        bytes: content,
+        line: { file: at, offset: place, length: content.length + tooLong, line, crc: crc32(content) },
+        nuls: nuls === 0 ? undefined : { file: at, offset, length: nuls, line, crc: 0 },
+      }
     },
   }
-  const { stat, cursor, damage } = await scanLog(file, visitor, { work, signal, from, cursor: !file.packed })
+  const { stat, cursor, damage, reread } = await scanLog(file, visitor, { work, signal, after: held?.cursor, cursor: !file.packed })
   if (rest !== undefined) {
-    const { bytes, line } = rest
-    const crc = crc32(bytes)
-    const known = held?.taken === true && held.offset === line.offset && held.crc === crc && held.length === line.length
+    const { bytes, line, nuls } = rest
     const whole = wholeness.whole(bytes, 0, bytes.length)
-    const taken = whole || known || clock.now() - stat.mtimeMs >= IDLE_MS
-    if (taken && !known) {
-      if (held?.taken === true) log.lost ??= 'the last line was written on'
-      if (whole) adapter.read(bytes, 0, bytes.length, { ...line, crc }, log)
-      else log.damaged({ ...line, crc })
+    // Nobody goes on with what is packed.
+    const taken = isKnown(line) || whole || file.packed || clock.now() - stat.mtimeMs >= IDLE_MS
+    if (taken && !isMet) {
+      if (nuls !== undefined) log.damaged(nuls)
+      if (bytes.length > 0) adapter.read(bytes, 0, bytes.length, line, log)
+      else if (line.length > 0) log.damaged(line)
     }
-    loose = { offset: line.offset, length: line.length, crc, taken }
+    loose = { offset: line.offset, length: line.length, crc: line.crc, taken }
   }
-  return { file: { file, stat, cursor, loose }, damage }
+  if (known !== undefined && !isMet) log.lost ??= 'the last line was written on'
+  return { file: { file, stat, cursor, loose }, damage, reread }
 }
 
 const wholeness = new Skim({})
 
 /** A snapshot: one object, its messages in a list. @throws the system's error */
-function readDocument(file: LogFile, at: number, log: LogIndex, { adapter, work }: Viewing): Read {
-  const stat = statOf(file, work)
-  const bytes = readFileSync(file.path)
-  work.files++
-  work.bytes += bytes.length
-  const document = adapter.split?.(bytes)
-  for (const [place, { start, end }] of (document?.messages ?? []).entries()) {
-    const crc = crc32(bytes.subarray(start, end))
-    adapter.read(bytes, start, end, { file: at, offset: start, length: end - start, line: place + 1, crc }, log)
-  }
-  const damage =
-    document === undefined ? new StorageError('CORRUPT_RECORD', { reason: 'the snapshot is no whole object', path: file.path }) : undefined
-  return { file: { file, stat, cursor: undefined, loose: undefined }, damage }
+function readDocument(file: LogFile, at: number, log: LogIndex, { adapter, work, pool }: Viewing): Promise<Read> {
+  return withWhole(file.path, { work, pool }, (bytes, stat) => {
+    const document = adapter.split?.(bytes)
+    for (const [place, { start, end }] of (document?.messages ?? []).entries()) {
+      const crc = crc32(bytes.subarray(start, end))
+      adapter.read(bytes, start, end, { file: at, offset: start, length: end - start, line: place + 1, crc }, log)
+    }
+    const damage =
+      document === undefined ? new StorageError('CORRUPT_RECORD', { reason: 'the snapshot is no whole object', path: file.path }) : undefined
+    return { file: { file, stat, cursor: undefined, loose: undefined }, damage }
+  })
 }
 
 export function entryOf({ id, created, order, parent, trait, open }: LogMessage): MessageEntry {

@@ -2,6 +2,7 @@
 import type { Clock } from '../../core/clock.js'
 import type { Agent, EntityKey, SessionKey } from '../../core/keys.js'
 import { sessionOf } from '../../core/keys.js'
+import type { SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
 import type { LogAdapter } from './log-adapter.js'
 import type { LogSessions } from './log-sessions.js'
@@ -33,21 +34,25 @@ export class LogViews {
   readonly #sessions: LogSessions
   readonly #clock: Clock
   readonly #work: StoreWork
+  readonly #pool: SlabPool
   readonly #views = new Map<string, HeldView>()
+  /** The session that is read straight through just now: its view is held until the next one is looked at. */
+  #passing: string | undefined
   #held = 0
   /** The look that is under way, by session: two at once would take in what was appended twice. */
   readonly #looks = new Map<string, Promise<unknown>>()
 
-  constructor(adapter: LogAdapter, sessions: LogSessions, clock: Clock, work: StoreWork) {
+  constructor(adapter: LogAdapter, sessions: LogSessions, clock: Clock, work: StoreWork, pool: SlabPool) {
     this.#adapter = adapter
     this.#agent = adapter.agent
     this.#sessions = sessions
     this.#clock = clock
     this.#work = work
+    this.#pool = pool
   }
 
   viewing(signal: AbortSignal | undefined): Viewing {
-    return { adapter: this.#adapter, clock: this.#clock, work: this.#work, signal }
+    return { adapter: this.#adapter, clock: this.#clock, work: this.#work, pool: this.#pool, signal }
   }
 
   /** Views of one call: every read of a session is of the same one. */
@@ -61,9 +66,12 @@ export class LogViews {
     return (key) => (seen.has(key.session) ? seen.get(key.session) : look(sessionOf(key)))
   }
 
-  /** The log as it is now; undefined for a session that was not listed. `deep` reads it from its start. */
-  view(key: SessionKey, signal?: AbortSignal, deep?: boolean): Promise<HeldView | undefined> {
-    const look = (this.#looks.get(key.session) ?? Promise.resolve()).then(() => this.#look(key, signal, deep))
+  /**
+   * The log as it is now; undefined for a session that was not listed. `deep` reads it from its start. `passing`: whether it is looked at
+   * on the way through all sessions; undefined: this look says nothing of that.
+   */
+  view(key: SessionKey, signal?: AbortSignal, deep?: boolean, passing?: boolean): Promise<HeldView | undefined> {
+    const look = (this.#looks.get(key.session) ?? Promise.resolve()).then(() => this.#look(key, signal, deep, passing))
     const over = look
       .catch(() => undefined)
       .then(() => {
@@ -75,14 +83,21 @@ export class LogViews {
 
   clear(): void {
     this.#views.clear()
+    this.#passing = undefined
     this.#held = 0
   }
 
-  async #look(key: SessionKey, signal: AbortSignal | undefined, deep: boolean | undefined): Promise<HeldView | undefined> {
+  async #look(
+    key: SessionKey,
+    signal: AbortSignal | undefined,
+    deep: boolean | undefined,
+    passing: boolean | undefined,
+  ): Promise<HeldView | undefined> {
     const listed = key.agent === this.#agent ? this.#sessions.find(key.session) : undefined
     const held = this.#views.get(key.session)
     // What ends in the middle leaves nothing behind: an index that took in half of what was appended is of no use.
     if (held !== undefined) this.#drop(key.session, held)
+    this.#dropPassed(key.session)
     if (listed === undefined) return undefined
     const viewing = this.viewing(signal)
     const view =
@@ -92,11 +107,25 @@ export class LogViews {
     const kept = held?.view === view ? held : new HeldView(view)
     this.#views.set(key.session, kept)
     this.#held += kept.lines
+    if (passing === true && held === undefined) this.#passing = key.session
+    else if (passing === false && this.#passing === key.session) this.#passing = undefined
+    this.#dropOldest(key.session)
+    return kept
+  }
+
+  #dropPassed(next: string): void {
+    const name = this.#passing
+    const passed = name === undefined || name === next ? undefined : this.#views.get(name)
+    if (name === undefined || passed === undefined) return
+    this.#drop(name, passed)
+    this.#passing = undefined
+  }
+
+  #dropOldest(newest: string): void {
     for (const [name, other] of this.#views) {
-      if (this.#held <= HELD_LINES || name === key.session) break
+      if (this.#held <= HELD_LINES || name === newest) break
       this.#drop(name, other)
     }
-    return kept
   }
 
   #drop(session: string, { lines }: HeldView): void {

@@ -6,37 +6,13 @@
  * A field whose name is written with escapes (`"\u0069d"`) is taken for another one; no program writes names so.
  */
 
-/** What to find below an object: a slot for the value of a field, or fields inside it. */
-export interface SkimShape {
-  readonly [field: string]: number | SkimShape | SkimItems
-}
-
-/** The value is a list: `each` is looked for in every item that is an object, and `end` is called after it. */
-export interface SkimItems {
-  readonly each: SkimShape
-  /** Slots of `each` are set anew for every item. */
-  readonly end: (found: Skimmed) => void
-}
+import { type Field, highest, type Level, levelOf, type SkimShape } from './skim-shape.js'
 
 /** The bytes that were found: `from[slot]` and `to[slot]`, quotes included; `from` is -1 where there is no such field. */
 export interface Skimmed {
   readonly bytes: Buffer
   readonly from: Int32Array
   readonly to: Int32Array
-}
-
-interface Field {
-  readonly name: Uint8Array
-  readonly slot: number
-  readonly inside: Level | undefined
-  readonly items: { readonly level: Level; readonly end: (found: Skimmed) => void } | undefined
-}
-
-interface Level {
-  /** The fields whose names are so many bytes long. */
-  readonly byLength: readonly (readonly Field[])[]
-  /** Of the fields, and of those inside them. */
-  readonly slots: readonly number[]
 }
 
 const QUOTE = 0x22
@@ -132,15 +108,18 @@ export class Skim implements Skimmed {
     if (at >= this.#end) return BROKEN
     if (inside !== undefined) {
       this.#forget(inside)
-      return this.bytes[at] === OPEN_BRACE ? this.#object(at, inside) : this.#skip(at)
+      const after = this.bytes[at] === OPEN_BRACE ? this.#object(at, inside) : this.#skip(at)
+      return slot < 0 || after === BROKEN ? after : this.#found(slot, at, after)
     }
     if (items !== undefined) return this.bytes[at] === OPEN_BRACKET ? this.#list(at, items) : this.#skip(at)
     const after = this.#skip(at)
-    if (after !== BROKEN) {
-      this.from[slot] = at
-      this.to[slot] = after
-    }
-    return after
+    return after === BROKEN ? BROKEN : this.#found(slot, at, after)
+  }
+
+  #found(slot: number, from: number, to: number): number {
+    this.from[slot] = from
+    this.to[slot] = to
+    return to
   }
 
   #list(open: number, { level, end: told }: NonNullable<Field['items']>): number {
@@ -263,28 +242,6 @@ function fieldAt({ byLength }: Level, bytes: Buffer, from: number, to: number): 
     if (at === length) return field
   }
   return undefined
-}
-
-function levelOf(shape: SkimShape): Level {
-  const fields = Object.entries(shape).map(([name, what]): Field => {
-    const field = { name: new TextEncoder().encode(name), slot: -1, inside: undefined, items: undefined }
-    if (typeof what === 'number') return { ...field, slot: what }
-    if (isItems(what)) return { ...field, items: { level: levelOf(what.each), end: what.end } }
-    return { ...field, inside: levelOf(what) }
-  })
-  const longest = Math.max(-1, ...fields.map(({ name }) => name.length))
-  return {
-    byLength: Array.from({ length: longest + 1 }, (_, length) => fields.filter(({ name }) => name.length === length)),
-    slots: fields.flatMap(({ slot, inside, items }) => [...(slot < 0 ? [] : [slot]), ...(inside?.slots ?? []), ...(items?.level.slots ?? [])]),
-  }
-}
-
-function isItems(what: SkimShape | SkimItems): what is SkimItems {
-  return typeof (what as { end?: unknown }).end === 'function'
-}
-
-function highest(shape: SkimShape): number {
-  return Math.max(-1, ...Object.values(shape).map((what) => (typeof what === 'number' ? what : highest(isItems(what) ? what.each : what))))
 }
 
 const NOTHING = Buffer.alloc(0)

@@ -6,7 +6,7 @@ import { hash } from 'node:crypto'
 import { closeSync, readSync } from 'node:fs'
 import type { StoreWork } from '../store.js'
 import type { LogPlace } from './line-scanner.js'
-import { type LogStat, openLog, statLog } from './log-stat.js'
+import { type LogStat, type OpenLog, openLog, statLog } from './log-stat.js'
 
 /** Plain data, to be kept as JSON. */
 export interface TailCursor {
@@ -29,27 +29,84 @@ export interface TailCursor {
 export type CursorVerdict = 'unchanged' | 'grown' | { readonly reread: string }
 
 /** Reading and hashing so many bytes takes 0.1 ms. */
-const ANCHOR = 2 ** 17
+export const ANCHOR = 2 ** 17
 
-/** The cursor of an open file that was read up to `place`. `stat` is of before the first read. @throws the system's error */
-export function cursorAt(fd: number, { dev, ino, size, mtimeMs }: LogStat, { offset, line }: LogPlace): TailCursor {
-  return { dev, ino, size, mtimeMs, offset, line, ...anchorOf(fd, offset) }
+/** Bytes right before an offset. */
+export interface AnchorBytes {
+  readonly offset: number
+  readonly bytes: Buffer
 }
 
-/** Of the bytes before `offset`, 128 KiB at most. @throws the system's error */
-export function anchorOf(fd: number, offset: number): Pick<TailCursor, 'anchor' | 'anchorLength'> {
-  const anchorLength = Math.min(offset, ANCHOR)
+/**
+ * The cursor of an open file that was read up to `place`. `stat` is of before the first read, `most` as for `anchorOf`, `held` the anchor
+ * of the cursor that the reading went on from. @throws the system's error
+ */
+export function cursorAt(
+  fd: number,
+  { dev, ino, size, mtimeMs }: LogStat,
+  { offset, line }: LogPlace,
+  most?: number,
+  held?: AnchorBytes,
+): TailCursor {
+  return { dev, ino, size, mtimeMs, offset, line, ...anchorOf(fd, offset, most, held) }
+}
+
+/** Of the bytes before `offset`, so many at most; those that are held are not read again. @throws the system's error */
+export function anchorOf(fd: number, offset: number, most = ANCHOR, held?: AnchorBytes): Pick<TailCursor, 'anchor' | 'anchorLength'> {
+  const anchorLength = Math.min(offset, most)
+  const start = offset - anchorLength
+  const from = held !== undefined && held.offset > start && held.offset - held.bytes.length <= start ? held.offset : start
+  const read = readBefore(fd, offset, offset - from)
   // Of a file that became shorter meanwhile: an anchor that nothing matches.
-  return { anchor: readAnchor(fd, offset, anchorLength) ?? '', anchorLength }
+  if (read === undefined) return { anchor: '', anchorLength }
+  const before = from === start || held === undefined ? [] : [held.bytes.subarray(start - held.offset + held.bytes.length)]
+  const bytes = before.length === 0 ? read : Buffer.concat([...before, read])
+  return { anchor: anchorIn({ offset, bytes }), anchorLength }
 }
 
 /** Undefined when the file does not reach to `offset`, or `length` is none that `anchorOf` gives. @throws the system's error */
 export function readAnchor(fd: number, offset: number, length: number): string | undefined {
-  if (!(length >= 0 && length <= Math.min(offset, ANCHOR))) return undefined
+  const bytes = isLength(length, offset) ? readBefore(fd, offset, length) : undefined
+  return bytes && anchorIn({ offset, bytes })
+}
+
+/** What an open file is to a cursor, and the bytes of the anchor, which were read if it grew. @throws the system's error */
+export function anchorHeld({ fd, stat }: OpenLog, cursor: TailCursor, work: StoreWork): AnchorHeld {
+  let held: AnchorBytes | undefined
+  const verdict = compareCursor(cursor, stat, (offset, length) => {
+    const bytes = isLength(length, offset) ? readBefore(fd, offset, length) : undefined
+    if (bytes === undefined) return undefined
+    work.bytes += length
+    held = { offset, bytes }
+    return anchorIn(held)
+  })
+  return typeof verdict === 'object' ? { verdict, reread: verdict.reread } : { verdict, held }
+}
+
+export interface AnchorHeld {
+  readonly verdict: CursorVerdict
+  readonly held?: AnchorBytes | undefined
+  readonly reread?: string
+}
+
+function anchorIn({ bytes }: AnchorBytes): string {
+  return hash('sha256', bytes, 'base64url').slice(0, 22)
+}
+
+function isLength(length: number, offset: number): boolean {
+  return length >= 0 && length <= Math.min(offset, ANCHOR)
+}
+
+function readBefore(fd: number, offset: number, length: number): Buffer | undefined {
   const bytes = Buffer.allocUnsafe(length)
   let held = 0
   for (let count = -1; held < length && count !== 0; held += count) count = readSync(fd, bytes, held, length - held, offset - length + held)
-  return held < length ? undefined : hash('sha256', bytes, 'base64url').slice(0, 22)
+  return held < length ? undefined : bytes
+}
+
+/** Without a look at the file's bytes: one that grew may still be another one. */
+export function looksLike(cursor: TailCursor, stat: LogStat): CursorVerdict {
+  return compareCursor(cursor, stat, () => cursor.anchor)
 }
 
 /** `anchorNow` gives the anchor of as many bytes before an offset; asked only when all else fits. */
@@ -68,16 +125,11 @@ export function compareCursor(
 export function checkCursor(path: string, cursor: TailCursor, work: StoreWork): { readonly verdict: CursorVerdict; readonly stat: LogStat } {
   work.stats++
   const stat = statLog(path)
-  // As if the bytes before the cursor were the same: only a file that grew is worth a look at them.
-  const likely = compareCursor(cursor, stat, () => cursor.anchor)
+  const likely = looksLike(cursor, stat)
   if (likely !== 'grown') return { verdict: likely, stat }
   const log = openLog(path, work)
   try {
-    const anchorNow = (offset: number, length: number): string | undefined => {
-      work.bytes += length
-      return readAnchor(log.fd, offset, length)
-    }
-    return { verdict: compareCursor(cursor, log.stat, anchorNow), stat: log.stat }
+    return { verdict: anchorHeld(log, cursor, work).verdict, stat: log.stat }
   } finally {
     closeSync(log.fd)
   }

@@ -324,13 +324,13 @@ describe('listing', () => {
   for (const name of names) writeFileSync(join(folder.path, 'sessions', name), '')
   writeFileSync(join(folder.path, 'config.json'), '')
 
-  it('pairs snapshots with journals, either of which may be missing', () => {
+  it('pairs snapshots with journals, either of which may be missing; a journal may come at any time', () => {
     for (const root of [folder.path, join(folder.path, 'sessions')]) {
       const { sessions, leftOut } = jcodeAdapter.list(root)
       expect(sessions.map(({ id, files }) => [id, files.map(({ form }) => form)])).toEqual([
         ['a', ['document', 'lines']],
         ['b', ['lines']],
-        ['c', ['document']],
+        ['c', ['document', 'lines']],
       ])
       expect(Object.fromEntries(leftOut.map(({ path, reason }) => [path.split('/').at(-1), reason]))).toEqual({
         sub: 'no folder of sessions',

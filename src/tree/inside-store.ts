@@ -1,0 +1,21 @@
+/** Where nothing may be written: inside the stores of agents. */
+import { existsSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve, sep } from 'node:path'
+import type { Sessions } from './sessions.js'
+
+/** Whether a file or folder, which need not exist, is one of the stores or lies inside one, links followed. */
+export function isInsideStore(path: string, { stores }: Sessions): boolean {
+  const place = realPath(resolve(path))
+  return stores.some(({ path, kind }) => {
+    // A database, and the older trees, stand in OpenCode's data folder; the home of Codex stands in that of its user.
+    const folder = realPath(kind.startsWith('opencode') && kind !== 'opencode-json' ? dirname(path) : path)
+    return `${place}${sep}`.startsWith(`${folder}${sep}`)
+  })
+}
+
+/** With the links of what exists followed; what does not exist yet is below it. */
+export function realPath(path: string): string {
+  if (existsSync(path)) return realpathSync(path)
+  const parent = dirname(path)
+  return parent === path ? path : join(realPath(parent), basename(path))
+}

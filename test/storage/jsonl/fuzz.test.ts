@@ -1,0 +1,145 @@
+/** Thousands of harmed logs: nothing crashes, every intact line is read or left out for a reason, each damaged one is named, the account is exact. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { issuesOf, unwrap } from '../../../src/core/stage.js'
+import { Skim } from '../../../src/storage/jsonl/skim.js'
+import { Slab } from '../../../src/storage/slab.js'
+import type { SessionEntry } from '../../../src/storage/store.js'
+import { hydrateSessionTree } from '../../../src/tree/hydrate.js'
+import { planSessionTree } from '../../../src/tree/plan.js'
+import { resolveSessionTree } from '../../../src/tree/resolve.js'
+import { verifyStores } from '../../../src/tree/verify.js'
+import { bytesOf, DIALECTS, type LogDialect } from '../../support/log-dialects.js'
+import { dice, harmed, randomSession } from '../../support/log-mutants.js'
+import { type LogPiece, objectIn, piecesOf } from '../../support/log-pieces.js'
+import { type LogWorld, logWorld, writeAged } from '../../support/log-world.js'
+
+const CASES = 2000
+const BATCH = 100
+
+/** What the census says of a record. */
+interface Counted {
+  readonly path: string
+  readonly offset: number
+  readonly length: number
+  readonly ignored: boolean
+}
+
+interface Case {
+  readonly name: string
+  /** The one that was harmed; the snapshot before a journal stays whole. */
+  readonly path: string
+  readonly isDocument: boolean
+}
+
+function writeCases(w: LogWorld, dialects: readonly LogDialect[], seed: number): readonly Case[] {
+  return Array.from({ length: BATCH }, (_, n) => {
+    const random = dice(seed * BATCH + n)
+    const session = randomSession(random, n)
+    const dialect = dialects[n % dialects.length] as LogDialect
+    const logs = dialect.render(session)
+    for (const log of logs) writeAged(join(w.root, log.path), bytesOf(log, session))
+    const last = logs.at(-1) as (typeof logs)[number]
+    const { bytes, done } = harmed(bytesOf(last, session), random)
+    const path = join(w.root, last.path)
+    writeAged(path, bytes)
+    return { name: `batch ${seed}, case ${n} of ${dialect.name}: ${done.join(', ')}`, path, isDocument: last.form === 'document' }
+  })
+}
+
+async function censusByPath(w: LogWorld): Promise<ReadonlyMap<string, readonly Counted[]>> {
+  const byPath = new Map<string, Counted[]>()
+  const slab = new Slab()
+  for await (const entry of w.store.census(() => slab, { deep: true })) {
+    if (entry.what !== 'record' || entry.kind === 'session') continue
+    const { path, leaf, ignored } = entry
+    const counted = { path, offset: leaf.span?.source.offset ?? -1, length: leaf.span?.length ?? 0, ignored: ignored !== undefined }
+    byPath.set(path, [...(byPath.get(path) ?? []), counted])
+  }
+  return byPath
+}
+
+interface Place {
+  readonly path?: string
+  readonly line?: number
+  readonly offset?: number
+}
+
+const isAt = ({ path, line, offset, length }: LogPiece, place: Place): boolean =>
+  place.path === path && place.line === line && (place.offset ?? -1) >= offset && (place.offset ?? -1) <= offset + length
+
+/** A flaw inside a value that nobody asked for. */
+const looksWhole = (bytes: Uint8Array): boolean => new Skim({}).whole(Buffer.from(bytes), 0, bytes.length)
+
+async function holdCase(w: LogWorld, { name, path, isDocument }: Case, entry: SessionEntry, counted: readonly Counted[], damaged: readonly Place[]): Promise<void> {
+  const plan = await planSessionTree(w.set, { session: entry.key })
+  using refs = unwrap(await resolveSessionTree(w.set, unwrap(plan)))
+  const hydrated = hydrateSessionTree(refs)
+  const issues = [...issuesOf(plan), ...issuesOf(hydrated)]
+  const leaves = refs.messages.flatMap(({ leaf, parts }) => [leaf, ...parts.map((part) => part.leaf)])
+  expect(leaves.every(({ span }) => span !== undefined), name).toBe(true)
+  const read = leaves.flatMap(({ span }) => (span?.source.path === path ? [`${span.source.offset}:${span.length}`] : []))
+  expect([...new Set(read)].sort(), name).toEqual(counted.flatMap((one) => (one.ignored ? [] : [`${one.offset}:${one.length}`])).sort())
+  if (isDocument) return
+  const pieces = piecesOf(path)
+  const named = issues.filter(({ code }) => code === 'CORRUPT_RECORD')
+  for (const issue of named) expect(pieces.some((piece) => piece.document === undefined && isAt(piece, issue)), `${name} ${JSON.stringify(issue)}`).toBe(true)
+  if (w.store.agent === 'jcode') holdEntries(name, pieces, counted)
+  else {
+    expect(counted.map(({ offset, length }) => `${offset}:${length}`).sort(), name).toEqual(pieces.map(({ offset, length }) => `${offset}:${length}`).sort())
+    expect(entry.record?.entries, name).toBe(pieces.length)
+    for (const piece of pieces.filter(({ document }) => document === undefined)) {
+      const isLeftOut = counted.some(({ offset, ignored }) => ignored && offset === piece.offset)
+      expect(damaged.some((place) => isAt(piece, place)), `${name}: verify names line ${piece.line}`).toBe(true)
+      expect(isLeftOut || named.some((issue) => isAt(piece, issue)), `${name}: the flow names line ${piece.line}`).toBe(true)
+      expect(!isLeftOut || looksWhole(bytesAt(piece)), name).toBe(true)
+    }
+  }
+}
+
+function bytesAt({ path, offset, length }: LogPiece): Buffer {
+  return readFileSync(path).subarray(offset, offset + length)
+}
+
+/** Every entry of the journal that is whole is read, glued ones too; something is said of every line. */
+function holdEntries(name: string, pieces: readonly LogPiece[], counted: readonly Counted[]): void {
+  for (const piece of pieces) {
+    const within = counted.filter(({ offset, length }) => offset >= piece.offset && offset + length <= piece.offset + piece.length)
+    expect(within.length, `${name}: line ${piece.line}`).toBeGreaterThan(0)
+    const entries = bytesAt(piece).toString('latin1').split(/(?<=\})(?=\{"meta":\{)/)
+    let offset = piece.offset
+    for (const entry of entries) {
+      const document = objectIn(Buffer.from(entry, 'latin1'))
+      const appended = document !== undefined && Array.isArray(document.append_messages) ? document.append_messages.length : 0
+      const own = within.filter((one) => one.offset >= offset && one.offset + one.length <= offset + entry.length)
+      if (document?.meta !== undefined) expect(own.length, `${name}: line ${piece.line}`).toBe(Math.max(1, appended))
+      offset += entry.length
+    }
+  }
+}
+
+async function holdBatch(dialects: readonly LogDialect[], seed: number): Promise<void> {
+  await using w = await logWorld(dialects[0] as LogDialect, { map: 'never' }, [])
+  const cases = writeCases(w, dialects, seed)
+  await w.set.refresh()
+  const { entries, issues } = await w.store.sessions()
+  expect(issues).toEqual([])
+  const byPath = new Map(entries.map((entry) => [entry.path, entry]))
+  const counted = await censusByPath(w)
+  const { stores } = await verifyStores(w.set, { deep: true })
+  const damaged = stores[0]?.damaged ?? []
+  for (const one of cases) {
+    const entry = byPath.get(one.path) ?? byPath.get(one.path.replace('.journal.jsonl', '.json'))
+    expect(entry, one.name).toBeDefined()
+    if (entry !== undefined) await holdCase(w, one, entry, counted.get(one.path) ?? [], damaged)
+  }
+}
+
+describe('harmed logs', () => {
+  const agents = [...new Set(DIALECTS.map(({ agent }) => agent))]
+  it.each(agents)(`of %s: ${CASES} of them`, { timeout: 120_000 }, async (agent) => {
+    const dialects = DIALECTS.filter((dialect) => dialect.agent === agent)
+    for (let seed = 0; seed < CASES / BATCH; seed++) await holdBatch(dialects, seed)
+  })
+})
