@@ -141,8 +141,9 @@ export interface IndexStore extends AsyncDisposable {
    */
   release(claim: Claim, outcome: Outcome): Promise<void>
   /**
-   * T7. Frees the leases that ran out and those of owners that are provably dead; gives their number. An owner that may still live becomes
-   * a suspect; once it is provably gone, or SUSPECT_LEASES times its lease have passed, its session compares the sink with the ledger.
+   * T7. Frees the leases that ran out and those of owners that are provably dead, in the order of their deadlines; gives their number. An
+   * owner that may still live becomes a suspect; once it is provably gone, or SUSPECT_LEASES times its lease have passed, its session
+   * compares the sink with the ledger.
    */
   sweep(): Promise<number>
   /** T8. An owner that lost its session says that it will write no more: the sink is compared with the ledger. A lease that is still its own ends, whether a sweep has seen it or not. */

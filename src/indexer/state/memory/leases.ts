@@ -3,7 +3,7 @@ import type { SessionKey } from '../../../core/keys.js'
 import type { Owner } from '../owner.js'
 import { type Claim, SUSPECT_LEASES } from '../rows.js'
 import type { Moment } from './queue.js'
-import { count, enqueue, type LeaseRow, type MemoryRows, type MemorySession, putSession, sessionsOf } from './rows.js'
+import { count, enqueue, type LeaseRow, leasedOf, type MemoryRows, type MemorySession, putSession, sessionsOf } from './rows.js'
 
 type IsGone = (owner: Owner) => boolean
 
@@ -11,9 +11,7 @@ type IsGone = (owner: Owner) => boolean
 export function sweep(rows: MemoryRows, isGone: IsGone, moment: Moment): number {
   for (const session of sessionsOf(rows)) settleSuspects(rows, session, isGone, moment)
   let freed = 0
-  for (const session of sessionsOf(rows)) {
-    const { lease } = session
-    if (lease === null) continue
+  for (const { session, lease } of leasedOf(rows)) {
     const proven = isGone(lease.owner)
     if (!proven && !hasEnded(lease, moment)) continue
     takeOver(rows, session, lease, proven, moment)

@@ -213,6 +213,12 @@ export function sessionsOf(rows: MemoryRows, keys?: readonly SessionKey[]): Memo
   return [...named].flatMap((key) => rows.sessions.get(key) ?? [])
 }
 
+/** Those that are leased, in the order of their deadlines. */
+export function leasedOf(rows: MemoryRows): { readonly session: MemorySession; readonly lease: LeaseRow }[] {
+  const leased = sessionsOf(rows).flatMap((session) => (session.lease === null ? [] : { session, lease: session.lease }))
+  return leased.sort((a, b) => a.lease.until - b.lease.until)
+}
+
 /** @throws StorageError LEASE_LOST */
 export function ownSession(rows: MemoryRows, claim: Claim): MemorySession {
   const session = rows.sessions.get(encodeKey(claim.key))
