@@ -184,7 +184,7 @@ export interface IndexStore extends AsyncDisposable {
   /** In the order of the ids. @default of the space that this process is bound to */
   ledger(key: SessionKey, space?: string): ReadonlyMap<MessageId, LedgerRow>
   sessions(): readonly KnownSession[]
-  /** What stands in the WAL and perhaps nowhere else. Records without text, and those that cannot be read, are left out. */
+  /** What stands in the WAL and perhaps nowhere else, in the order in which it was put there. Records without text, and those that cannot be read, are left out. */
   pending(): readonly PendingSession[]
   /** In the order of their sessions, in which they are retried, too. */
   deadLetters(): readonly DeadLetter[]

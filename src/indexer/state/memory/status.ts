@@ -96,7 +96,7 @@ export function knownSessions(rows: MemoryRows): KnownSession[] {
 }
 
 export function pendingSessions(rows: MemoryRows): PendingSession[] {
-  return sessionsOf(rows).flatMap(({ key, wal }) => {
+  const pending = sessionsOf(rows).flatMap(({ key, wal }) => {
     const held = wal === null ? undefined : rows.wal.get(wal.seq)
     if (wal === null || held === undefined) return []
     try {
@@ -109,6 +109,7 @@ export function pendingSessions(rows: MemoryRows): PendingSession[] {
       return []
     }
   })
+  return pending.sort((a, b) => a.seq - b.seq)
 }
 
 export function nextRunAt(rows: MemoryRows, lanes: readonly LaneName[] | undefined, bound: string | undefined, due: Due): number | undefined {
