@@ -18,7 +18,7 @@ export const LEASE_MS = 10_000
 export const MAX_DELAY_MS = 20_000
 const PROCESSES = 3
 
-const LIMITS = {
+export const LIMITS = {
   batchSize: 2,
   recordSize: 2,
   sinkBatchSize: 2,
