@@ -83,6 +83,8 @@ export class Host {
   /** Messages made, and texts unlike any other. */
   made = 0
   texts = 0
+  /** Of all sessions: one that is made anew under its old id has none of those it had. */
+  revisions = 0
   readonly #dead = new Set<number>()
   readonly #open: AsyncDisposable[] = []
   #lastPid = 0

@@ -59,7 +59,7 @@ export function write(host: Host, command: Written): void {
       witness.excuse(key)
       return
     default:
-      change(host, session ?? world.add(id, [], { updated: host.clock.now() }), command)
+      change(host, session ?? world.add(id, [], { updated: host.clock.now(), revision: ++host.revisions }), command)
   }
 }
 
@@ -111,7 +111,7 @@ function change(host: Host, session: WorldSession, command: Exclude<Written, { d
   }
   if (silent) return
   session.updated = now
-  session.revision++
+  session.revision = ++host.revisions
 }
 
 function settle(message: WorldMessage, now: number): void {
