@@ -220,12 +220,9 @@ export class Host {
       space,
       upsert: async (rows) => {
         check()
+        this.witness.upserts(space, rows)
         const refused = this.weather.cured ? undefined : rows.find(({ text }) => text.includes('refused'))
-        if (refused !== undefined) {
-          // An older document of that id is deleted.
-          this.witness.refused(refused.id)
-          throw new StorageError('SINK_REFUSED', { reason: 'refused', key: refused.id })
-        }
+        if (refused !== undefined) throw new StorageError('SINK_REFUSED', { reason: 'refused', key: refused.id })
         await sink.upsert(rows)
         this.witness.upserted(space, rows)
       },
@@ -240,7 +237,7 @@ export class Host {
       },
       ids: (filter) => {
         check()
-        return this.witness.reading(sink.ids(filter))
+        return this.witness.reading(space, sink.ids(filter))
       },
       drop: async () => {
         check()

@@ -45,7 +45,7 @@ export function write(host: Host, command: Written): void {
     case 'exclude':
       weather.excluded.add(id)
       beginEpoch(host, id)
-      witness.excuse(key)
+      witness.outdate(key)
       return
     case 'include':
       weather.excluded.delete(id)
@@ -106,7 +106,7 @@ function change(host: Host, session: WorldSession, command: Exclude<Written, { d
       delete session.revert
       break
     case 'rename':
-      host.witness.excuse(keyOf(session.id))
+      host.witness.outdate(keyOf(session.id))
       session.title = `Title ${++host.texts}`
   }
   if (silent) return
