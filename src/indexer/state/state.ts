@@ -158,8 +158,11 @@ export interface IndexStore extends AsyncDisposable {
    * it is claimed again, with `verify`, once the suspect is settled, and then what the sink holds of it is to be deleted first.
    */
   remove(claim: Claim): Promise<boolean>
-  /** Marks a session as gone and puts a record of deletions, if there are any, in the place of its pending one. Its dead letters go too. */
-  forget(claim: Claim, deletes: readonly string[]): Promise<number | undefined>
+  /**
+   * Marks a session as gone and puts a record of deletions, if there are any, in the place of its pending one. Its dead letters go too.
+   * `space`: that of the record. @default the space of the claim
+   */
+  forget(claim: Claim, deletes: readonly string[], space?: string): Promise<number | undefined>
   /** T11. Puts a record that cannot be decoded aside; the sink is compared with the ledger at the next run. */
   quarantine(claim: Claim, seq: number): Promise<void>
   /** T11. Durable before a message is worked on alone: should the process end with it, the next claim tells. Past with a commit, a release or another probe. @throws StorageError LEASE_LOST */
