@@ -2,7 +2,6 @@
 import { encodeKey, messageKey, type SessionKey } from '../../src/core/keys.js'
 import { embeddingKey } from '../../src/indexer/embedding/embed-cache.js'
 import type { HeldDocument, SinkRow } from '../../src/indexer/ports.js'
-import { documentIds } from '../../src/indexer/records.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
 import type { Claim, LedgerEntry, WalRecord } from '../../src/indexer/state/rows.js'
 import type { Commit } from '../../src/indexer/state/state.js'
@@ -70,7 +69,9 @@ export class Witness {
   }
 
   #nameAll(space: string, key: SessionKey, ledger: readonly LedgerEntry[]): void {
-    for (const { message, row } of ledger) for (const id of documentIds(NAMESPACE, key, message, row.chunks.length)) this.#name(nameOf(space), id)
+    for (const { message, row } of ledger) {
+      for (const chunk of row.chunks.keys()) this.#name(nameOf(space), documentId(NAMESPACE, messageKey(key, message), chunk))
+    }
   }
 
   #name(space: string, id: string): void {
