@@ -106,7 +106,8 @@ export interface IndexStore extends AsyncDisposable {
   /** Up to `limit` ledger rows of a space that retires. */
   retiring(space: string, limit: number): readonly { readonly key: SessionKey; readonly message: MessageId; readonly row: LedgerRow }[]
   /**
-   * Drops these rows of a space that retires, whose documents have left the sink; the space goes once it has no row any more, also when none was given.
+   * Drops these rows of a space that retires, whose documents have left the sink, with the letters of messages that no space has a row of
+   * any more; the space goes once it has no row any more, also when none was given.
    * In one that is built again meanwhile, the rows stay and their sessions are verified.
    */
   retire(space: string, rows: readonly { readonly key: SessionKey; readonly message: MessageId }[]): Promise<void>

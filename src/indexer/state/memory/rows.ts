@@ -274,6 +274,11 @@ export function ledgerOf(rows: MemoryRows, key: SessionKey, space?: string): Mem
     .sort((a, b) => compareText(a.message, b.message))
 }
 
+/** Whether any space holds a row of the message. */
+export function hasLedger({ spaces, ledger }: MemoryRows, key: SessionKey, message: MessageId): boolean {
+  return spaces.some(({ id }) => ledger.has(ledgerKey(id, key, message)))
+}
+
 /** Writes or, without a row, removes a ledger row. */
 export function putLedger(rows: MemoryRows, space: string, key: SessionKey, message: MessageId, row: LedgerRow | undefined): void {
   const path = ledgerKey(space, key, message)
