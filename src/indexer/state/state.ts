@@ -147,7 +147,10 @@ export interface IndexStore extends AsyncDisposable {
    * compares the sink with the ledger.
    */
   sweep(): Promise<number>
-  /** T8. An owner that lost its session says that it will write no more: the sink is compared with the ledger. A lease that is still its own ends, whether a sweep has seen it or not. */
+  /**
+   * T8. An owner that lost its session says that it will write no more: the sink is compared with the ledger. A lease that is still its own
+   * ends, whether a sweep has seen it or not. A session that was removed meanwhile is gone once more, and what the sink holds of it is deleted.
+   */
   lost(claim: Claim): Promise<void>
   /** T8. These sessions, or all, are to compare the sink with their ledger; those that are gone or already asked to are left alone. Gives the number of the others. */
   verify(keys?: readonly SessionKey[]): Promise<number>
