@@ -91,21 +91,26 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
 async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
   const { state } = engine
   const { claim, signal } = lease
-  const ids = await idsIn(engine, engine.sink, claim.key)
-  let documents = ids.size
+  const { key } = claim
+  const atHand = [claim.space, ...otherSpaces(engine, claim)]
   const pending = pendingRecord(engine, claim)
+  // Of one space: no other sink was ever given what it holds.
+  const space = pending?.space || claim.space
+  const ids = atHand.includes(space) ? await idsIn(engine, sinkOf(engine, space), key) : new Set<string>()
+  let documents = ids.size
   for (const { id } of pending?.rows ?? []) ids.add(id)
-  forgetNamed(engine, claim, claim.space, ids)
-  await removeVectors(engine, [claim.key])
+  forgetNamed(engine, claim, space, ids)
+  await removeVectors(engine, [key])
   // What the ledger names goes page by page, in every space; the rest, which only the sink or the WAL knew, at once.
   const rest = [...ids]
-  const seq = await state.forget(claim, rest)
-  if (seq !== undefined) await applyRecord(engine, lease, seq, deletionRecord(claim, rest, [], engine.clock.now()), false)
-  for (const space of otherSpaces(engine, claim)) {
-    const sink = sinkOf(engine, space)
-    const held = await idsIn(engine, sink, claim.key)
+  const seq = await state.forget(claim, rest, space)
+  if (seq !== undefined) await applyRecord(engine, lease, seq, deletionRecord({ key, space }, rest, [], engine.clock.now()), false)
+  for (const other of atHand) {
+    if (other === space) continue
+    const sink = sinkOf(engine, other)
+    const held = await idsIn(engine, sink, key)
     documents += held.size
-    forgetNamed(engine, claim, space, held)
+    forgetNamed(engine, claim, other, held)
     await lease.guard()
     await deleteFrom(engine, sink, held, signal)
   }

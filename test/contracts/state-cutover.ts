@@ -1,7 +1,7 @@
 /** T12: when the space that was built takes over, and what becomes of the one of before. */
 import { expect, it } from 'vitest'
 import { building, built, IDS, NEXT, statesOf } from './state-spaces.js'
-import { A, B, claimed, DONE, gone, ledgerRow, M1, type Stage, seen, settled } from './state-stage.js'
+import { A, B, claimed, DONE, FAILURE, gone, ledgerRow, M1, M2, type Stage, seen, settled } from './state-stage.js'
 
 export function describeCutOver(stage: Stage): void {
   it('waits until no session lacks the space', async () => {
@@ -58,6 +58,23 @@ export function describeCutOver(stage: Stage): void {
     await other.retire(IDS.space, [{ key: B, message: M1 }])
     expect(statesOf(other)).toEqual(['next live'])
     expect(other.ledger(A).size).toBe(1)
+  })
+
+  it('with the letters of messages that no other one knows', async () => {
+    const { other } = stage
+    await building(stage)
+    await built(stage)
+    const claim = await claimed(other, A)
+    const dead = [M1, M2].map((message) => ({ message, chunk: 0, ...FAILURE }))
+    await other.commit(claim, { space: IDS.space, ledger: [{ message: M2, row: ledgerRow({ state: 'quarantined' }) }] })
+    await other.commit(claim, { ledger: [{ message: M1, row: ledgerRow({ state: 'quarantined' }) }], dead })
+    await other.release(claim, DONE)
+    await other.cutOver()
+    await other.retire(
+      IDS.space,
+      [M1, M2].map((message) => ({ key: A, message })),
+    )
+    expect(other.deadLetters()).toMatchObject([{ key: A, message: M1 }])
   })
 
   it('lets go of one that holds nothing', async () => {

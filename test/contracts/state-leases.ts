@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Owner, OwnerProbe } from '../../src/indexer/state/owner.js'
 import { ISOLATE_AFTER } from '../../src/indexer/state/rows.js'
-import { A, claimed, DONE, FAILURE, LEASE_MS, LOST, M1, M2, type Stage, seen, walRecord } from './state-stage.js'
+import { A, B, claimed, DONE, FAILURE, LEASE_MS, LOST, M1, M2, type Stage, seen, walRecord } from './state-stage.js'
 
 export function describeLeases(stage: Stage): void {
   describe('tokens', () => describeTokens(stage))
@@ -61,6 +61,19 @@ function describeExpiry(stage: Stage): void {
     expect(other.status().leases).toMatchObject([{ expiresInMs: -1 }])
     expect(await other.sweep()).toBe(1)
     expect(other.status()).toMatchObject({ leases: [], counters: { takeovers: 1, claims: 1 } })
+  })
+
+  it('lists the leases by their deadlines, and frees them in that order', async () => {
+    const { state, other, clock } = stage
+    for (const key of [A, B]) await state.observe(seen(key))
+    const early = await claimed(state, A)
+    await claimed(state, B)
+    clock.advance(500)
+    await state.renew(early)
+    expect(state.status().leases.map(({ key }) => key)).toEqual([B, A])
+    clock.advance(2000)
+    expect(await other.sweep()).toBe(2)
+    expect((await claimed(other)).key).toEqual(B)
   })
 
   it('lets an owner go on that comes back late, as long as nobody took its lease', async () => {

@@ -112,6 +112,8 @@ function describeBuilding(stage: Stage): void {
     const claim = await claimed(state, A, { toDelete: true })
     expect(claim).toMatchObject({ key: A, space: IDS.space })
     expect(await other.claim({ only: A, toDelete: true })).toBeUndefined()
+    const there = await state.forget(claim, ['doc'], IDS.next)
+    expect(state.walRead(there ?? 0).space).toBe(IDS.next)
     const seq = await state.forget(claim, ['doc'])
     expect(state.walRead(seq ?? 0).space).toBe(IDS.space)
     const deletion = walRecord({

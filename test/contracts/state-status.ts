@@ -1,7 +1,7 @@
 /** What the state tells about itself: computed from its rows, whoever asks. */
 import { expect, it } from 'vitest'
 import type { OwnerProbe } from '../../src/indexer/state/owner.js'
-import { A, B, claimed, DONE, FAILURE, gone, pendingRecord, type Stage, seen, settled, walRecord } from './state-stage.js'
+import { A, B, claimed, DONE, FAILURE, gone, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 
 function describeRows(stage: Stage): void {
   it('knows each session and the store that it was last listed in', async () => {
@@ -21,6 +21,13 @@ function describeRows(stage: Stage): void {
       { key: A, gone: true, incomplete: false, checkedAt: 0 },
       { key: B, incomplete: true, checkedAt: clock.wall },
     ])
+  })
+
+  it('lists the pending records in the order in which they were put down', async () => {
+    const { state } = stage
+    for (const key of [A, B]) await state.observe(seen(key))
+    for (const key of [B, A]) await state.walAppend(await claimed(state, key), walRecord({ key, rows: [walRow()] }))
+    expect(state.pending().map(({ key }) => key)).toEqual([B, A])
   })
 
   it('tells how long the oldest session waits', async () => {

@@ -119,8 +119,23 @@ function describeSuspects(stage: Stage): void {
     expect(last).toMatchObject({ gone: true, verify: 1, lane: 'replay' })
     expect(await other.remove(last)).toBe(true)
     expect(other.status()).toMatchObject({ suspects: 0, ledger: { sessions: 0 } })
-    await state.lost(old)
+  })
+
+  it('an owner that says so when the session has left makes it known again, as gone, and what it may have written is looked for', async () => {
+    const { state, other, clock } = stage
+    const { old, claim } = await takenOver(stage)
+    await state.observe(gone(A))
+    expect(await other.remove(claim)).toBe(true)
+    clock.advance(SUSPECT_LEASES * LEASE_MS)
+    await other.sweep()
+    expect(await other.remove(await claimed(other))).toBe(true)
     expect(other.sessions()).toEqual([])
+    await state.lost(old)
+    expect(other.sessions()).toMatchObject([{ key: A, gone: true }])
+    const last = await claimed(other)
+    expect(last).toMatchObject({ key: A, gone: true, verify: 1, lane: 'replay' })
+    expect(await other.remove(last)).toBe(true)
+    expect(other.status()).toMatchObject({ suspects: 0, ledger: { sessions: 0 } })
   })
 
   it('one that is settled while the session is removed keeps the session', async () => {

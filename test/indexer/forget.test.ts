@@ -137,11 +137,40 @@ describe('forget while another space is built', () => {
     await builder.indexer.drain()
     expect(it.state.status().wal.records).toBe(1)
     expect(embedder.texts).toHaveLength(2)
+    next.before = () => undefined
     expect(await it.indexer.forget([keyOf('ses_a')])).toEqual({ sessions: 1, documents: 2 })
     expect(it.state.status().wal.records).toBe(0)
-    next.before = () => undefined
     await builder.indexer.observe()
     await builder.indexer.drain()
     expect(embedder.texts).toHaveLength(4)
+  })
+
+  it('whose sink is down leaves what was half sent to it pending, and asks no other sink to delete it', async () => {
+    const sink = Object.assign(flakySink(), { space: 'fake-1' })
+    const next = Object.assign(flakySink(), { space: 'fake-2' })
+    await using it = await rig({ sink, former: [next], sinkBatchSize: 1 })
+    const session = it.world.add('ses_a', ['one', 'two'])
+    await it.run()
+    it.world.edit(session, ({ messages }) =>
+      messages.push({ id: 'msg_ses_a_0002', role: 'user', text: 'three', changed: START - 60_000, version: 1 }),
+    )
+    const builder = await it.join(2, { embedder: countingEmbedder('fake-2', 4), sink: next, former: [sink], rebuild: true })
+    next.before = () => {
+      if (next.rows.size > 0) throw new Error('down')
+    }
+    await builder.indexer.observe()
+    await builder.indexer.drain()
+    expect([it.state.status().wal.records, next.rows.size]).toEqual([1, 1])
+    const deleted: string[] = []
+    sink.before = ({ kind, ids }) => {
+      if (kind === 'delete') deleted.push(...ids)
+    }
+    const held = [...sink.rows.keys()]
+    await expect(it.indexer.forget([keyOf('ses_a')])).rejects.toMatchObject({ code: 'SINK_FAILED' })
+    next.before = () => undefined
+    it.clock.advance(120_000)
+    await builder.indexer.drain()
+    expect([it.state.sessions(), sink.rows.size, next.rows.size]).toEqual([[], 0, 0])
+    expect(deleted).toEqual(held)
   })
 })

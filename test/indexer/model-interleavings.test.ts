@@ -1,7 +1,8 @@
 /** Interleavings that chance rarely finds, step by step, with no slow scan to cover for what is lost. */
 import { describe, expect, it } from 'vitest'
+import { SUSPECT_LEASES } from '../../src/indexer/state/rows.js'
 import { keyOf, type WorldSession } from '../support/index-world.js'
-import { Host, type Process } from '../support/model-host.js'
+import { Host, LEASE_MS, type Process } from '../support/model-host.js'
 import { brokenAtRest, comeToRest, Invariants } from '../support/model-invariants.js'
 import type { ModelPlace } from '../support/model-place.js'
 import { lmdbPlace, memoryPlace } from '../support/model-places.js'
@@ -126,6 +127,21 @@ function describeInterleavings(place: () => Promise<ModelPlace>): void {
     it.host.world.sessions.delete(A.session)
     expect(await it.run(1)).toBe('done')
     expect(it.held()).toEqual([])
+    await it.host.resume(await it.process(0))
+    await it.ends()
+    expect(it.held()).toEqual([])
+    expect(it.host.observer.sessions()).toEqual([])
+  })
+
+  it('and that of one that was not heard of for so long that nobody waits for it any more', async () => {
+    await using it = await scene(await place(), ['one', 'two'])
+    expect(await it.run(0, { point: 'sink:before', nth: 1, action: 'stop' })).toBe('stopped')
+    it.host.clock.advance(11_000)
+    it.host.world.sessions.delete(A.session)
+    expect(await it.run(1)).toBe('done')
+    it.host.clock.advance(SUSPECT_LEASES * LEASE_MS)
+    expect(await it.run(1)).toBe('done')
+    expect(it.host.observer.sessions()).toEqual([])
     await it.host.resume(await it.process(0))
     await it.ends()
     expect(it.held()).toEqual([])

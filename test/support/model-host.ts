@@ -18,7 +18,7 @@ export const LEASE_MS = 10_000
 export const MAX_DELAY_MS = 20_000
 const PROCESSES = 3
 
-const LIMITS = {
+export const LIMITS = {
   batchSize: 2,
   recordSize: 2,
   sinkBatchSize: 2,
@@ -83,6 +83,8 @@ export class Host {
   /** Messages made, and texts unlike any other. */
   made = 0
   texts = 0
+  /** Of all sessions: one that is made anew under its old id has none of those it had. */
+  revisions = 0
   readonly #dead = new Set<number>()
   readonly #open: AsyncDisposable[] = []
   #lastPid = 0
@@ -218,12 +220,9 @@ export class Host {
       space,
       upsert: async (rows) => {
         check()
+        this.witness.upserts(space, rows)
         const refused = this.weather.cured ? undefined : rows.find(({ text }) => text.includes('refused'))
-        if (refused !== undefined) {
-          // An older document of that id is deleted.
-          this.witness.refused(refused.id)
-          throw new StorageError('SINK_REFUSED', { reason: 'refused', key: refused.id })
-        }
+        if (refused !== undefined) throw new StorageError('SINK_REFUSED', { reason: 'refused', key: refused.id })
         await sink.upsert(rows)
         this.witness.upserted(space, rows)
       },
@@ -238,7 +237,7 @@ export class Host {
       },
       ids: (filter) => {
         check()
-        return this.witness.reading(sink.ids(filter))
+        return this.witness.reading(space, sink.ids(filter))
       },
       drop: async () => {
         check()

@@ -1,11 +1,13 @@
 /** What must hold after every command, and what must hold once a model machine has come to rest. Numbers are those of docs/indexer.md. */
 import { parseMessageId } from '../../src/core/ids.js'
 import { messageKey } from '../../src/core/keys.js'
+import { settlement } from '../../src/indexer/settled.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
+import type { LedgerRow } from '../../src/indexer/state/rows.js'
 import { documentId } from '../../src/indexer/text/document.js'
 import { projectMessage } from '../../src/indexer/text/projection.js'
-import { keyOf, nodeOf, visibleOf } from './index-world.js'
-import type { Host } from './model-host.js'
+import { keyOf, nodeOf, visibleOf, type WorldMessage, type WorldSession } from './index-world.js'
+import { type Host, LIMITS } from './model-host.js'
 import { NAMESPACE, SPACES } from './model-vectors.js'
 
 /** Keeps what the invariants that speak of a history need. */
@@ -49,12 +51,7 @@ export class Invariants {
         this.#marks.delete(session.id)
         continue
       }
-      // What its writer left unfinished is looked at again, and may count as unfinished again.
-      const gap = visible.findIndex(({ id, version, role, completed }) => {
-        if (role === 'assistant' && completed === undefined) return true
-        const { state = 'volatile', signature } = ledger.get(parseMessageId(id)) ?? {}
-        return state === 'volatile' || signature !== `v${version}`
-      })
+      const gap = visible.findIndex((message) => !isPast(this.#host, session, message, ledger.get(parseMessageId(message.id))))
       const mark = gap === -1 ? visible.length : gap
       const content = JSON.stringify([space, session, this.#host.epochs.get(session.id)])
       const before = this.#marks.get(session.id)
@@ -63,6 +60,18 @@ export class Invariants {
     }
     return broken
   }
+}
+
+/**
+ * Indexed as it is. What is settled by quiet alone is not while the clock, set back, stands before that quiet; and what its writer left
+ * unfinished is looked at again, and may count as unfinished again.
+ */
+function isPast({ clock }: Host, session: WorldSession, message: WorldMessage, row: LedgerRow | undefined): boolean {
+  const node = nodeOf(keyOf(session.id), message)
+  if (row === undefined || row.state === 'volatile' || row.signature !== node.signature) return false
+  const now = clock.now()
+  const around = { later: message !== session.messages.at(-1), now, seen: Math.min(row.at, now), sessionUpdated: session.updated }
+  return settlement(node, around, LIMITS) === 'settled'
 }
 
 const REST_ROUNDS = 80

@@ -3,7 +3,7 @@ import { encodeKey, messageKey, type SessionKey } from '../../src/core/keys.js'
 import { embeddingKey } from '../../src/indexer/embedding/embed-cache.js'
 import type { HeldDocument, SinkRow } from '../../src/indexer/ports.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
-import type { Claim, WalRecord } from '../../src/indexer/state/rows.js'
+import type { Claim, LedgerEntry, WalRecord } from '../../src/indexer/state/rows.js'
 import type { Commit } from '../../src/indexer/state/state.js'
 import { documentId } from '../../src/indexer/text/document.js'
 import type { Host } from './model-host.js'
@@ -17,13 +17,15 @@ export class Witness {
   #token = 0
   /** Text hashes that a sink took, by space and document. */
   readonly #taken = new Map<string, Set<string>>()
-  /** Documents that a reading of a sink told of, or that it refused. */
-  readonly #read = new Set<string>()
+  /** Documents that a ledger row, the text of a record, a writing or a reading of the sink ever named, each with its space. */
+  readonly #named = new Set<string>()
   /** Records that left the WAL as they may. */
   readonly #left = new Set<number>()
   #pending: ReadonlySet<number> = new Set()
   /** The sessions of texts that a durable record holds, by their embedding key. */
   readonly #durable = new Map<string, SessionKey>()
+  /** By session, the last token of those under which what was read is to be written again. */
+  readonly #outdated = new Map<string, number>()
 
   constructor(host: Host) {
     this.#host = host
@@ -35,12 +37,13 @@ export class Witness {
 
   saw(method: string, args: readonly unknown[], result: unknown): void {
     if (method === 'claim' && result !== undefined) this.#claimed(result as Claim)
-    if (method === 'walAppend') this.#appended(args[1] as WalRecord)
-    if (method === 'commit') this.#committed(args[1] as Commit)
+    if (method === 'walAppend') this.#appended(args[0] as Claim, args[1] as WalRecord)
+    if (method === 'commit') this.#committed(args[0] as Claim, args[1] as Commit)
     if (method === 'quarantine') this.#left.add(args[1] as number)
     if (method === 'forget') for (const seq of this.#pending) this.#left.add(seq)
     if (method === 'lost') this.excuse((args[0] as Claim).key)
-    if (method === 'reset' || method === 'retryDead') this.excuse()
+    if (method === 'retryDead') this.excuse()
+    if (method === 'reset') for (const key of args[0] as readonly SessionKey[]) this.outdate(key)
   }
 
   #claimed(claim: Claim): void {
@@ -50,17 +53,34 @@ export class Witness {
     this.#token = token
   }
 
-  /** Without a cache a text that two messages share is embedded for each. */
-  #appended({ key, rows }: WalRecord): void {
+  /** Without a cache a text that two messages share is embedded for each, and one that is outdated is embedded again. */
+  #appended({ key, token }: Claim, { space, rows }: WalRecord): void {
     const { cache } = this.#host.options
-    for (const { text, metadata } of rows) {
-      const space = SPACES.find((name) => spaceIdOf(name) === metadata.space) ?? ''
-      if (cache || text.includes('#')) this.#durable.set(embeddingKey(space, 'document', text), key)
+    const name = nameOf(space)
+    for (const { id } of rows) this.#name(name, id)
+    if (!cache && token <= (this.#outdated.get(encodeKey(key)) ?? 0)) return
+    for (const { text } of rows) if (cache || text.includes('#')) this.#durable.set(embeddingKey(name, 'document', text), key)
+  }
+
+  #committed({ key, space: own }: Claim, { wal, unlogged, space = own, ledger = [] }: Commit): void {
+    if (wal !== undefined) this.#left.add(wal.seq)
+    for (const record of [wal?.record, unlogged]) if (record !== undefined) this.#nameAll(record.space, key, record.ledger)
+    this.#nameAll(space, key, ledger)
+  }
+
+  #nameAll(space: string, key: SessionKey, ledger: readonly LedgerEntry[]): void {
+    for (const { message, row } of ledger) {
+      for (const chunk of row.chunks.keys()) this.#name(nameOf(space), documentId(NAMESPACE, messageKey(key, message), chunk))
     }
   }
 
-  #committed({ wal }: Commit): void {
-    if (wal !== undefined) this.#left.add(wal.seq)
+  #name(space: string, id: string): void {
+    this.#named.add(`${space} ${id}`)
+  }
+
+  /** A request may take effect and fail all the same. */
+  upserts(space: string, rows: readonly SinkRow[]): void {
+    for (const { id } of rows) this.#name(space, id)
   }
 
   upserted(space: string, rows: readonly SinkRow[]): void {
@@ -74,32 +94,17 @@ export class Witness {
     }
   }
 
+  /**
+   * I10. What named a document may have gone since: a record of deletions takes the place of one with text, and who was stopped deletes
+   * when another has dropped the row. What a record is to delete names nothing, since that is what is checked.
+   */
   deletes(space: string, ids: readonly string[]): void {
-    const named = this.#namedDocuments()
-    for (const id of ids) if (!named.has(id) && !this.#read.has(id)) this.#violated('I10', `${id} of ${space} was deleted, which nothing names`)
+    for (const id of ids) if (!this.#named.has(`${space} ${id}`)) this.#violated('I10', `${id} of ${space} was deleted, which nothing named`)
   }
 
-  #namedDocuments(): ReadonlySet<string> {
-    const { observer } = this.#host
-    const named = new Set<string>()
-    for (const key of this.#host.knownKeys()) {
-      for (const { id } of observer.spaces()) {
-        for (const [message, { chunks }] of observer.ledger(key, id)) {
-          for (const chunk of chunks.keys()) named.add(documentId(NAMESPACE, messageKey(key, message), chunk))
-        }
-      }
-    }
-    for (const { seq } of observer.pending()) for (const { id } of observer.walRead(seq).rows) named.add(id)
-    return named
-  }
-
-  refused(id: string): void {
-    this.#read.add(id)
-  }
-
-  async *reading(ids: AsyncIterable<HeldDocument>): AsyncIterable<HeldDocument> {
+  async *reading(space: string, ids: AsyncIterable<HeldDocument>): AsyncIterable<HeldDocument> {
     for await (const document of ids) {
-      this.#read.add(document.id)
+      this.#name(space, document.id)
       yield document
     }
   }
@@ -117,6 +122,12 @@ export class Witness {
     for (const [text, key] of this.#durable) {
       if (session === undefined || encodeKey(key) === encodeKey(session)) this.#durable.delete(text)
     }
+  }
+
+  /** All that the session shows is to be written again, also what was read under a claim of before and is put down after this. */
+  outdate(session: SessionKey): void {
+    this.#outdated.set(encodeKey(session), this.#token)
+    this.excuse(session)
   }
 
   /** What was asked for before the process was stopped may be answered now. */
@@ -148,4 +159,8 @@ export class Witness {
     for (const seq of this.#pending) if (!pending.has(seq) && !this.#left.has(seq)) this.#violated('I9', `record ${seq} vanished`)
     this.#pending = pending
   }
+}
+
+function nameOf(id: string): string {
+  return SPACES.find((name) => spaceIdOf(name) === id) ?? ''
 }

@@ -45,7 +45,7 @@ export function write(host: Host, command: Written): void {
     case 'exclude':
       weather.excluded.add(id)
       beginEpoch(host, id)
-      witness.excuse(key)
+      witness.outdate(key)
       return
     case 'include':
       weather.excluded.delete(id)
@@ -59,7 +59,7 @@ export function write(host: Host, command: Written): void {
       witness.excuse(key)
       return
     default:
-      change(host, session ?? world.add(id, [], { updated: host.clock.now() }), command)
+      change(host, session ?? world.add(id, [], { updated: host.clock.now(), revision: ++host.revisions }), command)
   }
 }
 
@@ -106,12 +106,12 @@ function change(host: Host, session: WorldSession, command: Exclude<Written, { d
       delete session.revert
       break
     case 'rename':
-      host.witness.excuse(keyOf(session.id))
+      host.witness.outdate(keyOf(session.id))
       session.title = `Title ${++host.texts}`
   }
   if (silent) return
   session.updated = now
-  session.revision++
+  session.revision = ++host.revisions
 }
 
 function settle(message: WorldMessage, now: number): void {

@@ -106,7 +106,8 @@ export interface IndexStore extends AsyncDisposable {
   /** Up to `limit` ledger rows of a space that retires. */
   retiring(space: string, limit: number): readonly { readonly key: SessionKey; readonly message: MessageId; readonly row: LedgerRow }[]
   /**
-   * Drops these rows of a space that retires, whose documents have left the sink; the space goes once it has no row any more, also when none was given.
+   * Drops these rows of a space that retires, whose documents have left the sink, with the letters of messages that no space has a row of
+   * any more; the space goes once it has no row any more, also when none was given.
    * In one that is built again meanwhile, the rows stay and their sessions are verified.
    */
   retire(space: string, rows: readonly { readonly key: SessionKey; readonly message: MessageId }[]): Promise<void>
@@ -141,11 +142,15 @@ export interface IndexStore extends AsyncDisposable {
    */
   release(claim: Claim, outcome: Outcome): Promise<void>
   /**
-   * T7. Frees the leases that ran out and those of owners that are provably dead; gives their number. An owner that may still live becomes
-   * a suspect; once it is provably gone, or SUSPECT_LEASES times its lease have passed, its session compares the sink with the ledger.
+   * T7. Frees the leases that ran out and those of owners that are provably dead, in the order of their deadlines; gives their number. An
+   * owner that may still live becomes a suspect; once it is provably gone, or SUSPECT_LEASES times its lease have passed, its session
+   * compares the sink with the ledger.
    */
   sweep(): Promise<number>
-  /** T8. An owner that lost its session says that it will write no more: the sink is compared with the ledger. A lease that is still its own ends, whether a sweep has seen it or not. */
+  /**
+   * T8. An owner that lost its session says that it will write no more: the sink is compared with the ledger. A lease that is still its own
+   * ends, whether a sweep has seen it or not. A session that was removed meanwhile is gone once more, and what the sink holds of it is deleted.
+   */
   lost(claim: Claim): Promise<void>
   /** T8. These sessions, or all, are to compare the sink with their ledger; those that are gone or already asked to are left alone. Gives the number of the others. */
   verify(keys?: readonly SessionKey[]): Promise<number>
@@ -157,8 +162,11 @@ export interface IndexStore extends AsyncDisposable {
    * it is claimed again, with `verify`, once the suspect is settled, and then what the sink holds of it is to be deleted first.
    */
   remove(claim: Claim): Promise<boolean>
-  /** Marks a session as gone and puts a record of deletions, if there are any, in the place of its pending one. Its dead letters go too. */
-  forget(claim: Claim, deletes: readonly string[]): Promise<number | undefined>
+  /**
+   * Marks a session as gone and puts a record of deletions, if there are any, in the place of its pending one. Its dead letters go too.
+   * `space`: that of the record. @default the space of the claim
+   */
+  forget(claim: Claim, deletes: readonly string[], space?: string): Promise<number | undefined>
   /** T11. Puts a record that cannot be decoded aside; the sink is compared with the ledger at the next run. */
   quarantine(claim: Claim, seq: number): Promise<void>
   /** T11. Durable before a message is worked on alone: should the process end with it, the next claim tells. Past with a commit, a release or another probe. @throws StorageError LEASE_LOST */
@@ -183,7 +191,7 @@ export interface IndexStore extends AsyncDisposable {
   /** In the order of the ids. @default of the space that this process is bound to */
   ledger(key: SessionKey, space?: string): ReadonlyMap<MessageId, LedgerRow>
   sessions(): readonly KnownSession[]
-  /** What stands in the WAL and perhaps nowhere else. Records without text, and those that cannot be read, are left out. */
+  /** What stands in the WAL and perhaps nowhere else, in the order in which it was put there. Records without text, and those that cannot be read, are left out. */
   pending(): readonly PendingSession[]
   /** In the order of their sessions, in which they are retried, too. */
   deadLetters(): readonly DeadLetter[]

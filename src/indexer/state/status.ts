@@ -85,6 +85,7 @@ export type IndexNote =
 export interface IndexStatus {
   readonly queue: { readonly ready: number; readonly leased: number; readonly backoff: number }
   readonly lanes: readonly LaneStatus[]
+  /** The first to end first. */
   readonly leases: readonly LeaseStatus[]
   /** Earlier owners that lost their session, and that may still have a word to the sink under way. */
   readonly suspects: number

@@ -4,7 +4,7 @@ import type { SessionKey } from '../../../core/keys.js'
 import type { Owner } from '../owner.js'
 import { type Claim, LANES, SUSPECT_LEASES } from '../rows.js'
 import type { Moment } from './queue.js'
-import { enqueue, type LeaseRow, putSession, readSession, type SessionRow, type SuspectRow } from './rows.js'
+import { enqueue, type LeaseRow, NEW_SESSION, putSession, readSession, type SessionRow, type SuspectRow } from './rows.js'
 import { count, keyAt, type StateTables, scan } from './tables.js'
 
 /** Sorts after the name of every agent. */
@@ -86,17 +86,17 @@ function settle(t: StateTables, key: SessionKey, tokens: ReadonlySet<number>, no
   askToVerify(t, key, before, { ...before, suspects }, now)
 }
 
-function askToVerify(t: StateTables, key: SessionKey, before: SessionRow, row: SessionRow, now: number): void {
+function askToVerify(t: StateTables, key: SessionKey, before: SessionRow | undefined, row: SessionRow, now: number): void {
   putSession(t, key, before, enqueue(t, { ...row, verifyWanted: row.verifyWanted + 1 }, LANES.fresh, 0, now))
 }
 
-/** T8. Whether or not a sweep has seen it: its last word may have come after any comparison until now. */
+/** T8. Whether or not a sweep has seen it: its last word may have come after any comparison until now, and after the session was removed. */
 export function lostOwner(t: StateTables, { key, token }: Claim, { now }: Moment): void {
   const before = readSession(t, key)
-  if (before === undefined) return
-  const lease = before.lease?.token === token ? null : before.lease
-  const suspects = before.suspects.filter((suspect) => suspect.token !== token)
-  askToVerify(t, key, before, { ...before, lease, suspects }, now)
+  const row = before ?? { ...NEW_SESSION, gone: true }
+  const lease = row.lease?.token === token ? null : row.lease
+  const suspects = row.suspects.filter((suspect) => suspect.token !== token)
+  askToVerify(t, key, before, { ...row, lease, suspects }, now)
 }
 
 /** T8. False when there is nothing to ask. */

@@ -36,9 +36,10 @@ export function readLedgerRow(t: StateTables, space: string, key: SessionKey, me
   return row
 }
 
-/** Whether any space holds a row of the session. */
-export function hasLedger(t: StateTables, { agent, session }: SessionKey): boolean {
-  return readSpaces(t).some(({ id }) => !isEmptyUnder(t, [id, agent, session]))
+/** Whether any space holds a row of the session, or of one message of it. */
+export function hasLedger(t: StateTables, { agent, session }: SessionKey, message?: MessageId): boolean {
+  const path = message === undefined ? [agent, session] : [agent, session, message]
+  return readSpaces(t).some(({ id }) => !isEmptyUnder(t, [id, ...path]))
 }
 
 export function isEmptyUnder(t: StateTables, prefix: readonly string[]): boolean {

@@ -5,8 +5,9 @@ import type { MessageId } from '../../../core/ids.js'
 import type { SessionKey } from '../../../core/keys.js'
 import { spaceIdOf } from '../../space.js'
 import type { IndexIdentity, SpaceRow } from '../rows.js'
+import { dropLetters } from './dead.js'
 import { verifySession } from './leases.js'
-import { forgetSums, isEmptyUnder, putLedger } from './ledger.js'
+import { forgetSums, hasLedger, isEmptyUnder, putLedger } from './ledger.js'
 import type { Moment } from './queue.js'
 import { buildOf, readSession, readSpaces, type StoredSpace, spaceIn } from './rows.js'
 import { nextNumber, read, readNumber, type StateTables } from './tables.js'
@@ -94,7 +95,10 @@ export function retireRows(
     }
   }
   if (held.state !== 'retiring') return
-  for (const { key, message } of gone) putLedger(t, space, key, message, undefined, 0)
+  for (const { key, message } of gone) {
+    putLedger(t, space, key, message, undefined, 0)
+    if (!hasLedger(t, key, message)) dropLetters(t, key, message)
+  }
   if (!isEmptyUnder(t, [space])) return
   t.meta.putSync(
     'spaces',

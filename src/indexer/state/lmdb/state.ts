@@ -194,8 +194,8 @@ function recordsOf({ environment, clock }: Handle) {
       return environment.transact((t) => commitRecord(t, claim, commit, clock.now()))
     },
     remove: (claim) => environment.transact((t) => removeSession(t, claim)),
-    async forget(claim, deletes) {
-      const record = deletes.length === 0 ? undefined : deletionOf(claim, deletes, clock.now())
+    async forget(claim, deletes, space = claim.space) {
+      const record = deletes.length === 0 ? undefined : deletionOf({ ...claim, space }, deletes, clock.now())
       const bytes = record && encodeWal(record)
       return environment.transact((t) => forgetSession(t, claim, record, bytes))
     },

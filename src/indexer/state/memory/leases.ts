@@ -1,9 +1,9 @@
 /** Transitions T7, T8 and T9 over rows in memory: leases that ended, what their owners may still write, and the slow scan. */
-import type { SessionKey } from '../../../core/keys.js'
+import { encodeKey, type SessionKey } from '../../../core/keys.js'
 import type { Owner } from '../owner.js'
 import { type Claim, SUSPECT_LEASES } from '../rows.js'
 import type { Moment } from './queue.js'
-import { count, enqueue, type LeaseRow, type MemoryRows, type MemorySession, putSession, sessionsOf } from './rows.js'
+import { count, enqueue, type LeaseRow, leasedOf, type MemoryRows, type MemorySession, newSession, putSession, sessionsOf } from './rows.js'
 
 type IsGone = (owner: Owner) => boolean
 
@@ -11,9 +11,7 @@ type IsGone = (owner: Owner) => boolean
 export function sweep(rows: MemoryRows, isGone: IsGone, moment: Moment): number {
   for (const session of sessionsOf(rows)) settleSuspects(rows, session, isGone, moment)
   let freed = 0
-  for (const session of sessionsOf(rows)) {
-    const { lease } = session
-    if (lease === null) continue
+  for (const { session, lease } of leasedOf(rows)) {
     const proven = isGone(lease.owner)
     if (!proven && !hasEnded(lease, moment)) continue
     takeOver(rows, session, lease, proven, moment)
@@ -53,13 +51,12 @@ function askToVerify(rows: MemoryRows, session: MemorySession, now: number): voi
   putSession(rows, enqueue(rows, { ...session, verifyWanted: session.verifyWanted + 1 }, 'fresh', 0, now))
 }
 
-/** T8. */
+/** T8. A session that was removed is known again, as gone, until it was looked for. */
 export function lostOwner(rows: MemoryRows, claim: Claim, { now }: Moment): void {
-  for (const session of sessionsOf(rows, [claim.key])) {
-    const lease = session.lease?.token === claim.token ? null : session.lease
-    const suspects = session.suspects.filter(({ token }) => token !== claim.token)
-    askToVerify(rows, { ...session, lease, suspects }, now)
-  }
+  const session = rows.sessions.get(encodeKey(claim.key)) ?? { ...newSession(claim.key), gone: true }
+  const lease = session.lease?.token === claim.token ? null : session.lease
+  const suspects = session.suspects.filter(({ token }) => token !== claim.token)
+  askToVerify(rows, { ...session, lease, suspects }, now)
 }
 
 /** T8. */

@@ -98,15 +98,15 @@ export function remove(rows: MemoryRows, claim: Claim): boolean {
   return true
 }
 
-export function forget(rows: MemoryRows, claim: Claim, deletes: readonly string[], now: number): number | undefined {
+export function forget(rows: MemoryRows, claim: Claim, deletion: WalRecord): number | undefined {
   const session = ownSession(rows, claim)
   if (session.wal !== null) rows.wal.delete(session.wal.seq)
   putSession(rows, { ...session, gone: true, wal: null })
   dropLetters(rows, claim.key)
-  return deletes.length === 0 ? undefined : appendRecord(rows, claim, deletionOf(claim, deletes, now))
+  return deletion.deletes.length === 0 ? undefined : appendRecord(rows, claim, deletion)
 }
 
-function deletionOf({ key, space }: Claim, deletes: readonly string[], createdAt: number): WalRecord {
+export function deletionOf({ key, space }: Claim, deletes: readonly string[], createdAt: number): WalRecord {
   const nothing = { rows: [], ledger: [] as LedgerEntry[], drop: [], dead: [], embedded: 0, cached: 0, dimensions: 0 }
   return { key, space, createdAt, deletes, ...nothing, matrix: new Float32Array(0) }
 }

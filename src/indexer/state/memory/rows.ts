@@ -213,6 +213,12 @@ export function sessionsOf(rows: MemoryRows, keys?: readonly SessionKey[]): Memo
   return [...named].flatMap((key) => rows.sessions.get(key) ?? [])
 }
 
+/** Those that are leased, in the order of their deadlines. */
+export function leasedOf(rows: MemoryRows): { readonly session: MemorySession; readonly lease: LeaseRow }[] {
+  const leased = sessionsOf(rows).flatMap((session) => (session.lease === null ? [] : { session, lease: session.lease }))
+  return leased.sort((a, b) => a.lease.until - b.lease.until)
+}
+
 /** @throws StorageError LEASE_LOST */
 export function ownSession(rows: MemoryRows, claim: Claim): MemorySession {
   const session = rows.sessions.get(encodeKey(claim.key))
@@ -266,6 +272,11 @@ export function ledgerOf(rows: MemoryRows, key: SessionKey, space?: string): Mem
   return [...rows.ledger.values()]
     .filter((entry) => encodeKey(entry.key) === path && (space === undefined || entry.space === space))
     .sort((a, b) => compareText(a.message, b.message))
+}
+
+/** Whether any space holds a row of the message. */
+export function hasLedger({ spaces, ledger }: MemoryRows, key: SessionKey, message: MessageId): boolean {
+  return spaces.some(({ id }) => ledger.has(ledgerKey(id, key, message)))
 }
 
 /** Writes or, without a row, removes a ledger row. */

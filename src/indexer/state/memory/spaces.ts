@@ -4,9 +4,10 @@ import type { MessageId } from '../../../core/ids.js'
 import type { SessionKey } from '../../../core/keys.js'
 import { spaceIdOf } from '../../space.js'
 import type { IndexIdentity, SpaceRow } from '../rows.js'
+import { dropLetters } from './dead.js'
 import { verify } from './leases.js'
 import type { Moment } from './queue.js'
-import { buildOf, type MemoryLedgerRow, type MemoryRows, putLedger } from './rows.js'
+import { buildOf, hasLedger, type MemoryLedgerRow, type MemoryRows, putLedger } from './rows.js'
 
 const ORDER = ['live', 'building', 'retiring'] as const
 
@@ -69,6 +70,9 @@ export function retire(
   const keys = gone.map(({ key }) => key)
   if (rows.spaces.some(({ id, state }) => id === space && state === 'building')) verify(rows, keys, moment)
   if (!rows.spaces.some(({ id, state }) => id === space && state === 'retiring')) return
-  for (const { key, message } of gone) putLedger(rows, space, key, message, undefined)
+  for (const { key, message } of gone) {
+    putLedger(rows, space, key, message, undefined)
+    if (!hasLedger(rows, key, message)) dropLetters(rows, key, message)
+  }
   if (![...rows.ledger.values()].some((entry) => entry.space === space)) rows.spaces = rows.spaces.filter(({ id }) => id !== space)
 }

@@ -14,7 +14,7 @@ import { decodeWal } from '../wal-codec.js'
 import { dropDead, lettersOf, quarantine, reset, retryDead } from './dead.js'
 import { lostOwner, slowScan, sweep, verify } from './leases.js'
 import { claim, type Due, type Moment, observe, release, renew, wake } from './queue.js'
-import { appendRecord, commit, forget, probe, remove } from './records.js'
+import { appendRecord, commit, deletionOf, forget, probe, remove } from './records.js'
 import { copyOf, count, ledgerOf, type MemoryRows, noRows, sessionsOf, workedIn } from './rows.js'
 import { bind, cutOver, inOrder, retire, retiring } from './spaces.js'
 import { knownSessions, nextRunAt, pendingSessions, statusOf } from './status.js'
@@ -176,7 +176,7 @@ function recordsOf({ transact, moment, clock }: Handle) {
         commit(rows, held, structuredClone(change), clock.now())
       }),
     remove: (held) => transact((rows) => remove(rows, held)),
-    forget: (held, deletes) => transact((rows) => forget(rows, held, deletes, clock.now())),
+    forget: (held, deletes, space = held.space) => transact((rows) => forget(rows, held, deletionOf({ ...held, space }, deletes, clock.now()))),
     quarantine: (held, seq) => transact((rows) => quarantine(rows, held, seq, moment())),
     probe: (held, message) => transact((rows) => probe(rows, held, message)),
     reset: (keys) => transact((rows) => reset(rows, keys, moment())),

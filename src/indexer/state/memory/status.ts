@@ -6,7 +6,7 @@ import type { KnownSession, PendingSession } from '../state.js'
 import type { IndexStatus, LaneStatus } from '../status.js'
 import { decodeWal } from '../wal-codec.js'
 import { type Due, isDue, type Moment, mayWork } from './queue.js'
-import { LANE_NAMES, type MemoryRows, need, sessionsOf, workedIn } from './rows.js'
+import { LANE_NAMES, leasedOf, type MemoryRows, need, sessionsOf, workedIn } from './rows.js'
 import { inOrder, toRebuild } from './spaces.js'
 
 /** The wall clock may have stepped back since. */
@@ -18,12 +18,12 @@ export function statusOf(rows: MemoryRows, isGone: (owner: Owner) => boolean, du
   const { now, monotonic } = due
   const sessions = sessionsOf(rows)
   const lanes = LANE_NAMES.map((lane) => laneOf(rows, lane, due))
-  const leases = sessions.flatMap(({ key, lease }) => (lease === null ? [] : { key, lease }))
+  const leases = leasedOf(rows)
   const waiting = sessions.flatMap(({ q, lease }) => (q ?? lease)?.since ?? [])
   return {
     queue: { ready: sum(lanes.map(({ ready }) => ready)), leased: leases.length, backoff: sum(lanes.map((lane) => lane.waiting)) },
     lanes,
-    leases: leases.map(({ key, lease: { owner, at, until } }) => {
+    leases: leases.map(({ session: { key }, lease: { owner, at, until } }) => {
       return { key, pid: owner.pid, ageMs: Math.max(0, now - at), expiresInMs: until - monotonic, abandoned: isGone(owner) }
     }),
     suspects: sum(sessions.map(({ suspects }) => suspects.length)),
@@ -96,7 +96,7 @@ export function knownSessions(rows: MemoryRows): KnownSession[] {
 }
 
 export function pendingSessions(rows: MemoryRows): PendingSession[] {
-  return sessionsOf(rows).flatMap(({ key, wal }) => {
+  const pending = sessionsOf(rows).flatMap(({ key, wal }) => {
     const held = wal === null ? undefined : rows.wal.get(wal.seq)
     if (wal === null || held === undefined) return []
     try {
@@ -109,6 +109,7 @@ export function pendingSessions(rows: MemoryRows): PendingSession[] {
       return []
     }
   })
+  return pending.sort((a, b) => a.seq - b.seq)
 }
 
 export function nextRunAt(rows: MemoryRows, lanes: readonly LaneName[] | undefined, bound: string | undefined, due: Due): number | undefined {
