@@ -1,8 +1,8 @@
-// Follow a session while its agent writes: node examples/follow-session.js [LOG-OR-STORE SESSION]
+// Follow a session while its agent writes: node examples/follow-session.js [LOG-OR-STORE [SESSION]]
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { followSession, openSessions } from 'spanleaf'
+import { followSession, listSessions, openSessions } from 'spanleaf'
 
 const [data, session] = process.argv.slice(2)
 const demo = data === undefined ? startDemo() : undefined
@@ -10,8 +10,9 @@ const ending = new AbortController()
 process.once('SIGINT', () => ending.abort())
 
 const sessions = await openSessions({ data: data ?? demo.folder })
+const followed = session ?? listSessions(sessions)[0].id
 // `since` takes the cursor of an update that was kept, also in another process: then only what is new comes.
-for await (const { messages, reread } of followSession(sessions, session ?? demo.session, { pollMs: 50, signal: ending.signal })) {
+for await (const { messages, reread } of followSession(sessions, followed, { pollMs: 50, signal: ending.signal })) {
   if (reread !== undefined) console.log(`(read from its start: ${reread})`)
   for (const { message, parts } of messages) console.log(`${message?.role}: ${parts.map((part) => part.text ?? part.type).join(' ')}`)
   if (demo !== undefined && !demo.goOn()) ending.abort()
@@ -37,5 +38,5 @@ function startDemo() {
     return next !== undefined
   }
   goOn()
-  return { folder, session: 'demo-session', goOn }
+  return { folder, goOn }
 }

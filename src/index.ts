@@ -62,6 +62,7 @@ export { type CopyComparison, compareCopies } from './tree/copies.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
 export { type FollowOptions, type FollowUpdate, followSession } from './tree/follow.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
+export { isInsideStore } from './tree/inside-store.js'
 export type { DamagedRecord, OrphanCounts, OrphanRecord, RecordPlace, StoreLedger } from './tree/ledger.js'
 // just the data
 export {

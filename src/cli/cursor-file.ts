@@ -1,9 +1,7 @@
 /** The file that a cursor is kept in between two runs. */
 import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { type Cursor, isCursor, type SessionId, type Sessions, StorageError } from '../index.js'
-import { isInsideStore, realPath } from '../tree/inside-store.js'
+import { type Cursor, isCursor, isInsideStore, type SessionId, type Sessions, StorageError } from '../index.js'
 
 export class CursorFile {
   readonly #path: string
@@ -11,8 +9,7 @@ export class CursorFile {
   /** @throws StorageError INVALID_OPTION when it would stand in an agent's store */
   constructor(path: string, sessions: Sessions) {
     if (path === '') throw refusal('must be the path of a file')
-    if (isInsideStore(path, sessions) || isBesideLog(path, sessions))
-      throw refusal("lies inside an agent's store, where nothing may be written", path)
+    if (isInsideStore(path, sessions)) throw refusal("lies inside an agent's store, where nothing may be written", path)
     this.#path = path
   }
 
@@ -47,12 +44,6 @@ export class CursorFile {
       throw refusal(`cannot be written (${(error as NodeJS.ErrnoException).code})`, this.#path, error)
     }
   }
-}
-
-/** The folder of a single log is an agent's, too. */
-function isBesideLog(path: string, { stores }: Sessions): boolean {
-  const folder = dirname(realPath(resolve(path)))
-  return stores.some((store) => existsSync(store.path) && statSync(store.path).isFile() && dirname(realpathSync(store.path)) === folder)
 }
 
 function refusal(reason: string, path?: string, cause?: unknown): StorageError {

@@ -7,6 +7,7 @@ import { basename, join, resolve, sep } from 'node:path'
 import { systemCode } from '../core/errors.js'
 import type { Agent } from '../core/keys.js'
 import { isFolder, isOrMayBe, typeOf } from './file-type.js'
+import { isSecretName } from './jsonl/log-folders.js'
 import type { LogKind } from './jsonl/open-logs.js'
 import { agentOfLog, isSnapshot } from './log-sniff.js'
 import type { Environment } from './paths.js'
@@ -41,9 +42,10 @@ export function isLogKind(kind: string): kind is LogKind {
 /** Where the agents' own variables, or else their defaults, say that logs are; whether anything is there is another question. */
 export function logPlaces(env: Environment, home: string): readonly LogPlace[] {
   const at = (agent: LogAgent, ...names: readonly [string, ...string[]]): LogPlace => ({ kind: KINDS[agent], path: resolve(...names) })
-  const pi = env.PI_CODING_AGENT_DIR?.replace(/^~(?=$|[/\\])/, () => home)
+  const expanded = (path: string | undefined): string | undefined => path?.replace(/^~(?=$|[/\\])/, () => home)
+  const pi = expanded(env.PI_CODING_AGENT_SESSION_DIR) || join(expanded(env.PI_CODING_AGENT_DIR) || join(home, '.pi', 'agent'), 'sessions')
   return [
-    at('pi', pi || join(home, '.pi', 'agent'), 'sessions'),
+    at('pi', pi),
     ...claudeFolders(env, home).map((folder) => at('claude', folder, 'projects')),
     at('codex', env.CODEX_HOME || join(home, '.codex')),
     at('jcode', env.JCODE_HOME || join(home, '.jcode'), 'sessions'),
@@ -91,12 +93,9 @@ export function logAt(path: string): LogPlace | undefined {
     const agent = agentOfPath(path) ?? agentOfName(name) ?? agentOfLog(path)
     return agent && { kind: KINDS[agent], path }
   }
-  const isOne = agentOfName(name) === 'jcode' || (name.endsWith('.json') && !SECRETS.test(name) && isSnapshot(path))
+  const isOne = agentOfName(name) === 'jcode' || (name.endsWith('.json') && !isSecretName(name) && isSnapshot(path))
   return isOne ? { kind: KINDS.jcode, path } : undefined
 }
-
-/** Whatever anybody names, these are not opened. */
-const SECRETS = /^[._]*(auth|credential|secret|token|oauth|key)/i
 
 /** Whether a file of this name is read as a log, or not at all. */
 export function isLogName(name: string): boolean {

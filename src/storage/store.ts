@@ -267,12 +267,13 @@ export interface Store extends AsyncDisposable {
   /**
    * Of a log: what was appended since `cursor`, or everything without one. Costs what it gives, not what the log has.
    * Undefined for a session that is not listed.
+   * @throws StorageError PLAN_TOO_LARGE when the lines have more than `most` bytes, before they are opened
    */
   tail?(
     session: SessionKey,
     cursor: LogCursor | undefined,
     slab: Slab,
-    options?: ReadOptions & { readonly deep?: boolean },
+    options?: ReadOptions & { readonly deep?: boolean; readonly most?: number | undefined },
   ): Promise<LogTail | undefined>
   /** What is there, counted by names and rows: damaged records and orphans are among them. Opens none. */
   totals(options?: ReadOptions): Promise<StoreTotals>

@@ -105,11 +105,11 @@ async function tailOfLog(
   let tail: LogTail | undefined
   let own: Leaf | undefined
   try {
-    tail = await store.tail?.(entry.key, since, slab, { signal, native, deep })
+    tail = await store.tail?.(entry.key, since, slab, { signal, native, deep, most: request.limit?.bytes })
     own = (await store.open([{ kind: 'session', key: entry.key }], slab, { signal, native }))[0]
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
-    return { status: 'failed', stage: 'resolve', error, reports: [] }
+    return { status: 'failed', stage: error.code === 'PLAN_TOO_LARGE' ? 'plan' : 'resolve', error, reports: [] }
   }
   if (tail === undefined || own === undefined)
     throw new StorageError('NOT_FOUND', { reason: 'the session was removed while it was read', key: entry.key.session })

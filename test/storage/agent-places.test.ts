@@ -87,6 +87,7 @@ describe('where logs are looked for', () => {
   it("is where the agents' own variables say instead; an empty one says nothing", () => {
     expect(pathsOf({ PI_CODING_AGENT_DIR: '/pi' }, 'pi-jsonl')).toEqual(['/pi/sessions'])
     expect(pathsOf({ PI_CODING_AGENT_DIR: '~/pi' }, 'pi-jsonl')).toEqual(['/home/somebody/pi/sessions'])
+    expect(pathsOf({ PI_CODING_AGENT_SESSION_DIR: '~/s', PI_CODING_AGENT_DIR: '/pi' }, 'pi-jsonl')).toEqual(['/home/somebody/s'])
     expect(pathsOf({ CLAUDE_CONFIG_DIR: '/c' }, 'claude-jsonl')).toEqual(['/c/projects'])
     expect(pathsOf({ CLAUDE_CONFIG_DIR: '/a, /b,,' }, 'claude-jsonl')).toEqual(['/a/projects', '/b/projects'])
     expect(pathsOf({ XDG_CONFIG_HOME: '/x' }, 'claude-jsonl')).toEqual(['/home/somebody/.claude/projects', '/x/claude/projects'])

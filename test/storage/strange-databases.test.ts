@@ -90,7 +90,7 @@ describe('what bears the name of a database and is none', () => {
     await using found = await openSessions({ data: dataOf(fixture) })
     expect([found.issues, ids(found)]).toMatchObject([[expected], [SESSION.id]])
     // Named by OPENCODE_DB it is the same.
-    await using named = await openSessions({ env: { XDG_DATA_HOME: dirname(dataOf(fixture)), OPENCODE_DB: path } })
+    await using named = await openSessions({ env: { HOME: '/nowhere', XDG_DATA_HOME: dirname(dataOf(fixture)), OPENCODE_DB: path } })
     expect([named.issues, ids(named)]).toMatchObject([[expected], [SESSION.id]])
     await expect(openSessions({ data: path })).rejects.toMatchObject({ path })
   })
@@ -129,7 +129,7 @@ describe('one database by two names', () => {
     using folder = tempFolder()
     const link = join(folder.path, 'mine.db')
     symlinkSync(fixture.path, link)
-    await using set = await openSessions({ env: { XDG_DATA_HOME: dirname(dataOf(fixture)), OPENCODE_DB: link } })
+    await using set = await openSessions({ env: { HOME: '/nowhere', XDG_DATA_HOME: dirname(dataOf(fixture)), OPENCODE_DB: link } })
     // Most of it stands in the -wal, which is beside the file that the link leads to.
     expect([paths(set), ids(set), set.issues]).toEqual([[link], [SESSION.id], []])
   })

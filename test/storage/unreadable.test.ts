@@ -213,7 +213,7 @@ describe('discovery without rights', () => {
     using fixture = jsonFixture([SESSION])
     using locked = tempFolder()
     mkdirSync(join(locked.path, 'locked'))
-    const env = { XDG_DATA_HOME: dirname(dirname(fixture.path)), OPENCODE_DB: join(locked.path, 'locked', 'opencode.db') }
+    const env = { HOME: '/nowhere', XDG_DATA_HOME: dirname(dirname(fixture.path)), OPENCODE_DB: join(locked.path, 'locked', 'opencode.db') }
     const body = `const set = await lib.openSessions({ env: ${JSON.stringify(env)} })
       return { sessions: set.index.stats().sessions, issues: set.issues.map(({ code, path }) => [code, path]) }`
     const said = closed(join(locked.path, 'locked'), 0o000, () => runAsNobody(library, '', body))

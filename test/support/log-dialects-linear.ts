@@ -24,7 +24,9 @@ function codexLines({ id, parent, title, cwd, created, sayings }: SaidSession): 
 /** Thoughts and calls are items of their own; outputs come when all calls are made. */
 function codexItems({ role, blocks }: Saying): object[] {
   const spoken = blocks.filter((block) => 'text' in block || 'image' in block)
-  const thoughts = blocks.flatMap((block) => ('thought' in block ? [{ type: 'reasoning', summary: [{ type: 'summary_text', text: block.thought }] }] : []))
+  const thoughts = blocks.flatMap((block) =>
+    'thought' in block ? [{ type: 'reasoning', summary: [{ type: 'summary_text', text: block.thought }] }] : [],
+  )
   const message = { type: 'message', role, content: spoken.map((block) => codexBlock(block, role)) }
   const calls = blocks.flatMap((block) =>
     'call' in block ? [{ type: 'function_call', name: block.tool, arguments: JSON.stringify(block.input), call_id: block.call }] : [],

@@ -1,5 +1,5 @@
 /** Random sessions, and random harm to the bytes of their logs; the same for the same seed. */
-import { type Block, type SaidSession, type Saying } from './log-sayings.js'
+import type { Block, SaidSession, Saying } from './log-sayings.js'
 
 /** From 0 up to `below`. */
 export type Dice = (below: number) => number
@@ -21,10 +21,19 @@ const WORDS = ['one', 'zwölf', '\u{1f9f5}', '大きさ', '"quoted"', 'back\\sla
 export function randomSession(random: Dice, n: number): SaidSession {
   // Of ids that lie far apart none turns into another one.
   const id = `${(Math.imul(n + 1, 0x9e3779b1) >>> 0).toString(16).padStart(8, '0')}-1111-4222-8333-444444444444`
-  const created = START + random(1000) * 1000
+  const created = START + n * 1000
   const sayings: Saying[] = []
   for (let left = 1 + random(7), at = 0; at < left; at++) sayings.push(randomSaying(random, at, created + (at + 1) * 1000, sayings))
-  return { id, title: textOf(random), cwd: '/work/app', created, sayings, newline: random(6) === 0 ? '\r\n' : '\n', mark: random(10) === 0, blanks: random(6) === 0 }
+  return {
+    id,
+    title: textOf(random),
+    cwd: '/work/app',
+    created,
+    sayings,
+    newline: random(6) === 0 ? '\r\n' : '\n',
+    mark: random(10) === 0,
+    blanks: random(6) === 0,
+  }
 }
 
 function randomSaying(random: Dice, at: number, time: number, before: readonly Saying[]): Saying {
@@ -98,7 +107,21 @@ export const HARMS: Readonly<Record<string, Harm>> = {
   },
 }
 
-const STRANGERS = ['', '\r', '[]', 'null', '{}', '{"type":5}', '{"type":"message"}', '{"id":null,"message":[]}', '\xef\xbb\xbf{"a":1}', '{"a":"\xff"}', '{', '"', '}{']
+const STRANGERS = [
+  '',
+  '\r',
+  '[]',
+  'null',
+  '{}',
+  '{"type":5}',
+  '{"type":"message"}',
+  '{"id":null,"message":[]}',
+  '\xef\xbb\xbf{"a":1}',
+  '{"a":"\xff"}',
+  '{',
+  '"',
+  '}{',
+]
 
 function joined(lines: readonly string[]): Buffer {
   return Buffer.from(lines.join('\n'), 'latin1')

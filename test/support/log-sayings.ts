@@ -64,7 +64,13 @@ export const CORPUS: SaidCorpus = [
     created: at(0),
     sayings: [
       asked('a0000001', 1, 'How big is it? "quoted" \\ back\nsecond line'),
-      told('a0000002', 2, { thought: 'Ich schaue nach 🤔' }, { text: 'I look.' }, { call: 'c-1', tool: 'bash', input: { command: 'du' }, answer: '4.0K\n' }),
+      told(
+        'a0000002',
+        2,
+        { thought: 'Ich schaue nach 🤔' },
+        { text: 'I look.' },
+        { call: 'c-1', tool: 'bash', input: { command: 'du' }, answer: '4.0K\n' },
+      ),
       told('a0000003', 4, { text: 'Four.' }),
       asked('a0000004', 5, 'And this?', { image: PIXEL }),
       told(

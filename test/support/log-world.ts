@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm'
 import { parseSessionId } from '../../src/core/ids.js'
 import { type SessionKey, sessionKey } from '../../src/core/keys.js'
 import { createFileMaps, LiveMaps, type MapOption } from '../../src/storage/file-maps.js'
-import { openLogStore } from '../../src/storage/jsonl/open-logs.js'
+import { type LogKind, openLogStore } from '../../src/storage/jsonl/open-logs.js'
 import type { LoadedMapper } from '../../src/storage/mmap.js'
 import type { Store } from '../../src/storage/store.js'
 import { createSessionSet } from '../../src/tree/session-set.js'
@@ -38,18 +38,27 @@ export interface LogWorld extends AsyncDisposable {
   pathsOf(session: SaidSession): readonly string[]
   /** Writes the session anew, in place; its files are then an hour old by the clock. */
   write(session: SaidSession): void
+  /** Another store of the same logs, that knows nothing of them yet. */
+  openAnew(): Store
   /** Adds what `grown` has more than is there; a document is written anew and takes the place of the old one. */
   grow(grown: SaidSession): void
 }
 
 export type MakeLogWorld = (corpus?: readonly SaidSession[]) => Promise<LogWorld>
 
+const HOMES: Readonly<Record<LogKind, readonly string[]>> = {
+  'pi-jsonl': ['.pi', 'agent', 'sessions'],
+  'claude-jsonl': ['.claude', 'projects'],
+  'codex-jsonl': ['.codex'],
+  'jcode-journal': ['.jcode'],
+}
+
 /** Maps that nobody uses any more are only let go by the collector: of the whole process. */
 const LIVE = new LiveMaps()
 
 export async function logWorld(dialect: LogDialect, { map, load }: Mapping, corpus: readonly SaidSession[] = CORPUS): Promise<LogWorld> {
   const folder = tempFolder()
-  const root = join(folder.path, 'logs')
+  const root = join(folder.path, ...HOMES[dialect.kind])
   mkdirSync(dialect.kind === 'jcode-journal' || dialect.kind === 'codex-jsonl' ? join(root, 'sessions') : root, { recursive: true })
   const clock = manualClock(Date.now() + HOUR)
   const pathsOf = (session: SaidSession): string[] => dialect.render(session).map(({ path }) => join(root, path))
@@ -59,7 +68,8 @@ export async function logWorld(dialect: LogDialect, { map, load }: Mapping, corp
   for (const session of corpus) write(session)
   const live = load === undefined ? LIVE : undefined
   const maps = createFileMaps({ map, clock, load: load ?? (() => ({ mapper: { map: readInstead } })), filesystem: () => 0xef53, live })
-  const store = openLogStore(dialect.kind, root, { clock, maps })
+  const openAnew = (): Store => openLogStore(dialect.kind, root, { clock, maps })
+  const store = openAnew()
   const set = await createSessionSet([store], { clock })
   return {
     root,
@@ -68,6 +78,7 @@ export async function logWorld(dialect: LogDialect, { map, load }: Mapping, corp
     clock,
     pathsOf,
     write,
+    openAnew,
     keyOf: (session) => sessionKey(dialect.agent, parseSessionId(dialect.idOf(session))),
     grow: (grown) => {
       for (const log of dialect.render(grown)) grow(join(root, log.path), bytesOf(log, grown))
@@ -75,7 +86,7 @@ export async function logWorld(dialect: LogDialect, { map, load }: Mapping, corp
     [Symbol.asyncDispose]: async () => {
       await set.close()
       folder[Symbol.dispose]()
-      if (LIVE.count > 100) await collect()
+      if (maps.stats().live > 100) await collect()
     },
   }
 }

@@ -17,7 +17,7 @@ import { GROWING, type GrowingLog, type LogAgent, type Pick, pickFrom } from '..
 import { type TempFolder, tempFolder } from '../support/temp.js'
 
 const ZSTD = spawnSync('zstd', ['--version']).status === 0
-const RUNS = Number(process.env.TAIL_RUNS ?? 40)
+const RUNS = Number(process.env.TAIL_RUNS ?? 15)
 
 /** What its agent does to a log. */
 const USUAL = ['append', 'append', 'append', 'append', 'append', 'append', 'append', 'burst', 'torn', 'torn', 'nothing'] as const

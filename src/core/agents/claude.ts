@@ -64,13 +64,15 @@ function assistant(lines: readonly Document[], answers: ReadonlyMap<string, Tool
   const said = lines.flatMap(({ message }) => (isDocument(message) ? [message] : []))
   const created = timeIn(first.timestamp) ?? 0
   const stop = lastOf(said, 'stop_reason')
-  const model = lastOf(said, 'model')
+  const named = textOf(lastOf(said, 'model'))
+  // What the program says in the model's place has the model `<synthetic>`.
+  const model = named?.startsWith('<') === true ? undefined : named
   const blocks = mergedBlocks(lines)
   const message = {
     role: 'assistant' as const,
     time: { created, ...(stop !== undefined && { completed: latestTime(lines) ?? created }) },
-    modelID: typeof model === 'string' ? model : undefined,
-    providerID: typeof model === 'string' ? 'anthropic' : undefined,
+    modelID: model,
+    providerID: model === undefined ? undefined : 'anthropic',
     path: pathOf(first),
     tokens: tokensOf(lastOf(said, 'usage')),
     cost: numberOf(lastOf(lines, 'costUSD')),
@@ -81,7 +83,11 @@ function assistant(lines: readonly Document[], answers: ReadonlyMap<string, Tool
   const own = ownAnswers(blocks.map(({ block }) => block))
   const parts = blocks.flatMap(({ block, time }): readonly PartDraft[] => {
     const call = callIn(block)
-    if (call !== undefined) return [toolDraft({ ...call, start: time }, answers.get(String(call.id)) ?? own.get(String(call.id)), block)]
+    if (call !== undefined) {
+      const id = textOf(call.id)
+      const answer = id === undefined ? undefined : (answers.get(id) ?? own.get(id))
+      return [toolDraft({ ...call, start: time }, answer, block)]
+    }
     return own.has(answeredBy(block) ?? '') ? [] : [blockDraft(block)]
   })
   return { message, parts }
@@ -181,8 +187,12 @@ function lastOf(documents: readonly Document[], field: string): unknown {
 }
 
 function latestTime(lines: readonly Document[]): number | undefined {
-  const times = lines.flatMap(({ timestamp }) => timeIn(timestamp) ?? [])
-  return times.length > 0 ? Math.max(...times) : undefined
+  let latest: number | undefined
+  for (const { timestamp } of lines) {
+    const time = timeIn(timestamp)
+    if (time !== undefined && (latest === undefined || time > latest)) latest = time
+  }
+  return latest
 }
 
 function textIn(blocks: readonly unknown[]): string {

@@ -2,12 +2,12 @@
 import { type Document, isDocument, present } from '../documents.js'
 import { reasoningDraft, type ToolAnswer, textDraft, toolAnswer, toolDraft } from './blocks.js'
 import { isToldByAgent } from './codex-text.js'
-import type { PartDraft } from './message-draft.js'
+import { jsonOf, type PartDraft } from './message-draft.js'
 
 /** What a message or a thought says; nothing for any other item. */
 export function itemDrafts(item: Document, synthetic: boolean): readonly PartDraft[] {
   if (item.type === 'reasoning') return [thought(item)]
-  if (item.type !== 'message') return []
+  if (item.type !== 'message' && item.type !== 'agent_message') return []
   const { content, role, phase } = item
   if (content === undefined || content === null) return []
   const blocks: readonly unknown[] = Array.isArray(content) ? content : [content]
@@ -98,7 +98,7 @@ function ownAnswer(item: Document, end: number | undefined): ToolAnswer | undefi
 /** What an output says. Older ones are JSON in a text: {output, metadata}. */
 export function answerOf(item: Document, end: number | undefined): ToolAnswer {
   const { output, tools } = item
-  if (output === undefined) return toolAnswer(tools === undefined ? [] : JSON.stringify(tools), { isError: item.status === 'failed', end })
+  if (output === undefined) return toolAnswer(tools === undefined ? [] : (jsonOf(tools) ?? [tools]), { isError: item.status === 'failed', end })
   const parsed = typeof output === 'string' && output.startsWith('{"output":') ? parsedOr(output) : output
   if (!isDocument(parsed)) return toolAnswer(listed(output), { isError: false, end })
   const content = parsed.output ?? parsed.content

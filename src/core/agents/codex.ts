@@ -7,8 +7,9 @@ import type { RecordFormat } from '../formats.js'
 import type { MessageKey } from '../keys.js'
 import { toPart } from '../parts.js'
 import { type MessageReading, toSession } from '../records.js'
-import { textDraft } from './blocks.js'
+import { contentDrafts, textDraft } from './blocks.js'
 import { answerOf, eventDrafts, itemDrafts, toolOf } from './codex-parts.js'
+import { tokensIn } from './codex-tokens.js'
 import { type MessageDraft, type MessageLine, type PartDraft, rawReading, readingOf, timeIn } from './message-draft.js'
 
 export const codexFormat: RecordFormat = {
@@ -20,7 +21,7 @@ export const codexFormat: RecordFormat = {
 
 /** What a line says, whichever version wrote it. */
 interface Said {
-  readonly kind: 'item' | 'event' | 'settings' | 'compacted' | 'unknown'
+  readonly kind: 'item' | 'event' | 'settings' | 'compacted' | 'letter' | 'unknown'
   readonly use: MessageLine['use']
   readonly payload: Document
   readonly time: number | undefined
@@ -32,6 +33,7 @@ function assemble(lines: readonly MessageLine[], key: MessageKey): Reading<Messa
   const own = said.find(({ kind, use }) => use === 'own' && kind !== 'settings') ?? said.find(({ use }) => use === 'own')
   if (own === undefined) return { damage: 'the document is no object' }
   if (own.kind === 'compacted' || isCompaction(own)) return readingOf(compaction(own), key)
+  if (own.kind === 'letter' || (own.kind === 'item' && own.payload.type === 'agent_message')) return readingOf(letter(own), key)
   const role = roleOf(own)
   if (role === 'assistant') return readingOf(stepDraft(said), key)
   return role === undefined ? rawReading(own.line, key) : readingOf(userDraft(said, role), key)
@@ -49,6 +51,7 @@ const KINDS: ReadonlyMap<unknown, Said['kind']> = new Map([
   ['event_msg', 'event'],
   ['turn_context', 'settings'],
   ['compacted', 'compacted'],
+  ['inter_agent_communication', 'letter'],
 ])
 
 /** Undefined: a line of a kind that is not known. 'told': by Codex, in the user's name. */
@@ -75,9 +78,19 @@ function compaction({ payload, time = 0, line }: Said): MessageDraft {
   }
 }
 
+/** What another agent wrote to this one. */
+function letter({ kind, payload, time: created = 0 }: Said): MessageDraft {
+  const { author, recipient } = payload
+  const metadata = present({ author, recipient })
+  return {
+    message: { role: 'user', type: 'agent_message', time: { created }, ...(Object.keys(metadata).length > 0 && { metadata }) },
+    parts: kind === 'item' ? itemDrafts(payload, true) : contentDrafts(payload.content, true),
+  }
+}
+
 function userDraft(said: readonly Said[], role: 'user' | 'told'): MessageDraft {
   const parts = draftsOf(said, role === 'told')
-  const isSynthetic = parts.length > 0 && parts.every(({ part }) => part.type !== 'text' || part.synthetic === true)
+  const isSynthetic = parts.length > 0 && parts.every(({ part }) => part.type === 'text' && part.synthetic === true)
   const type = role === 'told' ? 'system' : isSynthetic ? 'synthetic' : undefined
   return { message: { role: 'user', time: { created: said[0]?.time ?? 0 }, ...(type !== undefined && { type }) }, parts }
 }
@@ -86,13 +99,13 @@ function stepDraft(said: readonly Said[]): MessageDraft {
   const spoken = said.filter((one) => one.use === 'own' && roleOf(one) !== undefined)
   const created = spoken[0]?.time ?? 0
   const settings = said.findLast(({ kind }) => kind === 'settings')?.payload
-  const usage = said.findLast(({ kind, payload }) => kind === 'event' && payload.type === 'token_count')?.payload
+  const counts = said.flatMap(({ kind, payload }) => (kind === 'event' && payload.type === 'token_count' ? [payload] : []))
   const aborted = said.find(({ kind, payload }) => kind === 'event' && payload.type === 'turn_aborted')?.payload
   const message = {
     role: 'assistant' as const,
     time: { created, completed: spoken.reduce((last, { time }) => Math.max(last, time ?? 0), created) },
-    ...settingsFields(settings, usage),
-    tokens: tokensIn(usage),
+    ...settingsFields(settings, counts.at(-1)),
+    tokens: tokensIn(counts),
     error: aborted && { name: 'Aborted', data: present({ reason: aborted.reason }) },
   }
   return { message, parts: draftsOf(said, false) }
@@ -111,22 +124,6 @@ function settingsFields(settings: Document | undefined, usage: Document | undefi
   }
 }
 
-/** Codex counts what was cached as input, and what was thought as output. */
-function tokensIn(usage: Document | undefined): Document | undefined {
-  const info = usage?.info
-  const last = isDocument(info) ? info.last_token_usage : undefined
-  if (!isDocument(last)) return undefined
-  const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0)
-  const read = Math.min(count(last.cached_input_tokens), count(last.input_tokens))
-  return present({
-    total: typeof last.total_tokens === 'number' ? last.total_tokens : undefined,
-    input: count(last.input_tokens) - read,
-    output: count(last.output_tokens),
-    reasoning: count(last.reasoning_output_tokens),
-    cache: { read, write: 0 },
-  })
-}
-
 /** Parts in the order of their lines. A call has its answer; what an item says again an event need not say. */
 function draftsOf(said: readonly Said[], synthetic: boolean): readonly PartDraft[] {
   const answers = new Map<unknown, Said>()
@@ -135,17 +132,21 @@ function draftsOf(said: readonly Said[], synthetic: boolean): readonly PartDraft
   const events = new Set<PartDraft>()
   for (const { kind, use, payload, time } of said) {
     if (use === 'answer') continue
-    const told = kind === 'event' ? eventDrafts(payload) : []
-    for (const draft of told) events.add(draft)
-    drafts.push(...told)
+    for (const draft of kind === 'event' ? eventDrafts(payload) : []) {
+      events.add(draft)
+      drafts.push(draft)
+    }
     if (kind !== 'item') continue
     const answer = answers.get(payload.call_id)
     const tool = toolOf(payload, time, answer && answerOf(answer.payload, answer.time))
-    if (tool === undefined) drafts.push(...itemDrafts(payload, synthetic))
-    else drafts.push(tool)
+    for (const draft of tool === undefined ? itemDrafts(payload, synthetic) : [tool]) drafts.push(draft)
   }
   if (events.size === 0) return drafts
-  const nameOf = ({ part }: PartDraft): string => `${String(part.type)} ${String(part.text)}`
+  const nameOf = ({ part }: PartDraft): string => `${textOf(part.type)} ${textOf(part.text)}`
   const spoken = new Set(drafts.filter((draft) => !events.has(draft)).map(nameOf))
   return drafts.filter((draft) => !events.has(draft) || !spoken.has(nameOf(draft)))
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }

@@ -47,8 +47,21 @@ export function rawReading(document: Document, key: MessageKey): Reading<Message
   return { record: { message: { role: 'unknown', id: key.message, sessionID: key.session, raw }, parts: [] } }
 }
 
-/** Epoch milliseconds of an ISO time or of a number of them. */
+/** The last moment that a `Date` can hold, epoch milliseconds. */
+const LAST_TIME = 8.64e15
+
+/** Epoch milliseconds of an ISO time or of a number of them; undefined for what no calendar has. */
 export function timeIn(value: unknown): number | undefined {
   const time = typeof value === 'string' ? Date.parse(value) : value
-  return typeof time === 'number' && Number.isFinite(time) && time >= 0 ? time : undefined
+  return typeof time === 'number' && time >= 0 && time <= LAST_TIME ? time : undefined
+}
+
+/** JSON of a parsed value; undefined where it nests deeper than it can be written. */
+export function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
 }

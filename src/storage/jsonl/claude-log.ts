@@ -9,6 +9,7 @@ import { isSafeId } from '../../core/ids.js'
 import { readClaude } from './claude-tree.js'
 import { isoTime } from './iso-time.js'
 import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
+import { ownId } from './log-chain.js'
 import { type FoundFile, filesUnder } from './log-folders.js'
 import { promptIn } from './prompt-text.js'
 import { Skim } from './skim.js'
@@ -23,15 +24,20 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** The root is the folder of all projects, or that of one. */
 function list(root: string): LogListing {
   const { files, issues, leftOut } = filesUnder(root, reasonOf)
-  const isProject = files.some(({ name, folders }) => folders.length === 0 && name.endsWith(ENDING))
   const sessions: LogSession[] = []
   const others = [...leftOut]
   for (const file of files) {
-    const session = sessionIn(file, isProject ? basename(root) : (file.folders[0] ?? basename(root)))
+    const session = sessionIn(file, projectOf(file, root))
     if ('reason' in session) others.push({ path: file.path, reason: session.reason })
     else sessions.push(session)
   }
   return { sessions, issues, leftOut: others }
+}
+
+/** Of the root itself are logs that stand in it, and those of their subagents. */
+function projectOf({ folders }: FoundFile, root: string): string {
+  const [folder] = folders
+  return folder === undefined || folders.indexOf(SUBAGENTS) === 1 ? basename(root) : folder
 }
 
 function reasonOf({ name, folders }: FoundFile): string | undefined {
@@ -68,7 +74,7 @@ const SPOKEN = ['user"', 'assistant"', 'system"', 'attachment"'].map((text) => B
 const TYPE = new Skim({ type: 0, message: 1 })
 
 function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean {
-  if (begins(bytes, start, end, PARENT_FIRST)) return !isKnown(meta)
+  if (begins(bytes, start, end, PARENT_FIRST)) return !isKnown(meta) || isLeaf(bytes, start, end, meta)
   let name = start + TYPE_FIRST.length
   let isSpoken = false
   if (!begins(bytes, start, end, TYPE_FIRST)) {
@@ -76,7 +82,7 @@ function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolea
     name = TYPE.has(0) ? (TYPE.from[0] as number) + 1 : end
     isSpoken = !TYPE.has(0) && TYPE.has(1)
   }
-  if (isSpoken || isAmong(SPOKEN, bytes, name, end)) return !isKnown(meta)
+  if (isSpoken || isAmong(SPOKEN, bytes, name, end)) return !isKnown(meta) || isLeaf(bytes, start, end, meta)
   return isAmong(TITLES, bytes, name, end)
 }
 
@@ -100,7 +106,7 @@ function describe(line: Document, meta: LogMeta, file: LogFile): void {
       entitle(line.aiTitle, 2, meta)
       return
     case 'summary':
-      entitle(line.summary, 1, meta)
+      summarize(line, meta)
       return
     case 'tag':
       if (typeof line.tag === 'string' && line.tag !== '') meta.tag = line.tag
@@ -109,6 +115,35 @@ function describe(line: Document, meta: LogMeta, file: LogFile): void {
     default:
       describeSpoken(line, meta, file)
   }
+}
+
+/** So many summaries wait for their leaves. */
+const WAITING = 16
+
+type Waiting = readonly (readonly [leaf: string, title: string])[]
+
+function waitingIn({ notes }: LogMeta): Waiting {
+  return Array.isArray(notes?.waiting) ? (notes.waiting as Waiting) : []
+}
+
+/** A summary that stands before the conversation may be another session's: it counts once the line that it is a summary up to is found. */
+function summarize({ summary, leafUuid }: Document, meta: LogMeta): void {
+  const leaf = ownId(leafUuid)
+  if (leaf === undefined || meta.notes?.looked !== undefined) entitle(summary, 1, meta)
+  else if (typeof summary === 'string') meta.notes = { ...meta.notes, waiting: [...waitingIn(meta), [leaf, summary] as const].slice(-WAITING) }
+}
+
+/** What the lines hold that are waited for, by the list of those that wait. Without a quote before the id the search takes a fifth. */
+const leafIds = new WeakMap<Waiting, readonly Buffer[]>()
+
+/** Whether a summary may wait for the line. */
+function isLeaf(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean {
+  const waiting = waitingIn(meta)
+  if (waiting.length === 0) return false
+  const ids = leafIds.get(waiting) ?? waiting.map(([leaf]) => Buffer.from(`${leaf}"`))
+  leafIds.set(waiting, ids)
+  const line = bytes.subarray(start, end)
+  return ids.some((id) => line.includes(id))
 }
 
 /** The newest title of the highest rank: one that somebody gave, one that was made for the session, one of a branch. */
@@ -122,13 +157,15 @@ function entitle(title: unknown, rank: number, meta: LogMeta): void {
 function describeSpoken(line: Document, meta: LogMeta, { path }: LogFile): void {
   const looked = typeof meta.notes?.looked === 'number' ? meta.notes.looked : 0
   meta.notes = { ...meta.notes, looked: looked + 1 }
+  for (const [leaf, title] of waitingIn(meta)) if (leaf === line.uuid) entitle(title, 1, meta)
   const isAgent = basename(path).startsWith(AGENT)
   if (meta.id === undefined) identify(line, meta, path, isAgent)
   const time = timeIn(line.timestamp)
   if (time !== undefined) meta.created ??= time
   if (typeof line.cwd === 'string' && line.cwd !== '') meta.directory ??= line.cwd
   if (typeof line.version === 'string') meta.version ??= line.version
-  if (isDocument(line.forkedFrom) && isSafeId(line.forkedFrom.sessionId)) meta.fork ??= line.forkedFrom.sessionId
+  const fork = isDocument(line.forkedFrom) ? ownId(line.forkedFrom.sessionId) : undefined
+  if (fork !== undefined) meta.fork ??= fork
   const { message } = line
   if (!isDocument(message) || (line.isSidechain === true && !isAgent)) return
   const { model } = message
@@ -146,9 +183,10 @@ function isTyped(text: string): boolean {
 }
 
 /** The file's name is the session's id, but for names that are no uuid, and for subagents, whose lines name their parent. */
-function identify({ sessionId }: Document, meta: LogMeta, path: string, isAgent: boolean): void {
+function identify(line: Document, meta: LogMeta, path: string, isAgent: boolean): void {
   const stem = basename(path).slice(0, -ENDING.length)
-  if (!isSafeId(sessionId) || UUID.test(stem)) return
+  const sessionId = ownId(line.sessionId)
+  if (sessionId === undefined || UUID.test(stem)) return
   if (!isAgent) meta.id = sessionId
   else if (!dirname(path).split(/[\\/]/).includes(SUBAGENTS)) {
     meta.parent = sessionId

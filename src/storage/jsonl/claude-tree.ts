@@ -3,10 +3,10 @@
  * tools with the calls they answer, the chain of parents through lines that say nothing.
  */
 import { crc32 } from 'node:zlib'
-import { isSafeId, type MessageId } from '../../core/ids.js'
+import type { MessageId } from '../../core/ids.js'
 import type { LogTrait } from '../store.js'
 import { isoTime } from './iso-time.js'
-import { COPIES, isCopy, link, messageId } from './log-chain.js'
+import { COPIES, isCopy, link, messageId, ownId, setTip, tipOf } from './log-chain.js'
 import type { LogIndex, LogLine, LogMessage } from './log-index.js'
 import { Skim } from './skim.js'
 
@@ -122,8 +122,7 @@ export function readClaude(bytes: Buffer, start: number, end: number, line: LogL
     return
   }
   const type = typeOf()
-  const found = LINE.plain(UUID)
-  const uuid = isSafeId(found) ? found : undefined
+  const uuid = ownId(LINE.plain(UUID))
   const time = isoTime(bytes, LINE.from[TIME] as number, LINE.to[TIME] as number)
   const content = uuid === undefined ? 0 : contentOf(bytes, type, line)
   if (uuid !== undefined && isCopy(log, uuid, time, content)) log.ignore(line, COPIES)
@@ -165,12 +164,13 @@ function passOver({ uuid, time, content }: Link, reason: string, line: LogLine, 
 
 /** Without a parent of its own a line follows the one before. */
 function parentOf(log: LogIndex): MessageId | undefined {
-  return LINE.has(PARENT) ? log.follow(LINE.plain(PARENT)) : log.last?.id
+  return LINE.has(PARENT) ? log.follow(LINE.plain(PARENT)) : tipOf(log)
 }
 
 function begin({ uuid, time, content }: Link, line: LogLine, log: LogIndex, open = false): LogMessage {
   const parent = parentOf(log)
   const message = log.begin({ id: messageId(log, uuid, line), created: time, parent, open, trait: traitOf() }, line)
+  setTip(log, message)
   if (uuid !== undefined) link(log, uuid, message.id, time, content)
   return message
 }
@@ -186,7 +186,7 @@ const OPEN_BRACE = 0x7b
 function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
   const isOver = LINE.has(STOP) && !isText(STOP, NULL)
   const id = LINE.has(MESSAGE) ? LINE.plain(API_ID) : undefined
-  const name = id === undefined ? undefined : `${id} ${LINE.plain(REQUEST) ?? ''}`
+  const name = id === undefined || id === '' ? undefined : `${id} ${LINE.plain(REQUEST) ?? ''}`
   const group = name === undefined ? undefined : log.group(name)
   const message = group !== undefined && log.count - group.order <= REACH ? group : undefined
   closeOpen(log, message, true)
@@ -206,14 +206,13 @@ function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
 /** Answers go to the messages that called. A line with nothing else is no message, as long as all its calls are known. */
 function takeUser(chained: Link, line: LogLine, log: LogIndex): void {
   let isStray = false
-  let first: LogMessage | undefined
-  const owners: LogMessage[] = []
+  const owners = new Set<LogMessage>()
   for (const answer of answers) {
     const owner = answer === undefined ? undefined : log.answer(answer)
     if (owner === undefined) isStray = true
-    else if (first === undefined) first = owner
-    else if (owner !== first && !owners.includes(owner)) owners.push(owner)
+    else owners.add(owner)
   }
+  const [first] = owners
   const hasOwn = others > 0 || isStray || first === undefined
   if (hasOwn) {
     closeOpen(log, undefined, true)
@@ -221,10 +220,8 @@ function takeUser(chained: Link, line: LogLine, log: LogIndex): void {
     // Beside something else, an answer whose call is not known is shown only because its line answers here.
     if (isStray && others > 0) log.add(message, line, 'answer')
   }
-  if (first === undefined) return
-  log.add(first, line, 'answer')
   for (const owner of owners) log.add(owner, line, 'answer')
-  if (!hasOwn && chained.uuid !== undefined) link(log, chained.uuid, first.id, chained.time, chained.content)
+  if (first !== undefined && !hasOwn && chained.uuid !== undefined) link(log, chained.uuid, first.id, chained.time, chained.content)
 }
 
 /**

@@ -62,13 +62,18 @@ function sideReason(name: string): string | undefined {
 const LOG = /^(.+)\.jsonl(\.zst)?$/
 const ROLLOUT = /^rollout-.*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i
 
+/** The id in the name that Codex itself gives a log; `name` is with its ending. */
+export function rolloutId(name: string): string | undefined {
+  return ROLLOUT.exec(LOG.exec(name)?.[1] ?? '')?.[1]
+}
+
 /** The log that a file is, or why it is none. */
 function logOf({ path, name }: FoundFile, archived: boolean): Log | string {
   const [, stem, zst] = LOG.exec(name) ?? []
   const reason = sideReason(name)
   if (reason !== undefined) return reason
   if (stem === undefined) return 'no log of a session'
-  const id = ROLLOUT.exec(stem)?.[1] ?? stem
+  const id = rolloutId(name) ?? stem
   return isSafeId(id) ? { path, id, packed: zst !== undefined, archived } : 'its name is no id'
 }
 

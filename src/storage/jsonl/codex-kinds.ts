@@ -13,11 +13,11 @@ export const TURNS: Reason = { reason: 'marks of turns' }
 export const ROLLBACKS: Reason = { reason: 'marks of turns that were taken back' }
 export const EVENTS: Reason = { reason: 'events' }
 export const HEAD: Reason = { reason: 'the head of the log' }
-export const AGENTS: Reason = { reason: 'letters between agents' }
+const NOTES: Reason = { reason: 'notes on letters between agents' }
 const TOOLS: Reason = { reason: 'events of tools' }
 const SNAPSHOTS: Reason = { reason: 'snapshots of files' }
 
-export type LineKind = 'item' | 'event' | 'context' | 'head' | 'compacted' | Reason
+export type LineKind = 'item' | 'event' | 'context' | 'head' | 'compacted' | 'letter' | Reason
 
 export const LINES = new Words<LineKind>({
   response_item: 'item',
@@ -27,11 +27,16 @@ export const LINES = new Words<LineKind>({
   compacted: 'compacted',
   world_state: { reason: 'states of the surroundings' },
   ghost_snapshot: SNAPSHOTS,
-  inter_agent_communication: AGENTS,
+  token_usage_record: COUNTS,
+  security_risk_score: { reason: 'scores of risk' },
+  retained_context: { reason: 'what a compaction kept' },
+  rollout_reference: { reason: 'references to other logs' },
+  inter_agent_communication: 'letter',
+  inter_agent_communication_metadata: NOTES,
 })
 
-/** 'call' and 'output' go by their call_id; 'model' is what the model says besides. */
-export type ItemKind = 'message' | 'model' | 'call' | 'output' | 'compaction' | Reason
+/** 'call' and 'output' go by their call_id; 'model' is what the model says besides; a 'letter' comes from another agent. */
+export type ItemKind = 'message' | 'model' | 'call' | 'output' | 'compaction' | 'letter' | Reason
 
 const ITEMS = new Words<ItemKind>({
   message: 'message',
@@ -45,6 +50,7 @@ const ITEMS = new Words<ItemKind>({
   function_call_output: 'output',
   custom_tool_call_output: 'output',
   tool_search_output: 'output',
+  agent_message: 'letter',
   compaction: 'compaction',
   compaction_summary: 'compaction',
   context_compaction: 'compaction',

@@ -2,15 +2,16 @@
  * Codex's logs: `rollout-<time>-<uuid>.jsonl` below `sessions/YYYY/MM/DD`, or `.jsonl.zst` after a week, or in `archived_sessions`.
  * The first line is the head; a log whose head is damaged goes by its file's name and the settings of its first turn.
  */
-import { isToldByAgent } from '../../core/agents/codex-text.js'
+import { basename } from 'node:path'
+import { isToldByAgent, requestIn } from '../../core/agents/codex-text.js'
 import { timeIn } from '../../core/agents/message-draft.js'
 import { type Document, isDocument } from '../../core/documents.js'
-import { isSafeId } from '../../core/ids.js'
-import { listCodex } from './codex-files.js'
+import { listCodex, rolloutId } from './codex-files.js'
 import { ROLES } from './codex-kinds.js'
 import { readCodexLine } from './codex-tree.js'
 import { isoTime } from './iso-time.js'
-import type { LogAdapter, LogMeta } from './log-adapter.js'
+import type { LogAdapter, LogFile, LogMeta } from './log-adapter.js'
+import { ownId } from './log-chain.js'
 import { promptIn } from './prompt-text.js'
 import { Skim } from './skim.js'
 import { Words } from './words.js'
@@ -33,14 +34,18 @@ const TIME_END = BEGINNING.length + 24
 const TYPE_START = TIME_END + MIDDLE.length
 const INSIDE = Buffer.from('","payload":{"type":"')
 
-const LIGHT = new Words<'head' | 'settings' | 'item' | 'event'>({
+type Light = 'head' | 'settings' | 'item' | 'event' | 'letter'
+
+const LIGHT = new Words<Light>({
   session_meta: 'head',
   turn_context: 'settings',
   response_item: 'item',
   event_msg: 'event',
+  inter_agent_communication: 'letter',
 })
 const NAMED = new Words<true>({ thread_name_updated: true })
 const PROMPTS = new Words<true>({ message: true, user_message: true })
+const LETTERS = new Words<true>({ agent_message: true })
 
 const [TIME, TYPE, KIND, ROLE, ID] = [0, 1, 2, 3, 4] as const
 const head = new Skim({ timestamp: TIME, type: TYPE, role: ROLE, id: ID, payload: { type: KIND, role: ROLE } })
@@ -63,8 +68,9 @@ function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolea
   return tellsOf(LIGHT.at(bytes, type, bytes.indexOf(0x22, type)), meta)
 }
 
-function tellsOf(kind: 'head' | 'settings' | 'item' | 'event' | undefined, meta: LogMeta): boolean {
+function tellsOf(kind: Light | undefined, meta: LogMeta): boolean {
   if (kind === 'head') return isFirst(meta)
+  if (kind === 'letter') return meta.prompt === undefined
   return kind === 'settings' && (meta.directory === undefined || meta.model === undefined)
 }
 
@@ -80,13 +86,18 @@ function tellsSlowly(bytes: Buffer, start: number, end: number, meta: LogMeta): 
   if (!head.whole(bytes, start, end)) return false
   const kind = LIGHT.in(head, TYPE)
   if (kind === 'event') return NAMED.in(head, KIND) === true || (meta.prompt === undefined && PROMPTS.in(head, KIND) === true)
-  if (kind === 'item' || (kind === undefined && PROMPTS.in(head, TYPE))) return meta.prompt === undefined && ROLES.in(head, ROLE) === 'user'
+  if (kind === 'item' || (kind === undefined && PROMPTS.in(head, TYPE))) return meta.prompt === undefined && isPrompt()
   if (kind !== undefined) return tellsOf(kind, meta)
   return isFirst(meta) && !head.has(TYPE) && head.has(ID) && head.has(TIME)
 }
 
 function mayBePrompt(bytes: Buffer, start: number, end: number): boolean {
-  return head.whole(bytes, start, end) && PROMPTS.in(head, KIND) === true && ROLES.in(head, ROLE) === 'user'
+  return head.whole(bytes, start, end) && (PROMPTS.in(head, KIND) === true || LETTERS.in(head, KIND) === true) && isPrompt()
+}
+
+/** Of an item that was walked over. */
+function isPrompt(): boolean {
+  return ROLES.in(head, ROLE) === 'user' || LETTERS.in(head, KIND) === true
 }
 
 function hasAt(bytes: Buffer, at: number, word: Buffer): boolean {
@@ -94,28 +105,31 @@ function hasAt(bytes: Buffer, at: number, word: Buffer): boolean {
   return true
 }
 
-function describe(document: Document, meta: LogMeta): void {
+function describe(document: Document, meta: LogMeta, { path }: LogFile): void {
   const payload = isDocument(document.payload) ? document.payload : document
-  if (document.type === 'session_meta') describeHead(payload, meta, document.timestamp)
+  if (document.type === 'session_meta') describeHead(payload, meta, path, document.timestamp)
   else if (document.type === 'turn_context') describeSettings(payload, meta)
   else if (payload.type === 'thread_name_updated') describeName(payload, meta)
   else if (document.type === undefined && document.id !== undefined) {
-    describeHead(document, meta, document.timestamp)
+    describeHead(document, meta, path, document.timestamp)
     meta.notes = { ...meta.notes, old: true }
   } else describePrompt(payload, meta)
 }
 
-function describeHead(payload: Document, meta: LogMeta, written: unknown): void {
-  if (isSafeId(payload.id)) meta.id ??= payload.id
+function describeHead(payload: Document, meta: LogMeta, path: string, written: unknown): void {
+  // The name counts: a head may be a copy of another session's.
+  const id = rolloutId(basename(path)) ?? ownId(payload.id)
+  if (id !== undefined) meta.id ??= id
   const created = timeIn(payload.timestamp) ?? timeIn(written)
   if (created !== undefined) meta.created ??= created
   describePlace(payload, meta)
   const version = textIn(payload.cli_version)
   if (version !== undefined) meta.version ??= version
-  if (isSafeId(payload.forked_from_id)) meta.fork = payload.forked_from_id
+  const fork = ownId(payload.forked_from_id)
+  if (fork !== undefined) meta.fork = fork
   const source = fieldsOf(payload.source)
-  const parent = fieldsOf(fieldsOf(source.subagent).thread_spawn).parent_thread_id ?? payload.parent_thread_id
-  if (isSafeId(parent)) meta.parent = parent
+  const parent = ownId(fieldsOf(fieldsOf(source.subagent).thread_spawn).parent_thread_id ?? payload.parent_thread_id)
+  if (parent !== undefined) meta.parent = parent
   const provider = textIn(payload.model_provider)
   if (provider !== undefined) meta.notes = { ...meta.notes, provider }
 }
@@ -137,11 +151,12 @@ function describeName({ thread_name, name }: Document, meta: LogMeta): void {
   if (title !== undefined) meta.title = title
 }
 
-/** The first text that somebody typed. */
+/** The first text that somebody typed, or that another agent sent. */
 function describePrompt({ content, message }: Document, meta: LogMeta): void {
   const blocks: readonly unknown[] = Array.isArray(content) ? content : [content ?? message]
+  const texts = blocks.map((block) => (isDocument(block) ? block.text : block))
   const prompt = promptIn(
-    blocks.map((block) => (isDocument(block) ? block.text : block)),
+    texts.map((text) => (typeof text === 'string' ? requestIn(text) : text)),
     (text) => !isToldByAgent(text),
   )
   if (prompt !== undefined) meta.prompt ??= prompt

@@ -6,11 +6,11 @@
  * the step that it aborted: each as a further line of the step's own.
  */
 import { crc32 } from 'node:zlib'
-import { isSafeId, type MessageId, parseMessageId } from '../../core/ids.js'
-import { AGENTS, COPIES, COUNTS, EVENT_KINDS, EVENTS, type EventKind, HEAD, itemKind, LINES, ROLES, ROLLBACKS, TURNS } from './codex-kinds.js'
+import { COPIES, COUNTS, EVENT_KINDS, EVENTS, type EventKind, HEAD, itemKind, LINES, ROLES, ROLLBACKS, TURNS } from './codex-kinds.js'
 import { type CodexNotes, isCopied, noteHead, noteTurn, noteTwin, takeTwin } from './codex-notes.js'
 import { findText, isTypedText, textChecksum } from './codex-texts.js'
 import { isoTime } from './iso-time.js'
+import { setTip, tipOf } from './log-chain.js'
 import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
 import { Skim } from './skim.js'
 import type { SkimShape } from './skim-shape.js'
@@ -60,17 +60,17 @@ export function readCodexLine(bytes: Buffer, start: number, end: number, line: L
   else if (kind === 'context') readContext(reading)
   else if (kind === 'head') readHead(reading)
   else if (kind === 'compacted') alone(reading)
+  else if (kind === 'letter') readLetter(reading)
   else if (kind === undefined) readOther(reading)
   else log.ignore(line, kind.reason)
 }
 
-/** Items of the first versions, their head and states; letters between agents; what is not known stands for itself. */
+/** Items of the first versions, their head and states; what is not known stands for itself. */
 function readOther(reading: Reading): void {
   const { found, log, line, start, end } = reading
   bare.whole(found.bytes, start, end)
   const old = { ...reading, found: bare }
-  if (found.plain(TYPE)?.startsWith('inter_agent_')) log.ignore(line, AGENTS.reason)
-  else if (!bare.has(TYPE) && bare.has(KIND) && itemKind(bare, KIND) !== undefined) readItem(old)
+  if (!bare.has(TYPE) && bare.has(KIND) && itemKind(bare, KIND) !== undefined) readItem(old)
   else if (bare.has(STATE)) log.ignore(line, 'states of the agent')
   else if (!bare.has(TYPE) && !bare.has(KIND) && bare.has(ID) && bare.has(TIME)) readHead(old)
   else begin(old, false)
@@ -101,6 +101,7 @@ function readItem(reading: Reading): void {
     if (step !== undefined && call !== undefined) log.call(call, step)
   } else if (kind === 'output') readOutput(reading)
   else if (kind === 'compaction') alone(reading)
+  else if (kind === 'letter') readLetter(reading)
   else if (kind === undefined) begin(reading, false)
   else log.ignore(line, kind.reason)
 }
@@ -120,6 +121,12 @@ function readMessage(reading: Reading): void {
       beginTurn(reading)
     }
   }
+  alone(reading)
+}
+
+/** What another agent writes begins a turn, as a prompt does. */
+function readLetter(reading: Reading): void {
+  beginTurn(reading)
   alone(reading)
 }
 
@@ -216,20 +223,17 @@ function begin({ found, line, log, notes }: Reading, open: boolean): LogMessage 
   const time = timeOf(found)
   const created = time ?? (log.count === 0 ? notes.begun : undefined)
   const trait = isCopied(notes, time) ? 'inherited' : undefined
-  const message = log.begin({ id: lineId(line), created, parent: tipOf(notes), open, trait }, line)
-  notes.tip = message.id
+  const message = log.begin({ id: lineId(line), created, parent: tipOf(log), open, trait }, line)
+  setTip(log, message)
   return message
-}
-
-function tipOf({ tip }: CodexNotes): MessageId | undefined {
-  return isSafeId(tip) ? parseMessageId(tip) : undefined
 }
 
 /** Of a turn that begins is remembered which message is before it, by its place. */
 function beginTurn({ log, notes }: Reading): void {
   const turn = notes.turns ?? 0
-  const tip = tipOf(notes)
+  const tip = tipOf(log)
   const before = tip === undefined ? undefined : log.find(tip)
+  if (tip !== undefined && before === undefined) log.needsPast('a new turn follows a message before the cursor')
   log.enter(turnName(turn), { message: undefined, content: before === undefined ? 0 : before.order + 1 })
   notes.turns = turn + 1
 }

@@ -17,10 +17,13 @@ export function isoTime(bytes: Buffer, from: number, to: number): number | undef
   const length = to - from
   if ((length === WITH_MILLISECONDS || length === WITHOUT) && bytes[from] === QUOTE && bytes[to - 2] === Z) {
     const milliseconds = length === WITH_MILLISECONDS ? digits(bytes, from + 21, 3) : 0
-    const days = Date.UTC(digits(bytes, from + 1, 4), digits(bytes, from + 6, 2) - 1, digits(bytes, from + 9, 2))
-    const seconds = (digits(bytes, from + 12, 2) * 60 + digits(bytes, from + 15, 2)) * 60 + digits(bytes, from + 18, 2)
-    const time = days + seconds * 1000 + milliseconds
-    if (time >= 0) return time
+    const [month, day] = [digits(bytes, from + 6, 2), digits(bytes, from + 9, 2)]
+    const [hour, minute, second] = [digits(bytes, from + 12, 2), digits(bytes, from + 15, 2), digits(bytes, from + 18, 2)]
+    // What is out of its range is for `Date.parse` to tell, as it tells it of the record.
+    if (month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour < 24 && minute < 60 && second < 60) {
+      const time = Date.UTC(digits(bytes, from + 1, 4), month - 1, day) + ((hour * 60 + minute) * 60 + second) * 1000 + milliseconds
+      if (time >= 0) return time
+    }
   }
   return timeIn(bytes[from] === QUOTE ? plainText(bytes, from, to) : Number(bytes.toString('latin1', from, to)))
 }

@@ -10,7 +10,8 @@ import { isFolder, isOrMayBe } from '../file-type.js'
 import { isoTime } from './iso-time.js'
 import { readJcodeLine, splitJcode } from './jcode-tree.js'
 import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
-import { filesUnder } from './log-folders.js'
+import { ownId } from './log-chain.js'
+import { filesUnder, isSecretName } from './log-folders.js'
 import { promptIn } from './prompt-text.js'
 import { Skim } from './skim.js'
 
@@ -52,18 +53,19 @@ function list(root: string): LogListing {
     else session.snapshot = { path, form: 'document', packed: false }
   }
   const sessions = [...found].map(([id, { snapshot, journal }]): LogSession => {
-    return { id, project: '', files: [snapshot, journal ?? (snapshot && comingJournal(snapshot))].filter((file) => file !== undefined) }
+    return { id, project: '', files: [snapshot, snapshot === undefined ? journal : journalOf(snapshot)].filter((file) => file !== undefined) }
   })
   return { sessions, issues, leftOut: left }
 }
 
 /** The journal goes with every snapshot, and comes with what is said next. */
-function comingJournal({ path }: LogFile): LogFile {
+function journalOf({ path }: LogFile): LogFile {
   return { path: `${path.slice(0, -SNAPSHOT.length)}${JOURNAL}`, form: 'lines', packed: false, optional: true }
 }
 
 /** Why a file is not read. */
 function reasonOf(name: string): string | undefined {
+  if (isSecretName(name)) return 'a secret, as its name says'
   if (name.endsWith('.corrupt.jsonl')) return 'a copy of a damaged journal'
   if (/\.pre-wipe-.*\.bak$/.test(name)) return 'a copy from before a session was emptied'
   if (name.endsWith('.bak')) return 'a backup'
@@ -102,13 +104,15 @@ function describe(document: Document, meta: LogMeta, { form }: LogFile): void {
 }
 
 function describeNames({ id, title, custom_title, saved, save_label, parent_id }: Document, meta: LogMeta): void {
-  if (isSafeId(id)) meta.id ??= id
+  const own = ownId(id)
+  if (own !== undefined) meta.id ??= own
   const name = textIn(custom_title) ?? textIn(title)
   if (name !== undefined) meta.title = name
   const label = textIn(save_label) ?? (saved === true ? 'saved' : undefined)
   if (label !== undefined) meta.label = label
   else if (saved === false) delete meta.label
-  if (isSafeId(parent_id)) meta.parent = parent_id
+  const parent = ownId(parent_id)
+  if (parent !== undefined) meta.parent = parent
 }
 
 function describeRest({ model, provider_key, working_dir, created_at, status }: Document, meta: LogMeta): void {

@@ -8,7 +8,7 @@ import { jcodeIdTime } from '../../core/agents/jcode.js'
 import { isSafeId, parseMessageId } from '../../core/ids.js'
 import { isoTime } from './iso-time.js'
 import type { SplitDocument } from './log-adapter.js'
-import { COPIES, isCopy, link } from './log-chain.js'
+import { COPIES, isCopy, link, ownId } from './log-chain.js'
 import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
 import { Skim } from './skim.js'
 import type { SkimShape } from './skim-shape.js'
@@ -44,7 +44,7 @@ const salvaged = new Skim({ meta: { updated_at: UPDATED }, append_messages: APPE
 /** `bytes` is a message of a snapshot, or a line of a journal. */
 export function readJcodeLine(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   if (!isWhole(bytes, start, end)) salvage(bytes, start, end, line, log)
-  else if (message.has(META) || message.has(APPENDED)) append(bytes, message, start, line, line, log)
+  else if (message.has(APPENDED) || (message.has(META) && !message.has(ROLE))) append(bytes, message, start, line, line, log)
   else readMessage(line, log)
 }
 
@@ -78,17 +78,21 @@ function part(bytes: Buffer, start: number, from: number, to: number, line: LogL
 
 const ENTRY = Buffer.from('{"meta":')
 
+/** Walks that lead to no entry go over so many bytes together, for each of the line: a line may be nothing but beginnings. */
+const WALKS = 64
+
 /** Entries of a damaged line that are whole. What stands before and between them is damage. */
 function salvage(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   let left = start
-  for (let at = bytes.indexOf(ENTRY, start); at >= 0 && at < end; ) {
+  let walked = 0
+  for (let at = bytes.indexOf(ENTRY, start); at >= 0 && at < end && walked <= WALKS * (end - start); ) {
     const after = salvaged.run(bytes, at, end)
     const isEntry = after >= 0 && (salvaged.has(UPDATED) || salvaged.has(APPENDED))
     if (isEntry) {
       damaged(bytes, start, left, at, line, log)
       append(bytes, salvaged, start, line, part(bytes, start, at, after, line), log)
       left = after
-    }
+    } else walked += end - at
     at = bytes.indexOf(ENTRY, isEntry ? after : at + 1)
   }
   damaged(bytes, start, left, end, line, log)
@@ -105,9 +109,9 @@ function damaged(bytes: Buffer, start: number, from: number, to: number, line: L
 
 /** The message that was walked over. */
 function readMessage(line: LogLine, log: LogIndex): void {
-  const id = message.plain(ID)
+  const id = ownId(message.plain(ID))
   const time = isoTime(message.bytes, message.from[TIME] as number, message.to[TIME] as number)
-  if (isSafeId(id)) readNamed(id, time ?? jcodeIdTime(id), line, log)
+  if (id !== undefined) readNamed(id, time ?? jcodeIdTime(id), line, log)
   else place(lineId(line), time, line, log)
 }
 
@@ -131,8 +135,9 @@ function contentOf({ length, crc }: LogLine): number {
 function place(id: string, time: number | undefined, line: LogLine, log: LogIndex): LogMessage {
   const callers = new Set<LogMessage>()
   let unknown = 0
+  const own = new Set(blocks.calls)
   for (const call of blocks.results) {
-    if (blocks.calls.includes(call)) continue
+    if (own.has(call)) continue
     const caller = log.answer(call)
     if (caller === undefined) unknown++
     else callers.add(caller)
@@ -151,7 +156,8 @@ function place(id: string, time: number | undefined, line: LogLine, log: LogInde
 }
 
 function register(caller: LogMessage, log: LogIndex): void {
-  for (const call of blocks.calls) if (!blocks.results.includes(call)) log.call(call, caller)
+  const answered = new Set(blocks.results)
+  for (const call of blocks.calls) if (!answered.has(call)) log.call(call, caller)
 }
 
 const LONG_LISTS = ['messages', 'env_snapshots', 'memory_injections', 'replay_events'] as const

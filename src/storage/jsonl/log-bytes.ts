@@ -82,10 +82,11 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
   const from = after ?? options.from ?? LOG_START
   signal?.throwIfAborted()
   return withLog(file.path, work, async (log) => {
-    const { reread, held } = after === undefined ? {} : anchorHeld(log, after, work)
-    if (reread !== undefined) return { stat: log.stat, place: from, read: from.offset, cursor: undefined, damage: undefined, reread }
+    const spare = after === undefined ? undefined : pool?.take()
     const buffer = pool?.take() ?? Buffer.allocUnsafeSlow(Math.max(SMALLEST, Math.min(CHUNK, log.stat.size - from.offset + 1)))
     try {
+      const { reread, held } = after === undefined ? {} : anchorHeld(log, after, work, spare)
+      if (reread !== undefined) return { stat: log.stat, place: from, read: from.offset, cursor: undefined, damage: undefined, reread }
       const scanner = new LineScanner(visitor, { from, maxLine, buffer })
       const damage = file.packed
         ? await scanPacked(log, file.path, scanner, from.offset, options)
@@ -93,10 +94,12 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
       const rest = scanner.rest()
       if (rest !== undefined) visitor.rest?.(rest)
       const { place, read } = scanner
-      const cursor = options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, options.anchor, held) : undefined
+      const cursor =
+        options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, { most: options.anchor, held, into: buffer }) : undefined
       return { stat: log.stat, place, read, cursor, damage }
     } finally {
       pool?.give(buffer)
+      if (spare !== undefined) pool?.give(spare)
     }
   })
 }

@@ -5,13 +5,21 @@
  * A resumed index does not remember every id. It knows a line for new all the same when it is later than all that were read,
  * since a copy keeps its time; of any other line it may not guess.
  */
-import type { MessageId } from '../../core/ids.js'
-import { type LogIndex, type LogLine, lineId } from './log-index.js'
+import { isSafeId, type MessageId, parseMessageId } from '../../core/ids.js'
+import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
 
 /** So many of the last links a resumed index remembers for certain. */
 const REMEMBERED = 64
 
 export const COPIES = 'copies of earlier lines'
+
+/** An id is no longer than so many characters: it stands in keys, in cursors and on the screen. */
+const LONGEST_ID = 512
+
+/** The id that a line gives itself, its session or another one; undefined where it has none, or one that cannot be used. */
+export function ownId(text: unknown): string | undefined {
+  return isSafeId(text) && text.length <= LONGEST_ID ? text : undefined
+}
 
 /** Whether the line stood in the log before and said the same. The one that is there first counts. */
 export function isCopy(log: LogIndex, id: string, time: number | undefined, content: number): boolean {
@@ -26,6 +34,16 @@ export function isCopy(log: LogIndex, id: string, time: number | undefined, cont
 export function messageId(log: LogIndex, id: string | undefined, line: LogLine): string {
   if (id === undefined) return lineId(line)
   return log.entry(id) === undefined ? id : `${id}${lineId(line)}`
+}
+
+/** Remembers the message that was begun last, damage left out. */
+export function setTip({ notes }: LogIndex, { id }: LogMessage): void {
+  notes.tip = id
+}
+
+/** The message that a line without a parent of its own follows. */
+export function tipOf({ notes: { tip } }: LogIndex): MessageId | undefined {
+  return isSafeId(tip) ? parseMessageId(tip) : undefined
 }
 
 /** Adds the link to the chain. `content`: a checksum of what the line says. */

@@ -32,10 +32,11 @@ export function filesUnder(root: string, reasonOf: (folder: FoundFile) => string
   const files: FoundFile[] = []
   const issues: StageIssue[] = []
   const leftOut: { path: string; reason: string }[] = []
+  const followed = new Set<string>()
   const look = (folder: string, folders: readonly string[]): void => {
     for (const entry of sortedEntries(folder, folders.length === 0, issues)) {
       const found = { path: join(folder, entry.name), name: entry.name, folders }
-      const kind = kindOf(entry, found.path, root)
+      const kind = kindOf(entry, found.path, root, followed)
       const reason = kind === 'file' ? undefined : kind === 'folder' ? (tooDeep(folders) ?? reasonOf(found)) : kind.reason
       if (reason !== undefined) leftOut.push({ path: found.path, reason })
       else if (kind === 'file') files.push(found)
@@ -64,16 +65,28 @@ function tooDeep(folders: readonly string[]): string | undefined {
   return folders.length < DEEPEST ? undefined : 'a folder too deep below the root'
 }
 
-function kindOf(entry: Dirent, path: string, root: string): 'file' | 'folder' | { readonly reason: string } {
+/** Links lead into a folder once (`followed`): else a few of them that lead to one another would be walked without end. */
+function kindOf(entry: Dirent, path: string, root: string, followed: Set<string>): 'file' | 'folder' | { readonly reason: string } {
   if (entry.isFile()) return 'file'
   if (entry.isDirectory()) return 'folder'
   if (!entry.isSymbolicLink()) return { reason: 'no file' }
   try {
     const target = statSync(path)
     if (!target.isDirectory()) return target.isFile() ? 'file' : { reason: 'no file' }
-    return `${realpathSync(root)}${sep}`.startsWith(`${realpathSync(path)}${sep}`) ? { reason: 'a link to a folder around it' } : 'folder'
+    const real = realpathSync(path)
+    if (`${realpathSync(root)}${sep}`.startsWith(`${real}${sep}`)) return { reason: 'a link to a folder around it' }
+    if (followed.has(real)) return { reason: 'a link to a folder that is read already' }
+    followed.add(real)
+    return 'folder'
   } catch (error) {
     if (systemCode(error) === undefined) throw error
     return { reason: 'a link that leads nowhere' }
   }
+}
+
+const SECRETS = /^[._]*(auth|credential|secret|token|oauth|key)|[._-](auth|credentials?|secrets?|tokens?|oauth|keys?)([._-]|$)/i
+
+/** Whether a file is said to hold secrets by its name: whatever anybody names, it is not opened. */
+export function isSecretName(name: string): boolean {
+  return !name.startsWith('session_') && SECRETS.test(name)
 }

@@ -8,7 +8,7 @@
  */
 import { type MessageId, parseMessageId } from '../../core/ids.js'
 import type { LogTrait } from '../store.js'
-import { inShort, type LogMemory, messageOf } from './log-memory.js'
+import { idOf, inShort, type LogMemory, messageOf, used } from './log-memory.js'
 
 /** 'own': what the message says. 'answer': a line that answers calls of the message's tools, whatever else it says. */
 export type LineUse = 'own' | 'answer'
@@ -248,16 +248,7 @@ export class LogIndex {
   }
 }
 
-/** Written out: spread, it costs as much as finding the line. */
-export function used({ file, offset, length, line, crc }: LogLine, use: LineUse): UsedLine {
-  return { file, offset, length, line, crc, use }
-}
-
 /** The id of what has none of its own: the place of its line. */
 export function lineId({ file, offset }: Pick<LogLine, 'file' | 'offset'>): string {
   return file === 0 ? `@${offset}` : `@${file}.${offset}`
-}
-
-export function idOf(text: string | null): MessageId | undefined {
-  return text === null ? undefined : parseMessageId(text)
 }

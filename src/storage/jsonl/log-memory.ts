@@ -1,7 +1,7 @@
 /** What a cursor remembers of a log's messages: their places in few words, so that it stays small however long the log is. */
-import { parseMessageId } from '../../core/ids.js'
+import { type MessageId, parseMessageId } from '../../core/ids.js'
 import type { LogTrait } from '../store.js'
-import { idOf, type LogMessage, type UsedLine, used } from './log-index.js'
+import type { LineUse, LogLine, LogMessage, UsedLine } from './log-index.js'
 
 /** The end of a log, as plain data: what going on with it needs. */
 export interface LogMemory {
@@ -56,4 +56,13 @@ export function messageOf([id, order, created, parent, open, trait, lines]: Kept
     open: open === 1,
     trait: trait ?? undefined,
   }
+}
+
+/** Written out: spread, it costs as much as finding the line. */
+export function used({ file, offset, length, line, crc }: LogLine, use: LineUse): UsedLine {
+  return { file, offset, length, line, crc, use }
+}
+
+export function idOf(text: string | null): MessageId | undefined {
+  return text === null ? undefined : parseMessageId(text)
 }

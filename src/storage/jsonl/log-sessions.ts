@@ -16,7 +16,7 @@ import type { SlabPool } from '../slab.js'
 import { OwnedSpan, parseSpan } from '../span.js'
 import type { Listing, SessionEntry, StoreWork } from '../store.js'
 import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
-import type { LogAdapter, LogFile, LogMeta, LogSession } from './log-adapter.js'
+import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, withWhole } from './log-bytes.js'
 import { isSame, statOf } from './log-view.js'
 import { checkCursor, type TailCursor } from './tail-cursor.js'
@@ -92,8 +92,8 @@ export class LogSessions {
 
   /** @throws StorageError STORE_UNREADABLE */
   async list(root: string, only: string | undefined, signal: AbortSignal | undefined): Promise<Listing<SessionEntry>> {
-    const found = this.#adapter.list(root)
-    const sessions = only === undefined ? found.sessions : found.sessions.filter(({ files }) => files.some(({ path }) => path === only))
+    const found = only === undefined ? this.#adapter.list(root) : listOnly(this.#adapter.list(root), only)
+    const { sessions } = found
     const passes = new Map<string, Pass>()
     for (const session of sessions) {
       signal?.throwIfAborted()
@@ -221,6 +221,12 @@ export class LogSessions {
       return { stat, cursor: undefined, loose: 0 }
     })
   }
+}
+
+/** Of one log that was named; what stands beside it is no part of the store. */
+function listOnly({ sessions, leftOut }: LogListing, only: string): LogListing {
+  const own = sessions.filter(({ files }) => files.some(({ path }) => path === only))
+  return { sessions: own, issues: [], leftOut: leftOut.filter(({ path }) => path === only) }
 }
 
 /** The log that was written to last first; of logs as old as one another the order of the listing stays. */

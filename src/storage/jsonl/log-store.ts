@@ -169,12 +169,12 @@ export class LogStore implements Store {
     session: SessionKey,
     cursor: LogCursor | undefined,
     slab: Slab,
-    options: ReadOptions & { readonly deep?: boolean } = {},
+    options: ReadOptions & { readonly deep?: boolean; readonly most?: number | undefined } = {},
   ): Promise<LogTail | undefined> {
     const listed = this.#sessions.find(session.session)
     if (listed === undefined) return undefined
-    const { signal, deep } = options
-    const leaves = { maps: this.#maps, work: this.work, signal }
+    const { signal, deep, most } = options
+    const leaves = { maps: this.#maps, work: this.work, signal, most }
     const resumed = cursor === undefined || deep === true ? undefined : await resumeView(listed.session, cursor, this.#views.viewing(signal))
     if (resumed === 'unchanged') return { messages: [], issues: [], cursor, reread: undefined }
     if (resumed?.view !== undefined) {

@@ -1,15 +1,16 @@
 /** The end of a log since a cursor: what was appended, and the messages that it added to. Costs what was appended, however long the log is. */
 import { crc32 } from 'node:zlib'
 import { isDocument } from '../../core/documents.js'
-import { systemCode } from '../../core/errors.js'
-import { messageKey, partKey, type SessionKey } from '../../core/keys.js'
+import { StorageError, systemCode } from '../../core/errors.js'
+import { encodeKey, messageKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { LogCursor } from '../cursor.js'
 import type { Slab } from '../slab.js'
 import type { Leaf, LogTail, PartLeaf, TailMessage } from '../store.js'
 import type { LogFile, LogSession } from './log-adapter.js'
 import type { LogStat } from './log-bytes.js'
-import { LogIndex, type LogMemory, type LogMessage } from './log-index.js'
+import { LogIndex, type LogMessage } from './log-index.js'
 import { type LeavesOptions, type LineRead, lineGeneration, linePart, openLines } from './log-leaves.js'
+import type { LogMemory } from './log-memory.js'
 import { changeOf, entryOf, heldOf, type LogView, type LooseEnd, readLines, type ViewedFile, type Viewing } from './log-view.js'
 import type { TailCursor } from './tail-cursor.js'
 
@@ -47,11 +48,28 @@ export function cursorOf({ session, log, files }: LogView, id: string): LogCurso
   )
   if (places.length < session.files.length) return undefined
   const index = log.memory()
-  return { kind: 'log', session: id, files: places, memory: { version: VERSION, sum: sumOf(id, places, index), index } satisfies CursorMemory }
+  const memory: CursorMemory = {
+    version: VERSION,
+    // Made when the cursor is written down: most are used once, in this process.
+    get sum() {
+      return sumOf(id, places, index)
+    },
+    index,
+  }
+  const cursor: LogCursor = { kind: 'log', session: id, files: places, memory }
+  made.add(cursor)
+  return cursor
 }
+
+/** Cursors that were not away from this process: their sums are right. */
+const made = new WeakSet<LogCursor>()
 
 function sumOf(session: string, files: readonly unknown[], index: unknown): number {
   return crc32(JSON.stringify([session, files, index]))
+}
+
+function isIntact({ session, files }: LogCursor, { version, sum, index }: CursorMemory): boolean {
+  return version === VERSION && sum === sumOf(session, files, index)
 }
 
 /** Goes on from a cursor. A file that cannot be read is a reason to look again, not to fail. */
@@ -69,9 +87,9 @@ export async function resumeView(session: LogSession, cursor: LogCursor, viewing
       changes.push(change)
     }
     if (changes.every((change) => change === 'unchanged')) return 'unchanged'
-    const { version, sum, index } = cursor.memory as CursorMemory
-    if (version !== VERSION || sum !== sumOf(cursor.session, cursor.files, index)) return { reread: STRANGE }
-    return await resume({ session, places, changes }, new LogIndex(index), viewing)
+    const memory = cursor.memory as CursorMemory
+    if (!made.has(cursor) && !isIntact(cursor, memory)) return { reread: STRANGE }
+    return await resume({ session, places, changes }, new LogIndex(memory.index), viewing)
   } catch (error) {
     const code = systemCode(error)
     if (code === undefined) throw error
@@ -108,14 +126,23 @@ function viewedOf(file: LogFile, { stat, cursor, loose }: CursorPlace): ViewedFi
   return { file, stat, cursor: cursor ?? undefined, loose: loose ?? undefined }
 }
 
-/** The messages with their lines opened. */
+/** @throws StorageError PLAN_TOO_LARGE */
+function refuseAbove(most: number, messages: readonly LogMessage[], key: SessionKey): void {
+  let bytes = 0
+  for (const { lines } of messages) for (const { length } of lines) bytes += length
+  if (bytes <= most) return
+  throw new StorageError('PLAN_TOO_LARGE', { reason: `what is new has ${bytes} bytes, the limit is ${most}`, key: encodeKey(key) })
+}
+
+/** The messages with their lines opened. @throws StorageError PLAN_TOO_LARGE when these have more than `most` bytes */
 export async function openTail(
   view: LogView,
   key: SessionKey,
   messages: readonly LogMessage[],
   slab: Slab,
-  options: LeavesOptions,
+  { most = Number.POSITIVE_INFINITY, ...options }: LeavesOptions & { readonly most?: number | undefined },
 ): Promise<Pick<LogTail, 'messages' | 'issues' | 'cursor'>> {
+  refuseAbove(most, messages, key)
   const cursor = cursorOf(view, key.session)
   const reads = messages.map(({ id, lines }) => {
     const message = messageKey(key, id)

@@ -182,7 +182,7 @@ export async function readLines(
   at: number,
   held: HeldFile | undefined,
   log: LogIndex,
-  { adapter, clock, work, signal }: Viewing,
+  { adapter, clock, work, pool, signal }: Viewing,
 ): Promise<Read> {
   /** What follows the last newline and the index has already. */
   const known = held?.loose?.taken === true ? held.loose : undefined
@@ -219,7 +219,7 @@ export async function readLines(
       }
     },
   }
-  const { stat, cursor, damage, reread } = await scanLog(file, visitor, { work, signal, after: held?.cursor, cursor: !file.packed })
+  const { stat, cursor, damage, reread } = await scanLog(file, visitor, { work, signal, pool, after: held?.cursor, cursor: !file.packed })
   if (rest !== undefined) {
     const { bytes, line, nuls } = rest
     const whole = wholeness.whole(bytes, 0, bytes.length)

@@ -5,9 +5,9 @@
 import { basename } from 'node:path'
 import { timeIn } from '../../core/agents/message-draft.js'
 import { type Document, isDocument } from '../../core/documents.js'
-import { isSafeId } from '../../core/ids.js'
 import { isoTime } from './iso-time.js'
 import type { LogAdapter, LogListing, LogMeta, LogSession } from './log-adapter.js'
+import { ownId } from './log-chain.js'
 import { type FoundFile, filesUnder } from './log-folders.js'
 import { readPi } from './pi-tree.js'
 import { promptIn } from './prompt-text.js'
@@ -44,7 +44,7 @@ function sessionIn({ path, name }: FoundFile, project: string): LogSession | { r
 function idIn(name: string): string | undefined {
   const stem = name.endsWith(ENDING) ? name.slice(0, -ENDING.length) : name
   const id = /^\d{4}-\d{2}-\d{2}T[\d-]+Z_(.+)$/.exec(stem)?.[1] ?? stem
-  return isSafeId(id) ? id : undefined
+  return ownId(id)
 }
 
 /** Messages are looked at until they have told what was asked first, and the model, but no more than `LOOKED_AT` of them. */
@@ -99,7 +99,8 @@ function describe(entry: Document, meta: LogMeta): void {
 function describeHeader({ id, timestamp, cwd, version, provider, modelId, parentSession, branchedFrom }: Document, meta: LogMeta): void {
   const time = timeIn(timestamp)
   if (time !== undefined) meta.created ??= time
-  if (isSafeId(id)) meta.id ??= id
+  const own = ownId(id)
+  if (own !== undefined) meta.id ??= own
   if (typeof cwd === 'string') meta.directory ??= cwd
   meta.version ??= typeof version === 'number' || typeof version === 'string' ? String(version) : '1'
   const origin = typeof parentSession === 'string' ? parentSession : branchedFrom
@@ -115,8 +116,9 @@ function setModel(id: unknown, providerID: unknown, meta: LogMeta): void {
 /** Labels mark entries; the newest one that was not taken away marks the session. */
 function label({ targetId, label: text }: Document, meta: LogMeta): void {
   const held = Array.isArray(meta.notes?.labels) ? (meta.notes.labels as readonly (readonly [string, string])[]) : []
-  const others = held.filter(([target]) => target !== targetId)
-  const labels = typeof text === 'string' && text !== '' ? [...others, [String(targetId), text] as const] : others
+  const marked = typeof targetId === 'string' ? targetId : ''
+  const others = held.filter(([target]) => target !== marked)
+  const labels = typeof text === 'string' && text !== '' ? [...others, [marked, text] as const] : others
   meta.notes = { ...meta.notes, labels: labels.slice(-LABELS) }
   const newest = labels.at(-1)
   if (newest === undefined) delete meta.label

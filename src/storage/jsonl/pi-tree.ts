@@ -2,9 +2,9 @@
  * Entries of pi's logs as messages: results of tools with the calls they answer, and the tree of entries through those that say
  * nothing. Entries of version 1 have no ids and follow one another.
  */
-import { isSafeId, type MessageId } from '../../core/ids.js'
+import type { MessageId } from '../../core/ids.js'
 import { isoTime } from './iso-time.js'
-import { COPIES, isCopy, link, messageId } from './log-chain.js'
+import { COPIES, isCopy, link, messageId, ownId, setTip, tipOf } from './log-chain.js'
 import type { LogIndex, LogLine, LogMessage } from './log-index.js'
 import { Skim } from './skim.js'
 
@@ -73,8 +73,7 @@ export function readPi(bytes: Buffer, start: number, end: number, line: LogLine,
     takeHeader(time, line, log)
     return
   }
-  const found = ENTRY.plain(ID)
-  const id = isSafeId(found) ? found : undefined
+  const id = ownId(ENTRY.plain(ID))
   if (id !== undefined && isCopy(log, id, time, line.crc)) log.ignore(line, COPIES)
   else take(type, { id, time, content: line.crc }, line, log)
 }
@@ -112,6 +111,7 @@ function begin(entry: Link, line: LogLine, log: LogIndex): LogMessage {
     { id: messageId(log, entry.id, line), created: entry.time, parent: parentOf(log), trait: isInherited ? 'inherited' : undefined },
     line,
   )
+  setTip(log, message)
   join(entry, message.id, log)
   return message
 }
@@ -122,7 +122,7 @@ function join({ id, time, content }: Link, message: MessageId | undefined, log: 
 
 /** Without a parent of its own an entry follows the one before. */
 function parentOf(log: LogIndex): MessageId | undefined {
-  return ENTRY.has(PARENT) ? log.follow(ENTRY.plain(PARENT)) : log.last?.id
+  return ENTRY.has(PARENT) ? log.follow(ENTRY.plain(PARENT)) : tipOf(log)
 }
 
 function timeAt(slot: number): number | undefined {

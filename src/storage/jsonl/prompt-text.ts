@@ -11,8 +11,7 @@ export function promptIn(content: unknown, counts: (text: string) => boolean = (
     const text = isDocument(block) && block.type === 'text' ? block.text : block
     if (typeof text !== 'string' || !counts(text)) continue
     // Much of a long text may be blanks, so more than is kept is looked at.
-    const line = text
-      .slice(0, 4 * LONGEST)
+    const line = whole(text.slice(0, 4 * LONGEST))
       .replace(/\s+/g, ' ')
       .trim()
     if (line !== '') return line.length <= LONGEST ? line : `${whole(line.slice(0, LONGEST - 1))}…`

@@ -2,7 +2,7 @@
  * Cursors: how far a log was read, and how to tell later that what was read is still there, so that reading the new lines is enough.
  * A log is taken as grown only when the bytes right before the cursor are the same; anything else is read anew.
  */
-import { hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { closeSync, readSync } from 'node:fs'
 import type { StoreWork } from '../store.js'
 import type { LogPlace } from './line-scanner.js'
@@ -28,7 +28,7 @@ export interface TailCursor {
 /** 'unchanged': nobody wrote to it. 'grown': what the cursor stands behind is as it was. `reread`: the reason, one clause. */
 export type CursorVerdict = 'unchanged' | 'grown' | { readonly reread: string }
 
-/** Reading and hashing so many bytes takes 0.1 ms. */
+/** Reading and hashing so many bytes takes less than 0.1 ms. */
 export const ANCHOR = 2 ** 17
 
 /** Bytes right before an offset. */
@@ -37,48 +37,47 @@ export interface AnchorBytes {
   readonly bytes: Buffer
 }
 
-/**
- * The cursor of an open file that was read up to `place`. `stat` is of before the first read, `most` as for `anchorOf`, `held` the anchor
- * of the cursor that the reading went on from. @throws the system's error
- */
-export function cursorAt(
-  fd: number,
-  { dev, ino, size, mtimeMs }: LogStat,
-  { offset, line }: LogPlace,
-  most?: number,
-  held?: AnchorBytes,
-): TailCursor {
-  return { dev, ino, size, mtimeMs, offset, line, ...anchorOf(fd, offset, most, held) }
+export interface AnchorOptions {
+  /** Bytes. @default 131072 */
+  readonly most?: number | undefined
+  /** The anchor of the cursor that the reading went on from: what of it is part of the new one is not read again. */
+  readonly held?: AnchorBytes | undefined
+  /** A buffer that nobody needs any more. */
+  readonly into?: Buffer | undefined
 }
 
-/** Of the bytes before `offset`, so many at most; those that are held are not read again. @throws the system's error */
-export function anchorOf(fd: number, offset: number, most = ANCHOR, held?: AnchorBytes): Pick<TailCursor, 'anchor' | 'anchorLength'> {
+/** The cursor of an open file that was read up to `place`. `stat` is of before the first read. @throws the system's error */
+export function cursorAt(fd: number, { dev, ino, size, mtimeMs }: LogStat, { offset, line }: LogPlace, options?: AnchorOptions): TailCursor {
+  return { dev, ino, size, mtimeMs, offset, line, ...anchorOf(fd, offset, options) }
+}
+
+/** Of the bytes before `offset`, so many at most. @throws the system's error */
+export function anchorOf(fd: number, offset: number, { most = ANCHOR, held, into }: AnchorOptions = {}): Pick<TailCursor, 'anchor' | 'anchorLength'> {
   const anchorLength = Math.min(offset, most)
   const start = offset - anchorLength
   const from = held !== undefined && held.offset > start && held.offset - held.bytes.length <= start ? held.offset : start
-  const read = readBefore(fd, offset, offset - from)
+  const read = readBefore(fd, offset, offset - from, into)
   // Of a file that became shorter meanwhile: an anchor that nothing matches.
   if (read === undefined) return { anchor: '', anchorLength }
   const before = from === start || held === undefined ? [] : [held.bytes.subarray(start - held.offset + held.bytes.length)]
-  const bytes = before.length === 0 ? read : Buffer.concat([...before, read])
-  return { anchor: anchorIn({ offset, bytes }), anchorLength }
+  return { anchor: anchorIn(...before, read), anchorLength }
 }
 
 /** Undefined when the file does not reach to `offset`, or `length` is none that `anchorOf` gives. @throws the system's error */
 export function readAnchor(fd: number, offset: number, length: number): string | undefined {
   const bytes = isLength(length, offset) ? readBefore(fd, offset, length) : undefined
-  return bytes && anchorIn({ offset, bytes })
+  return bytes && anchorIn(bytes)
 }
 
-/** What an open file is to a cursor, and the bytes of the anchor, which were read if it grew. @throws the system's error */
-export function anchorHeld({ fd, stat }: OpenLog, cursor: TailCursor, work: StoreWork): AnchorHeld {
+/** What an open file is to a cursor, and the bytes of the anchor, which were read (`into`) if it grew. @throws the system's error */
+export function anchorHeld({ fd, stat }: OpenLog, cursor: TailCursor, work: StoreWork, into?: Buffer): AnchorHeld {
   let held: AnchorBytes | undefined
   const verdict = compareCursor(cursor, stat, (offset, length) => {
-    const bytes = isLength(length, offset) ? readBefore(fd, offset, length) : undefined
+    const bytes = isLength(length, offset) ? readBefore(fd, offset, length, into) : undefined
     if (bytes === undefined) return undefined
     work.bytes += length
     held = { offset, bytes }
-    return anchorIn(held)
+    return anchorIn(bytes)
   })
   return typeof verdict === 'object' ? { verdict, reread: verdict.reread } : { verdict, held }
 }
@@ -89,16 +88,19 @@ export interface AnchorHeld {
   readonly reread?: string
 }
 
-function anchorIn({ bytes }: AnchorBytes): string {
-  return hash('sha256', bytes, 'base64url').slice(0, 22)
+/** By SHA-1, since it takes half the time of SHA-256: an anchor keeps nobody from anything. */
+function anchorIn(...pieces: readonly Buffer[]): string {
+  const sum = createHash('sha1')
+  for (const piece of pieces) sum.update(piece)
+  return sum.digest('base64url')
 }
 
 function isLength(length: number, offset: number): boolean {
   return length >= 0 && length <= Math.min(offset, ANCHOR)
 }
 
-function readBefore(fd: number, offset: number, length: number): Buffer | undefined {
-  const bytes = Buffer.allocUnsafe(length)
+function readBefore(fd: number, offset: number, length: number, into?: Buffer): Buffer | undefined {
+  const bytes = into !== undefined && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafe(length)
   let held = 0
   for (let count = -1; held < length && count !== 0; held += count) count = readSync(fd, bytes, held, length - held, offset - length + held)
   return held < length ? undefined : bytes

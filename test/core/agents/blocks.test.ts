@@ -1,7 +1,7 @@
 /** Content blocks as drafts of parts. */
 import { describe, expect, it } from 'vitest'
 import { answeredBy, answerIn, blockDraft, callIn, contentDrafts, fileOf, toolAnswer, toolDraft } from '../../../src/core/agents/blocks.js'
-import { readingOf } from '../../../src/core/agents/message-draft.js'
+import { readingOf, timeIn } from '../../../src/core/agents/message-draft.js'
 import { parseMessageId, parseSessionId } from '../../../src/core/ids.js'
 import { messageKey, sessionKey } from '../../../src/core/keys.js'
 
@@ -100,5 +100,12 @@ describe('tools', () => {
     expect([callIn('tool_use'), callIn({ type: 'text' }), callIn({ type: 3 })]).toEqual([undefined, undefined, undefined])
     expect(['tool_result', 'web_search_tool_result', 'text'].map((type) => answeredBy({ type, tool_use_id: 'a' }))).toEqual(['a', 'a', undefined])
     expect(answeredBy({ type: 'tool_result', tool_use_id: 3 })).toBeUndefined()
+  })
+})
+
+describe('times', () => {
+  it('are none where no calendar has them', () => {
+    expect([timeIn(1e300), timeIn(-1), timeIn(8.64e15 + 1), timeIn(Number.NaN)]).toEqual([undefined, undefined, undefined, undefined])
+    expect([timeIn(0), timeIn(8.64e15), timeIn('1970-01-01T00:00:00Z')]).toEqual([0, 8.64e15, 0])
   })
 })

@@ -240,3 +240,41 @@ describe('other lines', () => {
     )
   })
 })
+
+describe('hostile lines', () => {
+  const nested = JSON.parse('['.repeat(20_000) + ']'.repeat(20_000)) as unknown
+
+  it('may nest as deep as they like', () => {
+    const odd = { type: 'odd', nested }
+    const lines = [1, 2].map((): MessageLine => ({ document: { type: 'assistant', message: { content: [odd] } }, use: 'own' }))
+    expect(claudeFormat.assemble?.(lines, KEY)).toMatchObject({ record: { parts: [{ type: 'unknown' }, { type: 'unknown' }] } })
+  })
+
+  it('may have ids that are no texts', () => {
+    const odd = { toString: 1 }
+    const block = { type: 'tool_use', id: odd, name: odd, input: odd }
+    const lines = [1, 2].map(
+      (): MessageLine => ({ document: { type: 'assistant', message: { id: odd, content: [block, { type: odd }] } }, use: 'own' }),
+    )
+    expect(claudeFormat.assemble?.(lines, KEY)).toHaveProperty('record')
+  })
+
+  it('may be very many, with very many blocks', () => {
+    const many = Array.from({ length: 20_000 }, (_, at) => ({ type: 'odd', at }))
+    const lines = [many, many].map((content): MessageLine => ({ document: { type: 'assistant', message: { content } }, use: 'own' }))
+    const reading = claudeFormat.assemble?.(lines, KEY)
+    expect(reading !== undefined && 'record' in reading && reading.record.parts.length).toBe(20_000)
+    const said = { type: 'assistant', timestamp: '2026-01-01T00:00:00.000Z', message: { stop_reason: 'end_turn', content: [] } }
+    const group = Array.from({ length: 200_000 }, (): MessageLine => ({ document: said, use: 'own' }))
+    expect(claudeFormat.assemble?.(group, KEY)).toMatchObject({ record: { message: { time: { completed: Date.parse(said.timestamp) } } } })
+  })
+})
+
+describe('what the program says in the model’s place', () => {
+  it('has no model', () => {
+    const document = { type: 'assistant', message: { model: '<synthetic>', content: [{ type: 'text', text: 'No answer.' }] } }
+    const reading = claudeFormat.message(document, KEY, undefined)
+    expect('record' in reading && reading.record.message).not.toHaveProperty('modelID')
+    expect('record' in reading && reading.record.message).not.toHaveProperty('providerID')
+  })
+})

@@ -183,3 +183,70 @@ describe('tools', () => {
     ])
   })
 })
+
+describe('token counts', () => {
+  const told = (total: number, last: Fields): MessageLine =>
+    own('event_msg', { type: 'token_count', info: { total_token_usage: { total_tokens: total }, last_token_usage: last } })
+  const said = item({ type: 'message', role: 'assistant', content: 'a' })
+
+  it('of several answers of the model in one step are added up', () => {
+    const first = { input_tokens: 10, cached_input_tokens: 4, output_tokens: 3, reasoning_output_tokens: 1, total_tokens: 13 }
+    const second = { input_tokens: 20, cached_input_tokens: 10, output_tokens: 2, total_tokens: 22 }
+    expect(read(said, told(13, first), told(35, second), told(35, second)).message).toMatchObject({
+      tokens: { total: 35, input: 16, output: 5, reasoning: 1, cache: { read: 14, write: 0 } },
+    })
+  })
+
+  it('are not those of a compaction, which are an estimate of what is left', () => {
+    const estimate = { input_tokens: 0, cached_input_tokens: 0, output_tokens: 0, reasoning_output_tokens: 0, total_tokens: 5000 }
+    const real = { input_tokens: 10, cached_input_tokens: 4, output_tokens: 3, total_tokens: 13 }
+    expect(read(said, told(13, real), told(13, estimate)).message).toMatchObject({ tokens: { total: 13, input: 6, output: 3 } })
+    expect(read(said, told(13, estimate)).message).not.toHaveProperty('tokens')
+  })
+})
+
+describe('what other agents write', () => {
+  it('is told, in either form', () => {
+    const letter = { author: '/root', recipient: '/root/worker', content: 'Do it.', trigger_turn: true }
+    const line: MessageLine = { document: { timestamp: time(0), type: 'inter_agent_communication', payload: letter }, use: 'own' }
+    const metadata = { author: '/root', recipient: '/root/worker' }
+    expect(read(line).message).toMatchObject({ role: 'user', type: 'agent_message', metadata })
+    expect(partsOf(line)).toEqual([{ type: 'text', text: 'Do it.', synthetic: true }])
+    const asItem = item({ type: 'agent_message', ...metadata, content: [{ type: 'input_text', text: 'Do it.' }] })
+    expect(read(asItem).message).toMatchObject({ role: 'user', type: 'agent_message', metadata })
+    expect(partsOf(asItem)).toEqual([{ type: 'text', text: 'Do it.', synthetic: true }])
+  })
+
+  it('and what Codex writes around images and commands, nobody typed', () => {
+    const content = ['<image name=[Image #1]>', '</image>', 'look'].map((text) => ({ type: 'input_text', text }))
+    const line = item({ type: 'message', role: 'user', content })
+    expect(read(line).message).not.toHaveProperty('type')
+    expect(partsOf(line)).toEqual([
+      { type: 'text', text: '<image name=[Image #1]>', synthetic: true },
+      { type: 'text', text: '</image>', synthetic: true },
+      { type: 'text', text: 'look' },
+    ])
+    for (const text of ['<user_shell_command>\n', '<hook_prompt hook_run_id="1">', '<user_action>', '<goal_context>', '\n<environment_context>']) {
+      expect(isToldByAgent(text), text).toBe(true)
+    }
+    expect(isToldByAgent('<imagery>')).toBe(false)
+  })
+})
+
+describe('hostile items', () => {
+  it('may have very many blocks, and nest as deep as they like', () => {
+    const content = Array.from({ length: 300_000 }, () => ({ type: 'input_text', text: 'a' }))
+    expect(read(item({ type: 'message', role: 'user', content })).parts).toHaveLength(300_000)
+    const tools = JSON.parse('['.repeat(20_000) + ']'.repeat(20_000)) as unknown
+    expect(read(item({ type: 'tool_search_call', call_id: 'c' }), answer({ type: 'tool_search_output', call_id: 'c', tools })).parts).toHaveLength(1)
+  })
+})
+
+describe('an image alone', () => {
+  it('was sent by somebody', () => {
+    const image = { type: 'input_image', image_url: 'data:image/png;base64,AA==' }
+    const marks = ['<image name=[Image #1]>', '</image>'].map((text) => ({ type: 'input_text', text }))
+    expect(read(item({ type: 'message', role: 'user', content: [image] })).message).not.toHaveProperty('type')
+    expect(read(item({ type: 'message', role: 'user', content: [marks[0], image, marks[1]] })).message).not.toHaveProperty('type')
+  })
+})

@@ -526,3 +526,67 @@ here('samples from public repositories (../shared/data/samples.tar.gz)', () => {
     for (const { start } of rangesOf(bytes)) expect(resumeAt(claudeAdapter, bytes, start).differences).toEqual([])
   })
 })
+
+describe('logs through other programs', () => {
+  it('may have empty ids of the API, which tie no lines together', () => {
+    expect(readLines(said('a1', null, 1, '', text('a')), asked('u1', 'a1', 2, 'and?'), said('a2', 'u1', 3, '', text('b')))).toEqual([
+      'a1 < -: 1',
+      'u1 < a1: 2',
+      'a2 < u1: 3',
+    ])
+  })
+
+  it('may have ids of any length, which then name nothing', () => {
+    const long = 'x'.repeat(2000)
+    const index = feed(claudeAdapter, linesOf(asked(long, null, 1, 'a'), asked('u2', long, 2, 'b')))
+    expect(index.messages.map(({ id }) => id)).toEqual(['@0', 'u2'])
+  })
+})
+
+describe('a title of another session', () => {
+  it('is not taken from before the conversation, when its leaf is not in the log', () => {
+    const summary = (leafUuid: string, title: string): Document => ({ type: 'summary', summary: title, leafUuid })
+    expect(describeAll(claudeAdapter, linesOf(summary('other', 'Not mine'), asked('u1', null, 1, 'Hi'))).title).toBeUndefined()
+    expect(describeAll(claudeAdapter, linesOf(summary('u1', 'Mine'), asked('u1', null, 1, 'Hi'))).title).toBe('Mine')
+    expect(describeAll(claudeAdapter, linesOf(asked('u1', null, 1, 'Hi'), summary('u1', 'Mine'))).title).toBe('Mine')
+    const many = Array.from({ length: 200 }, (_, at) => said(`a${at}`, null, at, `m${at}`, text('x')))
+    expect(describeAll(claudeAdapter, linesOf(summary('a199', 'Late'), asked('u1', null, 1, 'Hi'), ...many)).title).toBe('Late')
+  })
+})
+
+describe('a stray log beside the projects', () => {
+  it('changes the project of no other', () => {
+    using folder = tempFolder()
+    for (const path of ['stray.jsonl', '-w/a.jsonl', '-w/a/subagents/agent-b.jsonl']) {
+      mkdirSync(dirname(join(folder.path, path)), { recursive: true })
+      writeFileSync(join(folder.path, path), '')
+    }
+    const { sessions } = claudeAdapter.list(folder.path)
+    expect(Object.fromEntries(sessions.map(({ id, project }) => [id, project]))).toMatchObject({ a: '-w', 'a.agent-b': '-w' })
+  })
+})
+
+describe('links between folders', () => {
+  it('lead into each folder once', () => {
+    using folder = tempFolder()
+    for (const name of ['a', 'b']) {
+      mkdirSync(join(folder.path, name))
+      writeFileSync(join(folder.path, name, `${name}.jsonl`), '')
+    }
+    for (let at = 0; at < 6; at++) {
+      symlinkSync(join(folder.path, 'b'), join(folder.path, 'a', `l${at}`))
+      symlinkSync(join(folder.path, 'a'), join(folder.path, 'b', `l${at}`))
+    }
+    const { sessions, leftOut } = claudeAdapter.list(folder.path)
+    expect(sessions.length).toBeLessThan(10)
+    expect(leftOut.length).toBeLessThan(100)
+    expect(new Set(leftOut.map(({ reason }) => reason))).toEqual(new Set(['a link to a folder that is read already']))
+  })
+})
+
+describe('a damaged line of a log without ids', () => {
+  it('does not cut the chain', () => {
+    const [one, two] = ['a', 'b'].map((content) => ({ type: 'user', message: { role: 'user', content } }))
+    expect(readLines(one, '{"type":"us', two).map((text) => text.split(':')[0])).toEqual(['@0 < -', '@56 < -', '@68 < @0'])
+  })
+})

@@ -88,7 +88,7 @@ describe('steps', () => {
     ])
   })
 
-  it('have the settings of their turn and the usage that was told last, once', () => {
+  it('have the settings of their turn and the usage that was told, once', () => {
     const log = linesOf(
       context(),
       context({ model: 'gpt-6' }),
@@ -107,7 +107,7 @@ describe('steps', () => {
     expect(first).toMatchObject({
       modelID: 'gpt-6',
       path: { cwd: '/work', root: '/work' },
-      tokens: { input: 40, output: 7, cache: { read: 60, write: 0 } },
+      tokens: { input: 80, output: 12, cache: { read: 120, write: 0 } },
     })
     expect(second).not.toHaveProperty('modelID')
     expect(second).not.toHaveProperty('tokens')
@@ -272,9 +272,32 @@ describe('other lines', () => {
   })
 
   it('are left out with a reason where they say nothing of the conversation', () => {
-    const index = feed(codexAdapter, linesOf(head('a'), line('world_state', {}), line('inter_agent_letter', {}), item({ type: 'ghost_snapshot' })))
+    const index = feed(
+      codexAdapter,
+      linesOf(
+        head('a'),
+        ...[
+          'world_state',
+          'inter_agent_communication_metadata',
+          'token_usage_record',
+          'security_risk_score',
+          'retained_context',
+          'rollout_reference',
+        ].map((type) => line(type, {})),
+        item({ type: 'ghost_snapshot' }),
+      ),
+    )
     expect(index.count).toBe(0)
-    expect([...index.ignored.keys()]).toEqual(['the head of the log', 'states of the surroundings', 'letters between agents', 'snapshots of files'])
+    expect([...index.ignored.keys()]).toEqual([
+      'the head of the log',
+      'states of the surroundings',
+      'notes on letters between agents',
+      'token counts',
+      'scores of risk',
+      'what a compaction kept',
+      'references to other logs',
+      'snapshots of files',
+    ])
   })
 
   it('are compactions, which end a step', () => {
@@ -551,5 +574,84 @@ corpus('a generated corpus (../shared/tools/gen-corpus.mjs)', () => {
       expect(used + [...index.ignored.values()].reduce((sum, count) => sum + count, 0)).toBe(lines.length)
       expect(describeAll(codexAdapter, log)).toMatchObject({ id, version: '0.80.0', model: { id: 'gpt-5.1-codex', providerID: 'openai' } })
     }
+  })
+})
+
+describe('what Codex itself writes', () => {
+  const parts = (...texts: readonly string[]): Fields =>
+    item({ type: 'message', role: 'user', content: texts.map((text) => ({ type: 'input_text', text })) })
+
+  it('is no prompt: marks of images, commands of the user, what the editor adds', () => {
+    expect(describeAll(codexAdapter, linesOf(parts('<image name=[Image #1]>', '</image>', 'what is this?'))).prompt).toBe('what is this?')
+    expect(describeAll(codexAdapter, linesOf(user('<user_shell_command>\nls'), user('fix it'))).prompt).toBe('fix it')
+    const edited = '# Context from my IDE setup:\n\n## Open tabs:\n- a.ts\n\n## My request for Codex:\nfix it\n'
+    expect(describeAll(codexAdapter, linesOf(user(edited))).prompt).toBe('fix it')
+    expect(describeAll(codexAdapter, linesOf(event('user_message', { message: edited }))).prompt).toBe('fix it')
+    const long = edited.replace('- a.ts', '- a.ts\n'.repeat(500))
+    expect(describeAll(codexAdapter, linesOf(user(long))).prompt).toBe('fix it')
+  })
+
+  it('begins no turn, and what is typed beside an image does', () => {
+    const log = [user('one'), said('a'), parts('<image name=[Image #1]>', '</image>', 'two'), said('b'), user('<user_shell_command>\nls')]
+    const index = feed(codexAdapter, linesOf(...log, event('thread_rolled_back', { num_turns: 1 }), user('three')))
+    expect(index.last?.parent).toBe(index.messages[1]?.id)
+  })
+
+  it('may be an event of the same text first', () => {
+    const asked = event('user_message', { message: 'two', local_images: ['/a.png'] })
+    expect(feed(codexAdapter, linesOf(asked, parts('<image name=[Image #1]>', '</image>', 'two'))).count).toBe(1)
+  })
+})
+
+describe('letters between agents', () => {
+  const letter = { author: '/root', recipient: '/root/worker', content: 'Do it.', trigger_turn: true }
+
+  it('are messages that nobody typed, and the prompt of an agent that has no other', () => {
+    const log = linesOf(
+      head('a'),
+      line('inter_agent_communication', letter),
+      said('Done'),
+      item({ type: 'agent_message', author: '/root', recipient: '/root/worker', content: [{ type: 'input_text', text: 'More.' }] }),
+      line('inter_agent_communication_metadata', { trigger_turn: true }),
+      said('Done too'),
+    )
+    expect(shown(log)).toEqual(['user: Do it.', 'assistant: Done', 'user: More.', 'assistant: Done too'])
+    expect(Object.fromEntries(feed(codexAdapter, log).ignored)).toEqual({ 'the head of the log': 1, 'notes on letters between agents': 1 })
+    expect(describeAll(codexAdapter, log).prompt).toBe('Do it.')
+    expect(describeAll(codexAdapter, linesOf(user('Please'), line('inter_agent_communication', letter))).prompt).toBe('Please')
+  })
+
+  it('are turns that may be taken back', () => {
+    const log = linesOf(
+      user('one'),
+      said('a'),
+      line('inter_agent_communication', letter),
+      said('b'),
+      event('thread_rolled_back', { num_turns: 1 }),
+      user('x'),
+    )
+    const index = feed(codexAdapter, log)
+    expect(index.last?.parent).toBe(index.messages[1]?.id)
+  })
+})
+
+describe('a log that goes on after a rollback far back', () => {
+  it('has the parents that the whole log has, or gives up', () => {
+    const turns = Array.from({ length: 40 }, (_, turn) => [user(`prompt ${turn}`), said('yes')]).flat()
+    const first = [...turns, event('thread_rolled_back', { num_turns: 35 })]
+    const log = linesOf(...first, user('new'), event('thread_rolled_back', { num_turns: 1 }), user('newer'))
+    const cut = linesOf(...first).length
+    const resumed = feed(codexAdapter, log, new LogIndex(JSON.parse(JSON.stringify(feed(codexAdapter, log, new LogIndex(), 0, cut).memory()))), cut)
+    const parent = feed(codexAdapter, log).last?.parent
+    expect(resumed.lost === undefined ? resumed.last?.parent : parent).toBe(parent)
+  })
+})
+
+describe('the id of a session', () => {
+  it('is that of its file where the name has one', () => {
+    const [own, other] = ['11111111-0000-7000-8000-000000000000', '22222222-0000-7000-8000-000000000000'] as const
+    expect(describeAll(codexAdapter, linesOf(head(other)), `/s/rollout-2026-02-11T05-00-00-${own}.jsonl`).id).toBe(own)
+    expect(describeAll(codexAdapter, linesOf(head(other)), `/s/rollout-2026-02-11T05-00-00-${own}.jsonl.zst`).id).toBe(own)
+    expect(describeAll(codexAdapter, linesOf(head(other)), '/s/copy.jsonl').id).toBe(other)
   })
 })

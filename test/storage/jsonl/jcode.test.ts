@@ -366,3 +366,28 @@ corpus('a generated corpus (../shared/tools/gen-corpus.mjs)', () => {
     }
   })
 })
+
+describe('hostile journals and snapshots', () => {
+  it('of nothing but beginnings are damage', () => {
+    const line = '{"meta":'.repeat(100_000)
+    expect(shown(read(undefined, linesOf(line)))).toEqual(['damaged'])
+  })
+
+  it('may call and answer very often in one message', () => {
+    const ids = Array.from({ length: 50_000 }, (_, at) => `c${at}`)
+    const log = snapshot([message(1, 'assistant', ...ids.map(call), ...ids.map((id) => result(id)))])
+    expect(read(log).index.count).toBe(1)
+  })
+
+  it('may have messages with a field of the name that entries of a journal have', () => {
+    expect(shown(read(snapshot([{ ...ASKED, meta: { a: 1 } }])))).toEqual(['user: one'])
+  })
+
+  it('beside secrets are read, and those are not', () => {
+    using folder = tempFolder()
+    for (const name of ['session_a_1.json', 'auth.json', 'openai-auth.json', 'credentials.json']) writeFileSync(join(folder.path, name), '')
+    const { sessions, leftOut } = jcodeAdapter.list(folder.path)
+    expect(sessions.map(({ id }) => id)).toEqual(['session_a_1'])
+    expect(leftOut.map(({ reason }) => reason)).toEqual(['a secret, as its name says', 'a secret, as its name says', 'a secret, as its name says'])
+  })
+})

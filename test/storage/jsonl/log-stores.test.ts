@@ -17,7 +17,7 @@ import { issuesIn, resultOf } from '../../support/trees.js'
 
 for (const dialect of DIALECTS) for (const map of ['never', 'auto', 1] as const) describeLogStore(dialect, { map })
 
-const [FIRST, SECOND] = CORPUS
+const [FIRST] = CORPUS
 
 describe('a line of more than 32 MiB', () => {
   const LENGTH = 33 * 2 ** 20
@@ -42,7 +42,9 @@ describe('a line of more than 32 MiB', () => {
     const withoutEnd = await runSessionTreeFlow(w.set, { session })
     expect([issuesIn(withoutEnd), plainTree(resultOf(withoutEnd)).slice(0, -1)]).toMatchObject([[named], plainSayings(FIRST, true)])
     appendFileSync(path, '\n')
-    w.grow(SECOND)
+    const controller = new AbortController()
+    setImmediate(() => controller.abort(new Error('enough')))
+    await expect(w.store.messages(session, { deep: true, signal: controller.signal })).rejects.toThrow('enough')
     const whole = await runSessionTreeFlow(w.set, { session })
     expect(issuesIn(whole)).toMatchObject([named])
     const cursor = whole.status === 'failed' ? undefined : whole.cursor
@@ -90,15 +92,21 @@ describe('logs without rights', () => {
     }
   }
 
-  it.each(DIALECTS.filter(({ hasTree, agent }) => !hasTree || agent === 'pi'))('of $name: one that cannot be read is named, all others are read', async (dialect) => {
-    await using w = await logWorld(dialect, { map: 'never' })
-    const [path = ''] = w.pathsOf(FIRST)
-    const { said, issues } = closed(path, 0o000, () => runAsNobody(library, w.root, READ)) as { said: [string, unknown, unknown[]][]; issues: unknown[] }
-    const byId = new Map(said.map(([id, ...rest]) => [id, rest]))
-    for (const other of CORPUS.slice(1)) expect(byId.get(dialect.idOf(other))).toEqual([other.sayings.length, []])
-    const own = byId.get(dialect.idOf(FIRST))?.[1] ?? issues
-    expect(own).toContainEqual(['UNREADABLE_RECORD', path.slice(w.root.length)])
-  })
+  it.each(DIALECTS.filter(({ hasTree, agent }) => !hasTree || agent === 'pi'))(
+    'of $name: one that cannot be read is named, all others are read',
+    async (dialect) => {
+      await using w = await logWorld(dialect, { map: 'never' })
+      const [path = ''] = w.pathsOf(FIRST)
+      const { said, issues } = closed(path, 0o000, () => runAsNobody(library, w.root, READ)) as {
+        said: [string, unknown, unknown[]][]
+        issues: unknown[]
+      }
+      const byId = new Map(said.map(([id, ...rest]) => [id, rest]))
+      for (const other of CORPUS.slice(1)) expect(byId.get(dialect.idOf(other))).toEqual([other.sayings.length, []])
+      const own = byId.get(dialect.idOf(FIRST))?.[1] ?? issues
+      expect(own).toContainEqual(['UNREADABLE_RECORD', path.slice(w.root.length)])
+    },
+  )
 
   it('in folders that nobody may write to are read whole, and nothing is left behind', async () => {
     await using w = await logWorld(pi, { map: 'never' })

@@ -309,3 +309,48 @@ here('samples from public repositories (../shared/data/samples.tar.gz)', () => {
     }
   })
 })
+
+describe('times that no calendar has', () => {
+  it('are those that the record has, or none', () => {
+    const odd = [`"2026-13-01T00:00:00.000Z"`, `"2026-01-01T25:00:00.000Z"`, `"2026-02-31T00:00:00.000Z"`, '1e300']
+    const log = linesOf(
+      header(),
+      ...odd.map((time, at) => JSON.stringify(message(`u${at}`, null, at, 'user')).replace(/"timestamp":"[^"]*"/, `"timestamp":${time}`)),
+    )
+    const index = feed(piAdapter, log)
+    expect(
+      assembleAll(piFormat, log, index, 'pi').map(
+        ({ message: { created }, reading }) =>
+          'record' in reading && [created, (reading.record.message as { time?: { created: number } }).time?.created],
+      ),
+    ).toEqual([
+      [0, 0],
+      [0, 0],
+      [Date.parse('2026-03-03T00:00:00.000Z'), Date.parse('2026-03-03T00:00:00.000Z')],
+      [Date.parse('2026-03-03T00:00:00.000Z'), 0],
+    ])
+  })
+})
+
+describe('ids of any length', () => {
+  it('name nothing where they are too long to be one', () => {
+    const long = 'x'.repeat(2000)
+    expect(readLines(header(), message(long, null, 1, 'user'), message('u2', long, 2, 'user'))).toMatchObject([
+      expect.stringMatching(/^@\d+ < -: 2$/),
+      'u2 < -: 3',
+    ])
+  })
+})
+
+describe('labels', () => {
+  it('may mark what is no text', () => {
+    expect(describeAll(piAdapter, linesOf(header(), entry('label', 'l1', null, 1, { targetId: { toString: 1 }, label: 'here' }))).label).toBe('here')
+  })
+})
+
+describe('a damaged entry of a log without ids', () => {
+  it('does not cut the chain', () => {
+    const [one, two] = ['a', 'b'].map((content) => ({ type: 'message', message: { role: 'user', content } }))
+    expect(readLines(one, '{"type":"mess', two).map((text) => text.split(':')[0])).toEqual(['@0 < -', '@59 < -', '@73 < @0'])
+  })
+})
