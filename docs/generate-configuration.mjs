@@ -40,7 +40,7 @@ Programs read the same settings with \`configFromEnv(process.env)\` and \`readCo
 |---|---|---|---|---|
 ${settings.map(row).join('\n')}
 
-Stores are found by OpenCode's own variables (\`XDG_DATA_HOME\`, \`OPENCODE_DB\`), spanleaf's folder by \`SPANLEAF_HOME\` or \`XDG_STATE_HOME\`. This page is generated from \`src/indexer/config/config-settings.ts\` by \`docs/generate-configuration.mjs\`.
+Stores are found by the variables of the agents themselves: \`XDG_DATA_HOME\` and \`OPENCODE_DB\` (OpenCode), \`PI_CODING_AGENT_DIR\` and \`PI_CODING_AGENT_SESSION_DIR\` (pi), \`CLAUDE_CONFIG_DIR\` (Claude Code), \`CODEX_HOME\`, \`JCODE_HOME\`; spanleaf's folder by \`SPANLEAF_HOME\` or \`XDG_STATE_HOME\`. This page is generated from \`src/indexer/config/config-settings.ts\` by \`docs/generate-configuration.mjs\`.
 
 ## Another embedder, another sink
 

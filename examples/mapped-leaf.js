@@ -8,7 +8,7 @@ import { listSessions, openSessions, planSessionTree, resolveSessionTree, unwrap
 const demo = process.argv[2] === undefined ? largeLog() : undefined
 const [data, session] = demo === undefined ? process.argv.slice(2) : [demo.folder, demo.session]
 
-// 'auto' maps logs of at least 2 MiB that nobody wrote to for ten minutes; a number maps from so many bytes on, hot ones too.
+// 'auto' maps leaves of at least 2 MiB of logs that nobody wrote to for ten minutes; a number maps logs from so many bytes on, hot ones too.
 const sessions = await openSessions({ data, map: 2 ** 20 })
 const plan = unwrap(await planSessionTree(sessions, { session: session ?? listSessions(sessions)[0].id })) // which lines, at which offsets
 const refs = unwrap(await resolveSessionTree(sessions, plan)) // the lines as spans: nothing is parsed

@@ -13,8 +13,11 @@ process.once('SIGINT', () => interruption.abort())
 
 try {
   const found = await openSessions()
-  if (found.stores.length > 0) await indexAndSearch(found, spanleafHome(process.env, homedir()))
-  else await showDemo()
+  if (listSessions(found).length > 0) await indexAndSearch(found, spanleafHome(process.env, homedir()))
+  else {
+    await found.close()
+    await showDemo()
+  }
 } catch (error) {
   if (!(error instanceof StorageError) && !interruption.signal.aborted) throw error
   console.error(interruption.signal.aborted ? 'stopped' : error.message)
@@ -39,7 +42,7 @@ async function indexAndSearch(sessions, folder, question) {
   const home = await openIndexHome({ home: folder, sessions, config, warn: console.warn })
   try {
     console.log(
-      `Indexing ${all.length} sessions into ${home.directory}\nEmbedder: ${home.embedder.name}${home.embedder.name === 'hash' ? '; no server is needed' : ''}.`,
+      `Indexing ${all.length} sessions into ${home.directory}\nEmbedder: ${home.embedder.name}${home.embedder.name.startsWith('hash') ? '; no server is needed' : ''}.`,
     )
     const { embedded, cached } = await index(sessions, home, all.length)
     console.log(`${await home.sink.count()} documents; ${embedded} texts embedded, ${cached} from the cache`)

@@ -18,13 +18,18 @@ export function sessionText(meta: SessionMeta, usage: Usage, counts: ShownCount,
     clip(`${meta.label === undefined ? '' : `[${meta.label}] `}${meta.title || '(no title)'}`, 200),
     [meta.id, ...authorOf(meta), clip(meta.directory)].join('  ·  '),
     `${formatTime(meta.created)} to ${formatTime(meta.updated)}  ·  ${countText(counts)}` +
-      `  ·  $${cost.toFixed(4)}, ${tokens.input.toLocaleString('en')} in, ${tokens.output.toLocaleString('en')} out`,
+      `  ·  ${costText(meta, cost)}${tokens.input.toLocaleString('en')} in, ${tokens.output.toLocaleString('en')} out`,
     `${meta.source.kind}: ${clip(meta.source.path)}`,
     ...meta.hides.map((origin) => copyText(origin, copies)),
   ]
   if (parent !== undefined) lines.push(`started by ${clip(parent.id)}${parent.missing ? ', which no store holds' : ''}`)
   if (meta.damaged) lines.push("! The session's own record is damaged; what stands above is of a hidden copy, or told by the messages.")
   return `${lines.join('\n')}\n`
+}
+
+/** Logs that tell no cost are not of sessions that were free. */
+function costText({ key }: SessionMeta, cost: number): string {
+  return cost === 0 && key.agent !== 'opencode' ? '' : `$${cost.toFixed(4)}, `
 }
 
 /** The agent and its model, where that is not OpenCode. */

@@ -1,6 +1,6 @@
 /** spanleaf tail: what a session said last, what is new since a cursor, and what comes. */
 import type { Command } from 'commander'
-import { type FollowUpdate, followSession, runSessionTreeFlow, type SessionKey, type Sessions, StorageError } from '../index.js'
+import { type FollowUpdate, followSession, runSessionTreeFlow, type Sessions, StorageError, type TreeRequest } from '../index.js'
 import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
 import { CursorFile } from './cursor-file.js'
 import { issueJson, print, printJson, warn } from './output.js'
@@ -35,13 +35,18 @@ async function tail(id: string, options: TailOptions, signal: AbortSignal): Prom
     const since = file?.read(key.session)
     const telling = new Telling(options, options.last ?? (since === undefined ? LAST : Number.POSITIVE_INFINITY), file)
     const updates = options.follow === true ? followSession(sessions, key, { signal, pollMs: options.poll, ...(since && { since }) }) : undefined
-    if (updates === undefined) await telling.tell(await readOnce(sessions, key, since, signal))
+    // Without a file nobody needs to know where the session ends, nor what stands before what is shown.
+    const last = file === undefined ? (options.last ?? LAST) : undefined
+    if (updates === undefined)
+      await telling.tell(
+        await readOnce(sessions, { session: key, ...(since && { since }), ...(last !== undefined && { messages: { last } }), signal }),
+      )
     else for await (const update of updates) await telling.tell(update)
   })
 }
 
-async function readOnce(sessions: Sessions, session: SessionKey, since: FollowUpdate['cursor'], signal: AbortSignal): Promise<FollowUpdate> {
-  const result = await runSessionTreeFlow(sessions, { session, signal, ...(since && { since }) })
+async function readOnce(sessions: Sessions, request: TreeRequest): Promise<FollowUpdate> {
+  const result = await runSessionTreeFlow(sessions, request)
   const tree = treeIn(result)
   const { cursor, reread, removed = [] } = result.status === 'failed' ? {} : result
   return { messages: tree.messages, removed, reread, session: tree.session, issues: issuesIn(result), cursor }

@@ -83,7 +83,7 @@ async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
   do {
     const ledger = state.ledger(claim.key, claim.space)
     const known = ({ message }: { readonly message: MessageId }) => knownSignature(ledger.get(message), lease)
-    const tail = await sessions.tail(claim.key, known, { signal, store: claim.store, bytes, after })
+    const tail = await sessions.tail(claim.key, known, { signal, store: claim.store, bytes, after, deep: claim.verify !== undefined })
     // Looked at again should a folder be found, or no folder be excluded any more.
     if (isWithheld(engine.exclude(), tail.meta)) return { kind: 'done', incomplete: true, verified: claim.verify }
     const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)

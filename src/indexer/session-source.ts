@@ -155,7 +155,7 @@ async function readTail(
   sessions: Sessions,
   key: SessionKey,
   known: (key: MessageKey) => string | undefined,
-  { signal, store, bytes, after }: TailOptions,
+  { signal, store, bytes, after, deep = false }: TailOptions,
 ): Promise<SessionTail> {
   const session = await sessions.locate(key)
   if (store !== undefined && store !== session.store.path && isUnknown(listedStores(sessions), sessions.issues, store, key)) {
@@ -165,9 +165,9 @@ async function readTail(
   const { entries, issues } = await sessions.listMessages(session)
   // Of a message that was deleted meanwhile nobody knows the place: then everything is looked at again.
   const window = after !== undefined && entries.some(({ id }) => id === after) ? { messages: { after } } : {}
-  // A log is read from its start again only where its metadata says that more happened than an appended line.
-  const deep = session.store.supports.lines !== true
-  const planned = await planSessionTree(sessions, { session: key, known, deep, ...window, ...(signal && { signal }) })
+  // A log that metadata say nothing happened to, or that lines were appended to, is read from its start when that is asked for, and once.
+  const anew = session.store.supports.lines !== true || (deep && after === undefined)
+  const planned = await planSessionTree(sessions, { session: key, known, deep: anew, ...window, ...(signal && { signal }) })
   if (planned.status === 'failed') throw planned.error
   const taken = withinBudget(planned.value.messages, bytes)
   const last = taken.length < planned.value.messages.length ? taken.at(-1)?.key.message : undefined

@@ -52,6 +52,8 @@ export interface TailOptions {
   readonly store?: string | undefined
   /** Bytes of the store that are read at a time; one message is read whatever its size. In memory they take more, see `HYDRATED`. @default no limit */
   readonly bytes?: number | undefined
+  /** Nothing is trusted that only metadata tell: a log is read from its start. @default false */
+  readonly deep?: boolean | undefined
   /** Only the messages that follow this one, see `SessionTail.more`. */
   readonly after?: MessageId | undefined
 }

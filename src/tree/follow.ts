@@ -6,6 +6,7 @@ import { checkNumber, refuseUnknown } from '../core/options.js'
 import type { SessionRecord } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import type { Cursor } from '../storage/cursor.js'
+import { fingerprint } from '../storage/fingerprint.js'
 import { runSessionTreeFlow } from './flow.js'
 import type { Sessions } from './sessions.js'
 import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from './types.js'
@@ -118,7 +119,7 @@ function updateOf(result: Readable): FollowUpdate {
 class News {
   #isFirst = true
   #issues = ''
-  /** Messages that could not be read whole, and are read again at every look. */
+  /** Messages that could not be read whole, and are read again at every look, by fingerprint. */
   readonly #unread = new Map<string, string>()
 
   /** Undefined when nothing is new. */
@@ -137,11 +138,12 @@ class News {
 
   #isNew({ native: _, ...message }: MessageNode, cursor: Cursor | undefined): boolean {
     const id = message.key.message
-    if (cursor?.kind !== 'signatures' || Object.hasOwn(cursor.signatures, id)) {
+    // A log that cannot be read to its end has no cursor, and gives all of it again.
+    if (cursor !== undefined && (cursor.kind === 'log' || Object.hasOwn(cursor.signatures, id))) {
       this.#unread.delete(id)
       return true
     }
-    const told = JSON.stringify(message)
+    const told = fingerprint(JSON.stringify(message))
     const isNew = this.#unread.get(id) !== told
     this.#unread.set(id, told)
     return isNew

@@ -6,7 +6,7 @@ import type { Leaf, PartLeaf, Read, ReadOptions, Store } from '../storage/store.
 import type { Sessions } from './sessions.js'
 import type { MessageRefNode, PlannedMessage, SessionRefTree, SessionTreePlan } from './types.js'
 
-/** Messages per call of the store; between calls other work of the caller gets its turn. */
+/** Messages per call of the store; between calls other work of the caller gets its turn. A log is asked once: to open a packed one is to unpack it from its start. */
 const BATCH = 256
 
 /**
@@ -29,7 +29,10 @@ export async function resolveSessionTree(
     const reader = new Reader(session, slab, issues, { signal: options.signal, native: plan.native })
     const [own] = await reader.open([plan.session])
     const messages: MessageRefNode[] = []
-    for (let at = 0; at < plan.messages.length; at += BATCH) messages.push(...(await reader.messages(plan.messages.slice(at, at + BATCH))))
+    const size = session.store.supports.lines === true ? plan.messages.length : BATCH
+    for (let at = 0; at < plan.messages.length; at += size) {
+      for (const node of await reader.messages(plan.messages.slice(at, at + size))) messages.push(node)
+    }
     Object.assign(count, reader.total)
     const tree: SessionRefTree = {
       key: plan.key,

@@ -158,6 +158,11 @@ describe('show', () => {
     expect(run('show', SHARED_ID, '--agent', 'pi', '--branch', 'active').stdout).toContain('3 messages, 2 of them of the active branch')
     expect(run('show', JCODE_ID).stdout).toMatch(/^\[kept\] The sun\n/)
   })
+
+  it('tells no cost of a log that tells none', () => {
+    expect(run('show', SHARED_ID, '--agent', 'claude').stdout).toMatch(/messages {2}· {2}[\d,]+ in, [\d,]+ out\n/)
+    expect(run('show', CODEX_ID).stdout).not.toContain('$0.0000')
+  })
 })
 
 describe('plan, spans and verify', () => {

@@ -135,7 +135,12 @@ async function indexed(prepare: (home: string) => void) {
     await index.close()
     await sessions.close()
   }
-  return { home, run, texts, isExact, [Symbol.asyncDispose]: close }
+  /** What the slow scan does to every session in the course of time. */
+  const scan = async () => {
+    await index.state.slowScan({ limit: 100, minAgeMs: 0 })
+    return indexer.drain()
+  }
+  return { home, run, scan, texts, isExact, [Symbol.asyncDispose]: close }
 }
 
 describe.each(Object.entries(LOGS))('the log of %s', (agent, { path, lines, more }) => {
@@ -186,6 +191,46 @@ describe.each(Object.entries(LOGS))('the log of %s', (agent, { path, lines, more
     const deleted = await rig.run()
     expect((await rig.texts()).length + deleted.deleted).toBeLessThanOrEqual(before)
     expect((await rig.texts()).length).toBeLessThan(before)
+    expect(await rig.isExact()).toBe(true)
+  })
+})
+
+describe.each(['codex', 'jcode'] as const)('the sessions of %s', (agent) => {
+  it('that are away while their home is there stay in the index', async () => {
+    const { path, lines } = LOGS[agent]
+    await using rig = await indexed((home) => {
+      write(path(home), lines)
+      write(LOGS.pi.path(home), LOGS.pi.lines)
+      writeFileSync(join(home, `.${agent}`, 'config.toml'), '')
+    })
+    await rig.run()
+    const folder = join(rig.home, `.${agent}`, 'sessions')
+    renameSync(folder, `${rig.home}-away`)
+    expect(await rig.run()).toMatchObject({ deleted: 0 })
+    expect(await rig.run()).toMatchObject({ deleted: 0 })
+    renameSync(`${rig.home}-away`, folder)
+    expect(await rig.run()).toMatchObject({ embedded: 0, deleted: 0 })
+  })
+})
+
+describe('a line that was written over in place', () => {
+  it('before others were appended is found by the slow scan, and by a comparison', async () => {
+    const { path, lines } = LOGS.pi
+    const filler = (n: number): object => ({
+      type: 'message',
+      id: `f${n}`,
+      parentId: n === 0 ? 'a2' : `f${n - 1}`,
+      timestamp: time(3),
+      message: { role: 'user', content: `files ${n} `.repeat(2000) },
+    })
+    await using rig = await indexed((home) => write(path(home), [...lines, ...Array.from({ length: 12 }, (_, n) => filler(n))]))
+    await rig.run()
+    const text = readFileSync(path(rig.home), 'utf8')
+    writeFileSync(path(rig.home), text.replace('a question of pi', 'marmots, you see'))
+    append(path(rig.home), [{ ...filler(12), parentId: null }])
+    await rig.run()
+    expect(await rig.isExact()).toBe(false)
+    await rig.scan()
     expect(await rig.isExact()).toBe(true)
   })
 })

@@ -238,6 +238,31 @@ describe('following a log', () => {
     ])
   })
 
+  it('gives what there is once while a file of the log cannot be read, and all of it when it can', async () => {
+    const session = 'session_owl_1767571244376'
+    const root = join(folder.path, `jcode-${made++}`, '.jcode')
+    const path = join(root, 'sessions', `${session}.json`)
+    mkdirSync(dirname(path), { recursive: true })
+    const said = (n: number): object => ({ id: `message_1_${n}`, role: 'user', timestamp: at(n), content: [{ type: 'text', text: `number ${n}` }] })
+    writeFileSync(path, JSON.stringify({ id: session, title: 't', messages: [said(1)] }))
+    const journal = path.replace(/json$/, 'journal.jsonl')
+    mkdirSync(journal)
+    const clock = manualClock(START + DAY)
+    await using sessions = await openSessions({ data: root, clock })
+    const updates = await followed(sessions, clock, sessionKey('jcode', parseSessionId(session)), [
+      () => undefined,
+      () => undefined,
+      () => {
+        rmSync(journal, { recursive: true })
+        writeFileSync(journal, textOf([{ meta: {}, append_messages: [said(2)] }]))
+      },
+    ])
+    expect(updates.map((update) => [update.cursor === undefined, ...idsIn(update)])).toEqual([
+      [true, 'message_1_1'],
+      [false, 'message_1_1', 'message_1_2'],
+    ])
+  })
+
   it('ends ten seconds after the session went away', async () => {
     const { root, path } = piLog()
     const clock = manualClock(START + DAY)

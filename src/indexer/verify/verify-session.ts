@@ -74,7 +74,7 @@ async function compareSource(
   const counts = { messages: 0, unsettled: 0, quarantined: 0 }
   let after: MessageId | undefined
   do {
-    const tail = await readOrNot(() => engine.sessions.tail(key, () => undefined, { signal, store, bytes, after }), signal)
+    const tail = await readOrNot(() => engine.sessions.tail(key, () => undefined, { signal, store, bytes, after, deep: true }), signal)
     if (tail === undefined) return undefined
     const visible = visibleMessages(tail)
     if (after === undefined) {

@@ -46,6 +46,8 @@ interface Pass {
 
 interface PassedFile {
   readonly stat: LogStat | undefined
+  /** When it was last written to, as far as anybody knows, epoch milliseconds. */
+  readonly written: number
   /** Undefined for what never grows by appending. */
   readonly cursor: TailCursor | undefined
   /** Entries behind the last newline: NULs, and what follows them. They are none of the pass yet, lest they be counted twice. */
@@ -148,7 +150,7 @@ export class LogSessions {
       try {
         const stat = statOf(file, this.#work)
         if (stat.size === 0 && file.optional === true) {
-          files[at] = { stat, cursor: undefined, loose: 0 }
+          files[at] = { stat, written: stat.mtimeMs, cursor: undefined, loose: 0 }
           continue
         }
         files[at] =
@@ -156,7 +158,9 @@ export class LogSessions {
       } catch (error) {
         if (systemCode(error) === undefined) throw error
         damage ??= fileIssue(error, NOBODY, file.path)
-        files[at] = { stat: undefined, cursor: undefined, loose: 0 }
+        // It is still the session that it was, and no older log of that session takes its place.
+        if (meta.id === undefined && before?.meta.id !== undefined) meta.id = before.meta.id
+        files[at] = { stat: undefined, written: before?.files[at]?.written ?? 0, cursor: undefined, loose: 0 }
       }
     }
     return { session, meta, files, damage }
@@ -209,7 +213,7 @@ export class LogSessions {
     }
     const { stat, cursor } = await scanLog(file, visitor, { work: this.#work, signal, pool: this.#pool, from, cursor: !file.packed, anchor: ANCHOR })
     meta.updated = time ?? meta.updated ?? stat.mtimeMs
-    return { stat, cursor, loose }
+    return { stat, written: stat.mtimeMs, cursor, loose }
   }
 
   #document(file: LogFile, meta: LogMeta): Promise<PassedFile> {
@@ -218,7 +222,7 @@ export class LogSessions {
       const rest = document === undefined ? undefined : parsed(document.rest, 0, document.rest.length)
       if (document !== undefined) meta.entries += document.messages.length
       if (rest !== undefined) this.#adapter.describe(rest, meta, file)
-      return { stat, cursor: undefined, loose: 0 }
+      return { stat, written: stat.mtimeMs, cursor: undefined, loose: 0 }
     })
   }
 }
@@ -231,7 +235,7 @@ function listOnly({ sessions, leftOut }: LogListing, only: string): LogListing {
 
 /** The log that was written to last first; of logs as old as one another the order of the listing stays. */
 function byRecency(passes: Pass[]): Pass[] {
-  const time = ({ files }: Pass): number => Math.max(0, ...files.map(({ stat }) => stat?.mtimeMs ?? 0))
+  const time = ({ files }: Pass): number => Math.max(0, ...files.map(({ written }) => written))
   return passes.sort((a, b) => time(b) - time(a))
 }
 

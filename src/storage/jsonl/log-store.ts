@@ -4,15 +4,16 @@
  * A message is one line of its log, or several; a leaf is a line. Which lines make up a message is found in their bytes once, and from
  * then on in what was appended (`log-view.ts`), so a plan of a log that did not change reads nothing.
  */
-import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../../core/clock.js'
+import { systemCode } from '../../core/errors.js'
 import type { FormatName } from '../../core/formats.js'
 import type { MessageId } from '../../core/ids.js'
 import { type Agent, type EntityKey, type MessageKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { LogCursor } from '../cursor.js'
 import { absent } from '../file-issues.js'
 import type { FileMaps } from '../file-maps.js'
+import { typeOf } from '../file-type.js'
 import { type Slab, SlabPool } from '../slab.js'
 import type {
   CensusEntry,
@@ -71,18 +72,20 @@ export class LogStore implements Store {
   }
 
   async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
-    const isLog = statSync(this.path, { throwIfNoEntry: false })?.isFile() === true
+    const isLog = isFile(this.path)
     return this.#sessions.list(isLog ? dirname(this.path) : this.path, isLog ? this.path : undefined, options.signal)
   }
 
   async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
-    const listings = await this.#each(sessions, (key) => this.messages(key))
+    const listings = await this.#each(sessions, async (key) =>
+      this.#sessions.find(key.session) === undefined ? NOTHING : this.messages(key, { passing: true }),
+    )
     const issues = listings.flatMap((listing) => listing.issues)
     return { entries: listings.map(({ entries }) => entries.at(-1)), issues, complete: issues.length === 0 }
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
-    return this.#each(sessions, async (key) => (await this.#views.view(key))?.view.log.count ?? 0)
+    return this.#each(sessions, (key) => this.#views.count(key))
   }
 
   async messages(
@@ -91,7 +94,8 @@ export class LogStore implements Store {
   ): Promise<Listing<MessageEntry>> {
     const { signal, deep, passing = false } = options
     const held = await this.#views.view(session, signal, deep, passing)
-    if (held === undefined) return { entries: [], issues: [], complete: true }
+    // That the last listing lacks it, which may have failed in part, is not that it has no messages.
+    if (held === undefined) return { entries: [], issues: [gone(session, this.path, 'session')], complete: false }
     const { issues } = held.view
     const cursor = options.cursor === true && { cursor: cursorOf(held.view, session.session) }
     return { entries: held.entries(), issues, complete: issues.length === 0, ...cursor }
@@ -200,7 +204,7 @@ export class LogStore implements Store {
     for (const { key, stats } of this.#sessions.all) {
       options.signal?.throwIfAborted()
       sessions++
-      messages += (await this.#views.view(key, options.signal))?.view.log.count ?? 0
+      messages += await this.#views.count(key, options.signal)
       for (const stat of stats) bytes += stat?.size ?? 0
     }
     return { sessions, messages, parts: undefined, bytes }
@@ -222,6 +226,18 @@ export class LogStore implements Store {
   }
 }
 
+const NOTHING: Listing<MessageEntry> = { entries: [], issues: [], complete: true }
+
+/** What cannot be looked at is none: to list it then says why. */
+function isFile(path: string): boolean {
+  try {
+    return typeOf(path) === 'file'
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error
+    return false
+  }
+}
+
 function priceOf(line: LogLine, { view }: HeldView): Price {
   return { generation: lineGeneration(line), bytes: line.length, changed: view.files[line.file]?.stat?.mtimeMs ?? 0 }
 }
@@ -230,7 +246,10 @@ function priceOf(line: LogLine, { view }: HeldView): Price {
 function lineOf({ log }: LogView, key: EntityKey): UsedLine | undefined {
   if (key.kind === 'session') return undefined
   const lines = log.find(key.message)?.lines
-  return key.kind === 'message' ? lines?.[0] : lines?.slice(1).find((line) => lineId(line) === key.part)
+  if (key.kind === 'message') return lines?.[0]
+  // By numbers: a message may have thousands of lines, and each is asked for.
+  const [, file = 0, offset] = /^@(?:(\d+)\.)?(\d+)$/.exec(key.part)?.map(Number) ?? []
+  return lines?.find((line, at) => at > 0 && line.offset === offset && line.file === (file || 0) && lineId(line) === key.part)
 }
 
 /** The generation that was asked for must be the line's. */

@@ -96,6 +96,11 @@ export async function refreshView(view: LogView, session: LogSession, key: Sessi
   return { session, log: view.log, files, issues: [] }
 }
 
+/** Whether nothing happened to the files of a view, as far as their metadata tell. */
+export function isUnchanged(view: Pick<LogView, 'files' | 'issues'>, session: LogSession, viewing: Viewing): boolean {
+  return view.issues.length === 0 && growthOf(view, session, viewing)?.length === 0
+}
+
 /** A file that grew, and what is held of it; undefined: it was not there. */
 interface Growth {
   readonly at: number
@@ -103,7 +108,7 @@ interface Growth {
 }
 
 /** The files that grew, and where each goes on. Undefined: something else happened. */
-function growthOf(view: LogView, session: LogSession, viewing: Viewing): readonly Growth[] | undefined {
+function growthOf(view: Pick<LogView, 'files'>, session: LogSession, viewing: Viewing): readonly Growth[] | undefined {
   if (view.files.length !== session.files.length) return undefined
   const growth: Growth[] = []
   for (const [at, viewed] of view.files.entries()) {

@@ -6,7 +6,7 @@ import type { SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
 import type { LogAdapter } from './log-adapter.js'
 import type { LogSessions } from './log-sessions.js'
-import { entryOf, type LogView, refreshView, type Viewing, viewLog } from './log-view.js'
+import { entryOf, isUnchanged, type LogView, refreshView, type Viewing, viewLog } from './log-view.js'
 
 /** Lines whose place is kept in memory, of all sessions together. */
 const HELD_LINES = 400_000
@@ -28,6 +28,11 @@ export class HeldView {
   }
 }
 
+/** How many messages a log had when its files were as they were. */
+interface Counted extends Pick<LogView, 'files' | 'issues'> {
+  readonly count: number
+}
+
 export class LogViews {
   readonly #adapter: LogAdapter
   readonly #agent: Agent
@@ -36,7 +41,8 @@ export class LogViews {
   readonly #work: StoreWork
   readonly #pool: SlabPool
   readonly #views = new Map<string, HeldView>()
-  /** The session that is read straight through just now: its view is held until the next one is looked at. */
+  readonly #counts = new Map<string, Counted>()
+  /** The session that is read straight through just now: its view is held until another one is begun in this way, whatever is asked meanwhile. */
   #passing: string | undefined
   #held = 0
   /** The look that is under way, by session: two at once would take in what was appended twice. */
@@ -81,8 +87,24 @@ export class LogViews {
     return look
   }
 
+  /** How many messages a session has. Its view need not be held for that: that nothing happened to the log is enough. */
+  async count(key: SessionKey, signal?: AbortSignal): Promise<number> {
+    const counted = this.#views.has(key.session) ? undefined : this.#counts.get(key.session)
+    const listed = key.agent === this.#agent ? this.#sessions.find(key.session) : undefined
+    if (counted !== undefined && listed !== undefined && isUnchanged(counted, listed.session, this.viewing(signal))) return counted.count
+    const held = await this.view(key, signal, false, true)
+    if (held === undefined) {
+      this.#counts.delete(key.session)
+      return 0
+    }
+    const { log, files, issues } = held.view
+    this.#counts.set(key.session, { count: log.count, files, issues })
+    return log.count
+  }
+
   clear(): void {
     this.#views.clear()
+    this.#counts.clear()
     this.#passing = undefined
     this.#held = 0
   }
@@ -97,7 +119,7 @@ export class LogViews {
     const held = this.#views.get(key.session)
     // What ends in the middle leaves nothing behind: an index that took in half of what was appended is of no use.
     if (held !== undefined) this.#drop(key.session, held)
-    this.#dropPassed(key.session)
+    if (passing === true && held === undefined) this.#dropPassed()
     if (listed === undefined) return undefined
     const viewing = this.viewing(signal)
     const view =
@@ -113,12 +135,11 @@ export class LogViews {
     return kept
   }
 
-  #dropPassed(next: string): void {
+  #dropPassed(): void {
     const name = this.#passing
-    const passed = name === undefined || name === next ? undefined : this.#views.get(name)
-    if (name === undefined || passed === undefined) return
-    this.#drop(name, passed)
+    const passed = name === undefined ? undefined : this.#views.get(name)
     this.#passing = undefined
+    if (name !== undefined && passed !== undefined) this.#drop(name, passed)
   }
 
   #dropOldest(newest: string): void {

@@ -2,8 +2,8 @@
  * Cursors: how far a log was read, and how to tell later that what was read is still there, so that reading the new lines is enough.
  * A log is taken as grown only when the bytes right before the cursor are the same; anything else is read anew.
  */
-import { createHash } from 'node:crypto'
 import { closeSync, readSync } from 'node:fs'
+import { crc32 } from 'node:zlib'
 import type { StoreWork } from '../store.js'
 import type { LogPlace } from './line-scanner.js'
 import { type LogStat, type OpenLog, openLog, statLog } from './log-stat.js'
@@ -88,11 +88,11 @@ export interface AnchorHeld {
   readonly reread?: string
 }
 
-/** By SHA-1, since it takes half the time of SHA-256: an anchor keeps nobody from anything. */
+/** By CRC-32, as the generations of lines are: it takes a tenth of the time of SHA-256, and an anchor keeps nobody from anything. */
 function anchorIn(...pieces: readonly Buffer[]): string {
-  const sum = createHash('sha1')
-  for (const piece of pieces) sum.update(piece)
-  return sum.digest('base64url')
+  let sum = 0
+  for (const piece of pieces) sum = crc32(piece, sum)
+  return sum.toString(36)
 }
 
 function isLength(length: number, offset: number): boolean {

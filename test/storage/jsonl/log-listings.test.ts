@@ -1,0 +1,161 @@
+/** What a store of logs makes of its own listings: of sessions that it lacks, of logs that cannot be read for the moment, of many at once. */
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { parseSessionId } from '../../../src/core/ids.js'
+import { sessionKey } from '../../../src/core/keys.js'
+import { sessionSource } from '../../../src/indexer/session-source.js'
+import { createFileMaps } from '../../../src/storage/file-maps.js'
+import { codexAdapter } from '../../../src/storage/jsonl/codex-log.js'
+import type { LogAdapter } from '../../../src/storage/jsonl/log-adapter.js'
+import { LogStore } from '../../../src/storage/jsonl/log-store.js'
+import { piAdapter } from '../../../src/storage/jsonl/pi-log.js'
+import type { Store } from '../../../src/storage/store.js'
+import { runSessionFlow, runSessionTreeFlow } from '../../../src/tree/flow.js'
+import { createSessionSet } from '../../../src/tree/session-set.js'
+import { manualClock } from '../../support/clocks.js'
+import { tempFolder } from '../../support/temp.js'
+import { issuesIn, resultOf } from '../../support/trees.js'
+import { packRaw } from '../../support/zstd-frames.js'
+
+const folder = tempFolder()
+afterAll(() => folder[Symbol.dispose]())
+
+const START = Date.parse('2026-03-01T10:00:00.000Z')
+const at = (second: number): string => new Date(START + second * 1000).toISOString()
+const textOf = (lines: readonly object[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+const keyOf = (id: string) => sessionKey('pi', parseSessionId(id))
+
+function piLog(id: string, messages: number, text = 'x'): string {
+  const lines = Array.from({ length: messages }, (_, n) => ({
+    type: 'message',
+    id: `m${n}`,
+    parentId: n === 0 ? null : `m${n - 1}`,
+    timestamp: at(n),
+    message: { role: 'user', content: `${text} ${n}` },
+  }))
+  return textOf([{ type: 'session', version: 3, id, timestamp: at(0), cwd: '/w' }, ...lines])
+}
+
+let made = 0
+function rootOf(files: Readonly<Record<string, string | Buffer>>): string {
+  const root = join(folder.path, `root-${made++}`)
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(root, name)
+    mkdirSync(join(path, '..'), { recursive: true })
+    writeFileSync(path, text)
+  }
+  return root
+}
+
+function storeOf(root: string, adapter: LogAdapter = piAdapter): Store {
+  const clock = manualClock(START)
+  return new LogStore(adapter, root, { clock, maps: createFileMaps({ map: 'never', clock }) })
+}
+
+describe('a session that the last listing lacks', () => {
+  it('is not one without messages: whoever still holds it loses nothing', async () => {
+    const root = rootOf({ '--w--/1_a.jsonl': piLog('a', 3), '--w--/1_b.jsonl': piLog('b', 1) })
+    const store = storeOf(root)
+    await using set = await createSessionSet([store], { clock: manualClock(START) })
+    const source = sessionSource(set)
+    rmSync(join(root, '--w--', '1_a.jsonl'))
+    // As in the midst of a refresh: the store was listed, the set does not know it yet.
+    await store.sessions()
+    expect(await store.messages(keyOf('a'))).toMatchObject({ entries: [], complete: false, issues: [{ code: 'STALE_SPAN', transient: true }] })
+    expect(await source.tail(keyOf('a'), () => undefined)).toMatchObject({ complete: false })
+    expect(issuesIn(await runSessionTreeFlow(set, { session: keyOf('a') })).length).toBeGreaterThan(0)
+    expect(await store.newest([keyOf('a')])).toEqual({ entries: [undefined], issues: [], complete: true })
+  })
+})
+
+describe('a log that cannot be read for the moment', () => {
+  it('stays the session that it was, and no older log of that session takes its place', async () => {
+    const root = rootOf({ 'old/1_named.jsonl': piLog('inside', 1), 'new/1_other.jsonl': piLog('inside', 3) })
+    const [old, path] = [join(root, 'old', '1_named.jsonl'), join(root, 'new', '1_other.jsonl')]
+    utimesSync(old, START / 1000 - 100, START / 1000 - 100)
+    let isAway = false
+    const store = storeOf(root, {
+      ...piAdapter,
+      list: (from) => {
+        const listing = piAdapter.list(from)
+        if (isAway) rmSync(path, { force: true })
+        return listing
+      },
+    })
+    expect((await store.sessions()).entries.map(({ path }) => path)).toEqual([path])
+    isAway = true
+    const { entries } = await store.sessions()
+    expect(entries).toMatchObject([{ key: keyOf('inside'), path, record: undefined, damage: { code: 'STALE_SPAN', path } }])
+    const listing = await store.messages(keyOf('inside'))
+    expect([listing.complete, listing.issues.length]).toEqual([false, 1])
+  })
+})
+
+describe('a root that cannot be looked at', () => {
+  it('is an unreadable store, not a failure of all', async () => {
+    const root = join(folder.path, 'circle')
+    symlinkSync(root, root)
+    await expect(storeOf(root).sessions()).rejects.toMatchObject({ code: 'STORE_UNREADABLE' })
+  })
+})
+
+describe('logs in turn', () => {
+  it('are read once, however many are read straight through at the same time', async () => {
+    const root = rootOf({ '--w--/1_a.jsonl': piLog('a', 400), '--w--/1_b.jsonl': piLog('b', 400), '--w--/1_c.jsonl': piLog('c', 1) })
+    const store = storeOf(root)
+    await using set = await createSessionSet([store], { clock: manualClock(START) })
+    const before = store.work.bytes
+    const flows = ['a', 'b'].map((id) => runSessionFlow(set, { session: keyOf(id) }, { output: 'messages' }))
+    const sizes = [piLog('a', 400).length, piLog('b', 400).length]
+    let pages = 0
+    for (let done = 0; done < flows.length; ) {
+      done = 0
+      for (const flow of flows) {
+        if ((await flow.next()).done === true) done++
+        else pages++
+        await set.index.messageCounts([keyOf('c')])
+      }
+    }
+    expect(pages).toBe(14)
+    // Its lines once to be found, once as leaves; of one log the first look was let go.
+    expect(store.work.bytes - before).toBeLessThan(4 * ((sizes[0] ?? 0) + (sizes[1] ?? 0)))
+  })
+
+  it('are counted without being held, and not read again for that', async () => {
+    const names = ['a', 'b', 'c']
+    const root = rootOf(Object.fromEntries(names.map((id, at) => [`--w--/1_${id}.jsonl`, piLog(id, at + 1)])))
+    const store = storeOf(root)
+    await store.sessions()
+    const keys = names.map(keyOf)
+    expect(await store.messageCounts(keys)).toEqual([1, 2, 3])
+    const { bytes } = store.work
+    expect(await store.messageCounts(keys)).toEqual([1, 2, 3])
+    expect((await store.totals()).messages).toBe(6)
+    expect(store.work.bytes).toBe(bytes)
+    writeFileSync(join(root, '--w--', '1_a.jsonl'), piLog('a', 9))
+    rmSync(join(root, '--w--', '1_b.jsonl'))
+    await store.sessions()
+    expect(await store.messageCounts(keys)).toEqual([9, 0, 3])
+  })
+
+  it('are unpacked a few times, however many messages a packed one has', async () => {
+    const id = '0a0b0c0d-1111-4222-8333-444444444444'
+    const said = (n: number): object => ({
+      timestamp: at(n),
+      type: 'response_item',
+      payload: { type: 'message', role: 'user', content: [{ type: 'input_text', text: `number ${n} ${'x'.repeat(200)}` }] },
+    })
+    const lines = [
+      { timestamp: at(0), type: 'session_meta', payload: { id, timestamp: at(0), cwd: '/w' } },
+      ...Array.from({ length: 2000 }, (_, n) => said(n)),
+    ]
+    const packed = packRaw(Buffer.from(textOf(lines)), 2 ** 16)
+    const store = storeOf(rootOf({ [`sessions/rollout-2026-03-01T10-00-00-${id}.jsonl.zst`]: packed }), codexAdapter)
+    await using set = await createSessionSet([store], { clock: manualClock(START) })
+    const before = store.work.bytes
+    const result = await runSessionTreeFlow(set, { session: sessionKey('codex', parseSessionId(id)) })
+    expect([issuesIn(result), resultOf(result).messages.length]).toEqual([[], 2000])
+    expect(store.work.bytes - before).toBeLessThan(2.5 * packed.length)
+  })
+})
