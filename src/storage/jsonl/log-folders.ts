@@ -21,6 +21,8 @@ export interface FoundFiles {
   readonly leftOut: readonly { readonly path: string; readonly reason: string }[]
 }
 
+const LEADS_NOWHERE = 'a link that leads nowhere'
+
 /** Folders are looked into no deeper: links may lead in circles. */
 const DEEPEST = 8
 
@@ -38,7 +40,9 @@ export function filesUnder(root: string, reasonOf: (folder: FoundFile) => string
       const found = { path: join(folder, entry.name), name: entry.name, folders }
       const kind = kindOf(entry, found.path, root, followed)
       const reason = kind === 'file' ? undefined : kind === 'folder' ? (tooDeep(folders) ?? reasonOf(found)) : kind.reason
-      if (reason !== undefined) leftOut.push({ path: found.path, reason })
+      // What a link led to may be on a disk that is away: then absence proves nothing.
+      if (reason === LEADS_NOWHERE) issues.push({ code: 'UNREADABLE_RECORD', path: found.path, reason })
+      else if (reason !== undefined) leftOut.push({ path: found.path, reason })
       else if (kind === 'file') files.push(found)
       else look(found.path, [...folders, entry.name])
     }
@@ -80,7 +84,7 @@ function kindOf(entry: Dirent, path: string, root: string, followed: Set<string>
     return 'folder'
   } catch (error) {
     if (systemCode(error) === undefined) throw error
-    return { reason: 'a link that leads nowhere' }
+    return { reason: LEADS_NOWHERE }
   }
 }
 
