@@ -24,10 +24,10 @@ export interface OpenOptions {
    * `jcode-journal`) or at these paths. @default all
    */
   readonly store?: string | readonly string[]
-  /** Which logs are mapped instead of read: 'auto' (cold ones from 2 MiB on), 'never', or those of at least so many bytes. @default 'auto' */
+  /** What of logs is mapped instead of read: 'auto' (lines of 2 MiB and more, in logs that are cold), 'never', or logs of at least so many bytes. @default 'auto' */
   readonly map?: MapOption
   /**
-   * The environment that discovery reads (HOME, XDG_DATA_HOME, XDG_CONFIG_HOME, OPENCODE_DB, PI_CODING_AGENT_DIR, CLAUDE_CONFIG_DIR, CODEX_HOME,
+   * The environment that discovery reads (HOME, XDG_DATA_HOME, XDG_CONFIG_HOME, OPENCODE_DB, PI_CODING_AGENT_DIR, PI_CODING_AGENT_SESSION_DIR, CLAUDE_CONFIG_DIR, CODEX_HOME,
    * JCODE_HOME). @default process.env
    */
   readonly env?: Environment
