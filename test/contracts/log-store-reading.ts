@@ -58,7 +58,7 @@ export function describeStages(world: MakeLogWorld, dialect: LogDialect, { map }
     expect([unwrap(value).messages.length, count]).toEqual([FIRST.sayings.length, 0])
   })
 
-  it('resolves without a parse, to ranges that are lines of their file, each line that is not left out once', async () => {
+  it('resolves without a parse, to ranges that are lines of their file, each line once in a message', async () => {
     await using w = await world()
     for (const session of CORPUS) {
       const { value: refs, count } = await parses(() => resolved(w, session))
@@ -74,7 +74,8 @@ export function describeStages(world: MakeLogWorld, dialect: LogDialect, { map }
         expect(Buffer.from(span.bytes()).equals(range)).toBe(true)
         const piece = pieces.find((one) => one.path === path && one.offset <= offset && offset + span.length <= one.offset + one.length)
         expect([line, within(piece?.document)]).toEqual([piece?.line, expect.arrayContaining([JSON.parse(range.toString())])])
-        found.add(`${path} ${offset}`)
+        const { key } = span
+        found.add(`${key.kind === 'session' ? '' : key.message} ${path} ${offset}`)
       }
       expect(found.size).toBe(spansIn(refs).length)
       expect(refs.messages.length).toBe(session.sayings.length)

@@ -1,6 +1,6 @@
 /**
  * Messages of Codex: a message is an item, or a step of the model with all its items, the outputs of its calls, the settings of its
- * turn, its token counts and the mark that it was aborted. Only the first step of a turn has the turn's settings (model, folder).
+ * turn, its token counts and the mark that it was aborted. Each step of a turn has the turn's settings (model, folder).
  */
 import { type Document, isDocument, present, type Reading } from '../documents.js'
 import type { RecordFormat } from '../formats.js'

@@ -19,10 +19,11 @@ interface Log {
 type LeftOut = { path: string; reason: string }
 
 /**
- * `root`: the home of Codex, which holds `sessions` and `archived_sessions`, or a folder with logs at any depth.
+ * `root`: the home of Codex, which holds `sessions` and `archived_sessions`, or a folder with logs at any depth. `only`: a log in it,
+ * which is read whatever stands beside it.
  * @throws StorageError STORE_UNREADABLE when the root itself cannot be listed
  */
-export function listCodex(root: string): LogListing {
+export function listCodex(root: string, only?: string): LogListing {
   const roots = homeFolders(root)
   const logs: Log[] = []
   const issues: StageIssue[] = []
@@ -37,7 +38,7 @@ export function listCodex(root: string): LogListing {
       else logs.push(log)
     }
   }
-  return { sessions: sessionsOf(logs, leftOut), issues, leftOut }
+  return { sessions: sessionsOf(only === undefined ? logs : logs.filter(({ path }) => path === only), leftOut), issues, leftOut }
 }
 
 /** What else stands in the home of Codex (its settings, its secrets) is not even looked at. */

@@ -14,6 +14,8 @@ export interface CodexNotes {
   usage?: number
   /** The settings of a turn wait for its first step. */
   context?: LogLine | undefined
+  /** The settings of the turn that goes on: a line of each of its steps. */
+  settings?: LogLine | undefined
   /** The id in the head. */
   id?: string
   /** When the head was written, epoch milliseconds. */

@@ -2,7 +2,7 @@
  * Codex's logs put together. What the model says in one go (reasoning, text, calls) is one message, a *step*: it goes on until a line
  * that is not the model's, or that answers a call. The log is linear; only a rollback makes the next message follow an older one.
  *
- * Settings of a turn (`turn_context`) belong to the turn's first step, token counts to the newest step, the mark of an aborted turn to
+ * Settings of a turn (`turn_context`) belong to each of its steps, token counts to the newest step, the mark of an aborted turn to
  * the step that it aborted: each as a further line of the step's own.
  */
 import { crc32 } from 'node:zlib'
@@ -208,8 +208,9 @@ function step(reading: Reading): LogMessage {
   const begun = begin(reading, true)
   log.setGroup(STEP, begun)
   notes.over = false
-  if (notes.context !== undefined) log.add(begun, notes.context, 'own')
+  notes.settings = notes.context ?? notes.settings
   notes.context = undefined
+  if (notes.settings !== undefined) log.add(begun, notes.settings, 'own')
   return begun
 }
 

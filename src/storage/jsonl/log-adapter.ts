@@ -67,8 +67,8 @@ export interface LogAdapter {
   readonly agent: Agent
   readonly kind: StoreKind
   readonly format: FormatName
-  /** Names only: readdir, no open. @throws StorageError STORE_UNREADABLE when the root itself cannot be listed */
-  list(root: string): LogListing
+  /** Names only: readdir, no open. `only`: one log in the root is asked for. @throws StorageError STORE_UNREADABLE when the root itself cannot be listed */
+  list(root: string, only?: string): LogListing
   /** Takes a line into the index. `line.crc` is of the bytes from `start` to `end`. Parses nothing. */
   read(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void
   /** Whether `describe` wants the line: a look at its first bytes. Called for every line of every session, so it must cost next to nothing. */

@@ -94,7 +94,7 @@ export class LogSessions {
 
   /** @throws StorageError STORE_UNREADABLE */
   async list(root: string, only: string | undefined, signal: AbortSignal | undefined): Promise<Listing<SessionEntry>> {
-    const found = only === undefined ? this.#adapter.list(root) : listOnly(this.#adapter.list(root), only)
+    const found = only === undefined ? this.#adapter.list(root, only) : listOnly(this.#adapter.list(root), only)
     const { sessions } = found
     const passes = new Map<string, Pass>()
     for (const session of sessions) {

@@ -109,7 +109,7 @@ describe('steps', () => {
       path: { cwd: '/work', root: '/work' },
       tokens: { input: 80, output: 12, cache: { read: 120, write: 0 } },
     })
-    expect(second).not.toHaveProperty('modelID')
+    expect(second).toMatchObject({ modelID: 'gpt-6', path: { cwd: '/work', root: '/work' } })
     expect(second).not.toHaveProperty('tokens')
     expect([...index.ignored]).toEqual([
       ['settings of turns without a step', 1],
@@ -496,6 +496,15 @@ describe('listing', () => {
   const short = ({ sessions }: ReturnType<typeof codexAdapter.list>): unknown =>
     sessions.map(({ id, archived, files }) => [id, archived ?? false, files.map(({ packed }) => packed)])
 
+  it('are read from the compressed copy where that alone is asked for', () => {
+    using folder = tempFolder()
+    const plain = join(folder.path, 'rollout-2026-01-02T03-04-05-019c4b43-1451-7af3-be4c-5576369bf1ba.jsonl')
+    for (const path of [plain, `${plain}.zst`]) writeFileSync(path, '')
+    const filesOf = (only?: string) => codexAdapter.list(folder.path, only).sessions.flatMap(({ files }) => files.map(({ path }) => path))
+    expect(filesOf()).toEqual([plain])
+    expect(filesOf(`${plain}.zst`)).toEqual([`${plain}.zst`])
+  })
+
   it('finds logs of a home, plain before compressed, current before archived', () => {
     const listing = codexAdapter.list(join(folder.path, 'home'))
     expect(short(listing)).toEqual([
@@ -570,7 +579,8 @@ corpus('a generated corpus (../shared/tools/gen-corpus.mjs)', () => {
       const items = lines.filter(({ type, payload }) => type === 'response_item' && payload.type !== 'function_call_output')
       expect(parts).toHaveLength(items.length)
       expect(parts.filter(({ type }) => type === 'tool').every((part) => part.type === 'tool' && part.state.status === 'completed')).toBe(true)
-      const used = index.messages.reduce((sum, { lines: own }) => sum + own.length, 0)
+      // The settings of a turn are a line of each of its steps.
+      const used = new Set(index.messages.flatMap(({ lines: own }) => own.map(({ offset }) => offset))).size
       expect(used + [...index.ignored.values()].reduce((sum, count) => sum + count, 0)).toBe(lines.length)
       expect(describeAll(codexAdapter, log)).toMatchObject({ id, version: '0.80.0', model: { id: 'gpt-5.1-codex', providerID: 'openai' } })
     }
