@@ -44,6 +44,8 @@ export interface HostOptions {
 
 export interface Process {
   readonly pid: number
+  /** The place of the space that it began in. */
+  readonly space: number
   readonly gate: Gate
   readonly state: IndexStore
   readonly indexer: Indexer
@@ -136,7 +138,7 @@ export class Host {
       random: () => 0.5,
       failpoint: (point) => gate.touch(point),
     })
-    return { pid, gate, state, indexer, held: [], busy: undefined }
+    return { pid, space: this.space, gate, state, indexer, held: [], busy: undefined }
   }
 
   /** The process at a place; one that died is replaced by another, as a supervisor would. */
@@ -197,6 +199,11 @@ export class Host {
       if (process.gate.state === 'running') this.kill(process)
       await this.#replace(at)
     }
+  }
+
+  /** Ends what was stopped while the others went over to another space, and runs again. */
+  endFormer(): void {
+    for (const process of this.processes) if (process.space !== this.space && process.gate.state === 'running') this.kill(process)
   }
 
   #weatherSource() {

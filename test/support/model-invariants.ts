@@ -86,6 +86,8 @@ export async function comeToRest(host: Host, { scan }: { readonly scan: boolean 
     process.gate.disarm()
     if (process.gate.state === 'stopped') await host.resume(process)
   }
+  // Else rest may be found by a process of the former space, before one of the new space ever began.
+  host.endFormer()
   let scans = scan ? 1 : 0
   for (let round = 0; round < REST_ROUNDS; round++) {
     const process = await host.processAt(round)
