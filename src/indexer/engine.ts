@@ -99,6 +99,8 @@ export type IndexProgress =
 
 export interface Engine {
   readonly sessions: SessionSource
+  /** The observed revision of each session in the last listing of this process, by encoded key. */
+  readonly listed: Map<string, string>
   readonly state: IndexStore
   readonly embedder: Embedder
   /** Of the space that is worked in. */

@@ -11,6 +11,7 @@ import { diffSession, removedMessages, type Work } from './diff.js'
 import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
 import { isIsolated, oneAtATime } from './isolate.js'
 import type { HeldLease } from './lease.js'
+import { catchUp } from './observe.js'
 import { deletionRecords, inBatches, pages } from './records.js'
 import { otherSpaces, PAGE, removeDocuments, removeSession, removeVectors } from './remove.js'
 import { repairSink } from './repair.js'
@@ -78,7 +79,9 @@ async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
   using either = following(lease.signal, engine.stopping)
   const { signal } = either
   const bytes = Math.ceil(limits.maxInflightBytes / (HYDRATED * limits.concurrency))
-  const done: Progress = { written: 0, volatile: 0, leftOut: 0, complete: true, more: false }
+  // What an older listing makes of the session is to be looked at again.
+  const complete = await catchUp(engine, claim, signal)
+  const done: Progress = { written: 0, volatile: 0, leftOut: 0, complete, more: false }
   let after: MessageId | undefined
   do {
     const ledger = state.ledger(claim.key, claim.space)

@@ -4,6 +4,7 @@ import { type Engine, type Exclusion, isExcluded, isWithheld, metaHashOf, observ
 import { pages } from './records.js'
 import { removeVectors } from './remove.js'
 import type { SessionListing, SourceSession } from './source.js'
+import type { Claim } from './state/rows.js'
 import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state/state.js'
 
 /** Sessions of one transaction, at most. */
@@ -27,8 +28,7 @@ export interface ObserveReport {
 export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<ObserveReport> {
   const { state } = engine
   const size = Math.min(MAX_PAGE, engine.limits.listPage)
-  const listing = await engine.sessions.list(signal)
-  signal?.throwIfAborted()
+  const listing = await listAll(engine, signal)
   const exclude = engine.exclude()
   const known = new Map(state.sessions().map((session) => [encodeKey(session.key), session]))
   const here = compareListed(engine, listing, exclude, known)
@@ -46,6 +46,29 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
     leftOut: here.leftOut,
     elsewhere: here.elsewhere + others.elsewhere,
     complete: listing.stores.every(({ complete }) => complete),
+  }
+}
+
+async function listAll(engine: Engine, signal: AbortSignal | undefined): Promise<SessionListing> {
+  const listing = await engine.sessions.list(signal)
+  signal?.throwIfAborted()
+  engine.listed.clear()
+  for (const { meta, revision } of listing.sessions) engine.listed.set(encodeKey(meta.key), observedRevision(revision, meta, engine.projectName))
+  return listing
+}
+
+/**
+ * What a claim answers may be another process's observation, newer than the listing that this process has: its title, or what it
+ * hides, would be that of before, and nothing would make the session run again. False when it cannot be listed now.
+ */
+export async function catchUp(engine: Engine, { key, revision }: Claim, signal: AbortSignal): Promise<boolean> {
+  if (engine.listed.get(encodeKey(key)) === revision) return true
+  try {
+    await listAll(engine, signal)
+    return true
+  } catch {
+    signal.throwIfAborted()
+    return false
   }
 }
 

@@ -77,6 +77,7 @@ export function sharedEngine(options: IndexerOptions, progress: (event: IndexPro
   const breakers = { embedder: breaker('embedder'), sink: breaker('sink') }
   return {
     sessions: toSource(options.sessions),
+    listed: new Map(),
     state,
     embedder,
     sink,

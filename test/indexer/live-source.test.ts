@@ -246,6 +246,25 @@ describe('a database that is made anew', () => {
   })
 })
 
+describe('two processes of which one has an older listing', () => {
+  const shown = (there: Place, text: string | null): void =>
+    tamper(there.database, (database) => database.prepare('UPDATE session SET revert = ?, time_updated = time_updated + 1').run(text))
+
+  it('show what the observation that is answered saw, whoever made it', async () => {
+    await using there = await place([SESSION])
+    const before = contentOf(there.it.sink)
+    shown(there, JSON.stringify({ messageID: TALK[0]?.id }))
+    await pass(there)
+    expect(there.it.sink.rows.size).toBe(0)
+    shown(there, null)
+    await using next = await there.later()
+    await next.indexer.observe()
+    await there.it.indexer.drain()
+    expect(contentOf(there.it.sink)).toEqual(before)
+    expect(await pass(there)).toMatchObject({ changed: 0 })
+  })
+})
+
 function fill(path: string, sql: string): void {
   using filled = databaseWith((database) => database.exec(sql))
   putDatabase(filled.path, path)

@@ -29,6 +29,7 @@ async function polling(fixture: StoreFixture, exclude: () => object = () => ({})
   const limits = { listRefreshMs: LIST_MS, listPage: 256, slowScanBatch: 0, slowScanIntervalMs: 0 }
   const engine = {
     sessions: counted,
+    listed: new Map<string, string>(),
     state,
     limits,
     clock,

@@ -61,6 +61,7 @@ export async function engineRig(given: Partial<Omit<Engine, 'limits'>> & { reado
   const failpoint = given.failpoint ?? (() => undefined)
   const engine: Engine = {
     sessions: world.source(),
+    listed: new Map(),
     sink,
     former: [],
     sinkTurn: createTurn(),
