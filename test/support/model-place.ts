@@ -1,6 +1,7 @@
 /** The port of a model machine to where its state is kept. */
-import type { OwnerProbe } from '../../src/indexer/state/owner.js'
+
 import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { OwnerProbe } from '../../src/storage/owner.js'
 import type { FakeClock } from './index-world.js'
 
 export interface StateSettings {
