@@ -11,6 +11,9 @@ export const TOOLS = resolve(REPOSITORY, '..', 'shared', 'tools')
 const CORPORA = {
   main: ['--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '1'],
   many: ['--sessions', '10000', '--messages', '10', '--parts', '5', '--seed', '1'],
+  // Written to, and put back: 500 sessions, and as many as a store of years has.
+  fresh: ['--layout', 'legacy,db,claude', '--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '2'],
+  'fresh-many': ['--layout', 'legacy,db,claude', '--sessions', '10000', '--messages', '10', '--parts', '5', '--seed', '2'],
   short: ['--sessions', '1', '--messages', '50', '--parts', '5', '--seed', '1'],
   long: ['--sessions', '1', '--messages', '5000', '--parts', '5', '--seed', '1'],
   logs: ['--layout', 'claude,codex,pi,jcode', '--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '1'],
@@ -39,7 +42,7 @@ export function corpus(name) {
   if (!existsSync(made)) {
     mkdirSync(cacheFolder(), { recursive: true })
     const { bavail, bsize } = statfsSync(cacheFolder())
-    if (name === 'many' && bavail * bsize < MANY_BYTES) throw new Skipped('the disk has no room for the corpus of 10,000 sessions')
+    if (name.endsWith('many') && bavail * bsize < MANY_BYTES) throw new Skipped('the disk has no room for the corpus of 10,000 sessions')
     make(home, made, CORPORA[name])
   }
   return { home, json: join(data, 'storage'), db: join(data, 'opencode.db'), dual: data, counts: JSON.parse(readFileSync(made, 'utf8')) }
