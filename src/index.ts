@@ -1,6 +1,7 @@
 /** spanleaf: read coding-agent sessions in stages. The index of sessions for search is in 'spanleaf/indexer'. */
 
 export { type Clock, systemClock } from './core/clock.js'
+export type { DirtyTracker, GenerationClock } from './core/dirty-tracker.js'
 export { type ErrorCode, type ErrorRow, errorTable, StorageError } from './core/errors.js'
 export { folderName, isWithinFolder } from './core/folders.js'
 // ids, keys, records
@@ -48,19 +49,26 @@ export { SpanCache } from './storage/span-cache.js'
 export type {
   Leaf,
   LeafKind,
+  ListedBefore,
+  Listing,
+  ListOptions,
   LogPosition,
   Price,
   Read,
+  SessionEntry,
   Store,
   StoreKind,
   StoreSupports,
   StoreWork,
 } from './storage/store.js'
+export type { WatchBackend } from './storage/watch.js'
 export { activePath, type PlacedMessages } from './tree/active-path.js'
 export { type ChildLink, childLinks } from './tree/children.js'
 export { type CopyComparison, compareCopies } from './tree/copies.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
 export { type FollowOptions, type FollowUpdate, followSession } from './tree/follow.js'
+export { findSessionsContaining, type GrepHit, type GrepOptions, type GrepProgress, grepSessions } from './tree/grep.js'
+export type { GrepKind } from './tree/grep-text.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
 export { isInsideStore } from './tree/inside-store.js'
 export type { DamagedRecord, OrphanCounts, OrphanRecord, RecordPlace, StoreLedger } from './tree/ledger.js'
@@ -85,8 +93,9 @@ export { planReads, planSessionTree } from './tree/plan.js'
 export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from './tree/read-span.js'
 export type { RecordDamage, RecordFlaw } from './tree/record-check.js'
 export { resolveSessionTree } from './tree/resolve.js'
+export { cursorAfter, pageSessions, type SessionPage, type SessionQuery, type SessionSort } from './tree/session-page.js'
 export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
-export type { Sessions } from './tree/sessions.js'
+export type { RefreshOptions, RefreshReport, SessionChanges, Sessions } from './tree/sessions.js'
 export { describeStores, type OtherCopies, type StoreDescription, type StoresDescription, storeEras } from './tree/stores.js'
 export type {
   FlowEnd,
@@ -111,3 +120,5 @@ export type {
   Usage,
 } from './tree/types.js'
 export { type LedgerTotal, type Verification, type VerifyOptions, verifyStores } from './tree/verify.js'
+export { type SessionWatch, type WatchOptions, watchSessions } from './tree/watch.js'
+export type { ChangeKind, SessionChange } from './tree/watch-feed.js'

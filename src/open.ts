@@ -1,5 +1,6 @@
 /** The composition root: finds the stores, opens them, and hands them over as one set of sessions. */
 import { homedir } from 'node:os'
+import { resolve } from 'node:path'
 import { type Clock, systemClock } from './core/clock.js'
 import { StorageError } from './core/errors.js'
 import { AGENTS, type Agent, isAgent } from './core/keys.js'
@@ -7,8 +8,13 @@ import { checkNumber, refuseUnknown } from './core/options.js'
 import type { MapOption } from './storage/file-maps.js'
 import { type LiveStoresOptions, liveStores } from './storage/live-stores.js'
 import { type AgentTest, type Discovery, discoverStores, type Environment, storesAt } from './storage/paths.js'
+import type { Store } from './storage/store.js'
 import { StoreFilter } from './storage/store-filter.js'
-import { createSessionSet } from './tree/session-set.js'
+import type { StoreSource } from './storage/store-source.js'
+import type { PlainStores } from './storage/worker/plain-stores.js'
+import { openCatalog } from './tree/catalog.js'
+import { isInsideStore } from './tree/inside-store.js'
+import { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
 import type { Sessions } from './tree/sessions.js'
 
 export interface OpenOptions {
@@ -34,6 +40,18 @@ export interface OpenOptions {
   /** Bytes of single records kept in memory. @default 16 MiB */
   readonly cacheBytes?: number
   readonly clock?: Clock
+  /**
+   * Stores are read in a worker thread, with the same results: what takes long there keeps nobody waiting here. The worker maps no file,
+   * whatever `map` says, and goes by the clock of the system. One that hangs or ends is replaced: the calls that it owed fail with the
+   * retryable WORKER_LOST. Needs the built files of this package beside one another, which a bundle may lack. @default false
+   */
+  readonly worker?: boolean
+  /**
+   * The folder of the catalog (`sessions.idx.db`), which keeps what was listed: then the sessions are there at once, `stale` until the stores
+   * were listed in the background, which costs what changed since. It is made when it is missing, and for its owner alone. It holds titles
+   * and folders, no messages. False: nothing is written anywhere. @default false
+   */
+  readonly home?: string | false
   readonly signal?: AbortSignal
 }
 
@@ -43,13 +61,16 @@ export interface OpenOptions {
  * Every `refresh` looks for stores again: they may appear, be replaced, be upgraded and go while the set is open.
  * A store that cannot be opened is an issue of the set when others can, and an error when it is the only one.
  * @throws StorageError INVALID_OPTION, STORE_MISSING, STORE_UNREADABLE, STORE_NOT_READY, STORE_BUSY, STORE_DAMAGED,
- * STORE_TOO_LARGE_TO_COPY, STORE_UNSUPPORTED, SQLITE_DRIVER_MISSING
+ * STORE_TOO_LARGE_TO_COPY, STORE_UNSUPPORTED, SQLITE_DRIVER_MISSING, WORKER_LOST
  */
 export async function openSessions(options: OpenOptions = {}): Promise<Sessions> {
-  refuseUnknown(options, ['data', 'agent', 'store', 'map', 'env', 'cacheBytes', 'clock', 'signal'])
+  refuseUnknown(options, ['data', 'agent', 'store', 'map', 'env', 'cacheBytes', 'clock', 'worker', 'home', 'signal'])
   checkNumber('cacheBytes', options.cacheBytes, 0)
   checkMap(options.map)
-  const { env = process.env, clock = systemClock, map = 'auto', cacheBytes, signal } = options
+  if (![undefined, true, false].includes(options.worker)) throw new StorageError('INVALID_OPTION', { reason: 'worker must be true or false' })
+  const { env = process.env, clock = systemClock, map = 'auto', cacheBytes, worker = false, signal, home = false } = options
+  if (home !== false && (typeof home !== 'string' || home === ''))
+    throw new StorageError('INVALID_OPTION', { reason: 'home must be a path, or false' })
   const paths = textsOf('data', 'a path', options.data)
   const names = textsOf('store', 'a kind or a path', options.store)
   if (names?.length === 0) throw new StorageError('INVALID_OPTION', { reason: 'store names no store' })
@@ -57,16 +78,41 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
   const discover = (): Discovery => (paths === undefined ? discoverStores(env, env.HOME || homedir(), wants) : storesAt(paths, wants))
   const filter = new StoreFilter(names)
   if (names !== undefined) await refuseStrangers(filter, { discover, clock, map })
-  const source = liveStores({ discover, clock, map, filter })
+  const agents = options.agent === undefined ? undefined : [options.agent].flat()
+  const source = worker
+    ? await inWorker({ paths, env: { ...env }, home: env.HOME || homedir(), agents, names })
+    : liveStores({ discover, clock, map, filter })
+  let kept: Pick<SessionSetOptions, 'catalog' | 'issues'> = {}
   try {
     await source.refresh({ signal })
     const [first] = source.issues
     if (source.stores.length === 0 && first !== undefined) throw new StorageError(first.code, { reason: first.reason, path: first.path })
+    if (home !== false) kept = await openHome(resolve(home), source.stores, clock)
   } catch (error) {
     await source[Symbol.asyncDispose]()
     throw error
   }
-  return createSessionSet(source, { clock, ...(cacheBytes !== undefined && { cacheBytes }) })
+  return createSessionSet(source, { clock, ...kept, ...(cacheBytes !== undefined && { cacheBytes }) })
+}
+
+/**
+ * The catalog, or the issue that tells why there is none.
+ * @throws StorageError INVALID_OPTION for a folder in a store: nothing is ever written there
+ */
+async function openHome(home: string, stores: readonly Store[], clock: Clock): Promise<Pick<SessionSetOptions, 'catalog' | 'issues'>> {
+  if (isInsideStore(home, { stores })) throw new StorageError('INVALID_OPTION', { reason: 'home is in the store of an agent', path: home })
+  try {
+    return { catalog: await openCatalog({ home, clock }) }
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error
+    return { issues: [{ code: error.code, path: error.path ?? home, reason: error.reason, transient: error.retryable }] }
+  }
+}
+
+/** What talks to a worker is loaded by who has one. */
+async function inWorker(stores: PlainStores): Promise<StoreSource> {
+  const { workerStores } = await import('./storage/worker/worker-stores.js')
+  return workerStores(stores)
 }
 
 /** An option that takes one text or a list of them. @throws StorageError INVALID_OPTION */

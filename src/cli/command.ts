@@ -1,7 +1,19 @@
 /** What every command shares: its options, its stores, and how it ends. */
 import { homedir } from 'node:os'
+import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { AGENTS, type Agent, openSessions, type SessionId, type SessionMeta, type Sessions, StorageError, spanleafHome } from '../index.js'
+import {
+  AGENTS,
+  type Agent,
+  isWithinFolder,
+  openSessions,
+  type SessionId,
+  type SessionMeta,
+  type Sessions,
+  type StageIssue,
+  StorageError,
+  spanleafHome,
+} from '../index.js'
 import { issueLine, warn } from './output.js'
 
 export interface CommonOptions {
@@ -10,6 +22,8 @@ export interface CommonOptions {
   readonly store?: readonly string[]
   readonly home?: string
   readonly json?: boolean
+  /** Of commands that may go on from what was listed before (`withCatalog`). */
+  readonly catalog?: boolean
 }
 
 /** What a command looks at. */
@@ -35,13 +49,32 @@ export function command(name: string, description: string, { narrows = true, age
     .option('--json', 'one JSON object per line')
 }
 
+/** Lets a command go on from what an earlier one listed, and leave what it lists: in spanleaf's own folder. */
+export function withCatalog(made: Command): Command {
+  return made.option('--no-catalog', 'list every store anew, and keep nothing of it')
+}
+
+/** Where what was listed is kept. A view that is narrowed to some stores is another one than the next command has. */
+export function catalogHome(options: CommonOptions): string | false {
+  return options.catalog === true && options.store === undefined ? homeOf(options) : false
+}
+
+/** Without a catalog a command works as well, if more slowly. */
+export function isOfCatalog({ path }: StageIssue, options: CommonOptions): boolean {
+  const home = catalogHome(options)
+  return home !== false && path !== undefined && isWithinFolder(path, resolve(home))
+}
+
 /** Runs `use` with the open stores; warns of what could not be read, and closes them. */
 export async function withSessions<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
   const { data, agent, store } = options
-  const sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), ...(store && { store }), signal })
+  const home = catalogHome(options)
+  const sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), ...(store && { store }), home, signal })
   try {
     if (sessions.stores.length === 0) refuseNoStore(options)
-    for (const issue of sessions.issues) if (issue.key === undefined) warn(issueLine(issue))
+    // What is told here is exact; from the catalog this costs what changed.
+    if (sessions.stale) await sessions.refresh({ signal })
+    for (const issue of sessions.issues) if (issue.key === undefined && !isOfCatalog(issue, options)) warn(issueLine(issue))
     return await use(sessions)
   } finally {
     await sessions.close()

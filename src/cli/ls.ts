@@ -1,51 +1,98 @@
 /** spanleaf ls: the sessions of every store, of all agents. */
-import type { Command } from 'commander'
-import type { SessionMeta } from '../index.js'
-import { type CommonOptions, command, wholeNumber, withSessions } from './command.js'
+import { type Command, Option } from 'commander'
+import { cursorAfter, pageSessions, type SessionMeta, type SessionQuery, type SessionSort, type Sessions } from '../index.js'
+import { type CommonOptions, command, wholeNumber, withCatalog, withSessions } from './command.js'
 import { clip, clipPath, formatTime, print, printJson, terminalWidth } from './output.js'
-import { inScope, scopeOf } from './scope.js'
+import { cwdOption, inScope, scopeOf } from './scope.js'
 
 interface LsOptions extends CommonOptions {
   readonly all?: boolean
-  readonly limit?: number
+  readonly sort?: SessionSort
+  readonly search?: string
+  readonly cwd?: readonly string[]
   readonly project?: string
+  readonly tag?: string
+  readonly limit?: number
+  readonly after?: string
 }
 
+/** What is asked of the index at a time. */
+const PAGE = 500
+
 export function lsCommand(signal: AbortSignal): Command {
-  return command('ls', 'list sessions, the last updated first')
+  return withCatalog(command('ls', 'list sessions, the last updated first'))
     .option('--all', 'child sessions and archived ones too')
+    .addOption(new Option('--sort <order>', 'the last updated first, the newest first, or by name').choices(['updated', 'created', 'name']))
+    .option('--search <words>', 'only those with these words in title or label; the last word may be the beginning of one')
+    .option('--cwd <dir>', 'only those that ran in exactly this folder; with a / at its end: or below it', cwdOption)
+    .option('--project <dir>', 'only those of this folder and below it (or project id)')
+    .option('--tag <tag>', 'only those with this tag')
     .option('--limit <n>', 'at most so many', wholeNumber)
-    .option('--project <dir>', 'only those of this folder (or project id)')
+    .option('--after <cursor>', 'go on where a list with --limit ended')
     .action((options: LsOptions) => list(options, signal))
 }
 
 async function list(options: LsOptions, signal: AbortSignal): Promise<void> {
   await withSessions(options, signal, async (sessions) => {
-    const wanted = options.project === undefined ? () => true : inScope(scopeOf(options.project, sessions))
-    const shown = (meta: SessionMeta): boolean => options.all === true || (meta.parent === undefined && meta.archived === undefined)
-    const metas = sessions.index
-      .sessionsByTime()
-      .filter((meta) => shown(meta) && wanted(meta))
-      .slice(0, options.limit)
-    const counts = await sessions.index.messageCounts(metas.map((meta) => meta.key))
-    const widths = widthsOf(metas)
-    for (const [at, meta] of metas.entries()) {
+    const { rows, next } = await rowsOf(sessions, options, signal)
+    const counts = await sessions.index.messageCounts(rows.map((meta) => meta.key))
+    const widths = widthsOf(rows)
+    for (const [at, meta] of rows.entries()) {
       signal.throwIfAborted()
       const messages = counts[at] ?? 0
-      if (options.json) await printJson(toJson(meta, messages))
+      if (options.json) await printJson(toJson(meta, messages, at === rows.length - 1 ? next : undefined))
       else await print(toLine(meta, messages, widths))
     }
-    if (metas.length === 0 && options.json !== true) await print('No sessions.')
+    if (options.json === true) return
+    if (rows.length === 0) await print('No sessions.')
+    else if (next !== undefined) await print(`There are more: --after ${next}`)
   })
 }
 
-function toJson(meta: SessionMeta, messages: number): object {
-  const { key, id, title, directory, project, parent, created, updated, archived, model, label, entries, damaged, source, hides } = meta
+interface Rows {
+  readonly rows: readonly SessionMeta[]
+  /** Where a list that ends here goes on, if there is more. */
+  readonly next: string | undefined
+}
+
+async function rowsOf(sessions: Sessions, options: LsOptions, signal: AbortSignal): Promise<Rows> {
+  const { limit = Number.POSITIVE_INFINITY } = options
+  const wanted = options.project === undefined ? () => true : inScope(scopeOf(options.project, sessions))
+  const query = queryOf(options)
+  const rows: SessionMeta[] = []
+  for (let { after } = options, more = limit > 0; more; ) {
+    signal.throwIfAborted()
+    const page = await pageSessions(sessions, { ...query, ...(after !== undefined && { after }), limit: PAGE })
+    for (const meta of page.sessions.filter(wanted)) {
+      const last = rows.at(-1)
+      if (rows.length === limit && last !== undefined) return { rows, next: cursorAfter(last, query) }
+      rows.push(meta)
+    }
+    after = page.next
+    more = after !== undefined
+  }
+  return { rows, next: undefined }
+}
+
+function queryOf({ all = false, sort, search, cwd, tag }: LsOptions): SessionQuery {
+  return {
+    children: all,
+    archived: all,
+    ...(sort !== undefined && { sort }),
+    ...(search !== undefined && { search }),
+    ...(cwd !== undefined && { cwd }),
+    ...(tag !== undefined && { tag }),
+  }
+}
+
+function toJson(meta: SessionMeta, messages: number, next: string | undefined): object {
+  const { key, id, title, directory, project, parent, created, updated, archived, model, label, tag, entries, damaged, source, hides } = meta
   return {
     agent: key.agent,
     id,
     title,
     label: label ?? null,
+    tag: tag ?? null,
     directory,
     projectId: project,
     parentId: parent ?? null,
@@ -58,6 +105,7 @@ function toJson(meta: SessionMeta, messages: number): object {
     damaged,
     source,
     hides,
+    next: next ?? null,
   }
 }
 
@@ -69,21 +117,29 @@ interface Widths {
 
 function widthsOf(metas: readonly SessionMeta[]): Widths {
   const agents = [...new Set(metas.map(({ key }) => key.agent))]
-  const widest = (texts: readonly string[]): number => Math.max(0, ...texts.map(({ length }) => length))
+  const widest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0)
   return { agent: agents.length > 1 ? widest(agents) + 2 : 0, id: widest(metas.map(({ id }) => id)) }
 }
 
 function toLine(meta: SessionMeta, messages: number, widths: Widths): string {
   const agent = widths.agent === 0 ? '' : meta.key.agent.padEnd(widths.agent)
   const left = `${formatTime(meta.updated)}  ${String(messages).padStart(5)}  ${agent}${meta.id.padEnd(widths.id)}  `
-  const room = Math.max(20, terminalWidth() - left.length)
-  // A title may be all that somebody asked; the folder is to be seen beside it.
-  const title = clip(`${marksOf(meta)}${meta.title || '(no title)'}`, Math.max(Math.ceil(room / 2), room - meta.directory.length - 3))
-  const folder = clipPath(meta.directory, room - [...title].length - 3)
-  return left + [title, folder].filter((words) => words !== '').join(' · ')
+  return left + titleAndFolder(meta, Math.max(20, terminalWidth() - left.length))
 }
 
-function marksOf({ damaged, archived, label, parent }: SessionMeta): string {
-  const marks = [...(damaged ? ['damaged record'] : []), ...(archived === undefined ? [] : ['archived']), ...(label === undefined ? [] : [label])]
+/** In at most `room` characters. A title may be all that somebody asked; the folder is to be seen beside it. */
+export function titleAndFolder(meta: SessionMeta, room: number): string {
+  const title = clip(`${marksOf(meta)}${meta.title || '(no title)'}`, Math.max(Math.ceil(room / 2), room - meta.directory.length - 3))
+  const folder = clipPath(meta.directory, room - [...title].length - 3)
+  return [title, folder].filter((words) => words !== '').join(' · ')
+}
+
+function marksOf({ damaged, archived, label, tag, parent }: SessionMeta): string {
+  const marks = [
+    ...(damaged ? ['damaged record'] : []),
+    ...(archived === undefined ? [] : ['archived']),
+    ...(label === undefined ? [] : [label]),
+    ...(tag === undefined ? [] : [`#${tag}`]),
+  ]
   return marks.map((mark) => `[${mark}] `).join('') + (parent === undefined ? '' : '└ ')
 }

@@ -3,21 +3,28 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { StorageError } from '../index.js'
-import { forgetCommand } from './forget.js'
-import { indexCommand } from './index-command.js'
-import { lsCommand } from './ls.js'
 import { endWithReader, warn } from './output.js'
-import { planCommand } from './plan.js'
-import { resetCommand } from './reset.js'
-import { retryCommand } from './retry.js'
-import { searchCommand } from './search.js'
-import { showCommand } from './show.js'
-import { spansCommand } from './spans.js'
-import { statusCommand } from './status.js'
-import { storesCommand } from './stores.js'
-import { tailCommand } from './tail.js'
-import { verifyCommand } from './verify.js'
-import { walCommand } from './wal.js'
+
+/** Each is loaded when it is needed: what one command never uses would be most of the time that it takes. In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => Command>>> = {
+  stores: async () => (await import('./stores.js')).storesCommand,
+  ls: async () => (await import('./ls.js')).lsCommand,
+  show: async () => (await import('./show.js')).showCommand,
+  tail: async () => (await import('./tail.js')).tailCommand,
+  watch: async () => (await import('./watch-sessions.js')).watchCommand,
+  grep: async () => (await import('./grep.js')).grepCommand,
+  reindex: async () => (await import('./reindex.js')).reindexCommand,
+  search: async () => (await import('./search.js')).searchCommand,
+  index: async () => (await import('./index-command.js')).indexCommand,
+  status: async () => (await import('./status.js')).statusCommand,
+  forget: async () => (await import('./forget.js')).forgetCommand,
+  retry: async () => (await import('./retry.js')).retryCommand,
+  reset: async () => (await import('./reset.js')).resetCommand,
+  wal: async () => (await import('./wal.js')).walCommand,
+  verify: async () => (await import('./verify.js')).verifyCommand,
+  plan: async () => (await import('./plan.js')).planCommand,
+  spans: async () => (await import('./spans.js')).spansCommand,
+}
 
 const USAGE = 2
 const INTERRUPTED = 130
@@ -45,7 +52,7 @@ async function run(argv: readonly string[]): Promise<number> {
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
   try {
-    await program(interruption.signal).parseAsync(argv)
+    await (await program(argv[2] ?? '', interruption.signal)).parseAsync(argv)
     return unread ?? Number(process.exitCode ?? 0)
   } catch (error) {
     return unread ?? exitStatus(error, interruption.signal)
@@ -55,29 +62,18 @@ async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-function program(signal: AbortSignal): Command {
+/** With all commands, unless the first word is one: then with that one. */
+async function program(word: string, signal: AbortSignal): Promise<Command> {
   const root = new Command('spanleaf')
     .description('Read and search the sessions of coding agents.')
     .version(version(), '--version')
     .showHelpAfterError('(see --help)')
     .exitOverride()
-  const commands = [
-    storesCommand,
-    lsCommand,
-    showCommand,
-    tailCommand,
-    searchCommand,
-    indexCommand,
-    statusCommand,
-    forgetCommand,
-    retryCommand,
-    resetCommand,
-    walCommand,
-    verifyCommand,
-    planCommand,
-    spansCommand,
-  ]
-  for (const make of commands) root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
+  const load = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
+  for (const command of load === undefined ? Object.values(COMMANDS) : [load]) {
+    const make = await command()
+    root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
+  }
   return root
 }
 

@@ -47,3 +47,10 @@ export function inScope(scope: Scope): (session: Pick<SessionMeta, 'project' | '
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }
+
+/** `--cwd`: the spellings of a folder, for `SessionQuery.cwd`; a separator at its end stays, since it stands for what is below. */
+export function cwdOption(text: string): readonly string[] {
+  if (text === '') throw new StorageError('INVALID_OPTION', { reason: 'an empty text names no folder' })
+  const below = /[/\\]$/.test(text)
+  return folderPaths(text).map((path) => (below && !path.endsWith('/') ? `${path}/` : path))
+}

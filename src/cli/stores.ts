@@ -11,8 +11,9 @@ import {
   type StoreDescription,
   type StoresDescription,
 } from '../index.js'
-import { type CommonOptions, command, refuseNoStore } from './command.js'
-import { clip, clipPath, count, formatBytes, issueJson, placeOf, print, printJson, terminalWidth } from './output.js'
+import { type CommonOptions, command, homeOf, refuseNoStore } from './command.js'
+import { catalogFile, type Freshness, freshnessOf } from './freshness.js'
+import { ago, clip, clipPath, count, formatBytes, issueJson, placeOf, print, printJson, terminalWidth } from './output.js'
 
 export function storesCommand(signal: AbortSignal): Command {
   return command('stores', 'list every store with what it holds, what hides what, and what cannot be read', { narrows: false, agents: true }).action(
@@ -22,19 +23,31 @@ export function storesCommand(signal: AbortSignal): Command {
 
 async function stores(options: CommonOptions, signal: AbortSignal): Promise<void> {
   const found = await describe(options, signal)
-  if (options.json) await printJson(toJson(found))
-  else await print(storesText(found, terminalWidth()))
+  const catalog = catalogFile(homeOf(options))
+  if (options.json) await printJson({ ...toJson(found), catalog: catalog ?? null })
+  else {
+    await print(storesText(found, terminalWidth()))
+    if (catalog !== undefined)
+      await print(`what was listed is kept in ${catalog.path}: ${formatBytes(catalog.bytes)}, written ${ago(Date.now() - catalog.written)}`)
+  }
   if (found.stores.length === 0) process.exitCode = 1
 }
 
+/** Freshness may be missing: then nothing is said of it. */
+export type ShownStore = StoreDescription & Partial<Freshness>
+
+export interface ShownStores extends StoresDescription {
+  readonly stores: readonly ShownStore[]
+}
+
 /** A store that cannot be opened is an answer here, even when it is the only one. */
-async function describe(options: CommonOptions, signal: AbortSignal): Promise<StoresDescription> {
+async function describe(options: CommonOptions, signal: AbortSignal): Promise<ShownStores> {
   try {
     const { data, agent } = options
     await using sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), signal })
     const found = await describeStores(sessions, { signal })
     if (found.stores.length === 0 && found.issues.length === 0) refuseNoStore(options)
-    return found
+    return { ...found, stores: found.stores.map((store) => ({ ...store, ...freshnessOf(store, sessions) })) }
   } catch (error) {
     if (!(error instanceof StorageError) || error.path === undefined || error.code === 'STORE_MISSING') throw error
     const { code, path, reason, retryable: transient } = error
@@ -42,14 +55,16 @@ async function describe(options: CommonOptions, signal: AbortSignal): Promise<St
   }
 }
 
-function toJson({ stores, issues, total }: StoresDescription): object {
+function toJson({ stores, issues, total }: ShownStores): object {
   return {
-    stores: stores.map(({ sessions, messages, parts, bytes, ...store }) => ({
+    stores: stores.map(({ sessions, messages, parts, bytes, written, stale = false, ...store }) => ({
       ...store,
       sessions: sessions ?? null,
       messages: messages ?? null,
       parts: parts ?? null,
       bytes: bytes ?? null,
+      written: written ?? null,
+      stale,
     })),
     issues: issues.map(issueJson),
     total,
@@ -59,7 +74,7 @@ function toJson({ stores, issues, total }: StoresDescription): object {
 const HEAD = ['KIND', 'WRITTEN BY', 'SESSIONS', 'MESSAGES', 'PARTS', 'SIZE'] as const
 
 /** A line of numbers for each store, below it its path and what it hides; at most `width` characters wide, but for the table. */
-export function storesText({ stores, issues, total }: StoresDescription, width: number): string {
+export function storesText({ stores, issues, total }: ShownStores, width: number): string {
   const rows = [HEAD, ...stores.map(cellsOf)]
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   const line = (row: readonly string[]): string =>
@@ -95,13 +110,17 @@ function foldersOf(path: string): readonly string[] {
   return path.split(sep)
 }
 
-/** `2 shown; hides 31 of opencode-json, 1 of opencode-era-a; hidden: 1 by opencode-v2` */
-function viewOf({ shown, hides, hiddenBy }: StoreDescription, nameOf: ReturnType<typeof namesOf>): string {
+/** `2 shown; written 3 min ago; hides 31 of opencode-json, 1 of opencode-era-a; hidden: 1 by opencode-v2` */
+function viewOf({ shown, hides, hiddenBy, written, stale }: ShownStore, nameOf: ReturnType<typeof namesOf>): string {
   const list = (copies: readonly OtherCopies[], word: string): string =>
     copies.map((copy) => `${copy.sessions.toLocaleString('en')} ${word} ${nameOf(copy)}`).join(', ')
   const over = hides.length > 0 ? [`hides ${list(hides, 'of')}`] : []
   const under = hiddenBy.length > 0 ? [`hidden: ${list(hiddenBy, 'by')}`] : []
-  return [`${shown.toLocaleString('en')} shown`, ...over, ...under].join('; ')
+  const fresh = [
+    ...(written === undefined ? [] : [`written ${ago(Date.now() - written)}`]),
+    ...(stale === true ? ['could not be listed now, so this may be old'] : []),
+  ]
+  return [`${shown.toLocaleString('en')} shown`, ...fresh, ...over, ...under].join('; ')
 }
 
 function issueText(issue: StageIssue, width: number): string {

@@ -20,7 +20,10 @@ const ERRORS = {
   STORE_BUSY: { retryable: true, advice: 'A writer holds the database; try again.' },
   STORE_DAMAGED: { retryable: false, advice: 'The database is damaged; check it with `PRAGMA integrity_check` on a copy.' },
   STORE_TOO_LARGE_TO_COPY: { retryable: false, advice: 'Make the folder writable for SQLite, or use a Node version that has node:sqlite.' },
+  WORKER_LOST: { retryable: true, advice: 'The thread that reads the stores is replaced by another one; try again.' },
   SQLITE_DRIVER_MISSING: { retryable: false, advice: 'Use Node >= 22.13, or install the optional peer: npm i better-sqlite3@12.' },
+  CATALOG_UNAVAILABLE: { retryable: true, advice: 'The catalog only saves time: without it every session is read from its store, as it is.' },
+  WATCH_LOST: { retryable: true, advice: 'No change is missed: the store is looked at again and again instead, which takes a little longer.' },
   // records
   STALE_SPAN: { retryable: true, advice: 'The record changed after planning; plan again.' },
   CORRUPT_RECORD: { retryable: false, advice: 'The record is damaged; everything else is returned intact.' },

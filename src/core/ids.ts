@@ -48,6 +48,11 @@ export function parsePartId(text: string): PartId {
   return parseId('part', text)
 }
 
+/** Of a part inside its message's document, named by its place: as safe as the message's id is. */
+export function inlinePartId(message: MessageId, at: number): PartId {
+  return `${message}_${at}` as PartId
+}
+
 /** @throws StorageError INVALID_ID */
 export function parseProjectId(text: string): ProjectId {
   return parseId('project', text)

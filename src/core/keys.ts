@@ -6,7 +6,7 @@
  * and the children of a parent are one contiguous range.
  */
 import { StorageError } from './errors.js'
-import { type MessageId, type PartId, parseMessageId, parsePartId, parseSessionId, type SessionId } from './ids.js'
+import { inlinePartId, type MessageId, type PartId, parseMessageId, parsePartId, parseSessionId, type SessionId } from './ids.js'
 
 export const AGENTS = ['opencode', 'pi', 'claude', 'codex', 'jcode'] as const
 export type Agent = (typeof AGENTS)[number]
@@ -48,7 +48,7 @@ export function partKey(parent: MessageKey, part: PartId): PartKey {
 
 /** The key of a part inside its message's document: the place it stands at is all that names it. */
 export function inlinePartKey(parent: MessageKey, at: number): PartKey {
-  return partKey(parent, parsePartId(`${parent.message}_${at}`))
+  return partKey(parent, inlinePartId(parent.message, at))
 }
 
 /** The session that a key lies in. */

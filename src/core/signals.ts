@@ -19,3 +19,25 @@ export function following(...sources: readonly (AbortSignal | undefined)[]): Fol
     },
   }
 }
+
+/** Rejects with the reason of the signal when it is aborted before; what is waited for goes on. */
+export async function untilAborted<T>(awaited: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return awaited
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = withResolvers()
+  const onAbort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([awaited, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+function withResolvers(): { readonly promise: Promise<never>; readonly reject: (reason: unknown) => void } {
+  let reject: (reason: unknown) => void = () => undefined
+  const promise = new Promise<never>((_, refuse) => {
+    reject = refuse
+  })
+  return { promise, reject }
+}

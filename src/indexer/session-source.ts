@@ -40,9 +40,9 @@ export function sessionSource(sessions: Sessions): SessionSource {
 }
 
 /** Each call is answered by a listing that begins after it. One runs at a time; all that ask while it runs share the next one. */
-function sharedListing(list: () => Promise<void>): () => Promise<void> {
+function sharedListing(list: () => Promise<unknown>): () => Promise<unknown> {
   let running: Promise<unknown> = Promise.resolve()
-  let next: Promise<void> | undefined
+  let next: Promise<unknown> | undefined
   return () => {
     next ??= running.then(() => {
       next = undefined

@@ -1,22 +1,12 @@
 /** The `session_diff` files that some versions write beside their database. */
-import { type Stats, statSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { systemCode } from '../core/errors.js'
 import type { EntityKey } from '../core/keys.js'
-import { fileGeneration, unreadableGeneration } from './generation.js'
+import { fileGeneration } from './generation.js'
 import { readInto } from './read-file.js'
 import type { Slab } from './slab.js'
 import { SlabSpan } from './span.js'
 import type { Leaf, Price, StoreWork } from './store.js'
-
-export function priceDiffFile(path: string, work: StoreWork): Price | undefined {
-  work.stats++
-  try {
-    const stat = statSync(path, { throwIfNoEntry: false })
-    return stat && { generation: fileGeneration(stat), bytes: stat.size, changed: stat.mtimeMs }
-  } catch (error) {
-    return { generation: unreadableGeneration(systemCode(error) ?? String(error)), bytes: 0, changed: 0 }
-  }
-}
 
 export function openDiffFile(path: string, key: EntityKey, price: Price | undefined, slab: Slab, work: StoreWork): Leaf {
   let stat: Stats | undefined

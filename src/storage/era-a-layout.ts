@@ -13,7 +13,7 @@
 import { join } from 'node:path'
 import { eraACensus } from './era-a-census.js'
 import type { FileLayout } from './file-layout.js'
-import { foldersIn } from './files-listing.js'
+import { foldersIn } from './files-names.js'
 
 export function eraALayout(path: string): FileLayout {
   const inTree = (project: string | undefined, ...names: readonly string[]): string =>
@@ -22,6 +22,7 @@ export function eraALayout(path: string): FileLayout {
   return {
     kind: 'opencode-era-a',
     path,
+    root: path,
     sessionFolders,
     messageFolder: (session, project) => inTree(project, 'message', session),
     partFolders: (session, message, project) => [inTree(project, 'part', session, message), inTree(project, 'part', message)],

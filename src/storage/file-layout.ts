@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { MessageId, SessionId } from '../core/ids.js'
 import type { EntityKey } from '../core/keys.js'
 import { treeCensus } from './files-census.js'
-import { foldersIn } from './files-listing.js'
+import { foldersIn } from './files-names.js'
 import type { Slab } from './slab.js'
 import type { CensusEntry, CensusOptions, Leaf } from './store.js'
 
@@ -21,6 +21,8 @@ export interface FileLayout {
   readonly kind: 'opencode-json' | 'opencode-era-a'
   /** Absolute. */
   readonly path: string
+  /** The folder that the sessions' folders stand in. */
+  readonly root: string
   /** @throws StorageError STORE_UNREADABLE */
   sessionFolders(): readonly SessionFolder[]
   messageFolder(session: SessionId, project: string | undefined): string
@@ -34,13 +36,12 @@ export interface FileLayout {
 
 /** Era B (1.0 to 1.1): one tree for all projects. */
 export function eraBLayout(path: string): FileLayout {
+  const root = join(path, 'session')
   return {
     kind: 'opencode-json',
     path,
-    sessionFolders: () => {
-      const root = join(path, 'session')
-      return foldersIn(root).map((project) => ({ project, path: join(root, project) }))
-    },
+    root,
+    sessionFolders: () => foldersIn(root).map((project) => ({ project, path: join(root, project) })),
     messageFolder: (session) => join(path, 'message', session),
     partFolders: (_session, message) => [join(path, 'part', message)],
     documentFile: (kind, session) => join(path, kind === 'todo' ? 'todo' : 'session_diff', `${session}.json`),

@@ -1,80 +1,104 @@
-/** Listing a tree of files: names of records, and the session files with their light records. */
-import { lstatSync, readdirSync, statSync } from 'node:fs'
+/** Listing a tree of files: its session files with their light records. What did not change since the listing before is not opened again. */
+import { existsSync, lstatSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.js'
 import { StorageError, systemCode } from '../core/errors.js'
-import { isSafeId, type SessionId } from '../core/ids.js'
-import { type EntityKey, type SessionKey, sessionKey } from '../core/keys.js'
+import type { SessionId } from '../core/ids.js'
+import { type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
 import { issueOf, type StageIssue } from '../core/stage.js'
 import type { FileLayout } from './file-layout.js'
+import { type FileLooks, stampVersions, wasUnsure } from './files-changes.js'
+import { ENDING, readableNames } from './files-names.js'
 import { fileGeneration } from './generation.js'
+import type { Listing, ListOptions, SessionEntry } from './listing.js'
 import { readInto } from './read-file.js'
 import { Slab } from './slab.js'
 import { parseSpan, SlabSpan } from './span.js'
-import type { Listing, SessionEntry, StoreWork } from './store.js'
+import type { StoreWork } from './store.js'
 import { isFreshFile, mendTorn } from './torn-files.js'
 
-const ENDING = '.json'
-
-/**
- * The record names in a folder, in no order; a folder that is not there has none.
- * @throws the system's error when the folder cannot be read: that is no emptiness
- */
-export function namesIn(folder: string): string[] {
-  let files: string[]
-  try {
-    files = readdirSync(folder)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
-    throw error
-  }
-  const names: string[] = []
-  for (const file of files) {
-    if (!file.endsWith(ENDING)) continue
-    const name = file.slice(0, -ENDING.length)
-    if (isSafeId(name)) names.push(name)
-  }
-  return names
-}
-
-/** The record names of a folder; one that cannot be read has none, and an issue. */
-export function readableNames(path: string, key: EntityKey | undefined, issues: StageIssue[]): string[] {
-  try {
-    return namesIn(path)
-  } catch (error) {
-    issues.push({ code: 'UNREADABLE_RECORD', ...(key && { key }), path, reason: `the folder cannot be read (${systemCode(error) ?? String(error)})` })
-    return []
-  }
+/** What one listing leaves to the next one of the same process, besides its entries. */
+interface Left {
+  /** Copies that others hide, of sessions that stand in two project folders, by path: no listing tells of them. */
+  readonly hidden: ReadonlyMap<string, SessionEntry>
+  readonly looks: FileLooks
 }
 
 /**
- * Every session file, newest copy first where one session stands in two project folders. Opens session files only.
- * Half-written ones are read again; what stays torn is damaged and said to be transient.
+ * Lists a tree. What a listing gives depends on the disk and on the listing before it, the one that it is told, and on no other:
+ * listings may overlap, and the one that is thrown away takes nothing with it.
  */
-export async function listSessionFiles(
-  layout: FileLayout,
-  work: StoreWork,
-  clock: Clock,
-  signal: AbortSignal | undefined,
-): Promise<Listing<SessionEntry>> {
-  const issues: StageIssue[] = []
-  const files: SessionFile[] = []
-  using slab = new Slab()
-  const read = (file: SessionFile): void => {
-    slab.used = 0
-    readSession(file, slab, work, clock)
+export class FileListings {
+  readonly #layout: FileLayout
+  readonly #work: StoreWork
+  readonly #clock: Clock
+  readonly #left = new WeakMap<readonly SessionEntry[], Left>()
+
+  constructor(layout: FileLayout, work: StoreWork, clock: Clock) {
+    this.#layout = layout
+    this.#work = work
+    this.#clock = clock
   }
-  for (const { project, path: folder } of layout.sessionFolders()) {
-    signal?.throwIfAborted()
-    for (const name of readableNames(folder, undefined, issues)) {
-      const file = { key: sessionKey('opencode', name as SessionId), project, path: join(folder, `${name}${ENDING}`) }
-      files.push(file)
-      read(file)
+
+  /**
+   * Every session, from the newest copy where one stands in two project folders. Opens session files only.
+   * Half-written ones are read again; what stays torn is damaged and said to be transient.
+   */
+  async list(options: ListOptions): Promise<Listing<SessionEntry>> {
+    const { before, only, signal } = options
+    const now = this.#clock.now()
+    const left = before && this.#left.get(before.entries)
+    const listed = new Map((before?.entries ?? []).map((entry) => [entry.key.session, entry]))
+    const wanted = only && new Set<string>(only.map(({ session }) => session))
+    using slab = new Slab()
+    const read = (file: SessionFile): void => {
+      slab.used = 0
+      readSession(file, slab, this.#work, this.#clock)
     }
+    const { files, issues } = this.#look(read, left?.hidden, options, wanted)
+    await mendTorn(files, ({ entry }) => entry?.damage?.transient === true, read, this.#clock, signal)
+    const { shown, others } = newestCopies(files)
+    const { entries: stamped, looks } = stampVersions(shown, {
+      layout: this.#layout,
+      work: this.#work,
+      now,
+      before: listed,
+      looks: left?.looks,
+      options,
+    })
+    const listing = wanted === undefined ? stamped : withRest(before?.entries ?? [], stamped, wanted)
+    const isSame = listing.length === before?.entries.length && listing.every((entry, at) => entry === before.entries[at])
+    const entries = before !== undefined && isSame ? before.entries : listing
+    this.#left.set(entries, { hidden: wanted === undefined ? others : new Map([...(left?.hidden ?? []), ...others]), looks })
+    // A tree without its root may be moved away, or not mounted: nothing tells that it was emptied.
+    const isAway = listed.size > 0 && shown.length === 0 && !existsSync(this.#layout.root)
+    return { entries, issues, complete: issues.length === 0 && !isAway }
   }
-  await mendTorn(files, ({ entry }) => entry?.damage?.transient === true, read, clock, signal)
-  return { entries: newestCopies(files), issues, complete: issues.length === 0 }
+
+  #look(
+    read: (file: SessionFile) => void,
+    hidden: Left['hidden'] | undefined,
+    { before, signal, deep = false }: ListOptions,
+    wanted: ReadonlySet<string> | undefined,
+  ): { readonly files: readonly SessionFile[]; readonly issues: readonly StageIssue[] } {
+    const held = new Map([...(hidden ?? []), ...(before?.entries ?? []).map((entry) => [entry.path, entry] as const)])
+    const issues: StageIssue[] = []
+    const files: SessionFile[] = []
+    for (const { project, path: folder } of this.#layout.sessionFolders()) {
+      signal?.throwIfAborted()
+      for (const name of wanted === undefined ? readableNames(folder, undefined, issues) : existing(folder, wanted, this.#work)) {
+        const path = join(folder, `${name}${ENDING}`)
+        const file: SessionFile = { key: sessionKey('opencode', name as SessionId), project, path }
+        files.push(file)
+        const known = held.get(path)
+        if (known !== undefined && !deep && isAsBefore(known, this.#work)) file.entry = known
+        else read(file)
+        if (known !== undefined && file.entry !== undefined && isSameRecord(known, file.entry)) file.entry = known
+      }
+    }
+    return { files, issues }
+  }
 }
 
 interface SessionFile {
@@ -85,27 +109,59 @@ interface SessionFile {
   entry?: SessionEntry | undefined
 }
 
-function newestCopies(files: readonly SessionFile[]): SessionEntry[] {
-  const entries = new Map<SessionId, SessionEntry>()
-  for (const { entry } of files) {
-    const other = entry && entries.get(entry.key.session)
-    if (entry !== undefined && (other === undefined || updated(entry) > updated(other))) entries.set(entry.key.session, entry)
-  }
-  return [...entries.values()]
+/** Of some sessions the names that stand in a folder. */
+function existing(folder: string, wanted: ReadonlySet<string>, work: StoreWork): readonly string[] {
+  return [...wanted].filter((name) => {
+    work.stats++
+    return lstatSync(join(folder, `${name}${ENDING}`), { throwIfNoEntry: false }) !== undefined
+  })
 }
 
-/** @throws StorageError STORE_UNREADABLE */
-export function foldersIn(folder: string): string[] {
+/** The entries in their order, with what was looked at in the place of what it was. */
+function withRest(before: readonly SessionEntry[], looked: readonly SessionEntry[], wanted: ReadonlySet<string>): readonly SessionEntry[] {
+  const fresh = new Map(looked.map((entry) => [entry.key.session, entry]))
+  const kept = before.flatMap((entry) => {
+    if (!wanted.has(entry.key.session)) return [entry]
+    const now = fresh.get(entry.key.session)
+    fresh.delete(entry.key.session)
+    return now === undefined ? [] : [now]
+  })
+  return [...kept, ...fresh.values()]
+}
+
+/** True when nothing happened to the file. Damage that may be gone without a trace in its metadata is looked at again. */
+function isAsBefore(known: SessionEntry, work: StoreWork): boolean {
+  if (wasUnsure(known) || (known.damage !== undefined && (known.damage.transient === true || known.damage.code !== 'CORRUPT_RECORD'))) return false
+  work.stats++
   try {
-    return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [] : [entry.name]))
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw new StorageError(
-      'STORE_UNREADABLE',
-      { reason: `the folder cannot be read (${systemCode(error) ?? 'unknown'})`, path: folder },
-      { cause: error },
-    )
+    const stat = statSync(known.path, { throwIfNoEntry: false })
+    return stat !== undefined && fileGeneration(stat) === known.generation
+  } catch {
+    return false
   }
+}
+
+function isSameRecord(a: SessionEntry, b: SessionEntry): boolean {
+  if (a === b) return true
+  const isIntact = a.damage === undefined && b.damage === undefined
+  return isIntact && a.generation === b.generation && a.project === b.project && JSON.stringify(a.record) === JSON.stringify(b.record)
+}
+
+function newestCopies(files: readonly SessionFile[]): { readonly shown: readonly SessionEntry[]; readonly others: Left['hidden'] } {
+  const entries = new Map<SessionId, SessionEntry>()
+  const others = new Map<string, SessionEntry>()
+  for (const { entry } of files) {
+    if (entry === undefined) continue
+    const other = entries.get(entry.key.session)
+    if (other === undefined) {
+      entries.set(entry.key.session, entry)
+      continue
+    }
+    const [shown, hidden] = updated(entry) > updated(other) ? [entry, other] : [other, entry]
+    entries.set(entry.key.session, shown)
+    others.set(hidden.path, hidden)
+  }
+  return { shown: [...entries.values()], others }
 }
 
 function updated(entry: SessionEntry): number {

@@ -13,6 +13,39 @@ export function fileGeneration(stat: Stats): Generation {
   return `${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}` as Generation
 }
 
+/** Times of a file, epoch milliseconds. */
+export interface FileTimes {
+  /** When its content was written. */
+  readonly changed: number
+  /** When it, or its metadata, was. */
+  readonly moved: number
+}
+
+/** Undefined for what is no file's generation. */
+export function timesOf(generation: Generation): FileTimes | undefined {
+  const fields = generation.split(':')
+  const [changed, moved] = [Number(fields[2]), Number(fields[3])]
+  return fields.length === 4 && Number.isFinite(changed) && Number.isFinite(moved) ? { changed, moved } : undefined
+}
+
+/** The kernel stamps files by a clock that steps every few milliseconds. */
+const GRAIN_MS = 10
+/** File systems that keep whole seconds step by up to two. */
+const COARSE_GRAIN_MS = 2000
+
+/** True when another write at the moment of the look could have left the times as they are. */
+export function isUnsure(times: FileTimes | undefined, now: number): boolean {
+  if (times === undefined) return false
+  const { changed, moved } = times
+  const grain = changed % 1000 === 0 && moved % 1000 === 0 ? COARSE_GRAIN_MS : GRAIN_MS
+  return Math.abs(now - changed) <= grain || Math.abs(now - moved) <= grain
+}
+
+/** True when what bears this time was certainly written before a moment. */
+export function isBefore(time: number, moment: number): boolean {
+  return time < moment - (time % 1000 === 0 ? COARSE_GRAIN_MS : GRAIN_MS)
+}
+
 /** Of what cannot even be looked at. No readable file has it, so opening is tried, and names the reason. */
 export function unreadableGeneration(reason: string): Generation {
   return `unreadable:${reason}` as Generation

@@ -13,8 +13,6 @@ import { createFileMaps, type FileMaps, type MapOption } from './file-maps.js'
 import { typeOf } from './file-type.js'
 import { mapFrozen } from './frozen-tree.js'
 import { openLogStore } from './jsonl/open-logs.js'
-import { openDatabase } from './opencode-database.js'
-import { openEraAStore, openFileStore } from './opencode-files.js'
 import { type Discovery, identityOf, type StorePlace } from './paths.js'
 import type { ReadOptions, Store } from './store.js'
 import { StoreFilter } from './store-filter.js'
@@ -176,6 +174,7 @@ class LiveStores implements StoreSource {
   }
 }
 
+/** What opens stores of OpenCode is loaded when there is one: whoever has logs alone does without it. */
 async function openPlace(
   { kind, path }: StorePlace,
   { clock, busyTimeoutMs, map }: LiveStoresOptions,
@@ -183,12 +182,18 @@ async function openPlace(
   maps: FileMaps,
 ): Promise<Opened> {
   switch (kind) {
-    case 'opencode-sqlite':
+    case 'opencode-sqlite': {
+      const { openDatabase } = await import('./opencode-database.js')
       return openDatabase(path, { busyTimeoutMs, wants: (generation) => filter.wants(generation, path) })
-    case 'opencode-json':
+    }
+    case 'opencode-json': {
+      const { openFileStore } = await import('./opencode-files.js')
       return openedTree(openFileStore(path, clock, typeof map === 'number' ? mapFrozen(path, maps, clock) : undefined))
-    case 'opencode-era-a':
+    }
+    case 'opencode-era-a': {
+      const { openEraAStore } = await import('./opencode-files.js')
       return openedTree(openEraAStore(path, clock))
+    }
     case 'pi-jsonl':
     case 'claude-jsonl':
     case 'codex-jsonl':

@@ -13,6 +13,7 @@ import type {
   Leaf,
   LeafKind,
   Listing,
+  ListOptions,
   MessageEntry,
   PartEntry,
   PartLeaf,
@@ -72,12 +73,21 @@ export class MemoryStore implements Store {
   /** Removes a record and everything below it. */
   remove(place: MemoryPlace): void {
     const { key } = locate(place)
+    this.#version++
     for (const [name, record] of this.#records) if (isBelow(record.key, key)) this.#records.delete(name)
   }
 
-  async sessions(): Promise<Listing<SessionEntry>> {
+  async sessions({ before, only }: ListOptions = {}): Promise<Listing<SessionEntry>> {
+    const held = new Map((before?.entries ?? []).map((entry) => [entry.key.session, entry]))
+    const wanted = only && new Set<string>(only.map(({ session }) => session))
     using slab = new Slab()
-    return whole(this.#select('session').map((record) => this.#entry(record, slab)))
+    const entries = this.#select('session').map((record) => {
+      const known = held.get(record.key.session)
+      if (known !== undefined && wanted?.has(record.key.session) === false) return known
+      const version = this.#revision(record.key as SessionKey)
+      return known !== undefined && known.version === version ? known : { ...this.#entry(record, slab), version }
+    })
+    return whole(entries)
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
@@ -138,6 +148,10 @@ export class MemoryStore implements Store {
   }
 
   async revision(session: SessionKey): Promise<string> {
+    return this.#revision(session)
+  }
+
+  #revision(session: SessionKey): string {
     const versions = [...this.#records.values()].filter(({ key }) => isBelow(key, session)).map(({ version }) => version)
     return fingerprint(JSON.stringify(versions))
   }

@@ -29,20 +29,43 @@ export interface Merge {
   readonly issues: readonly StageIssue[]
 }
 
-/** Asks nothing of sessions that stand in one store alone, and opens messages of those alone whose lower copy seems newer. `previous` is the merge before this one. */
-export async function mergeSessions(listings: readonly StoreListing[], previous: MergedSessions = new Map()): Promise<Merge> {
+/**
+ * Asks nothing of sessions that stand in one store alone, and opens messages of those alone whose lower copy seems newer. `previous` is the
+ * merge before this one: of a session whose copies are the same objects its choice stays, and the same object is given back.
+ */
+export async function mergeSessions(listings: readonly StoreListing[], previous: Merge = NOTHING): Promise<Merge> {
   const copies = copiesByName(listings)
-  const contests = [...copies.values()].filter((list) => list.length > 1)
-  const { chosen, issues } = await chooseCopies(contests, ({ entry: { key } }) => previous.get(encodeKey(key))?.store)
+  // A store that could not be asked is asked again.
+  const isSettled = previous.issues.length === 0
+  const settled = new Map<string, MergedSession>()
+  for (const [name, list] of copies) {
+    const before = previous.sessions.get(name)
+    if (before !== undefined && isSame(before, list) && (list.length === 1 || (isSettled && areVersioned(list)))) settled.set(name, before)
+  }
+  const contests = [...copies].flatMap(([name, list]) => (list.length > 1 && !settled.has(name) ? [list] : []))
+  const { chosen, issues } = await chooseCopies(contests, ({ entry: { key } }) => previous.sessions.get(encodeKey(key))?.store)
   const sessions = new Map<string, MergedSession>()
   for (const [name, list] of copies) {
-    const shown = chosen.get(list) ?? list[0]
+    const kept = settled.get(name)
+    const shown = kept ?? chosen.get(list) ?? list[0]
     if (shown === undefined) continue
     const hidden = list.length === 1 ? NONE : list.filter((copy) => copy !== shown)
-    sessions.set(name, { store: shown.store, entry: shown.entry, record: shown.entry.record, hidden })
+    sessions.set(name, kept ?? { store: shown.store, entry: shown.entry, record: shown.entry.record, hidden })
   }
   return { sessions, issues }
 }
+
+function isSame({ store, entry, hidden }: MergedSession, list: readonly SessionCopy[]): boolean {
+  const copies = [{ store, entry }, ...hidden]
+  return copies.length === list.length && list.every((copy) => copies.some((one) => one.store === copy.store && one.entry === copy.entry))
+}
+
+/** Then the entry would be another one if its messages were. */
+function areVersioned(list: readonly SessionCopy[]): boolean {
+  return list.every(({ entry }) => entry.version !== undefined)
+}
+
+const NOTHING: Merge = { sessions: new Map(), issues: [] }
 
 const NONE: readonly SessionCopy[] = []
 

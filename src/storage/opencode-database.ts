@@ -154,7 +154,7 @@ async function connect(path: string, options: OpenOptions): Promise<{ readonly c
   // Taken before the file is opened: what is replaced meanwhile is opened once more, never overlooked.
   const [file, seen] = [identityOf(path), version()]
   const { database, frozen } = await openForeignDatabase(path, options)
-  const connection = new SqliteConnection(path, database)
+  const connection = new SqliteConnection(path, database, frozen)
   if (frozen) return { connection, isReplaced: () => version() !== seen }
   // SQLite removes no -wal that somebody reads: another one, or none, was put there around it.
   const log = identityOf(wal)

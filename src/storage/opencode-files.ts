@@ -8,28 +8,30 @@
  * Paths say who a record is: copied era A files lack ids, and files move between project folders.
  * Parts are keyed by their message alone, so a part folder without its message belongs to nobody.
  */
-import { existsSync, type Stats, statSync } from 'node:fs'
+import { existsSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.js'
-import { systemCode } from '../core/errors.js'
 import { byIdTime, compareText, idTime, type MessageId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { eraALayout } from './era-a-layout.js'
 import { absent, fileIssue, rewritten } from './file-issues.js'
 import { eraBLayout, type FileLayout } from './file-layout.js'
-import { listSessionFiles, readableNames } from './files-listing.js'
+import { priceFile } from './file-price.js'
+import { FileListings } from './files-listing.js'
 import { lastCreated, listing, sinceListed } from './files-messages.js'
+import { readableNames } from './files-names.js'
 import { filesTotals } from './files-totals.js'
 import { fingerprint } from './fingerprint.js'
 import type { MapFile } from './frozen-tree.js'
-import { fileGeneration, unreadableGeneration } from './generation.js'
+import { fileGeneration } from './generation.js'
 import { looksTorn, readInto } from './read-file.js'
 import type { Slab } from './slab.js'
 import { SlabSpan } from './span.js'
 import type {
   Leaf,
   Listing,
+  ListOptions,
   MessageEntry,
   PartEntry,
   PartLeaf,
@@ -63,6 +65,7 @@ class FileStore implements Store {
   readonly #layout: FileLayout
   readonly #clock: Clock
   readonly #mapFile: MapFile | undefined
+  readonly #listings: FileListings
   #sessions = new Map<SessionId, SessionEntry>()
 
   constructor(layout: FileLayout, clock: Clock, mapFile?: MapFile) {
@@ -71,10 +74,11 @@ class FileStore implements Store {
     this.path = layout.path
     this.#layout = layout
     this.#clock = clock
+    this.#listings = new FileListings(layout, this.work, clock)
   }
 
-  async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
-    const listing = await listSessionFiles(this.#layout, this.work, this.#clock, options.signal)
+  async sessions(options: ListOptions = {}): Promise<Listing<SessionEntry>> {
+    const listing = await this.#listings.list(options)
     this.#sessions = new Map(listing.entries.map((entry) => [entry.key.session, entry]))
     return listing
   }
@@ -288,12 +292,6 @@ class FileStore implements Store {
   }
 
   #price(path: string): Price | undefined {
-    this.work.stats++
-    try {
-      const stat = statSync(path, { throwIfNoEntry: false })
-      return stat && { generation: fileGeneration(stat), bytes: stat.size, changed: stat.mtimeMs }
-    } catch (error) {
-      return { generation: unreadableGeneration(systemCode(error) ?? String(error)), bytes: 0, changed: 0 }
-    }
+    return priceFile(path, this.work)
   }
 }

@@ -5,26 +5,30 @@
  * transaction lives across an await, so the writer's checkpoints are never held up.
  */
 import { dirname, join } from 'node:path'
+import { type Clock, systemClock } from '../core/clock.js'
 import { byIdTime, isSafeId, type MessageId, type PartId, quotedId, type SessionId } from '../core/ids.js'
 import { type EntityKey, type MessageKey, partKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
-import { openDiffFile, priceDiffFile } from './diff-files.js'
+import { openDiffFile } from './diff-files.js'
+import { priceFile } from './file-price.js'
 import { fingerprint } from './fingerprint.js'
 import { rowGeneration, textGeneration } from './generation.js'
 import type { Slab } from './slab.js'
 import { SlabSpan, type SpanSource } from './span.js'
 import { databaseCensus } from './sqlite-census.js'
+import { DatabaseListings } from './sqlite-changes.js'
 import type { SqliteConnection } from './sqlite-connection.js'
 import type { SqlRow } from './sqlite-driver.js'
 import type { Layout } from './sqlite-layouts.js'
 import { partsWithColumns, withColumns } from './sqlite-native.js'
 import { eachRow } from './sqlite-pack.js'
+import { idOf, listing, noParts, rowPrice } from './sqlite-records.js'
 import type { RowText } from './sqlite-rows.js'
-import { listSessionRows } from './sqlite-sessions.js'
 import { databaseTotals, newestRows } from './sqlite-totals.js'
 import type {
   Leaf,
   Listing,
+  ListOptions,
   MessageEntry,
   PartEntry,
   PartLeaf,
@@ -47,11 +51,12 @@ export class SqliteStore implements Store {
   readonly work: StoreWork
   readonly #connection: SqliteConnection
   readonly #layout: Layout
+  readonly #listings: DatabaseListings
   readonly stamp = async (): Promise<string> => this.#connection.stamp()
   /** One source per type of row: leaves by the thousand share it. */
   readonly #sources = new Map<string, SpanSource>()
 
-  constructor(connection: SqliteConnection, layout: Layout) {
+  constructor(connection: SqliteConnection, layout: Layout, clock: Clock = systemClock) {
     this.kind = layout.kind
     this.format = layout.format
     this.supports = { recordedTime: true, rows: true, map: false, partLeaves: layout.part !== undefined }
@@ -59,10 +64,11 @@ export class SqliteStore implements Store {
     this.work = connection.work
     this.#connection = connection
     this.#layout = layout
+    this.#listings = new DatabaseListings(connection, layout, clock)
   }
 
-  async sessions(): Promise<Listing<SessionEntry>> {
-    return listSessionRows(this.#connection, this.#layout.session)
+  async sessions(options: ListOptions = {}): Promise<Listing<SessionEntry>> {
+    return this.#listings.list(options)
   }
 
   async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
@@ -133,7 +139,7 @@ export class SqliteStore implements Store {
     }
     return reads.map(({ kind, key }) => {
       if (kind === 'message' || kind === 'part') return rows.get(`${kind}/${key.kind === 'part' ? key.message : key.session}/${idOf(key)}`)
-      if (kind === 'diff') return priceDiffFile(this.#diffPath(key.session), this.work)
+      if (kind === 'diff') return priceFile(this.#diffPath(key.session), this.work)
       const text = this.#columnsText(kind, key.session)
       return text === undefined ? undefined : { generation: textGeneration(text), bytes: Buffer.byteLength(text), changed: this.#timeOf(key) }
     })
@@ -278,22 +284,4 @@ export class SqliteStore implements Store {
   #stale(key: EntityKey, what: string): StageIssue {
     return { code: 'STALE_SPAN', key, path: this.path, reason: `the row was ${what} after it was planned`, transient: true }
   }
-}
-
-function idOf(key: EntityKey): string {
-  return key.kind === 'part' ? key.part : key.kind === 'message' ? key.message : key.session
-}
-
-function rowPrice(updated: SqlRow[number] | undefined, bytes: SqlRow[number] | undefined): Price {
-  return { generation: rowGeneration(Number(updated), Number(bytes)), bytes: Number(bytes), changed: Number(updated) }
-}
-
-/** A query gives all its rows or throws: what an issue names is a row that is never listed. */
-function listing<T>(entries: readonly T[], issues: readonly StageIssue[]): Listing<T> {
-  return { entries, issues, complete: true }
-}
-
-function noParts<T>(messages: readonly unknown[]): Listing<readonly T[]> {
-  const none: readonly (readonly T[])[] = messages.map(() => [])
-  return listing(none, [])
 }

@@ -48,8 +48,8 @@ const RANK: Readonly<Record<StoreKind, number>> = {
 }
 
 /** Compares two stores; the upper one comes first. */
-export function byPrecedence(a: Store, b: Store): number {
-  const channel = ({ path }: Store): number => (/(^|[/\\])opencode\.db$/.test(path) ? 0 : 1)
+export function byPrecedence(a: Pick<Store, 'kind' | 'path'>, b: Pick<Store, 'kind' | 'path'>): number {
+  const channel = ({ path }: Pick<Store, 'path'>): number => (/(^|[/\\])opencode\.db$/.test(path) ? 0 : 1)
   return RANK[a.kind] - RANK[b.kind] || channel(a) - channel(b) || compareText(a.path, b.path)
 }
 

@@ -4,7 +4,7 @@
  * Ownership: a Slab belongs to one reading (a tree, or a page of one). Disposing it hands its chunks back to the pool,
  * where the next reading overwrites them; spans check that before every access.
  */
-const CHUNK = 2 ** 20
+export const CHUNK = 2 ** 20
 const KEEP = 16
 
 /** Chunks that no slab holds at the moment. */
@@ -20,8 +20,31 @@ export class SlabPool {
   }
 }
 
+/** Bytes that several readings look at: each holder says so, and the last one to let go hands them back. */
+export class SharedBytes {
+  readonly bytes: Buffer
+  readonly #handBack: ((bytes: Buffer) => void) | undefined
+  #holders = 1
+
+  /** The maker is the first holder. `handBack` gets the bytes when nobody holds them any more. */
+  constructor(bytes: Buffer, handBack?: (bytes: Buffer) => void) {
+    this.bytes = bytes
+    this.#handBack = handBack
+  }
+
+  hold(): void {
+    this.#holders++
+  }
+
+  letGo(): void {
+    this.#holders--
+    if (this.#holders === 0) this.#handBack?.(this.bytes)
+  }
+}
+
 export class Slab implements Disposable {
   readonly #pool: SlabPool
+  readonly #shared = new Set<SharedBytes>()
   #chunks: Buffer[] = []
   /** The chunk that is written to, and how much of it is taken. */
   chunk: Buffer
@@ -48,6 +71,13 @@ export class Slab implements Disposable {
     this.used = bytes.length
   }
 
+  /** Spans of `shared` may be given as this slab's: it holds the bytes as long as it lives. */
+  share(shared: SharedBytes): void {
+    if (this.disposed || this.#shared.has(shared)) return
+    this.#shared.add(shared)
+    shared.hold()
+  }
+
   /** Copies `bytes` in and returns where they start in `chunk`. */
   append(bytes: Uint8Array): number {
     this.reserve(bytes.length)
@@ -62,5 +92,7 @@ export class Slab implements Disposable {
     this.disposed = true
     for (const chunk of this.#chunks) this.#pool.give(chunk)
     this.#chunks = []
+    for (const shared of this.#shared) shared.letGo()
+    this.#shared.clear()
   }
 }

@@ -38,6 +38,13 @@ export interface Span extends Disposable {
   bytes(): Uint8Array
   /** The bytes decoded as UTF-8. */
   text(): string
+  /** The document, where it was parsed already; given once, since typing a document changes it. */
+  takeDocument?(): unknown
+}
+
+/** A document that was parsed before its record is asked for; undefined when it was taken. */
+export interface Parsed {
+  document: unknown
 }
 
 /** A span inside a slab: no copy, no string, no parse. */
@@ -88,6 +95,25 @@ export class SlabSpan implements Span {
   }
 }
 
+/** A span whose document was parsed already. */
+export class ParsedSpan extends SlabSpan {
+  readonly #parsed: Parsed
+
+  /** As `SlabSpan`, and what it was parsed to. */
+  constructor(parsed: Parsed, ...place: ConstructorParameters<typeof SlabSpan>) {
+    super(...place)
+    this.#parsed = parsed
+  }
+
+  takeDocument(): unknown {
+    // Throws when the span has ended.
+    this.bytes()
+    const { document } = this.#parsed
+    this.#parsed.document = undefined
+    return document
+  }
+}
+
 /** A span with a buffer of its own, outside any slab: for single records that outlive the reading. */
 export class OwnedSpan implements Span {
   readonly key: EntityKey
@@ -128,10 +154,12 @@ export class OwnedSpan implements Span {
 }
 
 /**
- * Parses the document of a span. Every record of this library is parsed here and nowhere else.
+ * Parses the document of a span. Every record of this library is parsed here or by `parseText`, and nowhere else.
  * @throws StorageError CORRUPT_RECORD, its reason one of JSON_DAMAGES, with the offset; UNREADABLE_RECORD, SPAN_DISPOSED
  */
 export function parseSpan(span: Span): unknown {
+  const document = span.takeDocument?.()
+  if (document !== undefined) return document
   const text = textOf(span)
   try {
     const value: unknown = JSON.parse(text)
@@ -140,6 +168,16 @@ export function parseSpan(span: Span): unknown {
     if (error instanceof StorageError) throw error
   }
   throw flawOf(span)
+}
+
+/** The document of a text that was decoded as UTF-8; undefined where it is damaged, or may be: then `parseSpan` tells. */
+export function parseText(text: string): unknown {
+  if (text.includes('\uFFFD')) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /**

@@ -28,9 +28,13 @@ export class SqliteConnection implements Disposable {
   #schemaVersion = ''
   #closed = false
 
+  /** It shows the files as they were when it was opened, whatever is written to them. */
+  readonly frozen: boolean
+
   /** Takes the database over, also when it throws. @throws StorageError as `all` does */
-  constructor(path: string, database: SqliteDatabase) {
+  constructor(path: string, database: SqliteDatabase, frozen = false) {
     this.path = path
+    this.frozen = frozen
     this.#database = database
     try {
       this.#probe()
@@ -92,10 +96,16 @@ export class SqliteConnection implements Disposable {
   }
 
   /** Moves with every write. A database in the place of this one has another inode; what was written shows in its files, or in its version. */
-  stamp(): string {
+  stamp(files = this.files()): string {
+    return [files.state, this.#run('PRAGMA data_version', [])[0]?.[0]].join(' ')
+  }
+
+  /** What the metadata of the database and its -wal say, and when they were last written to, epoch milliseconds. */
+  files(): { readonly state: string; readonly changed: number } {
+    this.work.stats += 2
     const files = [this.path, `${this.path}-wal`].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }))
-    const seen = files.map((stat) => stat && [stat.dev, stat.ino, stat.size, stat.mtimeNs].join(':'))
-    return [...seen, this.#run('PRAGMA data_version', [])[0]?.[0]].join(' ')
+    const state = files.map((stat) => (stat === undefined ? '-' : [stat.dev, stat.ino, stat.size, stat.mtimeNs].join(':'))).join(' ')
+    return { state, changed: Math.max(...files.map((stat) => Number((stat?.mtimeNs ?? 0n) / 1000n) / 1000)) }
   }
 
   [Symbol.dispose](): void {

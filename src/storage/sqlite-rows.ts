@@ -88,6 +88,8 @@ export interface Schema {
 /** A list of columns for SELECT, and the document of a row of them. */
 export interface RowText {
   readonly columns: string
+  /** The names of the columns that it is put together from. */
+  readonly names: readonly string[]
   text(row: SqlRow): string
 }
 
@@ -127,7 +129,7 @@ function rowText(fields: readonly ColumnField[]): RowText {
     `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) <> 'blob' AND json_valid(${column}) THEN ${column} ELSE json_quote(CAST(${column} AS TEXT)) END`
   const select = ({ column, json }: ColumnField): string => (json === true ? jsonOf(`"${column}"`) : `"${column}"`)
   const members = membersOf(fields, 0, 0)
-  return { columns: fields.map(select).join(', ') || 'NULL', text: (row) => objectText(members, row) }
+  return { columns: fields.map(select).join(', ') || 'NULL', names: fields.map(({ column }) => column), text: (row) => objectText(members, row) }
 }
 
 /** A member of a document: the value of the column at a place, or an object of members. */

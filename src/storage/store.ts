@@ -11,12 +11,14 @@ import type { Document } from '../core/documents.js'
 import type { FormatName } from '../core/formats.js'
 import type { MessageId, PartId } from '../core/ids.js'
 import type { Agent, EntityKey, MessageKey, PartKey, SessionKey } from '../core/keys.js'
-import type { SessionRecord } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import type { LogCursor } from './cursor.js'
 import type { Generation } from './generation.js'
+import type { Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
 import type { Slab } from './slab.js'
 import type { Span } from './span.js'
+
+export type { ListedBefore, Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
 
 /** 'opencode-sqlite' are the tables of OpenCode 1.2 to 1.18 (V1), 'opencode-v2' those of 2.x; one database may hold both. */
 export type StoreKind =
@@ -45,27 +47,6 @@ export interface StoreSupports {
   readonly partLeaves: boolean
   /** Leaves are lines of logs: what they are and whether they changed is known from one look at the file. @default false */
   readonly lines?: boolean
-}
-
-/** What was listed, and whether that was all. An incomplete listing says nothing about what is absent from it. */
-export interface Listing<T> {
-  readonly entries: readonly T[]
-  readonly issues: readonly StageIssue[]
-  readonly complete: boolean
-  /** Of the messages of a log, where it was asked for: where the log ended when they were listed. */
-  readonly cursor?: LogCursor | undefined
-}
-
-export interface SessionEntry {
-  readonly key: SessionKey
-  readonly project: string
-  /** The light fields of the session; missing when its record is damaged, which `damage` then names. */
-  readonly record: SessionRecord | undefined
-  readonly damage?: StageIssue
-  /** The file or database that holds the session's own record. */
-  readonly path: string
-  /** Version of the session's own record. */
-  readonly generation: Generation
 }
 
 /** A version and its size; listed where they come free, or asked for with `price`. */
@@ -185,12 +166,6 @@ export interface CensusOptions extends ReadOptions {
   readonly beside?: boolean | undefined
 }
 
-export interface ReadOptions {
-  readonly signal?: AbortSignal | undefined
-  /** Rows are opened with all their columns. */
-  readonly native?: boolean | undefined
-}
-
 /** What a log says since a cursor. */
 export interface LogTail {
   /** Messages that are new or that got further lines, in order; all of them when the log was read from its start. */
@@ -222,8 +197,8 @@ export interface Store extends AsyncDisposable {
   readonly path: string
   readonly supports: StoreSupports
   readonly work: StoreWork
-  /** Every session, each with its light record. */
-  sessions(options?: ReadOptions): Promise<Listing<SessionEntry>>
+  /** Every session, each with its light record. With what the listing before left this costs what changed since, and gives the same as without. */
+  sessions(options?: ListOptions): Promise<Listing<SessionEntry>>
   /**
    * The message created last of each of the sessions, without opening one; undefined where there is none, and where an issue
    * with the session's key says that its messages cannot be listed.
@@ -241,7 +216,10 @@ export interface Store extends AsyncDisposable {
       readonly deep?: boolean
       /** Give the place where the log ends. */
       readonly cursor?: boolean
-      /** The session is read straight through: what was found need not be kept for the next call. */
+      /**
+       * The session is read straight through: what was found need not be kept for the next call. Its log is read once: the bytes are held
+       * until another session is begun so, and lines may be parsed already.
+       */
       readonly passing?: boolean
     },
   ): Promise<Listing<MessageEntry>>

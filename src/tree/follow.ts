@@ -7,14 +7,18 @@ import type { SessionRecord } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import type { Cursor } from '../storage/cursor.js'
 import { fingerprint } from '../storage/fingerprint.js'
+import type { MergedSession } from '../storage/merged.js'
+import { watchSession } from '../storage/watch-session.js'
 import { runSessionTreeFlow } from './flow.js'
 import type { Sessions } from './sessions.js'
 import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from './types.js'
+import { createBell } from './watch-bell.js'
+import { listenTo } from './watch-told.js'
 
 export interface FollowOptions {
   /** Where an earlier reading ended. @default the session's beginning: the first update has all that is there */
   readonly since?: Cursor
-  /** Milliseconds between two looks. @default 500 */
+  /** Milliseconds between two looks; there are more where events tell of a write. @default 500 */
   readonly pollMs?: number
   /** Give the untouched documents beside the records. */
   readonly native?: boolean
@@ -44,7 +48,8 @@ const PATIENCE_MS = 10_000
 
 /**
  * Yields an update at once, and one for every look that finds something new. A look at a session that did not change costs next to
- * nothing; a store that cannot be read for the moment is asked again. Ends with the signal.
+ * nothing; a store that cannot be read for the moment is asked again. Events of the folder that the session is written in, and of
+ * `watchSessions` where that runs on the same set, bring a look at once. Ends with the signal.
  * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), and what no time mends
  */
 export async function* followSession(sessions: Sessions, session: SessionKey | SessionId, options: FollowOptions = {}): AsyncGenerator<FollowUpdate> {
@@ -54,6 +59,9 @@ export async function* followSession(sessions: Sessions, session: SessionKey | S
   let since = options.since
   let listedAt = sessions.clock.monotonic()
   const news = new News()
+  const bell = createBell(sessions.clock)
+  using _ = listenTo(sessions, { woken: bell.ring })
+  using events = watchSession(bell.ring)
   const look = new Look(sessions, { session, native, ...(signal && { signal }) })
   while (signal?.aborted !== true) {
     if (sessions.clock.monotonic() - listedAt >= LIST_MS) {
@@ -66,7 +74,8 @@ export async function* followSession(sessions: Sessions, session: SessionKey | S
       const update = news.of(updateOf(result))
       if (update !== undefined) yield update
     }
-    if (await slept(sessions, pollMs, signal)) return
+    if (look.found !== undefined) events.follow(look.found.store, look.found.entry)
+    await bell.wait(pollMs, signal)
   }
 }
 
@@ -76,23 +85,31 @@ type Readable = Exclude<FlowResult<SessionHydratedTree>, { status: 'failed' }>
 class Look {
   readonly #sessions: Sessions
   #request: TreeRequest
-  #wasThere = false
   #failingSince: number | undefined
+  /** Taken before the last look that read everything. */
+  #stamp: string | undefined
 
   constructor(sessions: Sessions, request: TreeRequest) {
     this.#sessions = sessions
     this.#request = request
   }
 
-  /** Undefined: not now. */
+  /** The session as it was found last. */
+  found: MergedSession | undefined
+
+  /** Undefined: nothing was written, or not now. */
   async at(since: Cursor | undefined): Promise<Readable | undefined> {
     try {
+      const stamp = await this.#stampNow()
+      if (stamp !== undefined && stamp === this.#stamp) return undefined
+      this.#stamp = undefined
       const result = await runSessionTreeFlow(this.#sessions, { ...this.#request, ...(since !== undefined && { since }) })
       if (result.status === 'failed') throw result.error
       // From now on it is this one, whoever else gets a session of the same id.
       this.#request = { ...this.#request, session: result.value.key }
-      this.#wasThere = true
+      this.found = await this.#sessions.locate(result.value.key)
       this.#failingSince = undefined
+      if (result.status === 'ok') this.#stamp = stamp
       return result
     } catch (error) {
       if (this.#request.signal?.aborted === true) return undefined
@@ -101,8 +118,16 @@ class Look {
     }
   }
 
+  /** Of the store that the session is read from, where it has one: all is as it was then, unless another store takes its place. */
+  async #stampNow(): Promise<string | undefined> {
+    if (this.found === undefined) return undefined
+    const { store } = await this.#sessions.locate(this.found.entry.key)
+    const stamp = await store.stamp?.()
+    return stamp && `${store.kind} ${store.path} ${stamp}`
+  }
+
   #isPatientWith({ code }: StorageError): boolean {
-    if (!this.#wasThere || code === 'INVALID_OPTION') return false
+    if (this.found === undefined || code === 'INVALID_OPTION') return false
     const now = this.#sessions.clock.monotonic()
     this.#failingSince ??= now
     return now - this.#failingSince < PATIENCE_MS
@@ -147,16 +172,5 @@ class News {
     const isNew = this.#unread.get(id) !== told
     this.#unread.set(id, told)
     return isNew
-  }
-}
-
-/** True when the signal ended it. */
-async function slept(sessions: Sessions, ms: number, signal: AbortSignal | undefined): Promise<boolean> {
-  try {
-    await sessions.clock.sleep(ms, signal)
-    return false
-  } catch (error) {
-    if (signal?.aborted === true) return true
-    throw error
   }
 }

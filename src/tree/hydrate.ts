@@ -33,6 +33,8 @@ export function hydrateSessionTree(refs: SessionRefTree): StageResult<SessionHyd
   return settle(value, issues, { stage: 'hydrate', durationMs: performance.now() - started, files: 0, rows: 0, bytes, records })
 }
 
+type OpenLeaf = Exclude<Leaf, { readonly issue: StageIssue }>
+
 class Hydration {
   readonly issues: StageIssue[] = []
   bytes = 0
@@ -76,13 +78,19 @@ class Hydration {
   /** A message that lines of a log make up; a damaged line is missing from it. */
   #assemble(ref: MessageRefNode, assemble: NonNullable<RecordFormat['assemble']>): Draft {
     const lines: MessageLine[] = []
-    for (const { leaf } of [ref, ...ref.parts]) {
-      const document = this.#parsed(leaf, (value): Reading<{ value: unknown }> => ({ record: { value } }))
-      if (document !== undefined) lines.push({ document: document.value, use: leaf.span?.source.type === 'answer' ? 'answer' : 'own' })
-    }
+    this.#addLine(ref.leaf, lines)
+    for (const { leaf } of ref.parts) this.#addLine(leaf, lines)
     const damagedParts = ref.parts.length + 1 - lines.length
     const reading = lines.length === 0 ? undefined : this.#typed(ref.leaf, assemble(lines, ref.key))
     return { message: reading && timed(reading.message, ref.created), parts: reading?.parts ?? [], damagedParts, originals: ref.parts }
+  }
+
+  #addLine(leaf: Leaf, lines: MessageLine[]): void {
+    if (leaf.span === undefined) return
+    const document = this.#document(leaf)
+    if (document === undefined) return
+    this.records++
+    lines.push({ document, use: leaf.span.source.type === 'answer' ? 'answer' : 'own' })
   }
 
   #isKept({ type }: Part): boolean {
@@ -100,10 +108,15 @@ class Hydration {
 
   #parsed<T>(leaf: Leaf, type: (document: unknown, type: string | undefined) => Reading<T>): T | undefined {
     if (leaf.span === undefined) return undefined
-    const { span, torn } = leaf
+    const document = this.#document(leaf)
+    return document === undefined ? undefined : this.#typed(leaf, type(document, leaf.span.source.type))
+  }
+
+  /** Undefined when it is damaged; no JSON is. */
+  #document({ span, torn }: OpenLeaf): unknown {
     this.bytes += span.length
     try {
-      return this.#typed(leaf, type(parseSpan(span), span.source.type))
+      return parseSpan(span)
     } catch (error) {
       if (!(error instanceof StorageError) || error.code === 'SPAN_DISPOSED') throw error
       this.issues.push({ ...damageIn(span, error), ...(torn === true && { transient: true }) })

@@ -8,7 +8,7 @@ import type { Sessions } from './sessions.js'
  * Whether a file or folder, which need not exist, is one of the stores, lies inside one, or stands beside a log that is a store by
  * itself; links followed.
  */
-export function isInsideStore(path: string, { stores }: Sessions): boolean {
+export function isInsideStore(path: string, { stores }: Pick<Sessions, 'stores'>): boolean {
   const place = realPath(resolve(path))
   return stores.some(({ path, kind }) => {
     const isOpenCode = kind.startsWith('opencode')

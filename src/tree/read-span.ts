@@ -78,10 +78,11 @@ async function openLeaf(sessions: Sessions, store: Store, { kind, key }: Pick<Re
     const held = cached?.get(key, price.generation)
     if (held !== undefined) return held
     const read: Read = { kind, key, price }
+    const readAt = sessions.dirty.clock.now
     using slab = new Slab(sessions.slabs)
     const [leaf] = await store.open([read], slab)
     if (leaf?.span !== undefined) {
-      cached?.put(leaf.span)
+      cached?.put(leaf.span, readAt)
       return OwnedSpan.copyOf(leaf.span)
     }
     const { code = 'STALE_SPAN', reason = 'it was not read', path = store.path } = leaf?.issue ?? {}

@@ -4,16 +4,18 @@
  */
 import { groupBy } from '../core/collections.js'
 import { StorageError } from '../core/errors.js'
-import { idTime, type SessionId } from '../core/ids.js'
+import type { SessionId } from '../core/ids.js'
 import { encodeKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
-import type { SessionRecord } from '../core/records.js'
 import { fingerprint } from '../storage/fingerprint.js'
 import type { MergedSession, MergedSessions } from '../storage/merged.js'
 import { isSameStore } from '../storage/precedence.js'
 import type { MessageEntry, SessionEntry, Store } from '../storage/store.js'
+import type { EarlySessions } from './early.js'
+import { metaOf } from './session-meta.js'
+import { SessionOrder } from './session-order.js'
 import { notFound, type Sessions } from './sessions.js'
-import type { IndexStats, MessageMeta, PartRef, SessionIndex, SessionMeta, SessionOrigin, Usage } from './types.js'
-import { addUpUsage, usageIn } from './usage.js'
+import type { IndexStats, MessageMeta, PartRef, SessionIndex, SessionMeta, Usage } from './types.js'
+import { addUpUsage } from './usage.js'
 
 /** Message lists are kept up to this many messages in all, least recently used out first. */
 const HELD_MESSAGES = 200_000
@@ -21,31 +23,65 @@ const HELD_MESSAGES = 200_000
 export class MergedIndex implements SessionIndex {
   readonly #sessions: Sessions
   #merged: MergedSessions = new Map()
-  #metas = new Map<string, SessionMeta>()
-  #byTime: readonly SessionMeta[] = []
-  #byId = new Map<SessionId, SessionMeta[]>()
-  #children = new Map<SessionId | undefined, SessionMeta[]>()
+  readonly #metas = new Map<string, SessionMeta>()
+  readonly #order = new SessionOrder()
   readonly #lists = new Map<string, readonly MessageEntry[]>()
   #listed = 0
+  /** Until the first listing is taken: what is shown, and the sessions that were looked at meanwhile. */
+  #early: EarlySessions | undefined
+  readonly #looked = new Map<string, { readonly session: MergedSession; readonly meta: SessionMeta }>()
 
   constructor(sessions: Sessions) {
     this.#sessions = sessions
   }
 
-  /** Takes a new listing of all stores. True when a session moved to another store: what was read of it is of no use then. */
+  /** Shows these until the first listing is taken. */
+  showEarly(early: EarlySessions): void {
+    this.#early = early
+  }
+
+  get isEarly(): boolean {
+    return this.#early !== undefined
+  }
+
+  /** A session that was looked at alone, before the first listing is taken. */
+  showLooked(session: MergedSession): void {
+    this.#looked.set(encodeKey(session.entry.key), { session, meta: metaOf(session, this.#sessions.clock.now()) })
+  }
+
+  /**
+   * Takes a new listing of all stores. What is known of a session that is the same object stays.
+   * True when a session moved to another store: what was read of it is of no use then.
+   */
   replace(merged: MergedSessions): boolean {
-    const moved = [...this.#merged].filter(([name, { store }]) => merged.get(name)?.store !== store)
-    for (const [name] of moved) this.#drop(name)
+    const now = this.#sessions.clock.now()
+    const gone = new Set<SessionMeta>()
+    const fresh: SessionMeta[] = []
+    let isMoved = false
+    const drop = (name: string, session: MergedSession): void => {
+      const meta = this.#metas.get(name)
+      if (meta !== undefined) gone.add(meta)
+      if (merged.get(name)?.store === session.store) return
+      isMoved = true
+      this.#drop(name)
+    }
+    for (const [name, { session }] of this.#looked) drop(name, session)
+    this.#looked.clear()
+    this.#early = undefined
+    for (const [name, session] of this.#merged) {
+      if (merged.get(name) === session) continue
+      drop(name, session)
+      if (!merged.has(name)) this.#metas.delete(name)
+    }
+    for (const [name, session] of merged) {
+      if (this.#merged.get(name) === session) continue
+      const meta = metaOf(session, now)
+      this.#metas.set(name, meta)
+      fresh.push(meta)
+    }
     this.#merged = merged
-    this.#metas = new Map([...merged].map(([name, session]) => [name, metaOf(session, this.#sessions.clock.now())]))
-    this.#byTime = [...this.#metas.values()].sort((a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1))
-    this.#byId = groupBy(this.#byTime, (meta) => meta.id)
-    const byAge = [...this.#byTime].sort((a, b) => a.created - b.created || (a.id < b.id ? -1 : 1))
-    this.#children = groupBy(
-      byAge.filter((meta) => meta.parent !== undefined),
-      (meta) => meta.parent,
-    )
-    return moved.length > 0
+    if (gone.size + fresh.length > 0) this.#order.replace(gone, fresh)
+    return isMoved
   }
 
   get all(): MergedSessions {
@@ -53,7 +89,8 @@ export class MergedIndex implements SessionIndex {
   }
 
   merged(key: SessionKey): MergedSession | undefined {
-    return this.#merged.get(encodeKey(key))
+    const name = encodeKey(key)
+    return this.#merged.get(name) ?? this.#looked.get(name)?.session
   }
 
   /** @throws StorageError AMBIGUOUS_ID */
@@ -83,30 +120,31 @@ export class MergedIndex implements SessionIndex {
   }
 
   session(key: SessionKey): SessionMeta | undefined {
-    return this.#metas.get(encodeKey(key))
+    const name = encodeKey(key)
+    return this.#metas.get(name) ?? this.#looked.get(name)?.meta ?? this.#early?.session(key)
   }
 
   findById(id: SessionId): SessionMeta | undefined {
-    const [meta, ...others] = this.#byId.get(id) ?? []
+    const [meta, ...others] = this.#early?.withId(id) ?? this.#order.withId(id)
     if (others.length === 0) return meta
     const agents = [meta, ...others].map((other) => other?.key.agent).join(', ')
     throw new StorageError('AMBIGUOUS_ID', { reason: `the session ${id} exists for ${agents}`, key: id })
   }
 
   children(key: SessionKey): readonly SessionMeta[] {
-    return (this.#children.get(key.session) ?? []).filter((child) => child.key.agent === key.agent)
+    return this.#early?.childrenOf(key) ?? this.#order.childrenOf(key.session).filter((child) => child.key.agent === key.agent)
   }
 
   sessionsByTime(): readonly SessionMeta[] {
-    return this.#byTime
+    return this.#early?.all() ?? this.#order.byTime
   }
 
   sessionsForProject(project: string): readonly SessionMeta[] {
-    return this.#byTime.filter((meta) => meta.project === project)
+    return this.sessionsByTime().filter((meta) => meta.project === project)
   }
 
   sessionsUpdatedSince(time: number): readonly SessionMeta[] {
-    return this.#byTime.filter((meta) => meta.updated >= time)
+    return this.sessionsByTime().filter((meta) => meta.updated >= time)
   }
 
   async messages(key: SessionKey): Promise<readonly MessageMeta[]> {
@@ -163,53 +201,18 @@ export class MergedIndex implements SessionIndex {
 
   stats(): IndexStats {
     const { size: spans, bytes, budget } = this.#sessions.cache
-    return { sessions: this.#metas.size, messages: this.#listed, cache: { spans, bytes, budget } }
+    return { sessions: this.#early?.count() ?? this.#metas.size, messages: this.#listed, cache: { spans, bytes, budget } }
   }
 
   #storeOf(key: SessionKey): Store {
-    const session = this.merged(key)
-    if (session === undefined) throw notFound(key)
-    return session.store
+    const source = this.merged(key)?.store ?? this.#early?.session(key)?.source
+    const store = source && this.#sessions.stores.find((one) => isSameStore(one, source))
+    if (store === undefined) throw notFound(key)
+    return store
   }
 
   #drop(name: string): void {
     this.#listed -= this.#lists.get(name)?.length ?? 0
     this.#lists.delete(name)
   }
-}
-
-function metaOf({ entry, store, record, hidden }: MergedSession, now: number): SessionMeta {
-  const { key } = entry
-  const made = record?.time.created || (idTime(key.session, now) ?? 0)
-  return {
-    key,
-    id: key.session,
-    title: record?.title ?? '',
-    directory: record?.directory ?? '',
-    project: record?.projectID ?? entry.project,
-    parent: record?.parentID ?? undefined,
-    created: made,
-    updated: record?.time.updated || made,
-    archived: record?.time.archived,
-    revert: record?.revert?.messageID,
-    version: record?.version ?? '',
-    model: record?.model,
-    usage: record && recordedUsage(record),
-    damaged: entry.record === undefined,
-    ...(record?.entries !== undefined && { entries: record.entries }),
-    ...(record?.label !== undefined && { label: record.label }),
-    source: originOf(store),
-    hides: hidden.map((copy) => originOf(copy.store)),
-  }
-}
-
-function originOf({ kind, path }: Store): SessionOrigin {
-  return { kind, path }
-}
-
-/** The running sums of the record; zeros mean that nobody added up. */
-function recordedUsage(record: SessionRecord): Usage | undefined {
-  const usage = usageIn(record)
-  const { input, output, reasoning, cache } = usage.tokens
-  return usage.cost + input + output + reasoning + cache.read + cache.write > 0 ? usage : undefined
 }

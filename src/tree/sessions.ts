@@ -1,5 +1,6 @@
 /** An open set of stores: what every stage takes as its first argument. */
 import type { Clock } from '../core/clock.js'
+import type { DirtyTracker } from '../core/dirty-tracker.js'
 import { StorageError } from '../core/errors.js'
 import { isSafeId, type SessionId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
@@ -11,6 +12,37 @@ import type { SpanCache } from '../storage/span-cache.js'
 import type { MessageEntry, Store } from '../storage/store.js'
 import type { SessionIndex } from './types.js'
 
+export interface RefreshOptions {
+  readonly signal?: AbortSignal
+  readonly deep?: boolean
+}
+
+/**
+ * How the sessions differ from what the refresh before reported; each of them stands in one list at most. A store that cannot be listed, or
+ * not as a whole, removes none.
+ */
+export interface SessionChanges {
+  readonly added: readonly SessionKey[]
+  /** Their record, their messages or parts as far as a listing sees them, or the store that they are read from. */
+  readonly changed: readonly SessionKey[]
+  readonly removed: readonly SessionKey[]
+  readonly report: RefreshReport
+}
+
+/** What a refresh cost, over all stores. */
+export interface RefreshReport {
+  readonly durationMs: number
+  readonly stores: number
+  readonly sessions: number
+  /** Files opened. */
+  readonly files: number
+  readonly rows: number
+  /** Bytes of content read. */
+  readonly bytes: number
+  /** Files and folders asked for metadata only. */
+  readonly stats: number
+}
+
 export interface Sessions extends AsyncDisposable {
   readonly index: SessionIndex
   /** In order of precedence. */
@@ -19,13 +51,23 @@ export interface Sessions extends AsyncDisposable {
   readonly narrowed: boolean
   /** What could not be listed or opened, as of the last refresh. */
   readonly issues: readonly StageIssue[]
+  /**
+   * Nothing was listed yet: what is shown is of an earlier process, as the catalog kept it. A session that is used is looked at before.
+   * Never without a catalog.
+   */
+  readonly stale: boolean
   readonly cache: SpanCache
   readonly clock: Clock
   readonly slabs: SlabPool
+  /** Paths that are known to have been written to: what was read of them before that is read again. Watchers mark them. */
+  readonly dirty: DirtyTracker
   /** Closes the stores; the same as leaving the scope of `await using`. */
   close(): Promise<void>
-  /** Lists every store again. */
-  refresh(options?: { readonly signal?: AbortSignal }): Promise<void>
+  /**
+   * Lists every store again, at the price of what changed. `deep` trusts nothing that was listed before: it finds what was rewritten in
+   * place long after it was written, too.
+   */
+  refresh(options?: RefreshOptions): Promise<SessionChanges>
   /** The session and its store; lists the stores again when it is not known. @throws StorageError NOT_FOUND, AMBIGUOUS_ID */
   locate(session: SessionKey | SessionId): Promise<MergedSession>
   /**

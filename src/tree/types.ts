@@ -38,6 +38,8 @@ export interface SessionMeta {
   readonly entries?: number
   /** Of a log: a mark that somebody gave the session. */
   readonly label?: string
+  /** Of a log: a tag that somebody gave the session. */
+  readonly tag?: string
   /** The session's own record is damaged; these fields are of a lower copy, or rebuilt from its messages. */
   readonly damaged: boolean
   /** The store that the session is read from. */

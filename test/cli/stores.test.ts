@@ -1,5 +1,5 @@
 /** Every store, one view: `stores`, `ls` and `search` over the union of all eras, and narrowed with `--store`. */
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
@@ -50,10 +50,34 @@ describe('stores', () => {
     const { stdout } = runCli(['stores', ...data])
     expect(stdout).toMatch(/^KIND +WRITTEN BY +SESSIONS +MESSAGES +PARTS +SIZE\n/)
     expect(stdout).toMatch(/^opencode-v2 +OpenCode 2 database +1 +4 +inside messages +\d/m)
-    expect(stdout).toMatch(/^ {2}1 shown; hides 1 of opencode-sqlite, 1 of opencode-json, 1 of opencode-era-a$/m)
-    expect(stdout).toMatch(/^ {2}1 shown; hides 1 of opencode-era-a; hidden: 1 by opencode-v2, 1 by opencode-sqlite$/m)
+    expect(stdout).toMatch(/^ {2}1 shown; written [^;]+; hides 1 of opencode-sqlite, 1 of opencode-json, 1 of opencode-era-a$/m)
+    expect(stdout).toMatch(/^ {2}1 shown; written [^;]+; hides 1 of opencode-era-a; hidden: 1 by opencode-v2, 1 by opencode-sqlite$/m)
     expect(stdout).toContain(`! STORE_UNSUPPORTED  ${era.stranger}\n  this is a database of the OpenCode that is written in Go`)
     expect(stdout).toMatch(/\n4 sessions in all, each shown once; [\d.]+ [KM]B on disk\n$/)
+  })
+
+  it('tells when each store was written to: a database by its files, a folder by its sessions', () => {
+    const found = jsonLines(runCli(['stores', '--json', ...data])) as { stores: { kind: string; written: number; stale: boolean }[] }[]
+    const written = new Map(found[0]?.stores.map((store) => [store.kind, store.written]))
+    const file = statSync(join(era.data, 'opencode.db')).mtimeMs
+    expect([written.get('opencode-v2'), written.get('opencode-sqlite')]).toEqual([Math.round(file), Math.round(file)])
+    expect([written.get('opencode-json'), written.get('opencode-era-a')]).toEqual([era.sessions[2].updated, era.sessions[3].updated])
+    expect(found[0]?.stores.map(({ stale }) => stale)).toEqual([false, false, false, false])
+    const old = {
+      kind: 'opencode-json',
+      era: '',
+      path: '/a',
+      sessions: 1,
+      messages: 1,
+      parts: 1,
+      bytes: 1,
+      partsInMessages: false,
+      shown: 1,
+      hides: [],
+      hiddenBy: [],
+    } as const
+    const text = storesText({ stores: [{ ...old, written: Date.now() - 180_000, stale: true }], issues: [], total: { sessions: 1, bytes: 1 } }, 200)
+    expect(text).toContain('  1 shown; written 3 min ago; could not be listed now, so this may be old\n')
   })
 
   it('fits a terminal of 100 columns: paths lose their beginning', async () => {

@@ -8,6 +8,7 @@ import { issuesIn, resultOf } from '../support/trees.js'
 import { describeAbsence, describeFolding, describeGrowth, describeRewrites } from './log-store-changes.js'
 import { describeAccount, describeDamage } from './log-store-damage.js'
 import { describeRequests, describeStages } from './log-store-reading.js'
+import { describeStraight } from './log-store-straight.js'
 
 const [FIRST] = CORPUS
 
@@ -23,6 +24,7 @@ export function describeLogStore(dialect: LogDialect, mapping: Mapping, note = '
     describeFolding(world, dialect)
     describeAccount(world, dialect)
     describeDamage(world, dialect)
+    describeStraight(world, dialect)
   })
 }
 

@@ -8,6 +8,7 @@ import type { FixtureMaker } from '../support/store-fixtures.js'
 import { type ContractSubject, type MakeWorld, never, places, pricedReads, V1_SUBJECT } from '../support/store-world.js'
 import { keyOf } from '../support/trees.js'
 import { workOf } from '../support/work.js'
+import { describeChanges } from './store-changes.js'
 import { describeDamage, describeOpening, describeWhole } from './store-reading.js'
 
 export function describeStore(name: string, make: FixtureMaker, subject: ContractSubject = V1_SUBJECT): void {
@@ -26,6 +27,7 @@ export function describeStore(name: string, make: FixtureMaker, subject: Contrac
     describeOpening(world, subject)
     describeDamage(world, subject)
     describeWhole(world, subject)
+    describeChanges(make, subject)
   })
 }
 

@@ -50,8 +50,20 @@ describe('examples', () => {
     expect(one).toBe('after one more: msg_example')
   })
 
+  it('grep-sessions', () => {
+    const lines = run('grep-sessions').trim().split('\n')
+    expect(lines.length).toBeGreaterThan(3)
+    expect(lines).toContain('Flaky retry test: backoff without jitter | user text: Add full [jitter] and cap the delay at five seconds.')
+    for (const line of lines) expect(line).toMatch(/ \| (user|assistant) (text|tool): .*\[jitter\]/i)
+  })
+
   it('follow-session', () => {
     expect(run('follow-session')).toBe('user: What is a marmot?\nassistant: A large ground squirrel.\nuser: Thank you.\n')
+  })
+
+  it('watch-sessions', () => {
+    const lines = run('watch-sessions').trim().split('\n')
+    expect(lines).toEqual(['added: pi second, "Where does it sleep?"', 'changed: pi first, "What is a marmot?"', 'removed: pi second'])
   })
 
   it('mapped-leaf', () => {

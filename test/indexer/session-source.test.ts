@@ -14,6 +14,7 @@ import { contentOf } from '../support/index-world.js'
 import { jsonFixture, type StoreFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 import { keyOf } from '../support/trees.js'
+import { watched } from '../support/watched-store.js'
 
 const SESSION = corpusSession(WRAP - 3 * DAY, conversation(WRAP - 3 * DAY + 1000, 12))
 const [OLDEST] = SESSION.messages
@@ -157,13 +158,14 @@ describe('a listing', () => {
 
   it('is made once for all that ask at the same time', async () => {
     using fixture = jsonFixture([SESSION])
-    const store = openFileStore(fixture.path, { now: () => WRAP, monotonic: () => 0, sleep: async () => undefined })
+    const { store, calls } = watched(openFileStore(fixture.path, { now: () => WRAP, monotonic: () => 0, sleep: async () => undefined }))
     const sessions = await createSessionSet([store])
     const source = sessionSource(sessions)
-    const before = store.work.files
+    const listings = (): number => calls.filter((name) => name === 'sessions').length
+    const before = listings()
     const asked = ['ses_1', 'ses_2', 'ses_3'].map((id) => source.revision(keyOf(id), fixture.path))
     expect(await Promise.all(asked)).toEqual([undefined, undefined, undefined])
-    expect(store.work.files - before).toBe(1)
+    expect(listings() - before).toBe(1)
     await sessions.close()
   })
 })

@@ -1,6 +1,7 @@
 /** Runs the compiled command line as users do. */
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, readdirSync, utimesSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -15,10 +16,26 @@ export interface CliResult {
 }
 
 /** No store of the machine is ever found: HOME is an empty folder unless `env` says otherwise. */
+function environment(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const home = env.HOME === undefined && env.SPANLEAF_HOME === undefined ? { SPANLEAF_HOME: ownHome() } : {}
+  return { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NO_COLOR: '1', ...home, ...env }
+}
+
+let held: string | undefined
+
+/** Where commands keep what they listed, for as long as the tests of a file run. */
+function ownHome(): string {
+  if (held !== undefined) return held
+  const made = mkdtempSync(join(tmpdir(), 'spanleaf-cli-home-'))
+  process.once('exit', () => rmSync(made, { recursive: true, force: true }))
+  held = made
+  return made
+}
+
 export function runCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): CliResult {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     encoding: 'utf8',
-    env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NO_COLOR: '1', TZ: 'UTC', ...env },
+    env: { TZ: 'UTC', ...environment(env) },
     maxBuffer: 2 ** 28,
   })
   return { status, stdout, stderr }
@@ -34,7 +51,7 @@ export function jsonLines(result: CliResult): Record<string, unknown>[] {
 
 export function startCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): ReturnType<typeof spawn> {
   return spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NO_COLOR: '1', ...env },
+    env: environment(env),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }

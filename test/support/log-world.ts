@@ -24,7 +24,12 @@ export interface Mapping {
   readonly map: MapOption
   /** @default one that reads in place of mapping */
   readonly load?: (() => LoadedMapper) | undefined
+  /** Opens the stores in a worker thread. */
+  readonly worker?: LogWorker | undefined
 }
+
+/** A clock that a test moves, and what opens stores that go by it in another thread. */
+export type LogWorker = (now: number) => { readonly clock: ManualClock; open(kind: LogKind, root: string): Promise<Store> }
 
 export interface LogWorld extends AsyncDisposable {
   /** What the store opens. */
@@ -39,7 +44,7 @@ export interface LogWorld extends AsyncDisposable {
   /** Writes the session anew, in place; its files are then an hour old by the clock. */
   write(session: SaidSession): void
   /** Another store of the same logs, that knows nothing of them yet. */
-  openAnew(): Store
+  openAnew(): Promise<Store>
   /** Adds what `grown` has more than is there; a document is written anew and takes the place of the old one. */
   grow(grown: SaidSession): void
 }
@@ -56,11 +61,12 @@ const HOMES: Readonly<Record<LogKind, readonly string[]>> = {
 /** Maps that nobody uses any more are only let go by the collector: of the whole process. */
 const LIVE = new LiveMaps()
 
-export async function logWorld(dialect: LogDialect, { map, load }: Mapping, corpus: readonly SaidSession[] = CORPUS): Promise<LogWorld> {
+export async function logWorld(dialect: LogDialect, { map, load, worker }: Mapping, corpus: readonly SaidSession[] = CORPUS): Promise<LogWorld> {
   const folder = tempFolder()
   const root = join(folder.path, ...HOMES[dialect.kind])
   mkdirSync(dialect.kind === 'jcode-journal' || dialect.kind === 'codex-jsonl' ? join(root, 'sessions') : root, { recursive: true })
-  const clock = manualClock(Date.now() + HOUR)
+  const elsewhere = worker?.(Date.now() + HOUR)
+  const clock = elsewhere?.clock ?? manualClock(Date.now() + HOUR)
   const pathsOf = (session: SaidSession): string[] => dialect.render(session).map(({ path }) => join(root, path))
   const write = (session: SaidSession): void => {
     for (const log of dialect.render(session)) writeAged(join(root, log.path), bytesOf(log, session))
@@ -68,8 +74,8 @@ export async function logWorld(dialect: LogDialect, { map, load }: Mapping, corp
   for (const session of corpus) write(session)
   const live = load === undefined ? LIVE : undefined
   const maps = createFileMaps({ map, clock, load: load ?? (() => ({ mapper: { map: readInstead } })), filesystem: () => 0xef53, live })
-  const openAnew = (): Store => openLogStore(dialect.kind, root, { clock, maps })
-  const store = openAnew()
+  const openAnew = async (): Promise<Store> => elsewhere?.open(dialect.kind, root) ?? openLogStore(dialect.kind, root, { clock, maps })
+  const store = await openAnew()
   const set = await createSessionSet([store], { clock })
   return {
     root,

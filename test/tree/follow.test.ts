@@ -1,10 +1,10 @@
 /** Following a session: what is there, then what comes, each once, whatever happens to its store meanwhile. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parseSessionId, type SessionId } from '../../src/core/ids.js'
 import { type SessionKey, sessionKey } from '../../src/core/keys.js'
 import { openSessions } from '../../src/open.js'
@@ -12,12 +12,15 @@ import type { Store } from '../../src/storage/store.js'
 import { type FollowOptions, type FollowUpdate, followSession } from '../../src/tree/follow.js'
 import { createSessionSet } from '../../src/tree/session-set.js'
 import type { Sessions } from '../../src/tree/sessions.js'
+import { tellWoken } from '../../src/tree/watch-told.js'
 import { type ManualClock, manualClock } from '../support/clocks.js'
 import { type CorpusMessage, conversation, corpusSession, DAY, userMessage } from '../support/corpus.js'
 import { type FixtureMaker, jsonFixture, type StoreFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
 const folder = tempFolder()
+// The first event of a process opens a file of Node's own, which stays.
+beforeAll(() => watch(folder.path).close())
 const children: ChildProcess[] = []
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
@@ -272,6 +275,30 @@ describe('following a log', () => {
     expect(clock.slept.length).toBeLessThan(14)
   })
 
+  it('looks at once when the system tells of a write, or a watch on the same set does', { timeout: 30_000 }, async () => {
+    const { root, add } = piLog()
+    await using sessions = await openSessions({ data: root })
+    const ending = new AbortController()
+    const following = followSession(sessions, PI, { pollMs: 2 ** 30, signal: ending.signal })
+    await following.next()
+    const told = following.next()
+    setTimeout(() => add(1), 20)
+    expect(idsIn((await told).value as FollowUpdate)).toEqual(['m1'])
+    using fixture = jsonFixture([SESSION])
+    await using tree = await createSessionSet([await fixture.open()])
+    const other = followSession(tree, KEY, { pollMs: 2 ** 30, signal: ending.signal })
+    await other.next()
+    const next = other.next()
+    const last = SESSION.messages.at(-1) as CorpusMessage
+    fixture.write({ session: SESSION.id, message: last.id, part: last.parts[0]?.id ?? '' }, '{"type":"text","text":"edited"}', Date.now())
+    // A part is in no folder that is watched for one session alone.
+    tellWoken(tree)
+    expect(idsIn((await next).value as FollowUpdate)).toEqual([last.id])
+    ending.abort()
+    await following.return(undefined)
+    await other.return(undefined)
+  })
+
   it('refuses a session that is not there, and options that are none', async () => {
     const { root } = piLog()
     await using sessions = await openSessions({ data: root })
@@ -357,6 +384,27 @@ describe.each(STORES)('following a session of OpenCode in %s', (_, make) => {
       [1, 0],
     ])
   })
+})
+
+describe('following a session of a database', () => {
+  it('reads no row while nobody writes', async () => {
+    using fixture = sqliteFixture('1.2.1')([SESSION])
+    const clock = manualClock(NOW)
+    const store = await fixture.open(clock)
+    await using sessions = await createSessionSet([store], { clock })
+    const rows: number[] = []
+    const look = (): void => void rows.push(store.work.rows)
+    await followed(sessions, clock, KEY, [look, look, look, () => add(fixture), look, look], {}, 0)
+    // The look after the first one is the first that can be held against another.
+    const [, second, third, afterWrite, last] = rows
+    expect([third, last]).toEqual([second, afterWrite])
+    expect(afterWrite).toBeGreaterThan(second ?? 0)
+  })
+
+  const add = (fixture: StoreFixture): void => {
+    const { id, data, time } = userMessage(SESSION.updated + 60_000, ['new'])
+    fixture.write({ session: SESSION.id, message: id }, JSON.stringify(data), time)
+  }
 })
 
 describe('following a store', () => {

@@ -16,7 +16,7 @@ import { openCodeTables } from '../support/opencode-ddl.js'
 import { jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { keyOf, setOf, treeOf } from '../support/trees.js'
 import { insertV2Session, v2Fixture, writeV2Row } from '../support/v2-fixture.js'
-import { watched } from '../support/watched-store.js'
+import { type WatchedStore, watched } from '../support/watched-store.js'
 
 const START = Date.parse('2026-03-01T10:00:00Z')
 const TALK = conversation(START + 1000, 4)
@@ -159,10 +159,12 @@ describe('the listing', () => {
   })
 
   it('keeps to what it chose before when a store cannot be asked, and names the store', async () => {
-    const upper = watched(V2(session()))
-    const lower = watched(V1(session([...TALK, LATER])))
+    const memories = [V2(session()), V1(session([...TALK, LATER]))]
+    const [upper, lower] = memories.map(watched) as [WatchedStore, WatchedStore]
     const set = await setOf(upper.store, lower.store)
-    for (const store of [upper, lower]) {
+    for (const [at, store] of [upper, lower].entries()) {
+      // Of copies that nothing was written to nobody is asked again.
+      putMessage(memories[at] as MemoryStore, session().id, TALK[0] as CorpusMessage)
       store.before.newest = () => {
         throw new StorageError('STORE_BUSY', { reason: 'somebody writes' })
       }
@@ -171,6 +173,7 @@ describe('the listing', () => {
       expect(set.issues).toEqual([{ code: 'STORE_BUSY', path: store.store.path, reason: 'somebody writes', transient: true }])
       store.before = {}
     }
+    putMessage(memories[0] as MemoryStore, session().id, TALK[0] as CorpusMessage)
     upper.before.price = () => {
       throw new StorageError('STORE_BUSY', { reason: 'somebody writes' })
     }

@@ -46,7 +46,7 @@ export function blockDraft(block: unknown, synthetic = false): PartDraft {
 }
 
 export function textDraft(text: string, synthetic = false, stored: unknown = { type: 'text', text }): PartDraft {
-  return { part: present({ type: 'text', text, synthetic: synthetic || undefined }), stored }
+  return { part: synthetic ? { type: 'text', text, synthetic } : { type: 'text', text }, stored }
 }
 
 export function reasoningDraft(text: string, stored: unknown, metadata?: Document): PartDraft {
@@ -56,6 +56,7 @@ export function reasoningDraft(text: string, stored: unknown, metadata?: Documen
 function partOf(block: Document, synthetic: boolean): Document | undefined {
   switch (block.type) {
     case 'text':
+      if (typeof block.text === 'string' && !synthetic && block.citations === undefined) return { type: 'text', text: block.text }
       return present({ type: 'text', text: block.text, synthetic: synthetic || undefined, metadata: citedIn(block) })
     case 'thinking':
       return { type: 'reasoning', text: block.thinking ?? block.text }
@@ -99,10 +100,10 @@ function textAmong(...values: readonly unknown[]): string | undefined {
   return values.find((value): value is string => typeof value === 'string' && value !== '')
 }
 
-/** The call that a block is: `tool_use`, or one that the provider runs itself (`server_tool_use`, `mcp_tool_use`). */
-export function callIn(block: unknown): ToolCall | undefined {
+/** The call that a block is: `tool_use`, or one that the provider runs itself (`server_tool_use`, `mcp_tool_use`). `start` in epoch milliseconds. */
+export function callIn(block: unknown, start?: number): ToolCall | undefined {
   if (!isDocument(block) || typeof block.type !== 'string' || !block.type.endsWith('tool_use')) return undefined
-  return { id: block.id, name: block.name, input: block.input, executed: block.type === 'tool_use' ? undefined : true }
+  return { id: block.id, name: block.name, input: block.input, start, executed: block.type === 'tool_use' ? undefined : true }
 }
 
 /** The id of the call that a block answers: `tool_result`, or that of a tool of the provider (`web_search_tool_result`). */
@@ -124,6 +125,7 @@ export function toolAnswer(
   content: unknown,
   { isError, end, metadata }: { readonly isError: boolean; readonly end?: number | undefined; readonly metadata?: Document | undefined },
 ): ToolAnswer {
+  if (typeof content === 'string') return { text: content, attachments: NONE, isError, end, metadata }
   const texts: string[] = []
   const attachments: Document[] = []
   const others: unknown[] = []
@@ -138,6 +140,8 @@ export function toolAnswer(
   return { text: texts.join('\n'), attachments, isError, end, metadata: kept }
 }
 
+const NONE: readonly Document[] = []
+
 /** A tool part: running without an answer, else completed or in error. A call without a name of its own gets one. */
 export function toolDraft(call: ToolCall, answer: ToolAnswer | undefined, stored: unknown): PartDraft {
   const { id, name, input, executed } = call
@@ -145,7 +149,10 @@ export function toolDraft(call: ToolCall, answer: ToolAnswer | undefined, stored
   const tool = typeof name === 'string' && name !== '' ? name : UNKNOWN_TOOL
   const state = answer === undefined ? runningState(call) : answeredState(call, answer)
   if (input !== undefined) state.input = input
-  return { part: present({ type: 'tool', callID, tool, executed, state }), stored }
+  const part: Document = callID === undefined ? { type: 'tool', tool } : { type: 'tool', callID, tool }
+  if (executed !== undefined) part.executed = executed
+  part.state = state
+  return { part, stored }
 }
 
 function runningState({ start }: ToolCall): Document {

@@ -14,6 +14,11 @@ export interface MergedBlock {
  * the last version counts, at the place of the first.
  */
 export function mergedBlocks(lines: readonly Document[]): readonly MergedBlock[] {
+  const [only] = lines
+  if (only !== undefined && lines.length === 1) {
+    const time = timeIn(only.timestamp)
+    return blocksOf(only.message).map((block) => ({ block, time }))
+  }
   const merged: MergedBlock[] = []
   const earlier = new Places()
   for (const [number, { message, timestamp }] of lines.entries()) {

@@ -8,7 +8,7 @@ import type { MessageKey } from '../keys.js'
 import { toPart } from '../parts.js'
 import { type MessageReading, toSession } from '../records.js'
 import { answeredBy, answerIn, blockDraft, callIn, contentDrafts, type ToolAnswer, textDraft, toolDraft } from './blocks.js'
-import { mergedBlocks } from './claude-blocks.js'
+import { type MergedBlock, mergedBlocks } from './claude-blocks.js'
 import { type MessageDraft, type MessageLine, type PartDraft, rawReading, readingOf, timeIn } from './message-draft.js'
 
 export const claudeFormat: RecordFormat = {
@@ -19,10 +19,11 @@ export const claudeFormat: RecordFormat = {
 }
 
 function assembleClaude(lines: readonly MessageLine[], key: MessageKey): Reading<MessageReading> {
-  const own = lines.filter(({ use }) => use === 'own').map(({ document }) => document)
+  const own: unknown[] = []
+  const answers: unknown[] = []
+  for (const { document, use } of lines) (use === 'own' ? own : answers).push(document)
   const [first] = own
   if (!isDocument(first)) return { damage: 'the document is no object' }
-  const answers = lines.filter(({ use }) => use === 'answer').map(({ document }) => document)
   switch (kindOf(first)) {
     case 'assistant':
       return readingOf(assistant(own.filter(isDocument), answersIn(answers)), key)
@@ -51,17 +52,23 @@ function answersIn(lines: readonly unknown[]): ReadonlyMap<string, ToolAnswer> {
   const answers = new Map<string, ToolAnswer>()
   for (const line of lines) {
     if (!isDocument(line) || !isDocument(line.message) || !Array.isArray(line.message.content)) continue
-    const results = line.message.content.filter((block) => answeredBy(block) !== undefined)
+    const { content } = line.message
+    let results = 0
+    for (const block of content) if (answeredBy(block) !== undefined) results++
     // What the tool gave back as data stands once on a line, beside its results.
-    const metadata = results.length === 1 && isDocument(line.toolUseResult) ? { toolUseResult: line.toolUseResult } : undefined
-    for (const block of results) answers.set(String(answeredBy(block)), answerIn(block, timeIn(line.timestamp), metadata))
+    const metadata = results === 1 && isDocument(line.toolUseResult) ? { toolUseResult: line.toolUseResult } : undefined
+    const end = timeIn(line.timestamp)
+    for (const block of content) {
+      const id = answeredBy(block)
+      if (id !== undefined) answers.set(id, answerIn(block, end, metadata))
+    }
   }
   return answers
 }
 
 function assistant(lines: readonly Document[], answers: ReadonlyMap<string, ToolAnswer>): MessageDraft {
   const [first = {}] = lines
-  const said = lines.flatMap(({ message }) => (isDocument(message) ? [message] : []))
+  const said = lines.map(({ message }) => message).filter(isDocument)
   const created = timeIn(first.timestamp) ?? 0
   const stop = lastOf(said, 'stop_reason')
   const named = textOf(lastOf(said, 'model'))
@@ -80,24 +87,24 @@ function assistant(lines: readonly Document[], answers: ReadonlyMap<string, Tool
     error: first.isApiErrorMessage === true ? { name: 'APIError', data: { message: textIn(blocks.map(({ block }) => block)) } } : undefined,
     metadata: metadataOf(first, { requestId: lastOf(lines, 'requestId'), messageId: lastOf(said, 'id') }),
   }
-  const own = ownAnswers(blocks.map(({ block }) => block))
-  const parts = blocks.flatMap(({ block, time }): readonly PartDraft[] => {
-    const call = callIn(block)
+  const own = ownAnswers(blocks)
+  const parts: PartDraft[] = []
+  for (const { block, time } of blocks) {
+    const call = callIn(block, time)
     if (call !== undefined) {
-      const id = textOf(call.id)
-      const answer = id === undefined ? undefined : (answers.get(id) ?? own.get(id))
-      return [toolDraft({ ...call, start: time }, answer, block)]
-    }
-    return own.has(answeredBy(block) ?? '') ? [] : [blockDraft(block)]
-  })
+      const answer = typeof call.id === 'string' ? (answers.get(call.id) ?? own?.get(call.id)) : undefined
+      parts.push(toolDraft(call, answer, block))
+    } else if (own?.has(answeredBy(block) ?? '') !== true) parts.push(blockDraft(block))
+  }
   return { message, parts }
 }
 
-/** Answers of tools that the provider runs: they stand in the message itself. */
-function ownAnswers(blocks: readonly unknown[]): ReadonlyMap<string, ToolAnswer> {
-  const called = new Set(blocks.map((block) => callIn(block)?.id))
+/** Answers of tools that the provider runs: they stand in the message itself. Undefined when there are none. */
+function ownAnswers(blocks: readonly MergedBlock[]): ReadonlyMap<string, ToolAnswer> | undefined {
+  if (!blocks.some(({ block }) => answeredBy(block) !== undefined)) return undefined
+  const called = new Set(blocks.map(({ block }) => callIn(block)?.id))
   const answers = new Map<string, ToolAnswer>()
-  for (const block of blocks) {
+  for (const { block } of blocks) {
     const id = answeredBy(block)
     if (id !== undefined && called.has(id) && isDocument(block)) answers.set(id, answerIn(block))
   }

@@ -12,6 +12,7 @@ import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log
 import { ownId } from './log-chain.js'
 import { type FoundFile, filesUnder } from './log-folders.js'
 import { promptIn } from './prompt-text.js'
+import { Sightings } from './sightings.js'
 import { Skim } from './skim.js'
 
 export const claudeAdapter: LogAdapter = { agent: 'claude', kind: 'claude-jsonl', format: 'claude', list, read: readClaude, tells, describe, timeOf }
@@ -73,8 +74,8 @@ const TITLES = ['summary"', 'custom-title"', 'ai-title"', 'tag"'].map((text) => 
 const SPOKEN = ['user"', 'assistant"', 'system"', 'attachment"'].map((text) => Buffer.from(text))
 const TYPE = new Skim({ type: 0, message: 1 })
 
-function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean {
-  if (begins(bytes, start, end, PARENT_FIRST)) return !isKnown(meta) || isLeaf(bytes, start, end, meta)
+function tells(bytes: Buffer, start: number, end: number, meta: LogMeta, offset = start, until = end): boolean {
+  if (begins(bytes, start, end, PARENT_FIRST)) return !isKnown(meta) || isLeaf(bytes, start, end, meta, offset, until)
   let name = start + TYPE_FIRST.length
   let isSpoken = false
   if (!begins(bytes, start, end, TYPE_FIRST)) {
@@ -82,7 +83,7 @@ function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolea
     name = TYPE.has(0) ? (TYPE.from[0] as number) + 1 : end
     isSpoken = !TYPE.has(0) && TYPE.has(1)
   }
-  if (isSpoken || isAmong(SPOKEN, bytes, name, end)) return !isKnown(meta) || isLeaf(bytes, start, end, meta)
+  if (isSpoken || isAmong(SPOKEN, bytes, name, end)) return !isKnown(meta) || isLeaf(bytes, start, end, meta, offset, until)
   return isAmong(TITLES, bytes, name, end)
 }
 
@@ -133,17 +134,25 @@ function summarize({ summary, leafUuid }: Document, meta: LogMeta): void {
   else if (typeof summary === 'string') meta.notes = { ...meta.notes, waiting: [...waitingIn(meta), [leaf, summary] as const].slice(-WAITING) }
 }
 
-/** What the lines hold that are waited for, by the list of those that wait. Without a quote before the id the search takes a fifth. */
-const leafIds = new WeakMap<Waiting, readonly Buffer[]>()
+/** What stands before the id in the line that follows, which is another one. */
+const PARENT = '{"parentUuid":"'
+
+/** Of the lines that are waited for, by the list of those that wait, which is one log's. Without a quote before the id the search takes a fifth. */
+const leaves = new WeakMap<Waiting, Sightings>()
 
 /** Whether a summary may wait for the line. */
-function isLeaf(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean {
+function isLeaf(bytes: Buffer, start: number, end: number, meta: LogMeta, offset: number, until: number): boolean {
   const waiting = waitingIn(meta)
   if (waiting.length === 0) return false
-  const ids = leafIds.get(waiting) ?? waiting.map(([leaf]) => Buffer.from(`${leaf}"`))
-  leafIds.set(waiting, ids)
-  const line = bytes.subarray(start, end)
-  return ids.some((id) => line.includes(id))
+  let seen = leaves.get(waiting)
+  if (seen === undefined) {
+    seen = new Sightings(
+      waiting.map(([leaf]) => `${leaf}"`),
+      PARENT,
+    )
+    leaves.set(waiting, seen)
+  }
+  return seen.in(bytes, start, end, offset, until)
 }
 
 /** The newest title of the highest rank: one that somebody gave, one that was made for the session, one of a branch. */

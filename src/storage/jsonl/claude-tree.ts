@@ -5,10 +5,11 @@
 import { crc32 } from 'node:zlib'
 import type { MessageId } from '../../core/ids.js'
 import type { LogTrait } from '../store.js'
-import { isoTime } from './iso-time.js'
+import { LineFields } from './line-fields.js'
 import { COPIES, isCopy, link, messageId, ownId, setTip, tipOf } from './log-chain.js'
-import type { LogIndex, LogLine, LogMessage } from './log-index.js'
+import type { LogIndex, LogLine, LogMessage, Sum } from './log-index.js'
 import { Skim } from './skim.js'
+import { Words } from './words.js'
 
 const TYPE = 0
 const UUID = 1
@@ -36,7 +37,7 @@ const answers: (string | undefined)[] = []
 let others = 0
 
 /** Synchronous, as all reading of lines is: one for all logs. */
-const LINE = new Skim({
+const LINE = new LineFields({
   type: TYPE,
   uuid: UUID,
   parentUuid: PARENT,
@@ -60,19 +61,18 @@ const LINE = new Skim({
 })
 
 function noteBlock(): void {
-  if (isText(BLOCK_TYPE, TOOL_RESULT)) {
-    answers.push(LINE.plain(ANSWERED))
+  const { now } = LINE
+  const kind = now.word(BLOCKS, BLOCK_TYPE)
+  if (kind === 'answer') {
+    answers.push(now.plain(ANSWERED))
     return
   }
   others++
-  const id = isText(BLOCK_TYPE, TOOL_USE) ? LINE.plain(BLOCK_ID) : undefined
+  const id = kind === 'call' ? now.plain(BLOCK_ID) : undefined
   if (id !== undefined) calls.push(id)
 }
 
-const TOOL_RESULT = Buffer.from('"tool_result"')
-const TOOL_USE = Buffer.from('"tool_use"')
-const TRUE = Buffer.from('true')
-const NULL = Buffer.from('null')
+const BLOCKS = new Words<'answer' | 'call'>({ tool_result: 'answer', tool_use: 'call' })
 
 /** Types of lines that say nothing of the conversation. Those with a uuid are links of its chain all the same. */
 const SAY_NOTHING: ReadonlyMap<string, string> = new Map([
@@ -109,22 +109,22 @@ interface Link {
   readonly uuid: string | undefined
   readonly time: number | undefined
   /** A checksum of what the line says; what is around it changes from copy to copy. */
-  readonly content: number
+  readonly content: Sum
 }
 
 export function readClaude(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   calls.length = 0
   answers.length = 0
   others = 0
-  if (!LINE.whole(bytes, start, end)) {
+  if (!LINE.read(bytes, start, end, line, log)) {
     log.damaged(line)
     closeOpen(log, undefined, false)
     return
   }
   const type = typeOf()
-  const uuid = ownId(LINE.plain(UUID))
-  const time = isoTime(bytes, LINE.from[TIME] as number, LINE.to[TIME] as number)
-  const content = uuid === undefined ? 0 : contentOf(bytes, type, line)
+  const uuid = ownId(LINE.now.plain(UUID))
+  const time = LINE.now.time(TIME)
+  const content = uuid === undefined ? 0 : contentOf(bytes, start, end, type, log)
   if (uuid !== undefined && isCopy(log, uuid, time, content)) log.ignore(line, COPIES)
   else take(type, { uuid, time, content }, line, log)
 }
@@ -134,7 +134,7 @@ function take(type: string | undefined, chained: Link, line: LogLine, log: LogIn
   if (reason !== undefined) passOver(chained, reason, line, log)
   else if (type === 'assistant') takeAssistant(chained, line, log)
   else if (type === 'user') takeUser(chained, line, log)
-  else if (type === 'system' && !hasText(CONTENT)) passOver(chained, 'system notes without a text', line, log)
+  else if (type === 'system' && !LINE.now.isFilled(CONTENT)) passOver(chained, 'system notes without a text', line, log)
   else {
     closeOpen(log, undefined, false)
     begin(chained, line, log)
@@ -143,18 +143,28 @@ function take(type: string | undefined, chained: Link, line: LogLine, log: LogIn
 
 /** The type of the line; one without it is told by its message. */
 function typeOf(): string | undefined {
-  if (LINE.has(TYPE)) return LINE.plain(TYPE)
-  if (!LINE.has(MESSAGE)) return undefined
-  const role = LINE.plain(ROLE)
+  if (LINE.now.has(TYPE)) return LINE.now.plain(TYPE)
+  if (!LINE.now.has(MESSAGE)) return undefined
+  const role = LINE.now.plain(ROLE)
   if (role === 'user' || role === 'assistant') return role
-  return LINE.has(USAGE) ? 'assistant' : undefined
+  return LINE.now.has(USAGE) ? 'assistant' : undefined
 }
 
-function contentOf(bytes: Buffer, type: string | undefined, { crc }: LogLine): number {
-  const slot = LINE.has(MESSAGE) ? MESSAGE : LINE.has(ATTACHMENT) ? ATTACHMENT : LINE.has(CONTENT) ? CONTENT : undefined
-  if (slot !== undefined) return crc32(bytes.subarray(LINE.from[slot], LINE.to[slot]))
-  return type === 'system' || type === 'progress' ? 0 : crc
+function contentOf(bytes: Buffer, start: number, end: number, type: string | undefined, log: LogIndex): Sum {
+  const { now } = LINE
+  if (!now.has(MESSAGE) && !now.has(ATTACHMENT) && !now.has(CONTENT)) {
+    return type === 'system' || type === 'progress' ? 0 : log.sum(() => crc32(bytes.subarray(start, end)))
+  }
+  return log.sum(() => {
+    const { from, to } = said
+    said.run(bytes, start, end)
+    const slot = said.has(0) ? 0 : said.has(1) ? 1 : 2
+    return crc32(bytes.subarray(from[slot], to[slot]))
+  })
 }
+
+/** What is inside a line that says something. */
+const said = new Skim({ message: 0, attachment: 1, content: 2 })
 
 /** A line that is only a link of the chain, if that. */
 function passOver({ uuid, time, content }: Link, reason: string, line: LogLine, log: LogIndex): void {
@@ -164,7 +174,7 @@ function passOver({ uuid, time, content }: Link, reason: string, line: LogLine, 
 
 /** Without a parent of its own a line follows the one before. */
 function parentOf(log: LogIndex): MessageId | undefined {
-  return LINE.has(PARENT) ? log.follow(LINE.plain(PARENT)) : tipOf(log)
+  return LINE.now.has(PARENT) ? log.follow(LINE.now.plain(PARENT)) : tipOf(log)
 }
 
 function begin({ uuid, time, content }: Link, line: LogLine, log: LogIndex, open = false): LogMessage {
@@ -177,16 +187,14 @@ function begin({ uuid, time, content }: Link, line: LogLine, log: LogIndex, open
 
 /** A subagent that has a name writes a log of its own, and there its lines are no side chain. */
 function traitOf(): LogTrait | undefined {
-  if (isText(SIDECHAIN, TRUE) && !hasText(AGENT)) return 'sidechain'
-  return LINE.has(FORKED) && LINE.bytes[LINE.from[FORKED] as number] === OPEN_BRACE ? 'inherited' : undefined
+  if (LINE.now.is(SIDECHAIN, true) && !LINE.now.isFilled(AGENT)) return 'sidechain'
+  return LINE.now.isObject(FORKED) ? 'inherited' : undefined
 }
 
-const OPEN_BRACE = 0x7b
-
 function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
-  const isOver = LINE.has(STOP) && !isText(STOP, NULL)
-  const id = LINE.has(MESSAGE) ? LINE.plain(API_ID) : undefined
-  const name = id === undefined || id === '' ? undefined : `${id} ${LINE.plain(REQUEST) ?? ''}`
+  const isOver = LINE.now.has(STOP) && !LINE.now.is(STOP, null)
+  const id = LINE.now.has(MESSAGE) ? LINE.now.plain(API_ID) : undefined
+  const name = id === undefined || id === '' ? undefined : `${id} ${LINE.now.plain(REQUEST) ?? ''}`
   const group = name === undefined ? undefined : log.group(name)
   const message = group !== undefined && log.count - group.order <= REACH ? group : undefined
   closeOpen(log, message, true)
@@ -206,11 +214,11 @@ function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
 /** Answers go to the messages that called. A line with nothing else is no message, as long as all its calls are known. */
 function takeUser(chained: Link, line: LogLine, log: LogIndex): void {
   let isStray = false
-  const owners = new Set<LogMessage>()
+  const owners: LogMessage[] = []
   for (const answer of answers) {
     const owner = answer === undefined ? undefined : log.answer(answer)
     if (owner === undefined) isStray = true
-    else owners.add(owner)
+    else if (!owners.includes(owner)) owners.push(owner)
   }
   const [first] = owners
   const hasOwn = others > 0 || isStray || first === undefined
@@ -233,20 +241,4 @@ function closeOpen(log: LogIndex, but: LogMessage | undefined, isSure: boolean):
   if (open === undefined || open === but || (!isSure && log.count - open.order < REACH)) return
   log.close(open)
   log.setGroup(OPEN, undefined)
-}
-
-/** A text that is not empty. */
-function hasText(slot: number): boolean {
-  const from = LINE.from[slot] as number
-  return from >= 0 && LINE.bytes[from] === QUOTE && (LINE.to[slot] as number) - from > 2
-}
-
-const QUOTE = 0x22
-
-function isText(slot: number, text: Buffer): boolean {
-  const { bytes, from, to } = LINE
-  const start = from[slot] as number
-  if (start < 0 || (to[slot] as number) - start !== text.length) return false
-  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
-  return true
 }

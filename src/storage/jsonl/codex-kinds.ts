@@ -1,5 +1,5 @@
 /** The kinds of lines in Codex's logs, as their bytes tell them, and why some say nothing of the conversation. */
-import type { Skim } from './skim.js'
+import type { Fields } from './line-fields.js'
 import { Words } from './words.js'
 
 /** What is left out says why. */
@@ -59,8 +59,8 @@ const ITEMS = new Words<ItemKind>({
 })
 
 /** Undefined: an item of a kind that is not known. */
-export function itemKind(found: Skim, slot: number): ItemKind | undefined {
-  const known = ITEMS.in(found, slot)
+export function itemKind(found: Fields, slot: number): ItemKind | undefined {
+  const known = found.word(ITEMS, slot)
   if (known !== undefined) return known
   const name = found.plain(slot)
   return name?.endsWith('_call') ? 'call' : name?.endsWith('_output') ? 'output' : undefined

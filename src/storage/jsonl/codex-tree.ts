@@ -9,10 +9,9 @@ import { crc32 } from 'node:zlib'
 import { COPIES, COUNTS, EVENT_KINDS, EVENTS, type EventKind, HEAD, itemKind, LINES, ROLES, ROLLBACKS, TURNS } from './codex-kinds.js'
 import { type CodexNotes, isCopied, noteHead, noteTurn, noteTwin, takeTwin } from './codex-notes.js'
 import { findText, isTypedText, textChecksum } from './codex-texts.js'
-import { isoTime } from './iso-time.js'
+import { type Fields, LineFields } from './line-fields.js'
 import { setTip, tipOf } from './log-chain.js'
 import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
-import { Skim } from './skim.js'
 import type { SkimShape } from './skim-shape.js'
 
 const [TIME, TYPE, KIND, ROLE, CALL, ID, FORK, TURN, COUNT, USAGE, TEXT, STATE] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] as const
@@ -29,17 +28,18 @@ const PAYLOAD: SkimShape = {
   message: TEXT,
   text: TEXT,
 }
-const wrapped = new Skim({ timestamp: TIME, type: TYPE, payload: PAYLOAD })
+const wrapped = new LineFields({ timestamp: TIME, type: TYPE, payload: PAYLOAD })
+const isItem = (): boolean => wrapped.now.word(LINES, TYPE) === 'item'
 /** Lines of the first versions are the items themselves. */
-const bare = new Skim({ timestamp: TIME, type: KIND, role: ROLE, call_id: CALL, id: ID, record_type: STATE, payload: TYPE })
+const bare = new LineFields({ timestamp: TIME, type: KIND, role: ROLE, call_id: CALL, id: ID, record_type: STATE, payload: TYPE })
 
 /** A step that is so many messages back gets no more lines: a cursor would not remember it. */
 const NEAR = 8
 const STEP = 'step'
-const OPEN_BRACE = 0x7b
 
 interface Reading {
-  readonly found: Skim
+  readonly found: Fields
+  readonly bytes: Buffer
   readonly line: LogLine
   readonly log: LogIndex
   readonly notes: CodexNotes
@@ -49,12 +49,14 @@ interface Reading {
 
 export function readCodexLine(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   const notes = log.notes as CodexNotes
-  if (!wrapped.whole(bytes, start, end)) {
+  // What an event says is compared by its bytes, and most of them say nothing.
+  const begins = log.lasting && bytes.toString('latin1', start, Math.min(end, start + 128)).includes('"response_item"')
+  if (!(begins ? wrapped.read(bytes, start, end, line, log, isItem) : wrapped.readBytes(bytes, start, end))) {
     log.damaged(line)
     return
   }
-  const reading = { found: wrapped, line, log, notes, start, end }
-  const kind = LINES.in(wrapped, TYPE)
+  const kind = wrapped.now.word(LINES, TYPE)
+  const reading = { found: wrapped.now, bytes, line, log, notes, start, end }
   if (kind === 'item') readItem(reading)
   else if (kind === 'event') readEvent(reading)
   else if (kind === 'context') readContext(reading)
@@ -67,17 +69,18 @@ export function readCodexLine(bytes: Buffer, start: number, end: number, line: L
 
 /** Items of the first versions, their head and states; what is not known stands for itself. */
 function readOther(reading: Reading): void {
-  const { found, log, line, start, end } = reading
-  bare.whole(found.bytes, start, end)
-  const old = { ...reading, found: bare }
-  if (!bare.has(TYPE) && bare.has(KIND) && itemKind(bare, KIND) !== undefined) readItem(old)
-  else if (bare.has(STATE)) log.ignore(line, 'states of the agent')
-  else if (!bare.has(TYPE) && !bare.has(KIND) && bare.has(ID) && bare.has(TIME)) readHead(old)
+  const { bytes, log, line, start, end } = reading
+  bare.readBytes(bytes, start, end)
+  const found = bare.now
+  const old = { ...reading, found }
+  if (!found.has(TYPE) && found.has(KIND) && itemKind(found, KIND) !== undefined) readItem(old)
+  else if (found.has(STATE)) log.ignore(line, 'states of the agent')
+  else if (!found.has(TYPE) && !found.has(KIND) && found.has(ID) && found.has(TIME)) readHead(old)
   else begin(old, false)
 }
 
 function readHead({ found, line, log, notes }: Reading): void {
-  noteHead(notes, log, found.plain(ID), timeOf(found), found.plain(FORK) !== undefined)
+  noteHead(notes, log, found.plain(ID), found.time(TIME), found.plain(FORK) !== undefined)
   log.ignore(line, HEAD.reason)
 }
 
@@ -108,13 +111,13 @@ function readItem(reading: Reading): void {
 
 function readMessage(reading: Reading): void {
   const { found } = reading
-  const role = ROLES.in(found, ROLE)
+  const role = found.word(ROLES, ROLE)
   if (role === 'assistant') {
     inStep(reading, 'agent')
     return
   }
   if (role === 'user') {
-    findText(found.bytes, reading.start, reading.end)
+    findText(reading.bytes, reading.start, reading.end)
     if (takesTwin(reading, 'user')) return
     if (isTypedText()) {
       reading.notes.twins = []
@@ -145,7 +148,7 @@ function readOutput(reading: Reading): void {
 
 function readEvent(reading: Reading): void {
   const { found, line, log, notes } = reading
-  const kind: EventKind = EVENT_KINDS.in(found, KIND) ?? EVENTS
+  const kind: EventKind = found.word(EVENT_KINDS, KIND) ?? EVENTS
   if (kind === 'usage') readUsage(reading)
   else if (kind === 'user' || kind === 'agent' || kind === 'thought') {
     if (notes.items === true) log.ignore(line, COPIES.reason)
@@ -171,18 +174,18 @@ function readAbort({ line, log, notes }: Reading): void {
 
 /** An event of a log that has no items so far. */
 function readTold(reading: Reading, kind: 'user' | 'agent' | 'thought'): void {
-  const { found, notes } = reading
+  const { found, bytes, notes } = reading
+  const { from, to } = wrapped.skim
   if (kind === 'user') beginTurn(reading)
   const message = kind === 'user' ? alone(reading) : step(reading)
-  const crc = crc32(found.bytes.subarray(found.from[TEXT], found.to[TEXT]))
+  const crc = crc32(bytes.subarray(from[TEXT], to[TEXT]))
   if (found.has(TEXT)) noteTwin(notes, { role: kind, crc, message: message.id, order: message.order })
 }
 
 /** The usage is told again and again; what was told already says nothing. */
-function readUsage({ found, line, log, notes }: Reading): void {
-  const from = found.from[USAGE] as number
-  const isTold = from >= 0 && found.bytes[from] === OPEN_BRACE
-  const crc = isTold ? crc32(found.bytes.subarray(from, found.to[USAGE])) : notes.usage
+function readUsage({ found, bytes, line, log, notes }: Reading): void {
+  const { from, to } = wrapped.skim
+  const crc = found.isObject(USAGE) ? crc32(bytes.subarray(from[USAGE], to[USAGE])) : notes.usage
   const step = crc === notes.usage ? undefined : stepOf(log)
   if (crc !== undefined) notes.usage = crc
   if (step === undefined) log.ignore(line, COUNTS.reason)
@@ -192,7 +195,7 @@ function readUsage({ found, line, log, notes }: Reading): void {
 /** A line of the model's. Undefined: it says again what an event said. */
 function inStep(reading: Reading, role: 'agent' | 'thought' | undefined): LogMessage | undefined {
   if (role !== undefined && hasTwins(reading.notes)) {
-    findText(reading.found.bytes, reading.start, reading.end)
+    findText(reading.bytes, reading.start, reading.end)
     if (takesTwin(reading, role)) return undefined
   }
   return step(reading)
@@ -221,7 +224,7 @@ function alone(reading: Reading): LogMessage {
 }
 
 function begin({ found, line, log, notes }: Reading, open: boolean): LogMessage {
-  const time = timeOf(found)
+  const time = found.time(TIME)
   const created = time ?? (log.count === 0 ? notes.begun : undefined)
   const trait = isCopied(notes, time) ? 'inherited' : undefined
   const message = log.begin({ id: lineId(line), created, parent: tipOf(log), open, trait }, line)
@@ -240,8 +243,9 @@ function beginTurn({ log, notes }: Reading): void {
 }
 
 /** What comes next follows the message before the turns that are taken back; of more turns than there are it is a root. */
-function rollBack({ found, log, notes }: Reading): void {
-  const count = Number(found.bytes.toString('latin1', found.from[COUNT], found.to[COUNT]))
+function rollBack({ found, bytes, log, notes }: Reading): void {
+  const { from, to } = wrapped.skim
+  const count = Number(bytes.toString('latin1', from[COUNT], to[COUNT]))
   const turns = notes.turns ?? 0
   if (!found.has(COUNT) || !Number.isInteger(count) || count < 1 || turns === 0) return
   const left = Math.max(0, turns - count)
@@ -291,8 +295,4 @@ function takesTwin({ line, log, notes }: Reading, role: string): boolean {
   if (message === undefined) return false
   log.add(message, line, 'own')
   return true
-}
-
-function timeOf({ bytes, from, to }: Skim): number | undefined {
-  return isoTime(bytes, from[TIME] as number, to[TIME] as number)
 }

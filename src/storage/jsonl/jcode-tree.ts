@@ -6,10 +6,9 @@
 import { crc32 } from 'node:zlib'
 import { jcodeIdTime } from '../../core/agents/jcode.js'
 import { isSafeId, parseMessageId } from '../../core/ids.js'
-import { isoTime } from './iso-time.js'
-import type { SplitDocument } from './log-adapter.js'
+import { LineFields } from './line-fields.js'
 import { COPIES, isCopy, link, ownId } from './log-chain.js'
-import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
+import { type LogIndex, type LogLine, type LogMessage, lineId, type Sum } from './log-index.js'
 import { Skim } from './skim.js'
 import type { SkimShape } from './skim-shape.js'
 import { Words } from './words.js'
@@ -29,8 +28,9 @@ const SHAPE: SkimShape = {
   content: {
     each: { type: BLOCK, id: BLOCK_ID, tool_use_id: CALL },
     end: () => {
-      const kind = KINDS.in(message, BLOCK)
-      const id = kind === undefined ? undefined : message.plain(kind === 'call' ? BLOCK_ID : CALL)
+      const { now } = message
+      const kind = now.word(KINDS, BLOCK)
+      const id = kind === undefined ? undefined : now.plain(kind === 'call' ? BLOCK_ID : CALL)
       if (kind === 'result') blocks.results.push(id ?? '')
       else if (kind === undefined) blocks.others++
       else if (id !== undefined) blocks.calls.push(id)
@@ -38,21 +38,43 @@ const SHAPE: SkimShape = {
   },
 }
 /** A message, or an entry of a journal. */
-const message: Skim = new Skim(SHAPE)
+const message: LineFields = new LineFields(SHAPE)
 const salvaged = new Skim({ meta: { updated_at: UPDATED }, append_messages: APPENDED })
 
 /** `bytes` is a message of a snapshot, or a line of a journal. */
 export function readJcodeLine(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
-  if (!isWhole(bytes, start, end)) salvage(bytes, start, end, line, log)
-  else if (message.has(APPENDED) || (message.has(META) && !message.has(ROLE))) append(bytes, message, start, line, line, log)
-  else readMessage(line, log)
+  if (begins(bytes, start, ENTRY) || !isWhole(bytes, start, end, line, log) || isEntry()) readEntry(bytes, start, end, line, log)
+  else readMessage(bytes, start, line, log)
 }
 
-function isWhole(bytes: Buffer, start: number, end: number): boolean {
+/** A line of a journal, or what is left of one: where its messages stand only its bytes tell. */
+function readEntry(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
+  line.parsed = undefined
+  forgetBlocks()
+  if (!message.readBytes(bytes, start, end)) salvage(bytes, start, end, line, log)
+  else if (isEntry()) append(bytes, message.skim, start, line, line, log)
+  else readMessage(bytes, start, line, log)
+}
+
+function isEntry(): boolean {
+  const { now } = message
+  return now.has(APPENDED) || (now.has(META) && !now.has(ROLE))
+}
+
+function begins(bytes: Buffer, start: number, text: Buffer): boolean {
+  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
+  return true
+}
+
+function isWhole(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): boolean {
+  forgetBlocks()
+  return message.read(bytes, start, end, line, log)
+}
+
+function forgetBlocks(): void {
   blocks.calls = []
   blocks.results = []
   blocks.others = 0
-  return message.whole(bytes, start, end)
 }
 
 /** `line` begins at `start`; the entry is `own`, the line or a range of it. */
@@ -63,8 +85,8 @@ function append(bytes: Buffer, { from, to }: Skim, start: number, line: LogLine,
   if (list >= 0 && bytes[list] === OPEN_BRACKET) {
     eachItem(bytes, list, listEnd, (itemFrom, itemTo) => {
       count++
-      const own = part(bytes, start, itemFrom, itemTo, line)
-      if (isWhole(bytes, itemFrom, itemTo)) readMessage(own, log)
+      const own = part(bytes, start, itemFrom, itemTo, line, log)
+      if (isWhole(bytes, itemFrom, itemTo, own, log)) readMessage(bytes, itemFrom, own, log)
       else log.damaged(own)
     })
   }
@@ -72,8 +94,9 @@ function append(bytes: Buffer, { from, to }: Skim, start: number, line: LogLine,
 }
 
 /** A range inside a line, as a line. */
-function part(bytes: Buffer, start: number, from: number, to: number, line: LogLine): LogLine {
-  return { file: line.file, offset: line.offset + from - start, length: to - from, line: line.line, crc: crc32(bytes.subarray(from, to)) }
+function part(bytes: Buffer, start: number, from: number, to: number, line: LogLine, log: LogIndex): LogLine {
+  const crc = log.lasting ? 0 : crc32(bytes.subarray(from, to))
+  return { file: line.file, offset: line.offset + from - start, length: to - from, line: line.line, crc, parsed: undefined }
 }
 
 const ENTRY = Buffer.from('{"meta":')
@@ -90,7 +113,7 @@ function salvage(bytes: Buffer, start: number, end: number, line: LogLine, log: 
     const isEntry = after >= 0 && (salvaged.has(UPDATED) || salvaged.has(APPENDED))
     if (isEntry) {
       damaged(bytes, start, left, at, line, log)
-      append(bytes, salvaged, start, line, part(bytes, start, at, after, line), log)
+      append(bytes, salvaged, start, line, part(bytes, start, at, after, line, log), log)
       left = after
     } else walked += end - at
     at = bytes.indexOf(ENTRY, isEntry ? after : at + 1)
@@ -104,19 +127,18 @@ function damaged(bytes: Buffer, start: number, from: number, to: number, line: L
   let last = to
   while (last > first && isBlank(bytes[last - 1])) last--
   if (first === start && last === start + line.length) log.damaged(line)
-  else if (first < last) log.damaged(part(bytes, start, first, last, line))
+  else if (first < last) log.damaged(part(bytes, start, first, last, line, log))
 }
 
 /** The message that was walked over. */
-function readMessage(line: LogLine, log: LogIndex): void {
-  const id = ownId(message.plain(ID))
-  const time = isoTime(message.bytes, message.from[TIME] as number, message.to[TIME] as number)
-  if (id !== undefined) readNamed(id, time ?? jcodeIdTime(id), line, log)
+function readMessage(bytes: Buffer, start: number, line: LogLine, log: LogIndex): void {
+  const id = ownId(message.now.plain(ID))
+  const time = message.now.time(TIME)
+  if (id !== undefined) readNamed(id, time ?? jcodeIdTime(id), contentOf(bytes, start, line, log), line, log)
   else place(lineId(line), time, line, log)
 }
 
-function readNamed(id: string, time: number | undefined, line: LogLine, log: LogIndex): void {
-  const content = contentOf(line)
+function readNamed(id: string, time: number | undefined, content: Sum, line: LogLine, log: LogIndex): void {
   if (isCopy(log, id, time, content)) {
     log.ignore(line, COPIES)
     return
@@ -127,8 +149,9 @@ function readNamed(id: string, time: number | undefined, line: LogLine, log: Log
 }
 
 /** Length and checksum in one number. */
-function contentOf({ length, crc }: LogLine): number {
-  return crc * 2 ** 20 + (length % 2 ** 20)
+function contentOf(bytes: Buffer, start: number, { length, crc }: LogLine, { lasting }: LogIndex): Sum {
+  const of = (sum: number): number => sum * 2 ** 20 + (length % 2 ** 20)
+  return lasting ? () => of(crc32(bytes.subarray(start, start + length))) : of(crc)
 }
 
 /** Results alone are no message where their calls are known. */
@@ -158,50 +181,6 @@ function place(id: string, time: number | undefined, line: LogLine, log: LogInde
 function register(caller: LogMessage, log: LogIndex): void {
   const answered = new Set(blocks.results)
   for (const call of blocks.calls) if (!answered.has(call)) log.call(call, caller)
-}
-
-const LONG_LISTS = ['messages', 'env_snapshots', 'memory_injections', 'replay_events'] as const
-const snapshot = new Skim(Object.fromEntries(LONG_LISTS.map((name, slot) => [name, slot])))
-const MESSAGES = 0
-/** A prompt longer than so many bytes is left out of what is light; and so many are kept, since the first ones may be jcode's own. */
-const PROMPT = 2 ** 16
-const PROMPTS = 4
-
-/** The messages of a snapshot, and what is light in it; the first prompts are left in, since a session may go by them. */
-export function splitJcode(bytes: Buffer): SplitDocument | undefined {
-  if (!snapshot.whole(bytes, 0, bytes.length)) return undefined
-  const lists = LONG_LISTS.flatMap((_, slot) => {
-    const from = snapshot.from[slot] as number
-    return from < 0 || bytes[from] !== OPEN_BRACKET ? [] : [{ slot, from, to: snapshot.to[slot] as number }]
-  })
-  const messages: { start: number; end: number }[] = []
-  const list = lists.find(({ slot }) => slot === MESSAGES)
-  if (list !== undefined) eachItem(bytes, list.from, list.to, (start, end) => messages.push({ start, end }))
-  const prompts = promptsAmong(bytes, messages).join(',')
-  const rest: Uint8Array[] = []
-  let at = 0
-  for (const { slot, from, to } of lists.sort((a, b) => a.from - b.from)) {
-    rest.push(bytes.subarray(at, from + 1))
-    if (slot === MESSAGES) rest.push(Buffer.from(prompts))
-    at = to - 1
-  }
-  rest.push(bytes.subarray(at))
-  return { messages, rest: Buffer.concat(rest) }
-}
-
-function promptsAmong(bytes: Buffer, messages: SplitDocument['messages']): readonly string[] {
-  const prompts: string[] = []
-  for (const { start, end } of messages) {
-    if (prompts.length === PROMPTS) break
-    if (end - start <= PROMPT && isAsked(bytes, start, end)) prompts.push(bytes.toString('utf8', start, end))
-  }
-  return prompts
-}
-
-const USER = new Words<true>({ user: true })
-
-function isAsked(bytes: Buffer, start: number, end: number): boolean {
-  return isWhole(bytes, start, end) && USER.in(message, ROLE) === true && blocks.others > 0
 }
 
 const OPEN_BRACKET = 0x5b

@@ -21,9 +21,10 @@ export type LineDamage = 'NUL-filled' | 'too long'
 export interface LineVisitor {
   /**
    * A line without its end (one CR before the newline belongs to it); blank lines are counted and not given. `bytes` are valid only
-   * during the call. `offset` is where `bytes[start]` stands in the text, `line` is the line's number, counted from 1.
+   * during the call. `offset` is where `bytes[start]` stands in the text, `line` is the line's number, counted from 1. `until` is how far
+   * `bytes` hold what follows in the text.
    */
-  visit(bytes: Buffer, start: number, end: number, offset: number, line: number): void
+  visit(bytes: Buffer, start: number, end: number, offset: number, line: number, until: number): void
   /**
    * Bytes that are no line. The NULs that a line begins with: what follows them is given as a line of its own, with the same number.
    * A line that is too long: all of it, told when its end was met. `length` in bytes, without the line's end.
@@ -72,6 +73,7 @@ const RETURN = 0x0d
 const SPACE = 0x20
 const TAB = 0x09
 const NUL = 0x00
+const OPEN_BRACE = 0x7b
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 
 export class LineScanner {
@@ -127,10 +129,27 @@ export class LineScanner {
     // Behind the end stand bytes of earlier reads.
     const taken = this.#buffer.subarray(0, this.#end)
     for (let newline = taken.indexOf(NEWLINE, from); newline >= 0; newline = taken.indexOf(NEWLINE, from)) {
-      this.#ended(newline)
+      if (this.#isUsual(newline)) this.#usual(newline)
+      else this.#ended(newline)
       from = newline + 1
     }
     this.#letGo()
+  }
+
+  /** Nothing stands around the line, as nothing does around nearly all: no NULs, no mark, no CR; it is not blank, nor too long. */
+  #isUsual(newline: number): boolean {
+    const bytes = this.#buffer
+    const start = this.#start
+    if (bytes[start] !== OPEN_BRACE || bytes[newline - 1] === RETURN) return false
+    return this.#nuls === 0 && this.#skipped === 0 && newline - start <= this.#maxLine
+  }
+
+  #usual(newline: number): void {
+    const start = this.#start
+    this.#visitor.visit(this.#buffer, start, newline, this.#offset, this.#line + 1, this.#end)
+    this.#offset += newline + 1 - start
+    this.#line++
+    this.#start = newline + 1
   }
 
   /** Undefined when what was read ends with a newline, or nothing was read. */
@@ -159,7 +178,7 @@ export class LineScanner {
     else {
       const mark = this.#mark(end)
       const start = this.#start + mark
-      if (!isBlank(bytes, start, end)) this.#visitor.visit(bytes, start, end, this.#offset + this.#nuls + mark, line)
+      if (!isBlank(bytes, start, end)) this.#visitor.visit(bytes, start, end, this.#offset + this.#nuls + mark, line, this.#end)
     }
     this.#offset += this.#nuls + this.#skipped + newline + 1 - this.#start
     this.#line = line

@@ -71,8 +71,11 @@ export interface LogAdapter {
   list(root: string, only?: string): LogListing
   /** Takes a line into the index. `line.crc` is of the bytes from `start` to `end`. Parses nothing. */
   read(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void
-  /** Whether `describe` wants the line: a look at its first bytes. Called for every line of every session, so it must cost next to nothing. */
-  tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean
+  /**
+   * Whether `describe` wants the line: a look at its first bytes. Called for every line of every session, so it must cost next to nothing.
+   * `offset` is where `bytes[start]` stands in the log (without it: at `start`), `until` how far `bytes` hold what follows (`end`).
+   */
+  tells(bytes: Buffer, start: number, end: number, meta: LogMeta, offset?: number, until?: number): boolean
   /** Takes what a line that tells something says. `document` is the line, parsed; a damaged one is never given. */
   describe(document: Record<string, unknown>, meta: LogMeta, file: LogFile): void
   /** When the line was written, epoch milliseconds, where it says so: asked of the last lines. Parses nothing. */

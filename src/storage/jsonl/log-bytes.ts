@@ -10,7 +10,7 @@ import { type LogStat, type OpenLog, withLog } from './log-stat.js'
 import { anchorHeld, cursorAt, type TailCursor } from './tail-cursor.js'
 import { unpackFile } from './unpack.js'
 
-export { type LogStat, statLog } from './log-stat.js'
+export { type LogStat, statIfThere, statLog } from './log-stat.js'
 
 export interface LogVisitor extends LineVisitor {
   /** Called once, at the end, when something follows the last newline; its bytes are valid only during the call. */
@@ -32,6 +32,8 @@ export interface ScanOptions extends ReadingOptions {
   readonly after?: TailCursor | undefined
   /** Bytes; longer lines are skipped. @default 33554432 */
   readonly maxLine?: number | undefined
+  /** Told of the file as it is opened, before the first line. */
+  readonly opened?: ((stat: LogStat) => void) | undefined
   /** Makes the cursor of what was read. @default false */
   readonly cursor?: boolean | undefined
   /** Bytes that the cursor's anchor is made of, at most. @default 131072 */
@@ -82,6 +84,7 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
   const from = after ?? options.from ?? LOG_START
   signal?.throwIfAborted()
   return withLog(file.path, work, async (log) => {
+    options.opened?.(log.stat)
     const spare = after === undefined ? undefined : pool?.take()
     const buffer = pool?.take() ?? Buffer.allocUnsafeSlow(Math.max(SMALLEST, Math.min(CHUNK, log.stat.size - from.offset + 1)))
     try {
@@ -260,11 +263,7 @@ function groupAt(wanted: readonly Wanted[], at: number, left: number): { readonl
 /** Returns how many bytes there were. */
 function readFully(fd: number, buffer: Buffer, to: number, length: number, position: number): number {
   let held = 0
-  while (held < length) {
-    const count = readSync(fd, buffer, to + held, length - held, position + held)
-    if (count === 0) break
-    held += count
-  }
+  for (let count = -1; held < length && count !== 0; held += count) count = readSync(fd, buffer, to + held, length - held, position + held)
   return held
 }
 

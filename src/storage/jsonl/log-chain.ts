@@ -6,7 +6,7 @@
  * since a copy keeps its time; of any other line it may not guess.
  */
 import { isSafeId, type MessageId, parseMessageId } from '../../core/ids.js'
-import { type LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
+import { type LogEntry, type LogIndex, type LogLine, type LogMessage, lineId, type Sum } from './log-index.js'
 
 /** So many of the last links a resumed index remembers for certain. */
 const REMEMBERED = 64
@@ -22,9 +22,9 @@ export function ownId(text: unknown): string | undefined {
 }
 
 /** Whether the line stood in the log before and said the same. The one that is there first counts. */
-export function isCopy(log: LogIndex, id: string, time: number | undefined, content: number): boolean {
+export function isCopy(log: LogIndex, id: string, time: number | undefined, content: Sum): boolean {
   const entry = log.entry(id)
-  if (entry !== undefined) return entry.content === content
+  if (entry !== undefined) return entry.content === made(content)
   // The id is not known: a resumed index may have forgotten it.
   if (!isLatest(log, time)) log.needsPast('a new line may be a copy of one before the cursor')
   return false
@@ -47,16 +47,35 @@ export function tipOf({ notes: { tip } }: LogIndex): MessageId | undefined {
 }
 
 /** Adds the link to the chain. `content`: a checksum of what the line says. */
-export function link(log: LogIndex, id: string, message: MessageId | undefined, time: number | undefined, content: number): void {
+export function link(log: LogIndex, id: string, message: MessageId | undefined, time: number | undefined, content: Sum): void {
   const { notes } = log
   // An id that is there already keeps its place among the links, which may be one that is soon forgotten.
   const isAgain = log.entry(id) !== undefined
-  log.enter(id, { message, content })
+  log.enter(id, typeof content === 'number' ? { message, content } : new LaterEntry(message, content))
   if (time !== undefined && time > latest(log)) {
     notes.latest = time
     notes.since = 0
   }
   notes.since = isAgain ? REMEMBERED : sinceLatest(log) + 1
+}
+
+/** A link whose checksum is made when it is asked for. */
+class LaterEntry implements LogEntry {
+  readonly message: MessageId | undefined
+  readonly #make: () => number
+
+  constructor(message: MessageId | undefined, make: () => number) {
+    this.message = message
+    this.#make = make
+  }
+
+  get content(): number {
+    return this.#make()
+  }
+}
+
+function made(sum: Sum): number {
+  return typeof sum === 'number' ? sum : sum()
 }
 
 /**

@@ -7,6 +7,7 @@
  * So a resumed index that is not lost says of new lines exactly what a whole one would.
  */
 import { type MessageId, parseMessageId } from '../../core/ids.js'
+import type { Parsed } from '../span.js'
 import type { LogTrait } from '../store.js'
 import { idOf, inShort, type LogMemory, messageOf, used } from './log-memory.js'
 
@@ -23,8 +24,10 @@ export interface LogLine {
   readonly length: number
   /** Counted from 1; in a snapshot the place of the message, counted from 1. */
   readonly line: number
-  /** CRC-32 of the bytes: with offset and length it is the line's generation. */
+  /** CRC-32 of the bytes: with offset and length it is the line's generation. 0 where it was not made. */
   readonly crc: number
+  /** Its document, of a line that was parsed to be told; whoever opens the line first takes it. */
+  parsed?: Parsed | undefined
 }
 
 export interface UsedLine extends LogLine {
@@ -61,6 +64,9 @@ export interface LogEntry {
   readonly content: number
 }
 
+/** A checksum, or how it is made. */
+export type Sum = number | (() => number)
+
 /** A line that was left out, and why. */
 export interface LeftOut {
   readonly line: LogLine
@@ -79,6 +85,11 @@ export class LogIndex {
   readonly notes: Record<string, unknown>
   /** Lines left out, by reason. */
   readonly ignored = new Map<string, number>()
+  /**
+   * The bytes that the lines are read from stay as they are until the whole log was read: so a checksum that few lines are compared
+   * by is made when it is asked for, and that of a line not at all.
+   */
+  lasting = false
   /** Why the log must be read from its start. */
   lost: string | undefined
   readonly #resumed: boolean
@@ -147,6 +158,11 @@ export class LogIndex {
     if (!message.open) return
     message.open = false
     this.#touch(message)
+  }
+
+  /** The checksum of some bytes of the line that is read. */
+  sum(make: () => number): Sum {
+    return this.lasting ? make : make()
   }
 
   /** A link of the chain. */

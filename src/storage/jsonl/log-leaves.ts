@@ -7,8 +7,8 @@ import { fileIssue, rewritten } from '../file-issues.js'
 import type { FileMaps } from '../file-maps.js'
 import type { Generation } from '../generation.js'
 import { MappedSpan } from '../mapped-span.js'
-import type { Slab } from '../slab.js'
-import { SlabSpan, type SpanSource } from '../span.js'
+import type { SharedBytes, Slab } from '../slab.js'
+import { ParsedSpan, SlabSpan, type SpanSource } from '../span.js'
 import type { Leaf, StoreWork } from '../store.js'
 import { readRanges } from './log-bytes.js'
 import { type LogLine, lineId, type UsedLine } from './log-index.js'
@@ -40,15 +40,36 @@ export function linePart(line: LogLine): PartId {
   return parsePartId(lineId(line))
 }
 
-/** One leaf per read, in order. */
+/** One leaf per read, in order. The slab shares the texts of the view. */
 export async function openLines(view: LogView, reads: readonly LineRead[], slab: Slab, options: LeavesOptions): Promise<readonly Leaf[]> {
   const leaves: Leaf[] = new Array(reads.length)
   for (const [at, viewed] of view.files.entries()) {
+    const text = view.texts?.[at]
+    if (text !== undefined) {
+      openKept(text, viewed.file.path, at, reads, leaves, slab)
+      continue
+    }
     const own: number[] = []
     for (let place = 0; place < reads.length; place++) if (reads[place]?.line.file === at) own.push(place)
     if (own.length > 0) await openFile(viewed, own, reads, leaves, slab, options)
   }
   return leaves
+}
+
+/** From the bytes that were kept, which are those that were indexed: no I/O, and nothing to check. */
+function openKept({ bytes }: SharedBytes, path: string, file: number, reads: readonly LineRead[], leaves: Leaf[], slab: Slab): void {
+  for (let place = 0; place < reads.length; place++) {
+    const { key, line, generation } = reads[place] as LineRead
+    if (line.file !== file) continue
+    const { parsed, offset, length } = line
+    const source = sourceOf(path, line)
+    leaves[place] = {
+      span:
+        parsed === undefined
+          ? new SlabSpan(key, source, generation, slab, offset, length, bytes)
+          : new ParsedSpan(parsed, key, source, generation, slab, offset, length, bytes),
+    }
+  }
 }
 
 async function openFile(

@@ -59,8 +59,8 @@ export function messageOf([id, order, created, parent, open, trait, lines]: Kept
 }
 
 /** Written out: spread, it costs as much as finding the line. */
-export function used({ file, offset, length, line, crc }: LogLine, use: LineUse): UsedLine {
-  return { file, offset, length, line, crc, use }
+export function used({ file, offset, length, line, crc, parsed }: LogLine, use: LineUse): UsedLine {
+  return { file, offset, length, line, crc, parsed, use }
 }
 
 export function idOf(text: string | null): MessageId | undefined {

@@ -10,14 +10,13 @@ import { type SessionKey, sessionKey } from '../../core/keys.js'
 import type { SessionRecord } from '../../core/records.js'
 import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../file-issues.js'
-import { fingerprint } from '../fingerprint.js'
-import type { Generation } from '../generation.js'
 import type { SlabPool } from '../slab.js'
 import { OwnedSpan, parseSpan } from '../span.js'
-import type { Listing, SessionEntry, StoreWork } from '../store.js'
+import type { Listing, ListOptions, SessionEntry, StoreWork } from '../store.js'
 import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
-import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
+import type { LogAdapter, LogFile, LogMeta, LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, withWhole } from './log-bytes.js'
+import { asHeld, asListed, listOnly, revisionOf, versionOf } from './log-entries.js'
 import { isSame, statOf } from './log-view.js'
 import { checkCursor, type TailCursor } from './tail-cursor.js'
 
@@ -38,6 +37,8 @@ export interface ListedLog {
 }
 
 interface Pass {
+  /** Of a log that was not read in this process: what another one listed. */
+  readonly entry?: SessionEntry
   readonly session: LogSession
   readonly meta: LogMeta
   readonly files: readonly PassedFile[]
@@ -93,26 +94,29 @@ export class LogSessions {
   }
 
   /** @throws StorageError STORE_UNREADABLE */
-  async list(root: string, only: string | undefined, signal: AbortSignal | undefined): Promise<Listing<SessionEntry>> {
+  async list(root: string, only: string | undefined, { signal, before, deep = false }: ListOptions = {}): Promise<Listing<SessionEntry>> {
+    const held = new Map((before?.entries ?? []).map((entry) => [entry.path, entry]))
     const found = only === undefined ? this.#adapter.list(root, only) : listOnly(this.#adapter.list(root), only)
     const { sessions } = found
     const passes = new Map<string, Pass>()
     for (const session of sessions) {
       signal?.throwIfAborted()
       const [{ path } = { path: '' }] = session.files
-      passes.set(path, await this.#pass(session, this.#passes.get(path), signal))
+      const known = deep ? undefined : (this.#passes.get(path) ?? this.#unread(session, held.get(path)))
+      passes.set(path, await this.#pass(session, known, signal))
     }
     this.#passes = passes
     const leftOut = [...found.leftOut]
     const issues = [...found.issues]
     this.#listed = new Map()
-    for (const pass of byRecency([...passes.values()])) this.#take(pass, leftOut, issues)
+    for (const pass of byRecency([...passes.values()])) this.#take(pass, held, leftOut, issues)
     this.leftOut = leftOut
-    return { entries: [...this.#listed.values()].map(({ entry }) => entry), issues, complete: found.issues.length === 0 }
+    const entries = [...this.#listed.values()].map(({ entry }) => entry)
+    return { entries: asListed(before?.entries, entries), issues, complete: found.issues.length === 0 }
   }
 
   /** Of two logs with the same id the one that was written to last counts; the other one is named. */
-  #take(pass: Pass, leftOut: { path: string; reason: string }[], issues: StageIssue[]): void {
+  #take(pass: Pass, held: ReadonlyMap<string, SessionEntry>, leftOut: { path: string; reason: string }[], issues: StageIssue[]): void {
     const { session, meta, files, damage } = pass
     const id = [meta.id, session.id].find(isSafeId)
     const [file] = session.files
@@ -127,15 +131,34 @@ export class LogSessions {
       return
     }
     const stats = files.map(({ stat }) => stat)
-    const entry: SessionEntry = {
-      key,
-      project: session.project,
-      record: stats[0] === undefined ? undefined : recordOf(key, pass, this.#clock.now()),
-      ...(damage !== undefined && stats[0] === undefined && { damage: { ...damage, key } }),
-      path: file.path,
-      generation: versionOf(stats),
-    }
+    const entry =
+      pass.entry ??
+      asHeld(held.get(file.path), {
+        key,
+        project: session.project,
+        record: stats[0] === undefined ? undefined : recordOf(key, pass, this.#clock.now()),
+        ...(damage !== undefined && stats[0] === undefined && { damage: { ...damage, key } }),
+        path: file.path,
+        generation: versionOf(stats),
+        version: revisionOf(stats),
+      })
     this.#listed.set(id, { key, session, entry, meta, stats })
+  }
+
+  /** A log whose files are as they were when another process listed it is not read before it is written to. */
+  #unread(session: LogSession, entry: SessionEntry | undefined): Pass | undefined {
+    if (entry?.record === undefined || entry.damage !== undefined || entry.project !== session.project) return undefined
+    try {
+      const files = session.files.map((file): PassedFile => {
+        const stat = statOf(file, this.#work)
+        return { stat, written: stat.mtimeMs, cursor: undefined, loose: 0 }
+      })
+      if (versionOf(files.map(({ stat }) => stat)) !== entry.generation) return undefined
+      return { entry, session, meta: { entries: entry.record.entries ?? 0, id: entry.key.session }, files, damage: undefined }
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error
+      return undefined
+    }
   }
 
   async #pass(session: LogSession, before: Pass | undefined, signal: AbortSignal | undefined): Promise<Pass> {
@@ -148,13 +171,9 @@ export class LogSessions {
       const grown = goOn?.find((one) => one.at === at)
       if (goOn !== undefined && grown === undefined) continue
       try {
-        const stat = statOf(file, this.#work)
-        if (stat.size === 0 && file.optional === true) {
-          files[at] = { stat, written: stat.mtimeMs, cursor: undefined, loose: 0 }
-          continue
-        }
+        const absent = file.optional === true ? this.#absence(file) : undefined
         files[at] =
-          file.form === 'document' ? await this.#document(file, meta) : await this.#lines(file, stat.size, grown?.from ?? LOG_START, meta, signal)
+          absent ?? (file.form === 'document' ? await this.#document(file, meta) : await this.#lines(file, grown?.from ?? LOG_START, meta, signal))
       } catch (error) {
         if (systemCode(error) === undefined) throw error
         damage ??= fileIssue(error, NOBODY, file.path)
@@ -164,6 +183,12 @@ export class LogSessions {
       }
     }
     return { session, meta, files, damage }
+  }
+
+  /** Of an optional file that is empty, as one that is not there. */
+  #absence(file: LogFile): PassedFile | undefined {
+    const stat = statOf(file, this.#work)
+    return stat.size === 0 ? { stat, written: stat.mtimeMs, cursor: undefined, loose: 0 } : undefined
   }
 
   /** The files that grew; none: nothing changed. Undefined: read anew. */
@@ -185,22 +210,25 @@ export class LogSessions {
     return growth
   }
 
-  async #lines(file: LogFile, size: number, from: LogPlace, meta: LogMeta, signal: AbortSignal | undefined): Promise<PassedFile> {
+  async #lines(file: LogFile, from: LogPlace, meta: LogMeta, signal: AbortSignal | undefined): Promise<PassedFile> {
     const adapter = this.#adapter
-    // Of an unpacked text nobody knows the end before it is there.
-    const near = file.packed ? 0 : size - NEAR_END
+    let near = 0
+    const opened = ({ size }: LogStat): void => {
+      // Of an unpacked text nobody knows the end before it is there.
+      if (!file.packed) near = size - NEAR_END
+    }
     let time: number | undefined
     let loose = 0
-    const take = (bytes: Buffer, start: number, end: number, offset: number): void => {
+    const take = (bytes: Buffer, start: number, end: number, offset: number, until: number): void => {
       if (offset + end - start >= near) time = adapter.timeOf(bytes, start, end) ?? time
-      if (end - start > LIGHT || !adapter.tells(bytes, start, end, meta)) return
+      if (end - start > LIGHT || !adapter.tells(bytes, start, end, meta, offset, until)) return
       const document = parsed(bytes, start, end)
       if (document !== undefined) adapter.describe(document, meta, file)
     }
     const visitor = {
-      visit(bytes: Buffer, start: number, end: number, offset: number): void {
+      visit(bytes: Buffer, start: number, end: number, offset: number, _line: number, until: number): void {
         meta.entries++
-        take(bytes, start, end, offset)
+        take(bytes, start, end, offset, until)
       },
       damaged(): void {
         meta.entries++
@@ -208,10 +236,11 @@ export class LogSessions {
       rest({ bytes, start, end, contentOffset, nuls, tooLong }: Rest): void {
         loose = (nuls > 0 ? 1 : 0) + (end > start || tooLong > 0 ? 1 : 0)
         if (end === start) return
-        take(bytes, start, end, contentOffset)
+        take(bytes, start, end, contentOffset, end)
       },
     }
-    const { stat, cursor } = await scanLog(file, visitor, { work: this.#work, signal, pool: this.#pool, from, cursor: !file.packed, anchor: ANCHOR })
+    const reading = { work: this.#work, signal, pool: this.#pool, opened }
+    const { stat, cursor } = await scanLog(file, visitor, { ...reading, from, cursor: !file.packed, anchor: ANCHOR })
     meta.updated = time ?? meta.updated ?? stat.mtimeMs
     return { stat, written: stat.mtimeMs, cursor, loose }
   }
@@ -227,27 +256,10 @@ export class LogSessions {
   }
 }
 
-/** Of one log that was named; what stands beside it is no part of the store. */
-function listOnly({ sessions, leftOut }: LogListing, only: string): LogListing {
-  const own = sessions.filter(({ files }) => files.some(({ path }) => path === only))
-  return { sessions: own, issues: [], leftOut: leftOut.filter(({ path }) => path === only) }
-}
-
 /** The log that was written to last first; of logs as old as one another the order of the listing stays. */
 function byRecency(passes: Pass[]): Pass[] {
   const time = ({ files }: Pass): number => Math.max(0, ...files.map(({ written }) => written))
   return passes.sort((a, b) => time(b) - time(a))
-}
-
-function versionOf(stats: readonly (LogStat | undefined)[]): Generation {
-  return stats
-    .map((stat) => (stat === undefined ? '-' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`))
-    .join(' ') as Generation
-}
-
-/** A token that moves with any write to the files. */
-export function revisionOf(stats: readonly (LogStat | undefined)[]): string {
-  return fingerprint(versionOf(stats))
 }
 
 /** Undefined for what is damaged: that is for whoever reads the line to say. */

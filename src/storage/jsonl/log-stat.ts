@@ -47,6 +47,12 @@ export function statLog(path: string): LogStat {
   return statOf(statSync(path))
 }
 
+/** As `statLog`; undefined when nothing is there, which costs no error. @throws as `statLog` does */
+export function statIfThere(path: string): LogStat | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats && statOf(stats)
+}
+
 function statOf(stats: Stats): LogStat {
   if (!stats.isFile()) throw Object.assign(new Error('this is no regular file'), { code: 'EFTYPE' })
   const { dev, ino, size, mtimeMs, ctimeMs } = stats

@@ -20,6 +20,7 @@ import type {
   CensusOptions,
   Leaf,
   Listing,
+  ListOptions,
   LogTail,
   MessageEntry,
   PartEntry,
@@ -35,13 +36,14 @@ import type {
 } from '../store.js'
 import type { LogAdapter } from './log-adapter.js'
 import { logCensus } from './log-census.js'
+import { revisionOf } from './log-entries.js'
 import { type LogLine, lineId, type UsedLine } from './log-index.js'
 import { type LineRead, lineGeneration, linePart, openLines } from './log-leaves.js'
 import { sessionLeaf, sessionPrice } from './log-record.js'
-import { LogSessions, revisionOf } from './log-sessions.js'
+import { LogSessions } from './log-sessions.js'
 import { cursorOf, openTail, resumeView } from './log-tail.js'
 import type { LogView } from './log-view.js'
-import { type HeldView, LogViews } from './log-views.js'
+import { type HeldView, LogViews, type LookOptions } from './log-views.js'
 
 export interface LogStoreOptions {
   readonly clock: Clock
@@ -71,14 +73,14 @@ export class LogStore implements Store {
     this.#views = new LogViews(adapter, this.#sessions, clock, this.work, pool)
   }
 
-  async sessions(options: ReadOptions = {}): Promise<Listing<SessionEntry>> {
+  async sessions(options: ListOptions = {}): Promise<Listing<SessionEntry>> {
     const isLog = isFile(this.path)
-    return this.#sessions.list(isLog ? dirname(this.path) : this.path, isLog ? this.path : undefined, options.signal)
+    return this.#sessions.list(isLog ? dirname(this.path) : this.path, isLog ? this.path : undefined, options)
   }
 
   async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
     const listings = await this.#each(sessions, async (key) =>
-      this.#sessions.find(key.session) === undefined ? NOTHING : this.messages(key, { passing: true }),
+      this.#sessions.find(key.session) === undefined ? NOTHING : this.#messages(key, { passing: true, unsummed: true }),
     )
     const issues = listings.flatMap((listing) => listing.issues)
     return { entries: listings.map(({ entries }) => entries.at(-1)), issues, complete: issues.length === 0 }
@@ -92,13 +94,17 @@ export class LogStore implements Store {
     session: SessionKey,
     options: ReadOptions & { readonly deep?: boolean; readonly cursor?: boolean; readonly passing?: boolean } = {},
   ): Promise<Listing<MessageEntry>> {
-    const { signal, deep, passing = false } = options
-    const held = await this.#views.view(session, signal, deep, passing)
+    const { signal, deep, passing = false, cursor = false } = options
+    return this.#messages(session, { signal, deep, passing, straight: passing && !cursor }, cursor)
+  }
+
+  async #messages(session: SessionKey, options: LookOptions, cursor = false): Promise<Listing<MessageEntry>> {
+    const held = await this.#views.view(session, options)
     // That the last listing lacks it, which may have failed in part, is not that it has no messages.
     if (held === undefined) return { entries: [], issues: [gone(session, this.path, 'session')], complete: false }
     const { issues } = held.view
-    const cursor = options.cursor === true && { cursor: cursorOf(held.view, session.session) }
-    return { entries: held.entries(), issues, complete: issues.length === 0, ...cursor }
+    const end = cursor && { cursor: cursorOf(held.view, session.session) }
+    return { entries: held.entries(), issues, complete: issues.length === 0, ...end }
   }
 
   async parts(session: SessionKey, messages: readonly MessageId[]): Promise<Listing<readonly PartEntry[]>> {
@@ -125,7 +131,8 @@ export class LogStore implements Store {
 
   async open(reads: readonly Read[], slab: Slab, options: ReadOptions = {}): Promise<readonly Leaf[]> {
     const leaves: Leaf[] = new Array(reads.length)
-    const viewOf = this.#views.once(options.signal)
+    const unsummed = reads.every(({ price }) => price === undefined)
+    const viewOf = this.#views.once({ signal: options.signal, unsummed, slab })
     const lines = new Map<string, { readonly view: LogView; readonly reads: LineRead[]; readonly places: number[] }>()
     for (const [place, { kind, key, price }] of reads.entries()) {
       if (kind === 'session') {
@@ -133,7 +140,8 @@ export class LogStore implements Store {
         leaves[place] = entry === undefined ? { issue: gone(key, this.path, kind) } : sessionLeaf(key, entry, price, slab)
         continue
       }
-      const held = kind === 'message' || kind === 'part' ? await viewOf(key) : undefined
+      const seen = kind === 'message' || kind === 'part' ? viewOf(key) : undefined
+      const held = seen instanceof Promise ? await seen : seen
       const line = held && lineOf(held.view, key)
       if (held === undefined || line === undefined) {
         leaves[place] = { issue: gone(key, held?.view.session.files[0]?.path ?? this.path, kind) }
@@ -158,7 +166,7 @@ export class LogStore implements Store {
     slab: Slab,
     options: ReadOptions = {},
   ): Promise<Listing<readonly PartLeaf[]>> {
-    const held = await this.#views.view(session, options.signal)
+    const held = await this.#views.view(session, { signal: options.signal, unsummed: true, slab })
     const reads = messages.map((key) =>
       (held?.view.log.find(key.message)?.lines.slice(1) ?? []).map((line) => ({ key: partKey(key, linePart(line)), line, generation: undefined })),
     )
@@ -185,7 +193,7 @@ export class LogStore implements Store {
       const touched = resumed.view.log.takeTouched()
       return { ...(await openTail(resumed.view, session, touched, slab, leaves)), reread: undefined }
     }
-    const held = await this.#views.view(session, signal, deep)
+    const held = await this.#views.view(session, { signal, deep })
     if (held === undefined) return undefined
     const { log, files, issues } = held.view
     // Of a log that cannot be read nothing is known, which is not that it has no messages.

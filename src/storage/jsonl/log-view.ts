@@ -11,11 +11,12 @@ import { StorageError, systemCode } from '../../core/errors.js'
 import type { SessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../file-issues.js'
-import type { SlabPool } from '../slab.js'
+import type { SharedBytes, SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
+import { type KeptText, keepText, scanText } from './kept-text.js'
 import type { LineVisitor, Rest } from './line-scanner.js'
 import type { LogAdapter, LogFile, LogSession } from './log-adapter.js'
-import { type LogStat, scanLog, statLog, withWhole } from './log-bytes.js'
+import { type LogStat, scanLog, statIfThere, statLog, withWhole } from './log-bytes.js'
 import { LogIndex, type LogLine, type LogMessage } from './log-index.js'
 import { Skim } from './skim.js'
 import { type CursorVerdict, looksLike, type TailCursor } from './tail-cursor.js'
@@ -47,6 +48,11 @@ export interface LogView {
   readonly files: readonly ViewedFile[]
   /** What of the log could not be read. */
   readonly issues: readonly StageIssue[]
+  /**
+   * Of a view for reading straight through: the bytes of each file, as far as they were kept. Its lines have no checksums and its files no
+   * cursors, so it serves to open lines while the bytes are held, and for nothing else.
+   */
+  readonly texts?: readonly (SharedBytes | undefined)[] | undefined
 }
 
 export interface Viewing {
@@ -55,12 +61,15 @@ export interface Viewing {
   readonly work: StoreWork
   readonly pool?: SlabPool | undefined
   readonly signal?: AbortSignal | undefined
+  /** Keeps the bytes (`LogView.texts`); the caller lets go of them. @default false */
+  readonly straight?: boolean | undefined
 }
 
 /** Reads a log from its start. Damage is in the view; a file that cannot be read is an issue. */
 export async function viewLog(session: LogSession, key: SessionKey, viewing: Viewing, log = new LogIndex()): Promise<LogView> {
   const issues: StageIssue[] = []
   const files: ViewedFile[] = []
+  const texts: (SharedBytes | undefined)[] = []
   for (const [at, file] of session.files.entries()) {
     viewing.signal?.throwIfAborted()
     try {
@@ -68,7 +77,11 @@ export async function viewLog(session: LogSession, key: SessionKey, viewing: Vie
         files.push({ file, stat: ABSENT, cursor: undefined, loose: undefined })
         continue
       }
-      const viewed = file.form === 'document' ? await readDocument(file, at, log, viewing) : await readLines(file, at, undefined, log, viewing)
+      const text = viewing.straight === true && !file.packed ? keepText(file.path, viewing.work, viewing.pool) : undefined
+      texts[at] = text?.shared
+      log.lasting = text !== undefined
+      const viewed =
+        file.form === 'document' ? await readDocument(file, at, log, viewing, text) : await readLines(file, at, undefined, log, viewing, text)
       if (viewed.damage !== undefined) issues.push({ code: viewed.damage.code, key, path: file.path, reason: viewed.damage.reason })
       files.push(viewed.file)
     } catch (error) {
@@ -77,7 +90,8 @@ export async function viewLog(session: LogSession, key: SessionKey, viewing: Vie
       files.push({ file, stat: undefined, cursor: undefined, loose: undefined })
     }
   }
-  return { session, log, files, issues }
+  log.lasting = false
+  return { session, log, files, issues, texts: texts.some((text) => text !== undefined) ? texts : undefined }
 }
 
 /** The view as it is now: the same one where nothing changed. `deep` reads everything again. */
@@ -86,6 +100,7 @@ export async function refreshView(view: LogView, session: LogSession, key: Sessi
   if (growth === undefined) return viewLog(session, key, viewing)
   const [first] = growth
   if (first === undefined) return view
+  if (view.texts !== undefined) return viewLog(session, key, viewing)
   const files = [...view.files]
   for (const { at, held } of growth) {
     const { file } = files[at] as ViewedFile
@@ -141,14 +156,14 @@ export function heldOf({ cursor, loose }: Pick<ViewedFile, 'cursor' | 'loose'>):
  */
 export function changeOf({ file, stat, cursor, loose }: ViewedFile & { readonly stat: LogStat }, { work, clock }: Viewing): CursorVerdict {
   const now = statOf(file, work)
+  const isTorn = loose?.taken === false && clock.now() - stat.mtimeMs >= IDLE_MS
   if (cursor === undefined) {
-    if (isSame(stat, now)) return 'unchanged'
+    if (isSame(stat, now)) return isTorn ? 'grown' : 'unchanged'
     return isSame(stat, ABSENT) && file.form === 'lines'
       ? 'grown'
       : { reread: file.packed ? 'the compressed log was replaced' : 'the snapshot was rewritten' }
   }
   const verdict = looksLike(cursor, now)
-  const isTorn = loose?.taken === false && clock.now() - cursor.mtimeMs >= IDLE_MS
   return verdict === 'unchanged' && isTorn ? 'grown' : verdict
 }
 
@@ -158,12 +173,7 @@ const ABSENT: LogStat = { dev: 0, ino: 0, size: 0, mtimeMs: 0, ctimeMs: 0 }
 /** @throws the system's error, unless the file is optional and not there */
 export function statOf({ path, optional }: LogFile, work: StoreWork): LogStat {
   work.stats++
-  try {
-    return statLog(path)
-  } catch (error) {
-    if (optional === true && systemCode(error) === 'ENOENT') return ABSENT
-    throw error
-  }
+  return optional === true ? (statIfThere(path) ?? ABSENT) : statLog(path)
 }
 
 function isAbsent(file: LogFile, work: StoreWork): boolean {
@@ -188,6 +198,7 @@ export async function readLines(
   held: HeldFile | undefined,
   log: LogIndex,
   { adapter, clock, work, pool, signal }: Viewing,
+  text?: KeptText,
 ): Promise<Read> {
   /** What follows the last newline and the index has already. */
   const known = held?.loose?.taken === true ? held.loose : undefined
@@ -201,7 +212,8 @@ export async function readLines(
   }
   const visitor: LineVisitor & { rest(rest: Rest): void } = {
     visit(bytes, start, end, offset, line) {
-      const read = { file: at, offset, length: end - start, line, crc: crc32(bytes.subarray(start, end)) }
+      const crc = text === undefined ? crc32(bytes.subarray(start, end)) : 0
+      const read: LogLine = { file: at, offset, length: end - start, line, crc, parsed: undefined }
       if (known === undefined || isMet || !isKnown(read)) adapter.read(bytes, start, end, read, log)
     },
     damaged(offset, length, line) {
@@ -224,7 +236,8 @@ export async function readLines(
       }
     },
   }
-  const { stat, cursor, damage, reread } = await scanLog(file, visitor, { work, signal, pool, after: held?.cursor, cursor: !file.packed })
+  const { stat, cursor, damage, reread } =
+    text === undefined ? await scanLog(file, visitor, { work, signal, pool, after: held?.cursor, cursor: !file.packed }) : scanText(text, visitor)
   if (rest !== undefined) {
     const { bytes, line, nuls } = rest
     const whole = wholeness.whole(bytes, 0, bytes.length)
@@ -244,17 +257,18 @@ export async function readLines(
 const wholeness = new Skim({})
 
 /** A snapshot: one object, its messages in a list. @throws the system's error */
-function readDocument(file: LogFile, at: number, log: LogIndex, { adapter, work, pool }: Viewing): Promise<Read> {
-  return withWhole(file.path, { work, pool }, (bytes, stat) => {
+async function readDocument(file: LogFile, at: number, log: LogIndex, { adapter, work, pool }: Viewing, text?: KeptText): Promise<Read> {
+  const take = (bytes: Buffer, stat: LogStat): Read => {
     const document = adapter.split?.(bytes)
     for (const [place, { start, end }] of (document?.messages ?? []).entries()) {
-      const crc = crc32(bytes.subarray(start, end))
-      adapter.read(bytes, start, end, { file: at, offset: start, length: end - start, line: place + 1, crc }, log)
+      const crc = text === undefined ? crc32(bytes.subarray(start, end)) : 0
+      adapter.read(bytes, start, end, { file: at, offset: start, length: end - start, line: place + 1, crc, parsed: undefined }, log)
     }
     const damage =
       document === undefined ? new StorageError('CORRUPT_RECORD', { reason: 'the snapshot is no whole object', path: file.path }) : undefined
     return { file: { file, stat, cursor: undefined, loose: undefined }, damage }
-  })
+  }
+  return text === undefined ? withWhole(file.path, { work, pool }, take) : take(text.shared.bytes.subarray(0, text.length), text.stat)
 }
 
 export function entryOf({ id, created, order, parent, trait, open }: LogMessage): MessageEntry {

@@ -2,10 +2,10 @@
 import type { Clock } from '../../core/clock.js'
 import type { Agent, EntityKey, SessionKey } from '../../core/keys.js'
 import { sessionOf } from '../../core/keys.js'
-import type { SlabPool } from '../slab.js'
+import type { Slab, SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
 import type { LogAdapter } from './log-adapter.js'
-import type { LogSessions } from './log-sessions.js'
+import type { ListedLog, LogSessions } from './log-sessions.js'
 import { entryOf, isUnchanged, type LogView, refreshView, type Viewing, viewLog } from './log-view.js'
 
 /** Lines whose place is kept in memory, of all sessions together. */
@@ -26,6 +26,20 @@ export class HeldView {
     this.#entries ??= this.view.log.messages.map(entryOf)
     return this.#entries
   }
+}
+
+export interface LookOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Read the log from its start. */
+  readonly deep?: boolean | undefined
+  /** Whether it is looked at on the way through all sessions; undefined: this look says nothing of that. */
+  readonly passing?: boolean | undefined
+  /** Lines are only listed, or opened as they are: a view without checksums will do (`LogView.texts`). */
+  readonly unsummed?: boolean | undefined
+  /** As `unsummed`, and the log is about to be opened as a whole: where it must be read, its bytes are kept. */
+  readonly straight?: boolean | undefined
+  /** What its lines are about to be opened into: it shares the bytes that were kept. */
+  readonly slab?: Slab | undefined
 }
 
 /** How many messages a log had when its files were as they were. */
@@ -62,22 +76,19 @@ export class LogViews {
   }
 
   /** Views of one call: every read of a session is of the same one. */
-  once(signal?: AbortSignal): (key: EntityKey) => Promise<HeldView | undefined> | HeldView | undefined {
+  once(options?: LookOptions): (key: EntityKey) => Promise<HeldView | undefined> | HeldView | undefined {
     const seen = new Map<string, HeldView | undefined>()
     const look = async (key: SessionKey): Promise<HeldView | undefined> => {
-      const view = await this.view(key, signal)
+      const view = await this.view(key, options)
       seen.set(key.session, view)
       return view
     }
     return (key) => (seen.has(key.session) ? seen.get(key.session) : look(sessionOf(key)))
   }
 
-  /**
-   * The log as it is now; undefined for a session that was not listed. `deep` reads it from its start. `passing`: whether it is looked at
-   * on the way through all sessions; undefined: this look says nothing of that.
-   */
-  view(key: SessionKey, signal?: AbortSignal, deep?: boolean, passing?: boolean): Promise<HeldView | undefined> {
-    const look = (this.#looks.get(key.session) ?? Promise.resolve()).then(() => this.#look(key, signal, deep, passing))
+  /** The log as it is now; undefined for a session that was not listed. */
+  view(key: SessionKey, options: LookOptions = {}): Promise<HeldView | undefined> {
+    const look = (this.#looks.get(key.session) ?? Promise.resolve()).then(() => this.#look(key, options))
     const over = look
       .catch(() => undefined)
       .then(() => {
@@ -92,7 +103,7 @@ export class LogViews {
     const counted = this.#views.has(key.session) ? undefined : this.#counts.get(key.session)
     const listed = key.agent === this.#agent ? this.#sessions.find(key.session) : undefined
     if (counted !== undefined && listed !== undefined && isUnchanged(counted, listed.session, this.viewing(signal))) return counted.count
-    const held = await this.view(key, signal, false, true)
+    const held = await this.view(key, { signal, passing: true, unsummed: true })
     if (held === undefined) {
       this.#counts.delete(key.session)
       return 0
@@ -103,49 +114,53 @@ export class LogViews {
   }
 
   clear(): void {
+    for (const { view } of this.#views.values()) letGo(view)
     this.#views.clear()
     this.#counts.clear()
     this.#passing = undefined
     this.#held = 0
   }
 
-  async #look(
-    key: SessionKey,
-    signal: AbortSignal | undefined,
-    deep: boolean | undefined,
-    passing: boolean | undefined,
-  ): Promise<HeldView | undefined> {
+  async #look(key: SessionKey, options: LookOptions): Promise<HeldView | undefined> {
     const listed = key.agent === this.#agent ? this.#sessions.find(key.session) : undefined
     const held = this.#views.get(key.session)
     // What ends in the middle leaves nothing behind: an index that took in half of what was appended is of no use.
     if (held !== undefined) this.#drop(key.session, held)
-    if (passing === true && held === undefined) this.#dropPassed()
+    if (options.passing === true && held === undefined) this.#dropPassed()
     if (listed === undefined) return undefined
-    const viewing = this.viewing(signal)
-    const view =
-      held === undefined
-        ? await viewLog(listed.session, listed.key, viewing)
-        : await refreshView(held.view, listed.session, listed.key, viewing, deep)
+    const view = await this.#viewNow(held?.view, listed, options)
     const kept = held?.view === view ? held : new HeldView(view)
+    if (held !== undefined && held !== kept) letGo(held.view)
+    for (const text of view.texts ?? []) if (text !== undefined) options.slab?.share(text)
     this.#views.set(key.session, kept)
     this.#held += kept.lines
-    if (passing === true && held === undefined) this.#passing = key.session
-    else if (passing === false && this.#passing === key.session) this.#passing = undefined
+    if (options.passing === true && held === undefined) this.#passing = key.session
+    else if (options.passing === false && this.#passing === key.session) this.#passing = undefined
     this.#dropOldest(key.session)
     return kept
+  }
+
+  async #viewNow(held: LogView | undefined, { session, key }: ListedLog, options: LookOptions): Promise<LogView> {
+    const { signal, deep, straight, unsummed = straight } = options
+    const viewing = { ...this.viewing(signal), straight }
+    if (held === undefined || (held.texts !== undefined && unsummed !== true)) return viewLog(session, key, viewing)
+    return refreshView(held, session, key, viewing, deep)
   }
 
   #dropPassed(): void {
     const name = this.#passing
     const passed = name === undefined ? undefined : this.#views.get(name)
     this.#passing = undefined
-    if (name !== undefined && passed !== undefined) this.#drop(name, passed)
+    if (name === undefined || passed === undefined) return
+    this.#drop(name, passed)
+    letGo(passed.view)
   }
 
   #dropOldest(newest: string): void {
     for (const [name, other] of this.#views) {
       if (this.#held <= HELD_LINES || name === newest) break
       this.#drop(name, other)
+      letGo(other.view)
     }
   }
 
@@ -153,4 +168,9 @@ export class LogViews {
     this.#views.delete(session)
     this.#held -= lines
   }
+}
+
+/** Slabs that share the bytes go on holding them. */
+function letGo({ texts }: LogView): void {
+  for (const text of texts ?? []) text?.letGo()
 }

@@ -2,11 +2,11 @@
  * Entries of pi's logs as messages: results of tools with the calls they answer, and the tree of entries through those that say
  * nothing. Entries of version 1 have no ids and follow one another.
  */
+import { crc32 } from 'node:zlib'
 import type { MessageId } from '../../core/ids.js'
-import { isoTime } from './iso-time.js'
+import { LineFields } from './line-fields.js'
 import { COPIES, isCopy, link, messageId, ownId, setTip, tipOf } from './log-chain.js'
-import type { LogIndex, LogLine, LogMessage } from './log-index.js'
-import { Skim } from './skim.js'
+import type { LogIndex, LogLine, LogMessage, Sum } from './log-index.js'
 
 const TYPE = 0
 const ID = 1
@@ -24,7 +24,7 @@ const BLOCK_ID = 10
 const calls: string[] = []
 
 /** Synchronous, as all reading of lines is: one for all logs. */
-const ENTRY = new Skim({
+const ENTRY = new LineFields({
   type: TYPE,
   id: ID,
   parentId: PARENT,
@@ -38,8 +38,8 @@ const ENTRY = new Skim({
     content: {
       each: { type: BLOCK_TYPE, id: BLOCK_ID },
       end: () => {
-        if (ENTRY.plain(BLOCK_TYPE) !== 'toolCall') return
-        const id = ENTRY.plain(BLOCK_ID)
+        if (ENTRY.now.plain(BLOCK_TYPE) !== 'toolCall') return
+        const id = ENTRY.now.plain(BLOCK_ID)
         if (id !== undefined) calls.push(id)
       },
     },
@@ -58,29 +58,30 @@ const SAY_NOTHING: ReadonlyMap<string, string> = new Map([
 interface Link {
   readonly id: string | undefined
   readonly time: number | undefined
-  readonly content: number
+  readonly content: Sum
 }
 
 export function readPi(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   calls.length = 0
-  if (!ENTRY.whole(bytes, start, end)) {
+  if (!ENTRY.read(bytes, start, end, line, log)) {
     log.damaged(line)
     return
   }
-  const type = ENTRY.plain(TYPE)
-  const time = timeAt(TIME) ?? timeAt(SENT)
+  const type = ENTRY.now.plain(TYPE)
+  const time = ENTRY.now.time(TIME) ?? ENTRY.now.time(SENT)
   if (type === 'session') {
     takeHeader(time, line, log)
     return
   }
-  const id = ownId(ENTRY.plain(ID))
-  if (id !== undefined && isCopy(log, id, time, line.crc)) log.ignore(line, COPIES)
-  else take(type, { id, time, content: line.crc }, line, log)
+  const id = ownId(ENTRY.now.plain(ID))
+  const content = log.sum(() => (log.lasting ? crc32(bytes.subarray(start, end)) : line.crc))
+  if (id !== undefined && isCopy(log, id, time, content)) log.ignore(line, COPIES)
+  else take(type, { id, time, content }, line, log)
 }
 
 /** A fork begins with a copy of what it was forked from: all that is older than its header. */
 function takeHeader(time: number | undefined, line: LogLine, log: LogIndex): void {
-  if (time !== undefined && (isText(ORIGIN) || isText(BRANCHED))) log.notes.forked = time
+  if (time !== undefined && (ENTRY.now.isText(ORIGIN) || ENTRY.now.isText(BRANCHED))) log.notes.forked = time
   log.ignore(line, 'headers of the session')
 }
 
@@ -91,8 +92,8 @@ function take(type: string | undefined, entry: Link, line: LogLine, log: LogInde
     log.ignore(line, reason)
     return
   }
-  if (ENTRY.plain(ROLE) === 'toolResult') {
-    const answered = ENTRY.plain(ANSWERED)
+  if (ENTRY.now.plain(ROLE) === 'toolResult') {
+    const answered = ENTRY.now.plain(ANSWERED)
     const caller = answered === undefined ? undefined : log.answer(answered)
     if (caller !== undefined) {
       log.add(caller, line, 'answer')
@@ -122,13 +123,5 @@ function join({ id, time, content }: Link, message: MessageId | undefined, log: 
 
 /** Without a parent of its own an entry follows the one before. */
 function parentOf(log: LogIndex): MessageId | undefined {
-  return ENTRY.has(PARENT) ? log.follow(ENTRY.plain(PARENT)) : tipOf(log)
-}
-
-function timeAt(slot: number): number | undefined {
-  return isoTime(ENTRY.bytes, ENTRY.from[slot] as number, ENTRY.to[slot] as number)
-}
-
-function isText(slot: number): boolean {
-  return ENTRY.has(slot) && ENTRY.bytes[ENTRY.from[slot] as number] === 0x22
+  return ENTRY.now.has(PARENT) ? log.follow(ENTRY.now.plain(PARENT)) : tipOf(log)
 }

@@ -5,7 +5,10 @@ import type { Skimmed } from './skim.js'
 export class Words<T> {
   readonly #byLength: { readonly word: Buffer; readonly means: T }[][] = []
 
+  readonly #byText: ReadonlyMap<string, T>
+
   constructor(words: Readonly<Record<string, T>>) {
+    this.#byText = new Map(Object.entries(words))
     for (const [text, means] of Object.entries(words)) {
       const word = Buffer.from(text)
       this.#byLength[word.length] ??= []
@@ -17,6 +20,11 @@ export class Words<T> {
   in({ bytes, from, to }: Skimmed, slot: number): T | undefined {
     const start = (from[slot] as number) + 1
     return start === 0 ? undefined : this.at(bytes, start, (to[slot] as number) - 1)
+  }
+
+  /** What a text means. */
+  of(text: string): T | undefined {
+    return this.#byText.get(text)
   }
 
   /** What the bytes between two quotes mean. */

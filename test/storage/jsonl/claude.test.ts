@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { claudeFormat } from '../../../src/core/agents/claude.js'
 import type { Document } from '../../../src/core/documents.js'
 import { claudeAdapter } from '../../../src/storage/jsonl/claude-log.js'
+import type { LogMeta } from '../../../src/storage/jsonl/log-adapter.js'
 import type { LogIndex } from '../../../src/storage/jsonl/log-index.js'
 import { assembleAll, describeAll, feed, linesOf, rangesOf, resumeAt } from '../../support/log-lines.js'
 import { SETS_ARE_HERE, unpackSets } from '../../support/real-sets.js'
@@ -551,6 +552,13 @@ describe('a title of another session', () => {
     expect(describeAll(claudeAdapter, linesOf(asked('u1', null, 1, 'Hi'), summary('u1', 'Mine'))).title).toBe('Mine')
     const many = Array.from({ length: 200 }, (_, at) => said(`a${at}`, null, at, `m${at}`, text('x')))
     expect(describeAll(claudeAdapter, linesOf(summary('a199', 'Late'), asked('u1', null, 1, 'Hi'), ...many)).title).toBe('Late')
+  })
+
+  it('is waited for on the line of its leaf, and not on the one that follows that', () => {
+    const known = { directory: '/w', version: '2', prompt: 'Hi', model: { id: 'm', providerID: 'anthropic' }, notes: { looked: 1 } }
+    const meta: LogMeta = { entries: 9, ...known, notes: { ...known.notes, waiting: [['u1', 'Mine']] } }
+    const bytes = Buffer.from(linesOf(asked('u0', null, 1, 'before'), asked('u1', 'u0', 2, 'leaf'), asked('u2', 'u1', 3, 'after')))
+    expect(rangesOf(bytes).map(({ start, end }) => claudeAdapter.tells(bytes, start, end, meta, start, bytes.length))).toEqual([false, true, false])
   })
 })
 

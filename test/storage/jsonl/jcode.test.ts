@@ -209,6 +209,44 @@ describe('splitting a snapshot', () => {
     }
   })
 
+  it('finds every message of any document, and none of one that is cut off (property)', () => {
+    const words = fc.constantFrom('a', '"', '\\', '\\"', '{"', '}]', ',', 'é', '\n', '"user"')
+    const odd = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 3 },
+        fc.array(words).map((all) => all.join('')),
+        fc.constantFrom(null, 1.5e-7, true),
+        tie('list'),
+        tie('object'),
+      ),
+      list: fc.array(tie('value'), { maxLength: 4 }),
+      object: fc.dictionary(fc.constantFrom('role', 'messages', 'content', 'type', '"'), tie('value'), { maxKeys: 4 }),
+    }))
+    const asked = fc.constantFrom(ASKED, CALLED, message(1, 'user', result('c1')))
+    const document = fc.record({
+      id: odd.value,
+      messages: fc.array(fc.oneof(odd.value, asked), { maxLength: 8 }),
+      replay_events: odd.value,
+      z: odd.value,
+    })
+    fc.assert(
+      fc.property(document, fc.constantFrom(0, 1), fc.double({ min: 0, max: 0.999, noNaN: true }), (given, space, share) => {
+        const bytes = Buffer.from(JSON.stringify(given, null, space))
+        const split = jcodeAdapter.split?.(bytes)
+        expect(split?.messages.map(({ start, end }) => JSON.parse(bytes.toString('utf8', start, end)))).toEqual(
+          JSON.parse(JSON.stringify(given.messages)),
+        )
+        const replayed = Array.isArray(given.replay_events) ? [] : given.replay_events
+        const prompts = given.messages.filter((one) => one === ASKED).slice(0, 4)
+        const rest = JSON.parse(split?.rest.toString() ?? '') as { readonly messages: readonly unknown[] }
+        expect(rest).toEqual(JSON.parse(JSON.stringify({ ...given, messages: rest.messages, replay_events: replayed })))
+        expect(rest.messages).toEqual(expect.arrayContaining(prompts))
+        expect(jcodeAdapter.split?.(bytes.subarray(0, Math.floor(bytes.length * share)))).toBeUndefined()
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('takes odd and empty lists', () => {
     for (const messages of [[], null, 'x', {}, undefined]) {
       const document = jcodeAdapter.split?.(Buffer.from(JSON.stringify({ id: 'a', messages })))

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { LogPlace } from '../../../src/storage/jsonl/line-scanner.js'
 import type { LogFile } from '../../../src/storage/jsonl/log-adapter.js'
-import { type LogRange, readRanges, type ScanEnd, scanLog, statLog } from '../../../src/storage/jsonl/log-bytes.js'
+import { type LogRange, type LogStat, readRanges, type ScanEnd, scanLog, statIfThere, statLog } from '../../../src/storage/jsonl/log-bytes.js'
 import { Slab, SlabPool } from '../../../src/storage/slab.js'
 import type { StoreWork } from '../../../src/storage/store.js'
 import { tempFolder } from '../../support/temp.js'
@@ -28,6 +28,15 @@ describe.each(forms)('scanning a log, %s', (_, packed) => {
     expect(lines).toEqual(['0:1 {"a":1}', '9:3 {"é":2}', '19:4 NUL-filled 2', '21:4 {"c":3}', 'rest 29:5 {"torn'])
     expect(end).toMatchObject({ place: { offset: 29, line: 4 }, read: 35, damage: undefined, cursor: undefined })
     expect(work).toMatchObject({ files: 1, bytes: end.stat.size })
+  })
+
+  it('tells of the file before the first line', async () => {
+    const told: unknown[] = []
+    const file = logOf('{"a":1}\n', packed)
+    const opened = (stat: LogStat): unknown => told.push(stat)
+    const visit = (): unknown => told.push('line')
+    await scanLog(file, { visit, damaged: () => undefined }, { work: noWork(), opened })
+    expect(told).toEqual([statLog(file.path), 'line'])
   })
 
   it('goes on from a place as if it had read all (property)', async () => {
@@ -212,6 +221,16 @@ describe('ranges of a plain log', () => {
     using slab = new Slab()
     const file = logOf('{}\n', false)
     expect(await readRanges(file, [{ offset: 0, length: 2 ** 50 }], slab, { work: noWork() })).toEqual([undefined])
+  })
+})
+
+describe('metadata', () => {
+  it('of what is not there is none, and of what is no file an error', () => {
+    expect(statIfThere(join(folder.path, 'nothing'))).toBeUndefined()
+    expect(() => statLog(join(folder.path, 'nothing'))).toThrow('ENOENT')
+    expect(() => statIfThere(folder.path)).toThrow('no regular file')
+    const { path } = logOf('{}\n', false)
+    expect(statIfThere(path)).toEqual(statLog(path))
   })
 })
 

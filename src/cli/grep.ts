@@ -1,0 +1,135 @@
+/** spanleaf grep: finds a text in what was said, without an index. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import {
+  findSessionsContaining,
+  type GrepHit,
+  type GrepKind,
+  type GrepOptions,
+  grepSessions,
+  type SessionId,
+  type SessionMeta,
+  type Sessions,
+  StorageError,
+} from '../index.js'
+import { type CommonOptions, collect, command, wholeNumber, withCatalog, withSessions } from './command.js'
+import { SearchProgress } from './grep-progress.js'
+import { hitText, sessionText } from './grep-text.js'
+import { count, print, printJson, warn } from './output.js'
+import { cwdOption } from './scope.js'
+
+interface GrepCommandOptions extends CommonOptions {
+  readonly ignoreCase?: boolean
+  readonly regex?: boolean
+  readonly kind?: readonly GrepKind[]
+  readonly cwd?: readonly string[]
+  readonly session?: readonly string[]
+  readonly limit?: number
+  readonly sessions?: boolean
+}
+
+const KINDS: readonly GrepKind[] = ['text', 'reasoning', 'tool', 'file', 'patch', 'subtask', 'agent', 'message', 'unknown']
+
+export function grepCommand(signal: AbortSignal): Command {
+  return withCatalog(command('grep', 'find a text in what was said, without an index; exit status 1 when it is nowhere'))
+    .argument('<pattern>', 'the text, as it stands there')
+    .option('-i, --ignore-case', 'upper and lower case are the same')
+    .option('-E, --regex', 'the pattern is a regular expression of JavaScript; ^ and $ are the ends of lines')
+    .addOption(new Option('--kind <kind>', `only in parts of this kind: ${KINDS.join(', ')} (repeatable)`).argParser(collectKind))
+    .option('--cwd <dir>', 'only sessions that ran in exactly this folder; with a / at its end: or below it', cwdOption)
+    .option('--session <id>', 'only this session (repeatable)', collect)
+    .option('--limit <n>', 'end after so many hits', wholeNumber)
+    .option('--sessions', 'name the sessions alone, not what was found in them')
+    .action((pattern: string, options: GrepCommandOptions) => grep(pattern, options, signal))
+}
+
+async function grep(text: string, options: GrepCommandOptions, signal: AbortSignal): Promise<void> {
+  const pattern = options.regex === true ? expressionOf(text) : text
+  await withSessions(options, signal, async (sessions) => {
+    const progress = new SearchProgress()
+    let damaged = 0
+    const how: GrepOptions = { ...optionsOf(options), signal, onIssue: () => damaged++, onProgress: (state) => progress.show(state) }
+    const found =
+      options.sessions === true
+        ? await printSessions(sessions, pattern, how, options, progress)
+        : await printHits(sessions, pattern, how, options, progress)
+    progress.clear()
+    if (damaged > 0)
+      warn(`${count(damaged, 'record is', 'records are')} damaged or could not be read, and not searched as a whole; \`spanleaf verify\` names them`)
+    if (found === 0) process.exitCode = 1
+  })
+}
+
+function optionsOf({ ignoreCase, kind, cwd, session, limit }: GrepCommandOptions): GrepOptions {
+  if (limit === 0) throw new StorageError('INVALID_OPTION', { reason: '--limit must be at least 1' })
+  return {
+    ...(ignoreCase !== undefined && { ignoreCase }),
+    ...(kind !== undefined && { kinds: kind }),
+    ...(cwd !== undefined && { cwd }),
+    ...(session !== undefined && { sessions: session as readonly SessionId[] }),
+    ...(limit !== undefined && { limit }),
+  }
+}
+
+/** @throws StorageError INVALID_OPTION */
+function expressionOf(text: string): RegExp {
+  try {
+    return new RegExp(text, 'm')
+  } catch (cause) {
+    throw new StorageError('INVALID_OPTION', { reason: cause instanceof Error ? cause.message : String(cause) }, { cause })
+  }
+}
+
+async function printHits(
+  sessions: Sessions,
+  pattern: string | RegExp,
+  how: GrepOptions,
+  { json }: CommonOptions,
+  progress: SearchProgress,
+): Promise<number> {
+  let found = 0
+  let session: SessionMeta | undefined
+  for await (const hit of grepSessions(sessions, pattern, how)) {
+    progress.clear()
+    if (json === true) await printJson(hitJson(hit))
+    else {
+      if (session !== hit.session) await print(`${session === undefined ? '' : '\n'}${sessionText(hit.session)}`)
+      await print(hitText(hit))
+    }
+    session = hit.session
+    found++
+  }
+  return found
+}
+
+async function printSessions(
+  sessions: Sessions,
+  pattern: string | RegExp,
+  how: GrepOptions,
+  { json }: CommonOptions,
+  progress: SearchProgress,
+): Promise<number> {
+  let found = 0
+  for await (const session of findSessionsContaining(sessions, pattern, how)) {
+    progress.clear()
+    if (json === true) await printJson(sessionJson(session))
+    else await print(sessionText(session))
+    found++
+  }
+  return found
+}
+
+function sessionJson({ key, id, title, directory, created, updated, source }: SessionMeta): object {
+  return { agent: key.agent, session: id, title, directory, created, updated, source }
+}
+
+function hitJson({ session, message, part, role, kind, field, tool, created, line, text, match, cut }: GrepHit): object {
+  const { key, title, directory } = session
+  const place = { agent: key.agent, session: key.session, message: message.message, part: part?.part ?? null }
+  return { ...place, title, directory, role: role ?? null, kind, field, tool: tool ?? null, created, line, text, match, cut }
+}
+
+function collectKind(value: string, previous: readonly GrepKind[] | undefined): readonly GrepKind[] {
+  const kind = KINDS.find((name) => name === value)
+  if (kind === undefined) throw new InvalidArgumentError(`It must be one of ${KINDS.join(', ')}.`)
+  return [...(previous ?? []), kind]
+}

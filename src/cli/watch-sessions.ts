@@ -1,0 +1,81 @@
+/** spanleaf watch: a line for each session that is new, changes or goes, until it is interrupted. */
+import { type Command, Option } from 'commander'
+import { encodeKey, type SessionChange, type SessionMeta, type Sessions, StorageError, type WatchOptions, watchSessions } from '../index.js'
+import { type CommonOptions, command, wholeNumber, withCatalog, withSessions } from './command.js'
+import { titleAndFolder } from './ls.js'
+import { count, issueLine, print, printJson, terminalWidth, warn } from './output.js'
+
+interface WatchCommandOptions extends CommonOptions {
+  readonly backend?: NonNullable<WatchOptions['watch']>
+  readonly poll?: number
+}
+
+const BACKENDS = ['auto', 'poll', 'inotify', 'fs-events', 'watchman', 'windows', 'brute-force'] as const
+
+export function watchCommand(signal: AbortSignal): Command {
+  return withCatalog(command('watch', 'tell of each session that is new, changes or goes, until it is interrupted'))
+    .addOption(new Option('--backend <name>', 'what tells of changes').choices(BACKENDS).default('auto'))
+    .option('--poll <ms>', 'milliseconds between two looks where nothing tells of changes (default: 500)', wholeNumber)
+    .action((options: WatchCommandOptions) => watch(options, signal))
+}
+
+async function watch({ backend, poll, ...options }: WatchCommandOptions, signal: AbortSignal): Promise<void> {
+  if (poll === 0) throw new StorageError('INVALID_OPTION', { reason: '--poll must be at least 1' })
+  await withSessions(options, signal, async (sessions) => {
+    const telling = new Telling(sessions, options)
+    const changes = watchSessions(sessions, {
+      signal,
+      ...(backend !== undefined && { watch: backend }),
+      ...(poll !== undefined && { pollMs: poll }),
+      onIssue: (issue) => warn(issueLine(issue)),
+    })
+    if (options.json !== true) process.stderr.write(`watching ${count(sessions.index.stats().sessions, 'session')}; Ctrl-C stops\n`)
+    for await (const change of changes) await telling.tell(change)
+  })
+}
+
+class Telling {
+  readonly #sessions: Sessions
+  readonly #json: boolean
+  /** As they were told of or listed last, for one that goes has no title any more. */
+  readonly #known: Map<string, SessionMeta>
+
+  constructor(sessions: Sessions, { json = false }: CommonOptions) {
+    this.#sessions = sessions
+    this.#json = json
+    this.#known = new Map(sessions.index.sessionsByTime().map((meta) => [encodeKey(meta.key), meta]))
+  }
+
+  async tell(change: SessionChange): Promise<void> {
+    const name = encodeKey(change.session)
+    const meta = this.#sessions.index.session(change.session) ?? this.#known.get(name)
+    if (meta === undefined || change.kind === 'removed') this.#known.delete(name)
+    else this.#known.set(name, meta)
+    const messages = change.kind === 'removed' ? undefined : await this.#messagesOf(change)
+    if (this.#json) await printJson(changeJson(change, meta, messages))
+    else await print(changeText(change, meta, messages))
+  }
+
+  /** Undefined for a session that is gone by now: the next change tells so. */
+  async #messagesOf({ session }: SessionChange): Promise<number | undefined> {
+    try {
+      return await this.#sessions.index.messageCount(session)
+    } catch (error) {
+      if (error instanceof StorageError) return undefined
+      throw error
+    }
+  }
+}
+
+function changeJson({ session, kind, generation }: SessionChange, meta: SessionMeta | undefined, messages: number | undefined): object {
+  const { title = null, directory = null, updated = null } = meta ?? {}
+  return { at: Date.now(), kind, agent: session.agent, session: session.session, title, directory, updated, messages: messages ?? null, generation }
+}
+
+/** `11:03:12  changed  ses_1  12 messages  title · /folder` */
+function changeText({ session, kind }: SessionChange, meta: SessionMeta | undefined, messages: number | undefined): string {
+  const agent = session.agent === 'opencode' ? '' : `${session.agent}  `
+  const counted = messages === undefined ? '' : `${count(messages, 'message')}  `
+  const left = `${new Date().toTimeString().slice(0, 8)}  ${kind.padEnd('changed'.length)}  ${agent}${session.session}  ${counted}`
+  return meta === undefined ? left.trimEnd() : left + titleAndFolder(meta, Math.max(20, terminalWidth() - left.length))
+}

@@ -1,0 +1,37 @@
+/** Events of the folders that one session is written in, by the system's own means: for a single folder no more is needed. */
+import { type FSWatcher, watch } from 'node:fs'
+import type { SessionEntry, Store } from './store.js'
+import { foldersOfSession } from './watch-places.js'
+
+export interface SessionEvents extends Disposable {
+  /** Watches the folders of the session, in the place of those before. Where that cannot be had nothing is told. */
+  follow(store: Pick<Store, 'kind' | 'path'>, entry: Pick<SessionEntry, 'key' | 'path'>): void
+}
+
+/** Events are hints: some come late, some for nothing, some never. */
+export function watchSession(tell: () => void): SessionEvents {
+  let watched: readonly string[] = []
+  let watchers: readonly FSWatcher[] = []
+  const stop = (): void => {
+    for (const watcher of watchers) watcher.close()
+    watchers = []
+  }
+  return {
+    follow(store, { key, path }) {
+      const folders = foldersOfSession(store, key.session, path)
+      if (folders.join('\0') === watched.join('\0')) return
+      stop()
+      watched = folders
+      watchers = folders.flatMap((folder) => watcherOf(folder, tell) ?? [])
+    },
+    [Symbol.dispose]: stop,
+  }
+}
+
+function watcherOf(folder: string, tell: () => void): FSWatcher | undefined {
+  try {
+    return watch(folder, { persistent: false }, tell).on('error', () => undefined)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The sessions as an earlier process left them in the catalog: what is shown until the first listing is through. Nothing is read of them
+ * before it is asked for. A catalog that cannot be read any more shows nothing, which lasts as long as that listing does.
+ */
+import { StorageError } from '../core/errors.js'
+import type { SessionId } from '../core/ids.js'
+import type { Store } from '../storage/store.js'
+import type { Catalog } from './catalog-port.js'
+import type { EarlySessions } from './early.js'
+import { readQuery } from './session-page.js'
+import type { SessionMeta } from './types.js'
+
+export function earlySessions(catalog: Catalog, stores: () => readonly Store[]): EarlySessions {
+  const everything = readQuery({ children: true, archived: true, limit: Number.POSITIVE_INFINITY })
+  let all: readonly SessionMeta[] | undefined
+  const withId = (id: SessionId): readonly SessionMeta[] => attempt(() => catalog.byId(id, stores())) ?? []
+  return {
+    page: (query) => attempt(() => catalog.page(query, stores())),
+    count: () => attempt(() => catalog.count(everything, stores())) ?? 0,
+    all() {
+      all ??= attempt(() => catalog.page(everything, stores()).sessions)
+      return all ?? []
+    },
+    session: (key) => withId(key.session).find((meta) => meta.key.agent === key.agent),
+    withId,
+    childrenOf: (key) => attempt(() => catalog.children(key, stores())) ?? [],
+  }
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof StorageError) return undefined
+    throw error
+  }
+}

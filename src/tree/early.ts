@@ -1,0 +1,29 @@
+/** What is shown of sessions before this process has listed them. */
+import type { SessionId } from '../core/ids.js'
+import type { SessionKey } from '../core/keys.js'
+import type { CatalogPage } from './catalog-port.js'
+import type { ReadQuery } from './session-page.js'
+import type { Sessions } from './sessions.js'
+import type { SessionMeta } from './types.js'
+
+export interface EarlySessions {
+  /** Undefined when the catalog cannot be read. */
+  page(query: ReadQuery): CatalogPage | undefined
+  count(): number
+  /** The one updated last first; read once. */
+  all(): readonly SessionMeta[]
+  session(key: SessionKey): SessionMeta | undefined
+  withId(id: SessionId): readonly SessionMeta[]
+  childrenOf(key: SessionKey): readonly SessionMeta[]
+}
+
+const EARLY = new WeakMap<Sessions, EarlySessions>()
+
+/** What a page of these sessions is read from while they are stale. */
+export function earlySessionsOf(sessions: Sessions): EarlySessions | undefined {
+  return sessions.stale ? EARLY.get(sessions) : undefined
+}
+
+export function rememberEarly(sessions: Sessions, early: EarlySessions): void {
+  EARLY.set(sessions, early)
+}

@@ -1,0 +1,312 @@
+/** Sets of sessions that are opened with a home. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import Database from 'better-sqlite3'
+import { describe, expect, it } from 'vitest'
+import { type OpenOptions, openSessions } from '../../src/open.js'
+import { pageSessions } from '../../src/tree/session-page.js'
+import type { Sessions } from '../../src/tree/sessions.js'
+import type { SessionMeta } from '../../src/tree/types.js'
+import { agentHome } from '../support/agent-homes.js'
+import { everyEra } from '../support/every-era.js'
+import { tempFolder } from '../support/temp.js'
+import { treeOf } from '../support/trees.js'
+
+interface World extends Disposable {
+  readonly home: string
+  readonly data: readonly string[]
+  readonly folder: string
+  open(options?: OpenOptions): Promise<Sessions>
+  /** What is there, without a catalog. */
+  fresh(options?: OpenOptions): Promise<readonly SessionMeta[]>
+}
+
+/** Every era of OpenCode, with copies, and the logs of the other agents. */
+function world(): World {
+  const eras = everyEra()
+  const agents = agentHome()
+  const place = tempFolder()
+  const home = join(place.path, 'home')
+  const data = [eras.data, agents.path]
+  const given = { data, env: { HOME: place.path } }
+  return {
+    home,
+    data,
+    folder: place.path,
+    open: (options = {}) => openSessions({ ...given, home, ...options }),
+    async fresh(options = {}) {
+      await using sessions = await openSessions({ ...given, ...options })
+      return everything(sessions)
+    },
+    [Symbol.dispose]() {
+      for (const one of [eras, agents, place]) one[Symbol.dispose]()
+    },
+  }
+}
+
+const name = ({ key }: SessionMeta): string => `${key.agent} ${key.session}`
+
+/** By name: sessions of one time stand in any order. */
+function everything({ index }: Sessions): readonly SessionMeta[] {
+  return [...index.sessionsByTime()].sort((a, b) => (name(a) < name(b) ? -1 : 1))
+}
+
+/** Every file below a folder, as it stands. */
+function filesBelow(folder: string): ReadonlyMap<string, string> {
+  const files = new Map<string, string>()
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (!entry.isFile() || path.endsWith('-shm') || path.endsWith('-wal')) continue
+    files.set(path, `${statSync(path).mtimeMs} ${readFileSync(path).toString('base64')}`)
+  }
+  return files
+}
+
+/** Writes of this moment cannot be told from later ones by their time. */
+const pastGrain = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60))
+
+describe('a set with a catalog', () => {
+  it('is there at once the second time, with what the first one listed, and then with what is there', async () => {
+    using place = world()
+    const truth = await place.fresh()
+    expect(truth.length).toBeGreaterThan(6)
+    {
+      await using first = await place.open()
+      expect([first.stale, everything(first)]).toEqual([false, truth])
+    }
+    await using sessions = await place.open()
+    expect(sessions.stale).toBe(true)
+    expect(sessions.stores.flatMap(({ work }) => [work.files, work.rows]).filter((count) => count > 20)).toEqual([])
+    expect(everything(sessions)).toEqual(truth)
+    expect(sessions.index.stats().sessions).toBe(truth.length)
+    for (const meta of truth) {
+      expect(sessions.index.session(meta.key)).toEqual(meta)
+      expect(sessions.index.children(meta.key)).toEqual(truth.filter(({ parent, key }) => parent === meta.id && key.agent === meta.key.agent))
+    }
+    const early = await pageSessions(sessions, { children: true, archived: true, sort: 'name' })
+    expect(early.stale).toBe(true)
+    const { report } = await sessions.refresh()
+    expect(sessions.stale).toBe(false)
+    expect(everything(sessions)).toEqual(truth)
+    expect(await pageSessions(sessions, { children: true, archived: true, sort: 'name' })).toEqual({ ...early, stale: false })
+    expect(report.sessions).toBe(truth.length)
+  })
+
+  it('tells with its first refresh what happened since the set before, and nothing else', async () => {
+    using place = world()
+    await pastGrain()
+    await (await place.open()).close()
+    {
+      await using sessions = await place.open()
+      expect(await sessions.refresh()).toMatchObject({ added: [], changed: [], removed: [] })
+    }
+    const writer = new Database(join(place.data[0] ?? '', 'opencode.db'))
+    const [id] = writer.prepare('SELECT id FROM session_v2 LIMIT 1').raw(true).get() as [string]
+    writer.prepare('UPDATE session_v2 SET title = ?, time_updated = time_updated + 5 WHERE id = ?').run('Renamed', id)
+    writer.close()
+    const jcode = join(place.data[1] ?? '', '.jcode', 'sessions')
+    for (const name of readdirSync(jcode)) rmSync(join(jcode, name), { recursive: true })
+    await pastGrain()
+    await using sessions = await place.open()
+    expect(sessions.stale).toBe(true)
+    const { added, changed, removed } = await sessions.refresh()
+    expect([added, changed.map(({ session }) => session), removed.map(({ agent }) => agent)]).toEqual([[], [id], ['jcode']])
+    expect(await sessions.refresh()).toMatchObject({ added: [], changed: [], removed: [] })
+  })
+
+  it('reads any session while it is stale, as it reads it without', async () => {
+    using place = world()
+    const truth = await place.fresh()
+    const trees = async (sessions: Sessions) => {
+      const found: unknown[] = []
+      for (const { key } of truth) found.push(JSON.stringify(await treeOf(sessions, { session: key })))
+      return found
+    }
+    await using plain = await openSessions({ data: place.data })
+    const expected = await trees(plain)
+    await (await place.open()).close()
+    await using sessions = await place.open()
+    const first = truth.find(({ hides }) => hides.length > 1)
+    const located = first && (await sessions.locate(first.id))
+    expect(sessions.stale).toBe(true)
+    expect(located?.entry.key).toEqual(first?.key)
+    expect(located?.hidden.length).toBe(first?.hides.length)
+    expect(await trees(sessions)).toEqual(expected)
+    await sessions.refresh()
+    expect(await trees(sessions)).toEqual(expected)
+  })
+
+  it('shows what was, looks at what is used, and then shows what is', async () => {
+    using place = world()
+    await (await place.open()).close()
+    const path = join(place.data[0] ?? '', 'opencode.db')
+    const writer = new Database(path)
+    const [id] = writer.prepare('SELECT id FROM session_v2 LIMIT 1').raw(true).get() as [string]
+    writer.prepare('UPDATE session_v2 SET title = ?, time_updated = time_updated + 5 WHERE id = ?').run('Renamed', id)
+    writer.close()
+    await using sessions = await place.open()
+    const titled = (title: string) => sessions.index.sessionsByTime().filter((meta) => meta.title === title)
+    expect(titled('Renamed')).toEqual([])
+    const { record, entry } = await sessions.locate(id as SessionMeta['id'])
+    expect(record?.title).toBe('Renamed')
+    expect(sessions.index.session(entry.key)?.title).toBe('Renamed')
+    await sessions.refresh()
+    expect(titled('Renamed')).toHaveLength(1)
+    await sessions.close()
+    await using next = await place.open()
+    expect(next.stale).toBe(true)
+    expect(next.index.sessionsByTime().filter(({ title }) => title === 'Renamed')).toHaveLength(1)
+  })
+
+  it('lets a session go that is gone, once a listing says so', async () => {
+    using place = world()
+    await (await place.open()).close()
+    const log = [...filesBelow(place.data[1] ?? '').keys()].find((path) => path.includes('.pi') && path.endsWith('.jsonl')) ?? ''
+    rmSync(log)
+    const truth = await place.fresh()
+    await using sessions = await place.open()
+    expect(everything(sessions).length).toBe(truth.length + 1)
+    const gone = everything(sessions).find((meta) => !truth.some((one) => name(one) === name(meta)))
+    if (gone !== undefined) await expect(sessions.locate(gone.key)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await sessions.refresh()
+    expect(everything(sessions)).toEqual(truth)
+    await sessions.close()
+    await using next = await place.open()
+    expect(everything(next)).toEqual(truth)
+  })
+
+  it('shares its rows with sets of other stores, and takes none of theirs away', async () => {
+    using place = world()
+    const sets: readonly OpenOptions[] = [
+      {},
+      { store: 'opencode-json' },
+      { store: ['opencode-sqlite', 'opencode-era-a'] },
+      { agent: 'claude' },
+      { data: place.data[0] ?? '' },
+      { agent: ['opencode', 'pi'] },
+    ]
+    const truths: (readonly SessionMeta[])[] = []
+    for (const options of sets) truths.push(await place.fresh(options))
+    for (let round = 0; round < 3; round++) {
+      for (const [at, options] of sets.entries()) {
+        await using sessions = await place.open(options)
+        if (round > 0) expect(sessions.stale).toBe(true)
+        expect(everything(sessions).map(name)).toEqual(truths[at]?.map(name))
+        await sessions.refresh()
+        expect(everything(sessions)).toEqual(truths[at])
+      }
+    }
+  })
+
+  it('writes nothing in the stores of agents, and nothing at all without a home', async () => {
+    using place = world()
+    const before = place.data.map(filesBelow)
+    await place.fresh()
+    expect(existsSync(place.home)).toBe(false)
+    for (let times = 0; times < 2; times++) {
+      await using sessions = await place.open()
+      for (const { key } of sessions.index.sessionsByTime()) await sessions.locate(key)
+      await sessions.refresh()
+      await sessions.refresh({ deep: true })
+    }
+    expect(place.data.map(filesBelow)).toEqual(before)
+    expect(readdirSync(place.home).sort()).toEqual(['sessions.idx.db'])
+  })
+
+  it('has the size and the checksum of every session that is a file, of head and tail', async () => {
+    using place = world()
+    await (await place.open()).close()
+    const database = new Database(join(place.home, 'sessions.idx.db'), { readonly: true })
+    const rows = database.prepare('SELECT kind, s.path, file_size, checksum FROM sessions s JOIN stores USING (store)').raw(true).all()
+    database.close()
+    expect(rows.length).toBeGreaterThan(10)
+    for (const [kind, path, size, sum] of rows as [string, string, number | null, number | null][]) {
+      const bytes = kind === 'opencode-v2' || kind === 'opencode-sqlite' ? undefined : readFileSync(path)
+      expect([size, sum]).toEqual([bytes?.length ?? null, bytes === undefined ? null : crc32(bytes)])
+    }
+  })
+
+  it('refuses a home in a store, and what is no path', async () => {
+    using place = world()
+    const inside = join(place.data[0] ?? '', 'storage', 'home')
+    await expect(place.open({ home: inside })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    expect(existsSync(inside)).toBe(false)
+    for (const home of ['', true, 7]) await expect(place.open({ home: home as string })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    await using sessions = await place.open({ home: false })
+    expect(sessions.stale).toBe(false)
+  })
+
+  it('does without a catalog where there can be none, and says so once', async () => {
+    using place = world()
+    const truth = await place.fresh()
+    writeFileSync(place.home, 'a file')
+    await using sessions = await place.open()
+    expect([sessions.stale, everything(sessions)]).toEqual([false, truth])
+    await sessions.refresh()
+    expect(sessions.issues.filter(({ code }) => code === 'CATALOG_UNAVAILABLE')).toHaveLength(1)
+  })
+
+  it('has its file again when it is deleted while the set is open', async () => {
+    using place = world()
+    await using sessions = await place.open()
+    await sessions.refresh()
+    rmSync(place.home, { recursive: true })
+    await sessions.refresh()
+    await sessions.close()
+    await using next = await place.open()
+    expect(next.stale).toBe(true)
+    expect(everything(next)).toEqual(await place.fresh())
+  })
+
+  it('writes nothing where nothing changed', async () => {
+    using place = world()
+    await (await place.open()).close()
+    const path = join(place.home, 'sessions.idx.db')
+    await using sessions = await place.open()
+    await sessions.refresh()
+    await sessions.refresh()
+    const reader = new Database(path, { readonly: true })
+    const version = reader.pragma('data_version')
+    await sessions.refresh()
+    await sessions.close()
+    expect(reader.pragma('data_version')).toEqual(version)
+    reader.close()
+  })
+
+  it('ends its listing when it is closed at once', async () => {
+    using place = world()
+    await (await place.open()).close()
+    for (let times = 0; times < 5; times++) await (await place.open()).close()
+    const sessions = await place.open()
+    const waiting = sessions.refresh()
+    const closed = sessions.close()
+    await Promise.allSettled([waiting, closed])
+    await closed
+    expect(readdirSync(place.home)).toEqual(['sessions.idx.db'])
+  })
+
+  it('goes on by itself, and is not stale any more', async () => {
+    using place = world()
+    await (await place.open()).close()
+    await using sessions = await place.open()
+    for (let times = 0; sessions.stale && times < 500; times++) await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(sessions.stale).toBe(false)
+  })
+
+  it('waits for another process that lists everything, unless somebody waits for it', async () => {
+    using place = world()
+    await (await place.open()).close()
+    const lock = join(place.home, 'sessions.idx.lock')
+    mkdirSync(place.home, { recursive: true })
+    const { pid } = process
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    writeFileSync(lock, JSON.stringify({ pid, boot, since: Date.now() }))
+    await using sessions = await place.open()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(sessions.stale).toBe(true)
+    await sessions.refresh()
+    expect(sessions.stale).toBe(false)
+    expect(existsSync(lock)).toBe(true)
+  })
+})
