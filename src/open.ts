@@ -56,8 +56,8 @@ export interface OpenOptions {
 }
 
 /**
- * Opens every store of the machine, or those that `data`, `agent` and `store` name. Writes nothing, and reads session records; of messages only
- * a few, of sessions whose record is damaged or names no folder, and of copies that seem to be ahead of the one above them.
+ * Opens every store of the machine, or those that `data`, `agent` and `store` name. Writes nothing without a `home`, and reads session records; of
+ * messages only a few, of sessions whose record is damaged or names no folder, and of copies that seem to be ahead of the one above them.
  * Every `refresh` looks for stores again: they may appear, be replaced, be upgraded and go while the set is open.
  * A store that cannot be opened is an issue of the set when others can, and an error when it is the only one.
  * @throws StorageError INVALID_OPTION, STORE_MISSING, STORE_UNREADABLE, STORE_NOT_READY, STORE_BUSY, STORE_DAMAGED,

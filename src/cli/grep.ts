@@ -45,6 +45,7 @@ export function grepCommand(signal: AbortSignal): Command {
 async function grep(text: string, options: GrepCommandOptions, signal: AbortSignal): Promise<void> {
   const pattern = options.regex === true ? expressionOf(text) : text
   await withSessions(options, signal, async (sessions) => {
+    if (typeof pattern !== 'string') leaveSignals()
     const progress = new SearchProgress()
     let damaged = 0
     const how: GrepOptions = { ...optionsOf(options), signal, onIssue: () => damaged++, onProgress: (state) => progress.show(state) }
@@ -77,6 +78,11 @@ function expressionOf(text: string): RegExp {
   } catch (cause) {
     throw new StorageError('INVALID_OPTION', { reason: cause instanceof Error ? cause.message : String(cause) }, { cause })
   }
+}
+
+/** An expression may try for ever on one text (`(a+)+$`), where no handler of ours would run: a signal is to end the process as it ends others. */
+function leaveSignals(): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(name)
 }
 
 async function printHits(

@@ -6,19 +6,23 @@
  * those that were touched lately, those that were hot at the look before, and those that the caller knows to be written to.
  * A time within the clock's grain of the look is marked with `?`: a later write might leave it as it is, so it is looked at once more.
  */
+import type { Clock } from '../core/clock.js'
 import type { SessionId } from '../core/ids.js'
 import type { FileLayout } from './file-layout.js'
 import { dirtyLeaves } from './files-dirty.js'
-import { ABSENT, type Looked, lookAtFile, lookAtLeaves, type Seen } from './files-looks.js'
+import { ABSENT, type Looked, lookAtFile, lookAtLeaves, type Seen, stateOf } from './files-looks.js'
 import { fingerprint } from './fingerprint.js'
 import { isBefore, isUnsure, timesOf } from './generation.js'
 import type { ListOptions, SessionEntry } from './listing.js'
 import type { StoreWork } from './store.js'
+import { turnsOf } from './turns.js'
 
 /** A session is hot for so many milliseconds after a write to it. */
 const HOT_MS = 10 * 60_000
 /** So many sessions are hot at most, the ones touched last: all files of a tree that was copied are new. */
 const MOST_HOT = 16
+/** So many of those that were hot when an earlier process listed them are looked at once more, the ones touched last. */
+const MOST_COOLED = 64
 /** Of a hot session the leaves of so many messages are looked at, the last ones. */
 const LAST_MESSAGES = 8
 /** Leaves that are remembered one by one because somebody said that they were written to. */
@@ -39,7 +43,8 @@ export interface FileLooks {
 interface Look {
   readonly layout: FileLayout
   readonly work: StoreWork
-  /** The time of the look, epoch milliseconds. */
+  readonly clock: Clock
+  /** When the look began, epoch milliseconds. */
   readonly now: number
   readonly before: ReadonlyMap<SessionId, SessionEntry>
   /** Undefined after a listing of another process. */
@@ -48,25 +53,37 @@ interface Look {
 }
 
 /** The entries with their versions; the same object where nothing moved. */
-export function stampVersions(
+export async function stampVersions(
   entries: readonly SessionEntry[],
   look: Look,
-): { readonly entries: readonly SessionEntry[]; readonly looks: FileLooks } {
-  const { layout, work, now, before, looks, options } = look
-  const folders = new Map(entries.map(({ key, project }) => [key.session, lookAtFile(layout.messageFolder(key.session, project), work, now)]))
+): Promise<{ readonly entries: readonly SessionEntry[]; readonly looks: FileLooks }> {
+  const { layout, work, clock, before, looks, options } = look
+  const turns = turnsOf(clock)
+  const folders = new Map<SessionId, Seen>()
+  for (const { key, project } of entries) {
+    if (turns.isDue()) await turns.take()
+    folders.set(key.session, lookAtFile(layout.messageFolder(key.session, project), work, clock))
+  }
   const dirty = dirtyLeaves(options.dirty ?? [], entries, looks?.last ?? new Map(), layout, work)
   const hot = hotOnes(entries, folders, look)
   const leaves = new Leaves(look, new Set([...hot.marked, ...hot.recent, ...(looks?.hot ?? []), ...dirty.keys()]))
-  const stamped = entries.map((entry) => {
+  const stamped: SessionEntry[] = []
+  for (const entry of entries) {
+    if (turns.isDue()) await turns.take()
+    options.signal?.throwIfAborted()
     const id = entry.key.session
     const held = before.get(id)
     const folder = folders.get(id) ?? ABSENT
-    const unsure = isUnsure(timesOf(entry.generation), now) ? '?' : ''
-    const version = `${entry.generation}${unsure}|${folder.state}|${leaves.of(entry, leavesIn(held?.version), dirty.get(id))}`
-    return entry === held && held.version === version ? held : { ...entry, version }
-  })
+    const version = `${ownVersion(entry, look)}|${folder.state}|${leaves.of(entry, leavesIn(held?.version), dirty.get(id))}`
+    stamped.push(entry === held && held.version === version ? held : { ...entry, version })
+  }
   // What is hot is looked at once more after it has cooled: it may have been written to just before.
   return { entries: stamped, looks: leaves.left(hot.recent, entries) }
+}
+
+/** Of the session's own file. */
+export function ownVersion({ generation }: SessionEntry, { clock, now }: Pick<Look, 'clock' | 'now'>): string {
+  return `${generation}${isUnsure(timesOf(generation), now, clock.now()) ? '?' : ''}`
 }
 
 /** What the versions say of leaves: moves when they do, and stays where nobody looks. */
@@ -86,12 +103,12 @@ class Leaves {
 
   /** `held` is what the version before says; undefined for a session without one. */
   of(entry: SessionEntry, held: string | undefined, dirty: readonly string[] | undefined): string {
-    const { layout, work, now, options } = this.#look
+    const { layout, work, clock, options } = this.#look
     const id = entry.key.session
     let said = held ?? ''
     if (this.#hot.has(id)) {
       const known = this.#last.get(id)?.fingerprint
-      const looked = lookAtLeaves(entry, LAST_MESSAGES, layout, work, now)
+      const looked = lookAtLeaves(entry, LAST_MESSAGES, layout, work, clock)
       this.#last.set(id, looked)
       // Leaves that were never looked at are taken as they are, but where somebody knows that they were written to.
       const baseline = known ?? (said === '' ? undefined : said)
@@ -120,10 +137,10 @@ class Leaves {
 
   /** Of a leaf that nobody looks at otherwise: moves when it is not as it was when it was last said to be written to. */
   #withLeaf(said: string, path: string): string {
-    const { work, looks } = this.#look
-    const { state } = lookAtFile(path, work, undefined)
+    const { work, clock, looks } = this.#look
+    const state = stateOf(path, work, clock)
     this.#leaves ??= new Map(looks?.leaves)
-    if (this.#leaves.get(path) === state) return said
+    if (this.#leaves.get(path) === state && !state.endsWith('?')) return said
     this.#leaves.delete(path)
     this.#leaves.set(path, state)
     for (const oldest of this.#leaves.keys()) {
@@ -135,8 +152,8 @@ class Leaves {
 
   /** The first time that all leaves of a session are looked at there is nothing to hold them against but when they were last touched. */
   #deep(entry: SessionEntry, held: string | undefined, said: string): string {
-    const { layout, work, now, looks } = this.#look
-    const { fingerprint: whole, moved } = lookAtLeaves(entry, Number.POSITIVE_INFINITY, layout, work, now)
+    const { layout, work, clock, looks } = this.#look
+    const { fingerprint: whole, moved } = lookAtLeaves(entry, Number.POSITIVE_INFINITY, layout, work, clock)
     const known = this.#whole.get(entry.key.session)
     this.#whole.set(entry.key.session, whole)
     if (held === undefined || known === whole) return said
@@ -150,7 +167,8 @@ function hotOnes(
   folders: ReadonlyMap<SessionId, Seen>,
   { now, before, looks, options }: Look,
 ): { readonly recent: ReadonlySet<SessionId>; readonly marked: ReadonlySet<SessionId> } {
-  const recent: { readonly id: SessionId; readonly touched: number }[] = []
+  const recent: Touch[] = []
+  const cooled: Touch[] = []
   const marked = new Set<SessionId>()
   for (const { key, generation } of entries) {
     const id = key.session
@@ -158,10 +176,22 @@ function hotOnes(
     const touched = Math.max(timesOf(generation)?.changed ?? 0, folder.changed, looks?.last.get(id)?.touched ?? 0)
     if (touched > now - HOT_MS) recent.push({ id, touched })
     const wasHot = looks === undefined && (leavesIn(before.get(id)?.version) ?? '') !== ''
-    if (wasHot || folder.state.endsWith('?') || options.hot?.(key) === true) marked.add(id)
+    if (wasHot) cooled.push({ id, touched })
+    if (folder.state.endsWith('?') || options.hot?.(key) === true) marked.add(id)
   }
-  recent.sort((a, b) => b.touched - a.touched)
-  return { recent: new Set(recent.slice(0, MOST_HOT).map(({ id }) => id)), marked }
+  for (const id of lastOf(cooled, MOST_COOLED)) marked.add(id)
+  return { recent: new Set(lastOf(recent, MOST_HOT)), marked }
+}
+
+interface Touch {
+  readonly id: SessionId
+  /** Epoch milliseconds. */
+  readonly touched: number
+}
+
+function lastOf(touches: readonly Touch[], most: number): readonly SessionId[] {
+  const last = [...touches].sort((a, b) => b.touched - a.touched).slice(0, most)
+  return last.map(({ id }) => id)
 }
 
 /** What a version says of the leaves; undefined for none, and for the version of another kind of store. */

@@ -1,9 +1,10 @@
 /** Whose files the paths are that somebody says were written to. */
-import { statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { sep } from 'node:path'
 import { idTime, type SessionId } from '../core/ids.js'
 import type { FileLayout } from './file-layout.js'
 import type { Looked } from './files-looks.js'
+import { readableNames } from './files-names.js'
 import type { SessionEntry } from './listing.js'
 import type { StoreWork } from './store.js'
 
@@ -17,37 +18,51 @@ export function dirtyLeaves(
 ): ReadonlyMap<SessionId, readonly string[]> {
   const found = new Map<SessionId, string[]>()
   if (paths.length === 0) return found
-  const sessions = new Map<string, SessionId>(entries.map(({ key }) => [key.session, key.session]))
   const owners = new Map<string, SessionId>()
   for (const [id, { messages }] of last) for (const message of messages) owners.set(message, id)
-  for (const path of paths) {
-    const names = path
-      .slice(layout.path.length)
-      .split(sep)
-      .flatMap((name) => (name === '' ? [] : [name.replace(/\.json$/, '')]))
-    for (const id of ownersOf(names)) found.set(id, [...(found.get(id) ?? []), path])
+  for (const { key } of entries) owners.set(key.session, key.session)
+  const places = paths.map((path) => ({ path, names: namesOf(path.slice(layout.path.length)) }))
+  const unknown = places.flatMap(({ names }) => (names.some((name) => owners.has(name)) ? [] : (messageIn(names) ?? [])))
+  findOwners(new Set(unknown), entries, layout, work, owners)
+  for (const { path, names } of places) {
+    const owned = names.find((name) => owners.has(name))
+    const everybodys = names.length <= 1 && messageIn(names) === undefined ? entries.map(({ key }) => key.session) : []
+    const ids = owned === undefined ? everybodys : [owners.get(owned)]
+    for (const id of ids) {
+      if (id === undefined) continue
+      const list = found.get(id)
+      if (list === undefined) found.set(id, [path])
+      else list.push(path)
+    }
   }
   return found
+}
 
-  function ownersOf(names: readonly string[]): readonly SessionId[] {
-    for (const name of names) {
-      const id = sessions.get(name) ?? owners.get(name)
-      if (id !== undefined) return [id]
-    }
-    const message = names.find((name) => idTime(name, 0) !== undefined)
-    if (message !== undefined) return ownerOf(message)
-    return names.length <= 1 ? [...sessions.values()] : []
-  }
+function namesOf(path: string): readonly string[] {
+  return path.split(sep).flatMap((name) => (name === '' ? [] : [name.replace(/\.json$/, '')]))
+}
 
-  /** Parts stand below their message alone: which session has it is asked of the folders of messages. */
-  function ownerOf(message: string): readonly SessionId[] {
-    for (const { key, project } of entries) {
-      work.stats++
-      const path = `${layout.messageFolder(key.session, project)}/${message}.json`
-      if (statSync(path, { throwIfNoEntry: false }) === undefined) continue
-      owners.set(message, key.session)
-      return [key.session]
-    }
-    return []
+function messageIn(names: readonly string[]): string | undefined {
+  return names.find((name) => idTime(name, 0) !== undefined)
+}
+
+/** Up to so many messages are looked for by name; for more of them the folders are read. */
+const FEW = 4
+
+/** Parts stand below their message alone: which session has it is asked of the folders of messages. */
+function findOwners(
+  messages: Set<string>,
+  entries: readonly SessionEntry[],
+  layout: FileLayout,
+  work: StoreWork,
+  owners: Map<string, SessionId>,
+): void {
+  for (const { key, project } of entries) {
+    if (messages.size === 0) return
+    const folder = layout.messageFolder(key.session, project)
+    const isFew = messages.size <= FEW
+    work.stats += isFew ? messages.size : 1
+    const names = isFew ? [...messages].filter((name) => existsSync(`${folder}/${name}.json`)) : readableNames(folder, undefined, [])
+    for (const name of names) if (messages.delete(name)) owners.set(name, key.session)
   }
 }

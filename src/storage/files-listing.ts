@@ -8,7 +8,7 @@ import { type SessionKey, sessionKey } from '../core/keys.js'
 import { toSession } from '../core/records.js'
 import { issueOf, type StageIssue } from '../core/stage.js'
 import type { FileLayout } from './file-layout.js'
-import { type FileLooks, stampVersions, wasUnsure } from './files-changes.js'
+import { type FileLooks, ownVersion, stampVersions, wasUnsure } from './files-changes.js'
 import { ENDING, readableNames } from './files-names.js'
 import { fileGeneration } from './generation.js'
 import type { Listing, ListOptions, SessionEntry } from './listing.js'
@@ -17,6 +17,7 @@ import { Slab } from './slab.js'
 import { parseSpan, SlabSpan } from './span.js'
 import type { StoreWork } from './store.js'
 import { isFreshFile, mendTorn } from './torn-files.js'
+import { turnsOf } from './turns.js'
 
 /** What one listing leaves to the next one of the same process, besides its entries. */
 interface Left {
@@ -34,11 +35,24 @@ export class FileListings {
   readonly #work: StoreWork
   readonly #clock: Clock
   readonly #left = new WeakMap<readonly SessionEntry[], Left>()
+  #found: ReadonlyMap<SessionId, SessionEntry> = new Map()
+  /** Listings begun, and the one that `found` is of. */
+  #begun = 0
+  #taken = 0
 
   constructor(layout: FileLayout, work: StoreWork, clock: Clock) {
     this.#layout = layout
     this.#work = work
     this.#clock = clock
+  }
+
+  /** As the listing saw them that was begun last, and later looks at some. */
+  get found(): ReadonlyMap<SessionId, SessionEntry> {
+    return this.#found
+  }
+
+  forget(): void {
+    this.#found = new Map()
   }
 
   /**
@@ -47,6 +61,7 @@ export class FileListings {
    */
   async list(options: ListOptions): Promise<Listing<SessionEntry>> {
     const { before, only, signal } = options
+    const turn = ++this.#begun
     const now = this.#clock.now()
     const left = before && this.#left.get(before.entries)
     const listed = new Map((before?.entries ?? []).map((entry) => [entry.key.session, entry]))
@@ -56,12 +71,14 @@ export class FileListings {
       slab.used = 0
       readSession(file, slab, this.#work, this.#clock)
     }
-    const { files, issues } = this.#look(read, left?.hidden, options, wanted)
+    const { files, issues } = await this.#look(read, left?.hidden, options, wanted)
     await mendTorn(files, ({ entry }) => entry?.damage?.transient === true, read, this.#clock, signal)
-    const { shown, others } = newestCopies(files)
-    const { entries: stamped, looks } = stampVersions(shown, {
+    const { shown, others: copies } = newestCopies(files)
+    const others = new Map(copies.map((entry) => [entry.path, { ...entry, version: `${ownVersion(entry, { clock: this.#clock, now })}||` }]))
+    const { entries: stamped, looks } = await stampVersions(shown, {
       layout: this.#layout,
       work: this.#work,
+      clock: this.#clock,
       now,
       before: listed,
       looks: left?.looks,
@@ -71,23 +88,38 @@ export class FileListings {
     const isSame = listing.length === before?.entries.length && listing.every((entry, at) => entry === before.entries[at])
     const entries = before !== undefined && isSame ? before.entries : listing
     this.#left.set(entries, { hidden: wanted === undefined ? others : new Map([...(left?.hidden ?? []), ...others]), looks })
+    this.#take(entries, turn, wanted)
     // A tree without its root may be moved away, or not mounted: nothing tells that it was emptied.
     const isAway = listed.size > 0 && shown.length === 0 && !existsSync(this.#layout.root)
     return { entries, issues, complete: issues.length === 0 && !isAway }
   }
 
-  #look(
+  /** Of a look at some the rest is as old as what it was told. */
+  #take(entries: readonly SessionEntry[], turn: number, wanted: ReadonlySet<string> | undefined): void {
+    if (turn < this.#taken) return
+    const fresh = entries.map((entry) => [entry.key.session, entry] as const)
+    if (wanted === undefined) {
+      this.#taken = turn
+      this.#found = new Map(fresh)
+      return
+    }
+    this.#found = new Map([...fresh, ...this.#found, ...fresh.filter(([id]) => wanted.has(id))])
+  }
+
+  async #look(
     read: (file: SessionFile) => void,
     hidden: Left['hidden'] | undefined,
     { before, signal, deep = false }: ListOptions,
     wanted: ReadonlySet<string> | undefined,
-  ): { readonly files: readonly SessionFile[]; readonly issues: readonly StageIssue[] } {
+  ): Promise<{ readonly files: readonly SessionFile[]; readonly issues: readonly StageIssue[] }> {
     const held = new Map([...(hidden ?? []), ...(before?.entries ?? []).map((entry) => [entry.path, entry] as const)])
     const issues: StageIssue[] = []
     const files: SessionFile[] = []
+    const turns = turnsOf(this.#clock)
     for (const { project, path: folder } of this.#layout.sessionFolders()) {
       signal?.throwIfAborted()
       for (const name of wanted === undefined ? readableNames(folder, undefined, issues) : existing(folder, wanted, this.#work)) {
+        if (turns.isDue()) await turns.take()
         const path = join(folder, `${name}${ENDING}`)
         const file: SessionFile = { key: sessionKey('opencode', name as SessionId), project, path }
         files.push(file)
@@ -113,8 +145,17 @@ interface SessionFile {
 function existing(folder: string, wanted: ReadonlySet<string>, work: StoreWork): readonly string[] {
   return [...wanted].filter((name) => {
     work.stats++
-    return lstatSync(join(folder, `${name}${ENDING}`), { throwIfNoEntry: false }) !== undefined
+    return isListed(join(folder, `${name}${ENDING}`))
   })
+}
+
+/** True for a link that leads nowhere, too, as in the names of a folder. */
+function isListed(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false
+  }
 }
 
 /** The entries in their order, with what was looked at in the place of what it was. */
@@ -147,9 +188,9 @@ function isSameRecord(a: SessionEntry, b: SessionEntry): boolean {
   return isIntact && a.generation === b.generation && a.project === b.project && JSON.stringify(a.record) === JSON.stringify(b.record)
 }
 
-function newestCopies(files: readonly SessionFile[]): { readonly shown: readonly SessionEntry[]; readonly others: Left['hidden'] } {
+function newestCopies(files: readonly SessionFile[]): { readonly shown: readonly SessionEntry[]; readonly others: readonly SessionEntry[] } {
   const entries = new Map<SessionId, SessionEntry>()
-  const others = new Map<string, SessionEntry>()
+  const others: SessionEntry[] = []
   for (const { entry } of files) {
     if (entry === undefined) continue
     const other = entries.get(entry.key.session)
@@ -159,7 +200,7 @@ function newestCopies(files: readonly SessionFile[]): { readonly shown: readonly
     }
     const [shown, hidden] = updated(entry) > updated(other) ? [entry, other] : [other, entry]
     entries.set(entry.key.session, shown)
-    others.set(hidden.path, hidden)
+    others.push(hidden)
   }
   return { shown: [...entries.values()], others }
 }
@@ -187,7 +228,7 @@ function readSession(file: SessionFile, slab: Slab, work: StoreWork, clock: Cloc
   } catch (error) {
     if (error instanceof StorageError) {
       damaged({ ...issueOf(error, key, path), ...(isFreshFile(path, clock) && { transient: true }) }, generation)
-    } else if (systemCode(error) === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false }) === undefined) file.entry = undefined
+    } else if (systemCode(error) === 'ENOENT' && !isListed(path)) file.entry = undefined
     else damaged({ code: 'UNREADABLE_RECORD', reason: `it cannot be read (${systemCode(error) ?? String(error)})` }, generation)
   }
 }

@@ -33,12 +33,12 @@ const GRAIN_MS = 10
 /** File systems that keep whole seconds step by up to two. */
 const COARSE_GRAIN_MS = 2000
 
-/** True when another write at the moment of the look could have left the times as they are. */
-export function isUnsure(times: FileTimes | undefined, now: number): boolean {
+/** True when another write at the moment of the look, which was between the two given, could have left the times as they are. */
+export function isUnsure(times: FileTimes | undefined, from: number, until = from): boolean {
   if (times === undefined) return false
   const { changed, moved } = times
   const grain = changed % 1000 === 0 && moved % 1000 === 0 ? COARSE_GRAIN_MS : GRAIN_MS
-  return Math.abs(now - changed) <= grain || Math.abs(now - moved) <= grain
+  return [changed, moved].some((time) => time >= from - grain && time <= until + grain)
 }
 
 /** True when what bears this time was certainly written before a moment. */

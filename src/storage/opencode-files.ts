@@ -66,7 +66,6 @@ class FileStore implements Store {
   readonly #clock: Clock
   readonly #mapFile: MapFile | undefined
   readonly #listings: FileListings
-  #sessions = new Map<SessionId, SessionEntry>()
 
   constructor(layout: FileLayout, clock: Clock, mapFile?: MapFile) {
     this.#mapFile = mapFile
@@ -78,9 +77,7 @@ class FileStore implements Store {
   }
 
   async sessions(options: ListOptions = {}): Promise<Listing<SessionEntry>> {
-    const listing = await this.#listings.list(options)
-    this.#sessions = new Map(listing.entries.map((entry) => [entry.key.session, entry]))
-    return listing
+    return this.#listings.list(options)
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
@@ -200,25 +197,25 @@ class FileStore implements Store {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#sessions.clear()
+    this.#listings.forget()
   }
 
   #messageEntry(session: SessionId, name: string): MessageEntry {
-    const near = this.#sessions.get(session)?.record?.time.created || this.#clock.now()
+    const near = this.#listings.found.get(session)?.record?.time.created || this.#clock.now()
     const created = idTime(name, near) ?? (this.#price(join(this.#messageFolder(session), `${name}.json`))?.changed || near)
     return { id: name as MessageId, created }
   }
 
   #near(session: SessionKey): number {
-    return this.#sessions.get(session.session)?.record?.time.updated || this.#clock.now()
+    return this.#listings.found.get(session.session)?.record?.time.updated || this.#clock.now()
   }
 
   #project(session: SessionId): string | undefined {
-    return this.#sessions.get(session)?.project
+    return this.#listings.found.get(session)?.project
   }
 
   #sessionFile(session: SessionId): string {
-    return this.#sessions.get(session)?.path ?? join(this.path, 'session', 'unknown', `${session}.json`)
+    return this.#listings.found.get(session)?.path ?? join(this.path, 'session', 'unknown', `${session}.json`)
   }
 
   #messageFolder(session: SessionId): string {

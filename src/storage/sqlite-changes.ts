@@ -9,7 +9,6 @@
  * - the last messages of hot sessions: those that were touched lately, and those that were hot at the look before.
  */
 import type { Clock } from '../core/clock.js'
-import { isUnsure } from './generation.js'
 import type { ListedBefore, Listing, ListOptions, SessionEntry } from './listing.js'
 import { changedRows, namesOf, type RowBlocks, readBlocks, secondIn } from './sqlite-blocks.js'
 import type { SqliteConnection } from './sqlite-connection.js'
@@ -18,6 +17,12 @@ import { unlessMissing } from './sqlite-records.js'
 import { listSessionRows } from './sqlite-sessions.js'
 import { countsOf, messagesIn, newsOf, type TableTail, type TailNews, tailOf } from './sqlite-tails.js'
 import { hotSessions, NO_WINDOWS, stampRows, type Touched, type Windows, wholeOf } from './sqlite-versions.js'
+
+/**
+ * A commit shows to readers a moment after the last write to the -wal: the writer may wait for the disk in between. So no mark is given
+ * within so many milliseconds of a write; that covers the grain of coarse clocks, too.
+ */
+const COMMIT_MS = 2000
 
 /** What a listing leaves to the next one of the same process, besides its entries. */
 interface Left {
@@ -59,9 +64,11 @@ export class DatabaseListings {
     const { before, deep = false, hot, only } = options
     const left = before && this.#left.get(before.entries)
     // Before anything else is asked: what is written from now on is looked at next time.
+    const from = this.#clock.now()
     const files = this.#connection.files()
     const stamp = this.#connection.stamp(files)
-    const isSure = !this.#connection.frozen && !isUnsure({ changed: files.changed, moved: files.changed }, this.#clock.now())
+    const isSettled = files.changed < from - COMMIT_MS || files.changed > this.#clock.now() + COMMIT_MS
+    const isSure = !this.#connection.frozen && isSettled
     const markFor = (issues: Left['issues']) => (isSure && issues.length === 0 ? { mark: files.state } : {})
     if (before !== undefined && !deep && hot === undefined && only === undefined) {
       if (left?.stamp === stamp) return { entries: before.entries, issues: left.issues, complete: true, ...markFor(left.issues) }

@@ -4,7 +4,7 @@
  * A table that never was there is empty. One that was there and is not, or that lacks a column that a query names, is no
  * emptiness: the schema is probed again and the query asked again, once, and then it is STORE_NOT_READY.
  */
-import { statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { messageOf, StorageError } from '../core/errors.js'
 import { type SqliteDatabase, type SqliteStatement, type SqlRow, sqliteFailure } from './sqlite-driver.js'
 import { storeError } from './sqlite-open.js'
@@ -21,6 +21,8 @@ export class SqliteConnection implements Disposable {
   readonly path: string
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly #database: SqliteDatabase
+  /** SQLite keeps it beside the file that a link leads to. */
+  readonly #wal: string
   readonly #statements = new Map<string, SqliteStatement>()
   /** Every table that was there at any time. */
   readonly #met = new Set<string>()
@@ -36,6 +38,7 @@ export class SqliteConnection implements Disposable {
     this.path = path
     this.frozen = frozen
     this.#database = database
+    this.#wal = `${realPath(path)}-wal`
     try {
       this.#probe()
     } catch (error) {
@@ -103,8 +106,8 @@ export class SqliteConnection implements Disposable {
   /** What the metadata of the database and its -wal say, and when they were last written to, epoch milliseconds. */
   files(): { readonly state: string; readonly changed: number } {
     this.work.stats += 2
-    const files = [this.path, `${this.path}-wal`].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }))
-    const state = files.map((stat) => (stat === undefined ? '-' : [stat.dev, stat.ino, stat.size, stat.mtimeNs].join(':'))).join(' ')
+    const files = [this.path, this.#wal].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }))
+    const state = files.map((stat) => (stat === undefined ? '-' : [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(':'))).join(' ')
     return { state, changed: Math.max(...files.map((stat) => Number((stat?.mtimeNs ?? 0n) / 1000n) / 1000)) }
   }
 
@@ -193,5 +196,13 @@ export class SqliteConnection implements Disposable {
     } catch (error) {
       throw error instanceof StorageError ? error : storeError(error, this.path)
     }
+  }
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
   }
 }

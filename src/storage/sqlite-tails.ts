@@ -86,7 +86,7 @@ export function windowsOf(
   const parts =
     part === undefined
       ? "''"
-      : `(SELECT concat(count(*), ' ', max(time_updated), ' ', sum(octet_length(data))) FROM ${part} WHERE message_id IN (SELECT id ${last}))`
+      : `(SELECT concat(count(*), ' ', sum(time_updated), ' ', sum(octet_length(data))) FROM ${part} WHERE message_id IN (SELECT id ${last}))`
   const sql = `SELECT w.value, (SELECT count(*) FROM ${message} WHERE session_id = w.value),
     (SELECT group_concat(concat(id, ' ', time_updated, ' ', octet_length(data)), ',') FROM (SELECT id, time_updated, data ${last})), ${parts}
     FROM json_each(?) w`

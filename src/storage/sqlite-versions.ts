@@ -118,7 +118,9 @@ export function stampRows(
     const count = seen?.count ?? touched.counts?.get(id) ?? said?.count ?? ''
     let shown = said?.window ?? window ?? ''
     if (said !== undefined && window !== undefined) {
-      if (baseline === undefined ? news.has(id) || forced.has(id) || count !== said.count : baseline !== window) shown = window
+      // An earlier process did not find it hot.
+      const isLater = windows === undefined && hot.has(id)
+      if (baseline === undefined ? isLater || news.has(id) || forced.has(id) || count !== said.count : baseline !== window) shown = window
       // The parts are of older messages.
       else if (touched.parts.has(id) && sequence === said.sequence && count === said.count) shown = fingerprint(`${said.window} ${touched.salt}`)
     }

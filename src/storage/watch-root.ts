@@ -3,7 +3,7 @@
  *
  *   starting -> watching          the watcher has subscribed
  *   starting, watching -> polling it refused, reported a loss, or another folder (or none) stands at the path
- *   polling -> starting           the folder is there again, at once; after a refusal with growing pauses; never where events tell too little
+ *   polling -> starting           the folder is there again, at once; after a refusal, and where events tell too little, with growing pauses
  *
  * Whoever listens polls except while it is watched. The watcher knows a folder by its path: two subscriptions to one path are one inside
  * it, and stay with the folder of the first when another takes its place. So there is one for each path in the process, shared.

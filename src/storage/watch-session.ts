@@ -8,11 +8,26 @@ export interface SessionEvents extends Disposable {
   follow(store: Pick<Store, 'kind' | 'path'>, entry: Pick<SessionEntry, 'key' | 'path'>): void
 }
 
-/** Events are hints: some come late, some for nothing, some never. */
+/** Events that come within so many milliseconds are told as one. */
+const GATHER_MS = 30
+
+/**
+ * Events are hints: some come late, some for nothing, some never. They are told by a timer: Node takes events for as long as there are any,
+ * and whoever reads a log at each, while its agent writes faster than that, would never let the loop go on.
+ */
 export function watchSession(tell: () => void): SessionEvents {
   let watched: readonly string[] = []
   let watchers: readonly FSWatcher[] = []
+  let timer: NodeJS.Timeout | undefined
+  const gather = (): void => {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      tell()
+    }, GATHER_MS).unref()
+  }
   const stop = (): void => {
+    clearTimeout(timer)
+    timer = undefined
     for (const watcher of watchers) watcher.close()
     watchers = []
   }
@@ -22,7 +37,7 @@ export function watchSession(tell: () => void): SessionEvents {
       if (folders.join('\0') === watched.join('\0')) return
       stop()
       watched = folders
-      watchers = folders.flatMap((folder) => watcherOf(folder, tell) ?? [])
+      watchers = folders.flatMap((folder) => watcherOf(folder, gather) ?? [])
     },
     [Symbol.dispose]: stop,
   }

@@ -17,8 +17,9 @@ export const CATALOG_NAME = 'sessions.idx.db'
 /** Where the first name belongs to somebody else. */
 export const SECOND_NAME = `sessions.idx.${SCHEMA_VERSION}.db`
 
-/** Waiting blocks the thread; what stays busy is written after the next listing. */
+/** Of reads, which wait only while the last process but this one closes the file. Waiting blocks the thread. */
 const BUSY_TIMEOUT_MS = 200
+/** What stays busy is written after the next listing. */
 const RETRIES = 25
 const RETRY_MS = 20
 
@@ -69,8 +70,8 @@ export function catalogError(error: unknown, path: string): unknown {
 }
 
 /** Runs `work` in a transaction that other processes wait for, and may read beside; a throw undoes all of it. */
-export async function within(database: SqliteDatabase, work: () => void | Promise<void>): Promise<void> {
-  database.exec('BEGIN IMMEDIATE')
+export async function within(database: SqliteDatabase, clock: Clock, work: () => void | Promise<void>): Promise<void> {
+  await begin(database, clock)
   try {
     await work()
     database.exec('COMMIT')
@@ -81,6 +82,22 @@ export async function within(database: SqliteDatabase, work: () => void | Promis
       // a failed COMMIT may have ended the transaction already; the first error is the one to report
     }
     throw error
+  }
+}
+
+/** While another process writes, the event loop turns: SQLite's own waiting would block it. */
+async function begin(database: SqliteDatabase, clock: Clock): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      database.exec('PRAGMA busy_timeout = 0')
+      database.exec('BEGIN IMMEDIATE')
+      return
+    } catch (error) {
+      if (sqliteFailure(error) !== 'busy' || tries >= RETRIES) throw error
+    } finally {
+      database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
+    }
+    await clock.sleep(RETRY_MS)
   }
 }
 
@@ -113,18 +130,39 @@ const SQLITE_NOMEM = 7
 const SQLITE_IOERR = 10
 const SQLITE_FULL = 13
 
+/**
+ * Files that catalogs of this process have open, and how many. No other descriptor of them may be closed: with any of them a process loses
+ * its locks on the file, and the next process to close it takes the -wal away.
+ */
+const openFiles = new Map<string, number>()
+
 async function openOnce(path: string, clock: Clock): Promise<Pick<CatalogFile, 'path' | 'database' | 'isCurrent'>> {
   // SQLite gives the files beside it the mode of the database itself.
-  closeSync(openSync(path, 'a', 0o600))
+  if (!openFiles.has(inodeOf(path) ?? '')) closeSync(openSync(path, 'a', 0o600))
   for (const file of [path, `${path}-wal`, `${path}-shm`]) makePrivate(file)
-  const database = await openSqlite(path, { readOnly: false, busyTimeoutMs: BUSY_TIMEOUT_MS })
+  const inode = inodeOf(path) ?? ''
+  const release = holding(inode)
+  let database: SqliteDatabase | undefined
+  const close = (): void => {
+    database?.[Symbol.dispose]()
+    release()
+  }
   try {
+    database = await openSqlite(path, { readOnly: false, busyTimeoutMs: BUSY_TIMEOUT_MS })
     await prepare(database, clock)
-    const inode = inodeOf(path)
-    return { path, database, isCurrent: () => inodeOf(path) === inode }
+    return { path, database: { ...database, [Symbol.dispose]: close }, isCurrent: () => inodeOf(path) === inode }
   } catch (error) {
-    database[Symbol.dispose]()
+    close()
     throw error
+  }
+}
+
+function holding(inode: string): () => void {
+  openFiles.set(inode, (openFiles.get(inode) ?? 0) + 1)
+  return () => {
+    const left = (openFiles.get(inode) ?? 0) - 1
+    if (left > 0) openFiles.set(inode, left)
+    else openFiles.delete(inode)
   }
 }
 
@@ -136,7 +174,7 @@ async function prepare(database: SqliteDatabase, clock: Clock): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       database.exec('PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 8388608')
-      if (numberOf(database, 'PRAGMA user_version') === 0) await within(database, () => makeTables(database))
+      if (numberOf(database, 'PRAGMA user_version') === 0) await within(database, clock, () => makeTables(database))
       // Reads a page of every table: what they are is in the schema.
       database.prepare('SELECT (SELECT count(*) FROM stores), (SELECT max(row) FROM sessions)').get()
       database.prepare("SELECT rowid FROM titles WHERE titles MATCH 'a' LIMIT 1").get()
@@ -163,6 +201,7 @@ function tenantOf(path: string): Tenant {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return 'nothing'
   if (!stat.isFile()) return 'no regular file'
+  if (openFiles.has(`${stat.dev}:${stat.ino}`)) return 'ours'
   if (stat.size === 0) return 'nothing'
   const header = Buffer.alloc(100)
   const file = openSync(path, 'r')

@@ -59,7 +59,7 @@ interface Range {
 
 /** The sessions of these segments in the order of the query, as many as a page holds and one more. */
 export function findSessions(prepare: Prepare, segments: readonly Segment[], query: ReadQuery): FoundSessions {
-  const limit = Number.isFinite(query.limit) ? query.limit + 1 : -1
+  const limit = query.limit < Number.MAX_SAFE_INTEGER ? query.limit + 1 : -1
   const wanted = segments.filter((one) => isWanted(one, query)).sort((x, y) => compareText(x.agent, y.agent))
   const ranges = wanted.flatMap((segment) => rangesOf(prepare, segment, query).map((condition): Range => ({ segment, condition })))
   const isMerged = ranges.length > 1 && ranges.length <= MOST_MERGED && query.words.length === 0
@@ -186,6 +186,9 @@ function insideOf(folder: string): readonly [string, string] {
   const base = folder.endsWith('/') ? folder.slice(0, -1) : folder
   return [`${base}/`, `${base}0`]
 }
+
+/** An expression of SQLite has a thousand levels at most, and each folder is two. */
+export const MOST_ASKED_FOLDERS = 400
 
 /** The plus keeps SQLite from an index that is not in the order that is asked for. */
 function anyFolder(folders: NonNullable<ReadQuery['folders']>): Condition {

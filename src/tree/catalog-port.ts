@@ -29,7 +29,7 @@ export interface CatalogPage {
 /** How each entry of a listing is shown. */
 export type Showing = (entry: SessionEntry) => ShownAs
 
-/** Reading throws StorageError CATALOG_UNAVAILABLE when the file cannot be read any more. */
+/** Reading throws StorageError CATALOG_UNAVAILABLE when the file cannot be read any more, and for a page of more than 400 folders. */
 export interface Catalog extends Disposable {
   readonly path: string
   /** Why what was there before was thrown away. */

@@ -29,13 +29,14 @@ export const ENTRY_COLUMNS = 'id, path, project, generation, version, record, da
 /** The columns of a card, in the order that `metaIn` takes them. */
 export const CARD_COLUMNS = 'id, card, card_crc'
 
-/** Undefined for what would not pass when it is read, as a time without end, which JSON has no form for: such a session is never in the catalog. */
+/** Undefined for what would not pass when it is read, as a time without end, which JSON has no form for, or half a character: such a session is never in the catalog. */
 export function textsOf(store: string, entry: SessionEntry, meta: SessionMeta): RowTexts | undefined {
   const { key, path, project, generation, version = null, record, damage } = entry
   if (![meta.updated, meta.created, meta.archived ?? 0].every(Number.isFinite)) return undefined
   const fields = cardOf(meta)
   if (metaOfCard(key, meta.source, fields) === undefined || (record !== undefined && !isRecord(record, key.session))) return undefined
   const texts = [path, project, generation, version, jsonOf(record), jsonOf(damage)] as const
+  if (!texts.every((text) => text === null || text.isWellFormed())) return undefined
   const card = JSON.stringify(fields)
   return { crc: sumOf(store, key.session, texts), card, cardCrc: crc32(card, seedOf(store)), entry: texts }
 }

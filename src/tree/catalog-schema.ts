@@ -10,8 +10,8 @@
  * its sum was not written by this library, and is read again from its store. `stores.rows` and `stores.digest` are the number of rows that
  * the listing had which gave `mark`, and the sum of their `crc`: a mark is worth something only beside all of its rows.
  *
- * `plain` is 1 where the card says what the entry alone says: then it needs no look while the entry stays. What a card says may not change
- * without another schema version.
+ * `plain` is 1 where the card says what the entry alone says: then it needs no look while the entry stays. What a card says, or a record that
+ * a store makes of the same bytes, may not change without another schema version: rows of what did not change are not made anew.
  *
  * `checksum` is the CRC-32 of the first and of the last 4 KiB of the file (of the whole file up to 8 KiB), and `file_size` its length, as
  * the row was written; both are NULL for sessions that are rows of a database, and for what could not be read. `entry_count` is of the file.

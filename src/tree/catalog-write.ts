@@ -1,5 +1,6 @@
 /** Writing a listing into the catalog: only the rows that differ, in one transaction. */
 import { setImmediate as turn } from 'node:timers/promises'
+import type { Clock } from '../core/clock.js'
 import { sumFile } from '../storage/file-sum.js'
 import type { SqliteDatabase, SqlValue } from '../storage/sqlite-driver.js'
 import type { Listing, SessionEntry, StoreKind } from '../storage/store.js'
@@ -45,8 +46,7 @@ export interface StoreWrite {
   /** What this process wrote of it, undefined when another one wrote since. */
   readonly known: (entry: SessionEntry) => Written | undefined
   readonly onWritten: (written: Written) => void
-  /** Epoch milliseconds. */
-  readonly now: number
+  readonly clock: Clock
 }
 
 /** Rows that are looked at, or written, between two turns of the event loop. */
@@ -74,22 +74,34 @@ export async function writeStore(database: SqliteDatabase, prepare: Prepare, wri
   const gone = complete && held !== standing ? await goneOf(prepare, write) : []
   const [mark, rows, sum, listed] = prepare('SELECT mark, rows, digest, listed FROM stores WHERE store = ?').get(write.store) ?? []
   const sure = complete ? given : null
-  const isFresh = mark === sure && rows === entries.length && sum === digest && Number(listed ?? 0) > write.now - LISTED_GRAIN_MS
+  const now = write.clock.now()
+  const isFresh = mark === sure && rows === entries.length && sum === digest && Number(listed ?? 0) > now - LISTED_GRAIN_MS
   if (isFresh && changed.length === 0 && gone.length === 0) return
-  await within(database, async () => {
+  // Nobody is shown a store before it was listed once, so its rows may come one after the other.
+  const early = typeof listed === 'number' ? [] : changed.slice(0, -MOST_AT_ONCE)
+  for (let at = 0; at < early.length; at += MOST_AT_ONCE)
+    await within(database, write.clock, () => putRows(prepare, write, early.slice(at, at + MOST_AT_ONCE)))
+  await within(database, write.clock, async () => {
     for (const [at, row] of gone.entries()) {
       if (at % STEP === STEP - 1) await turn()
       removeRow(prepare, row)
     }
-    for (const [at, entry] of changed.entries()) {
-      if (at % STEP === STEP - 1) await turn()
-      const shown = write.shown(entry)
-      const texts = textsOf(storeName(write.origin), entry, shown.meta)
-      if (texts !== undefined) putRow(prepare, write, { entry, texts, shown })
-    }
+    await putRows(prepare, write, changed.slice(early.length))
     const update = prepare('UPDATE stores SET mark = ?, rows = ?, digest = ?, listed = ? WHERE store = ?')
-    update.run(sure, entries.length, digest, write.now, write.store)
+    update.run(sure, entries.length, digest, now, write.store)
   })
+}
+
+/** Rows of a first listing in one transaction: what SQLite moves from the -wal into the file when it ends, it moves in one go. */
+const MOST_AT_ONCE = 1000
+
+async function putRows(prepare: Prepare, write: StoreWrite, entries: readonly SessionEntry[]): Promise<void> {
+  for (const [at, entry] of entries.entries()) {
+    if (at % STEP === STEP - 1) await turn()
+    const shown = write.shown(entry)
+    const texts = textsOf(storeName(write.origin), entry, shown.meta)
+    if (texts !== undefined) putRow(prepare, write, { entry, texts, shown })
+  }
 }
 
 /** What was listed is written down that often where nothing else changes: nothing depends on it, and every write wakes the disk. */

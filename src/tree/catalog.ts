@@ -16,8 +16,8 @@ import type { SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { type SqlValue, sqliteFailure } from '../storage/sqlite-driver.js'
 import type { ListedBefore, Listing, SessionEntry } from '../storage/store.js'
-import { type CatalogFile, catalogError, discardCatalog, isBroken, openCatalogFile } from './catalog-file.js'
-import { countSessions, findSessions, type Prepare, preparing, type Segment, sessionsWhere, storeName } from './catalog-pages.js'
+import { type CatalogFile, catalogError, discardCatalog, isBroken, openCatalogFile, within } from './catalog-file.js'
+import { countSessions, findSessions, MOST_ASKED_FOLDERS, type Prepare, preparing, type Segment, sessionsWhere, storeName } from './catalog-pages.js'
 import { type CatalogPlaces, catalogPlaces } from './catalog-places.js'
 import type { Catalog, CatalogOptions, CatalogPage, CatalogStore, Showing } from './catalog-port.js'
 import { ENTRY_COLUMNS, entryIn } from './catalog-rows.js'
@@ -129,9 +129,12 @@ class FileCatalog implements Catalog {
   }
 
   page(query: ReadQuery, stores: readonly CatalogStore[]): CatalogPage {
+    if ((query.folders?.length ?? 0) > MOST_ASKED_FOLDERS)
+      throw new StorageError('CATALOG_UNAVAILABLE', { reason: `no more than ${MOST_ASKED_FOLDERS} folders can be asked for`, path: this.path })
     const { sessions, damaged } = this.#read(() => findSessions(this.#prepare, this.#places.segments(stores), query))
     this.#noteDamage(damaged)
-    if (sessions.length <= query.limit) return { sessions, next: undefined }
+    // Where a damaged row took the place of one behind the page, it goes on there.
+    if (sessions.length + damaged <= query.limit) return { sessions, next: undefined }
     const page = sessions.slice(0, query.limit)
     const last = page.at(-1)
     return { sessions: page, next: last && cursorOf(query, last) }
@@ -204,6 +207,8 @@ class FileCatalog implements Catalog {
   async #writeOnce(store: CatalogStore, listing: Listing<SessionEntry>, shown: Showing, among: readonly CatalogStore[]): Promise<void> {
     if (this.#closed) return
     const places = this.#places
+    const { clock } = this.#options
+    if (places.find(store) === undefined) await within(this.#file.database, clock, () => void places.ensure(store))
     const place = places.ensure(store)
     this.#forgetOthers()
     const asRow = (entry: SessionEntry): ShownRow => {
@@ -224,12 +229,11 @@ class FileCatalog implements Catalog {
         return row?.entry === entry ? row : undefined
       },
       onWritten: (row) => pending.push(row),
-      now: this.#options.clock.now(),
-    })
+      clock,
+    }).finally(() => places.changed())
     for (const row of pending) known.set(row.entry.key.session, row)
     if (listing.complete && known.size !== listing.entries.length) keepOnly(known, listing.entries)
     this.#rows.set(place.store, known)
-    places.changed()
   }
 
   /** What this process knows of rows is of no use once another one wrote. */
@@ -244,6 +248,7 @@ class FileCatalog implements Catalog {
     if (this.#closed || (this.#damage === undefined && this.#file.isCurrent())) return
     if (this.#damage !== undefined && this.#file.isCurrent()) discardCatalog(this.path)
     const file = await openCatalogFile(this.#options.home, this.#options.clock)
+    if (this.#closed) return file.database[Symbol.dispose]()
     this.#file.database[Symbol.dispose]()
     const rebuilt = this.#damage ?? file.rebuilt ?? 'it was deleted or replaced while it was open'
     this.#file = { ...file, rebuilt }

@@ -12,18 +12,23 @@ import type { SessionMeta } from './types.js'
 
 export function earlySessions(catalog: Catalog, stores: () => readonly Store[]): EarlySessions {
   const everything = readQuery({ children: true, archived: true, limit: Number.POSITIVE_INFINITY })
-  let all: readonly SessionMeta[] | undefined
   const withId = (id: SessionId): readonly SessionMeta[] => attempt(() => catalog.byId(id, stores())) ?? []
   return {
     page: (query) => attempt(() => catalog.page(query, stores())),
     count: () => attempt(() => catalog.count(everything, stores())) ?? 0,
-    all() {
-      all ??= attempt(() => catalog.page(everything, stores()).sessions)
-      return all ?? []
-    },
+    all: readOnce(() => attempt(() => catalog.page(everything, stores()).sessions)),
     session: (key) => withId(key.session).find((meta) => meta.key.agent === key.agent),
     withId,
     childrenOf: (key) => attempt(() => catalog.children(key, stores())) ?? [],
+  }
+}
+
+/** What was read is held by the function that is given alone, not by its neighbours. */
+function readOnce(read: () => readonly SessionMeta[] | undefined): () => readonly SessionMeta[] {
+  let held: readonly SessionMeta[] | undefined
+  return () => {
+    held ??= read()
+    return held ?? []
   }
 }
 

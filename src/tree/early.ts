@@ -17,13 +17,16 @@ export interface EarlySessions {
   childrenOf(key: SessionKey): readonly SessionMeta[]
 }
 
-const EARLY = new WeakMap<Sessions, EarlySessions>()
+/** Pages alone: the list of all would be held as long as the set. */
+type EarlyPages = Pick<EarlySessions, 'page'>
+
+const EARLY = new WeakMap<Sessions, EarlyPages>()
 
 /** What a page of these sessions is read from while they are stale. */
-export function earlySessionsOf(sessions: Sessions): EarlySessions | undefined {
+export function earlySessionsOf(sessions: Sessions): EarlyPages | undefined {
   return sessions.stale ? EARLY.get(sessions) : undefined
 }
 
-export function rememberEarly(sessions: Sessions, early: EarlySessions): void {
-  EARLY.set(sessions, early)
+export function rememberEarly(sessions: Sessions, { page }: EarlyPages): void {
+  EARLY.set(sessions, { page })
 }

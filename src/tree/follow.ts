@@ -13,7 +13,7 @@ import { runSessionTreeFlow } from './flow.js'
 import type { Sessions } from './sessions.js'
 import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from './types.js'
 import { createBell } from './watch-bell.js'
-import { listenTo } from './watch-told.js'
+import { isPassing, listenTo } from './watch-told.js'
 
 export interface FollowOptions {
   /** Where an earlier reading ended. @default the session's beginning: the first update has all that is there */
@@ -65,7 +65,7 @@ export async function* followSession(sessions: Sessions, session: SessionKey | S
   const look = new Look(sessions, { session, native, ...(signal && { signal }) })
   while (signal?.aborted !== true) {
     if (sessions.clock.monotonic() - listedAt >= LIST_MS) {
-      await sessions.refresh()
+      await listAgain(sessions, signal)
       listedAt = sessions.clock.monotonic()
     }
     const result = await look.at(since)
@@ -76,6 +76,15 @@ export async function* followSession(sessions: Sessions, session: SessionKey | S
     }
     if (look.found !== undefined) events.follow(look.found.store, look.found.entry)
     await bell.wait(pollMs, signal)
+  }
+}
+
+/** Does without when that fails for the moment. */
+async function listAgain(sessions: Sessions, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sessions.refresh(signal === undefined ? {} : { signal })
+  } catch (error) {
+    if (signal?.aborted !== true && !isPassing(error)) throw error
   }
 }
 

@@ -77,7 +77,8 @@ export interface GrepHit {
 /**
  * The lines that hold a text, or that match a regular expression, as they are found: sessions from the last updated one, messages in their
  * order, one hit for each line of each text. A fork's copies are hits of their own. An expression sees whole texts: `^` and `$` are
- * the ends of lines with its flag `m`; `g` and `y` count for nothing.
+ * the ends of lines with its flag `m`; `g` and `y` count for nothing. Nothing bounds the time that it takes of a text: one that tries
+ * without end (`(a+)+$`) blocks the thread, so do not run those of strangers here.
  * @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID; the reason of `signal` once it is aborted, at the next page
  */
 export async function* grepSessions(sessions: Sessions, pattern: string | RegExp, options: GrepOptions = {}): AsyncGenerator<GrepHit> {

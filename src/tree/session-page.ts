@@ -27,7 +27,8 @@ export interface SessionQuery {
   /** Exactly this tag. */
   readonly tag?: string
   /**
-   * Words that all stand in the title, the label or the first prompt, without case and accents; the last one may be the beginning of a word.
+   * Words that all stand in the title (the first prompt, where nobody gave a log a name) or the label, without case and accents; the last
+   * one may be the beginning of a word.
    * Punctuation separates words and means nothing; a text without a word leaves nothing out.
    */
   readonly search?: string

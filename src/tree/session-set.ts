@@ -79,8 +79,8 @@ class SessionSet implements Sessions {
   #listed: ReadonlyMap<Store, Listing<SessionEntry>> = new Map()
   /** Places whose stores were listed at any time. */
   readonly #met = new Set<string>()
-  /** Paths that were marked after this tick were not looked at since. */
-  #lookedAt = 0
+  /** By store: paths that were marked after this tick were not looked at since. */
+  #lookedAt: ReadonlyMap<Store, number> = new Map()
   /** Listings begun, and the last one that was taken. */
   #begun = 0
   #replaced = 0
@@ -185,10 +185,9 @@ class SessionSet implements Sessions {
     // Of listings that overlap the one begun last stays, whichever ends last; what this one saw is then in the changes of that one.
     if (turn < this.#replaced) return { added: [], changed: [], removed: [], report }
     this.#replaced = turn
-    this.#lookedAt = tick
     this.#taken = { merge, shown: { sessions, issues: damage } }
     this.#issues = [...issues, ...merge.issues, ...damage]
-    this.#keep(stores, listed)
+    this.#keep(stores, listed, tick)
     const whole = stores.filter((store) => listed.get(store)?.complete === true)
     const seen = this.stale ? this.#told.changesSince(earlier, sessions, whole) : this.#told.changes(sessions, whole)
     const changes = { ...seen, report }
@@ -202,7 +201,7 @@ class SessionSet implements Sessions {
   async #listOptions(store: Store, { signal, deep }: RefreshOptions): Promise<ListOptions> {
     const held = this.#listed.get(store)
     const before = held ?? (this.#met.has(placeOf(store)) ? undefined : (this.#before?.(store) ?? (await this.#kept?.before(store))))
-    const dirty = this.dirty.since(this.#lookedAt).flatMap((path) => within(store.path, path) ?? [])
+    const dirty = this.dirty.since(this.#lookedAt.get(store) ?? 0).flatMap((path) => within(store.path, path) ?? [])
     return {
       ...(signal !== undefined && { signal }),
       ...(deep !== undefined && { deep }),
@@ -217,8 +216,9 @@ class SessionSet implements Sessions {
     return isSettled && stores.every((store) => listed.has(store) && listed.get(store)?.entries === this.#listed.get(store)?.entries)
   }
 
-  #keep(stores: readonly Store[], listed: ReadonlyMap<Store, Listing<SessionEntry>>): void {
+  #keep(stores: readonly Store[], listed: ReadonlyMap<Store, Listing<SessionEntry>>, tick: number): void {
     const kept = new Map<Store, Listing<SessionEntry>>()
+    this.#lookedAt = new Map(stores.map((store) => [store, listed.has(store) ? tick : (this.#lookedAt.get(store) ?? 0)]))
     for (const store of stores) {
       const listing = listed.get(store) ?? this.#listed.get(store)
       if (listing !== undefined) kept.set(store, listing)

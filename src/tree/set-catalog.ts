@@ -13,7 +13,11 @@ export interface SetCatalog {
   /** Whether all of them were listed before, so that there is something to show until they are listed again. */
   isWarm(stores: readonly Store[]): boolean
   before(store: Store): Promise<ListedBefore | undefined>
-  /** Looks at one session alone, in every store that had it; nothing of a store that cannot be listed. */
+  /**
+   * Looks at one session alone, in every store of its agent, since it may have moved to another one. Nothing where that is not possible: of
+   * logs, and of what the catalog does not have.
+   * @throws StorageError of a store that cannot be listed
+   */
   look(key: SessionKey, stores: readonly Store[]): Promise<readonly StoreListing[]>
   /** Leaves what was listed. It is not waited for: `settled` does. `isSame`: what is shown is what was shown before. */
   write(listings: readonly StoreListing[], shown: Shown, isSame: boolean): void
@@ -71,14 +75,15 @@ export function setCatalog(catalog: Catalog): SetCatalog {
       }
     },
     async look(key, stores) {
+      const own = stores.filter((store) => isKept(store) && store.agent === key.agent)
+      const copies = attempt(() => catalog.copies(key, own)) ?? []
+      // Logs are looked at all together, and then it costs less to go on from all that was listed of them.
+      if (copies.length === 0 || own.some(({ supports }) => supports.lines === true)) return []
       const listings: StoreListing[] = []
-      const copies = attempt(() => catalog.copies(key, stores.filter(isKept))) ?? []
-      for (const { store: place, entry } of copies) {
-        const store = stores.find((one) => placeOf(one) === placeOf(place))
-        if (store === undefined) continue
-        const listing = await store.sessions({ before: { entries: [entry], mark: undefined }, only: [key] })
-        const entries = listing.entries.filter((found) => found.key.session === key.session)
-        listings.push({ store, listing: { ...listing, entries } })
+      for (const store of own) {
+        const held = copies.flatMap((copy) => (placeOf(copy.store) === placeOf(store) ? [copy.entry] : []))
+        const listing = await store.sessions({ before: { entries: held, mark: undefined }, only: [key] })
+        listings.push({ store, listing: { ...listing, entries: listing.entries.filter((found) => found.key.session === key.session) } })
       }
       return listings
     },

@@ -42,6 +42,7 @@ export class ShownRecords {
     const shown = new Map(sessions)
     const issues: StageIssue[] = []
     const poor: Named[] = []
+    this.isSettled = true
     for (const [name, session] of sessions) {
       const { entry, hidden } = session
       for (const copy of hidden) if (copy.entry.damage !== undefined) issues.push(copy.entry.damage)
@@ -65,7 +66,6 @@ export class ShownRecords {
 
   async #rebuild(poor: readonly Named[], shown: Map<string, MergedSession>, issues: StageIssue[]): Promise<void> {
     const rebuilt = new Map<string, Rebuilt>()
-    this.isSettled = true
     const ends = await endsOf(poor.filter(({ name, session }) => !isFinal(session, this.#rebuilt.get(name))))
     for (const { name, session } of poor) {
       const held = this.#rebuilt.get(name)

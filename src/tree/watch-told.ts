@@ -1,4 +1,5 @@
 /** What is found out about a set of sessions, told to everyone who waits for it, whoever found it. */
+import { StorageError } from '../core/errors.js'
 import type { SessionChanges, Sessions } from './sessions.js'
 
 export interface SessionsListener {
@@ -23,4 +24,9 @@ export function tellChanges(sessions: Sessions, changes: SessionChanges): void {
 
 export function tellWoken(sessions: Sessions): void {
   for (const listener of LISTENERS.get(sessions) ?? []) listener.woken?.()
+}
+
+/** A refresh failed, and another one may not. Sets that were closed say that they are not ready. */
+export function isPassing(error: unknown): error is StorageError {
+  return error instanceof StorageError && error.retryable && error.code !== 'STORE_NOT_READY'
 }

@@ -10,7 +10,7 @@ import type { Sessions } from './sessions.js'
 import { type Bell, createBell } from './watch-bell.js'
 import { ChangeFeed, type SessionChange } from './watch-feed.js'
 import { Pace } from './watch-pace.js'
-import { listenTo, tellWoken } from './watch-told.js'
+import { isPassing, listenTo, tellWoken } from './watch-told.js'
 
 export interface WatchOptions {
   /** Ends the iteration, and lets go of everything at once. */
@@ -26,7 +26,10 @@ export interface WatchOptions {
   readonly debounceMs?: number
   /** A change is told after so many milliseconds, quiet or not. @default 400 */
   readonly maxDelayMs?: number
-  /** Where events are not to be had, or are lost; each reason once. Changes then come by polling. What it throws is left alone. */
+  /**
+   * Where events are not to be had, or are lost; each reason once. Changes then come by polling. Also why the stores cannot be looked at
+   * for the moment. What it throws is left alone.
+   */
   readonly onIssue?: (issue: StageIssue) => void
 }
 
@@ -44,6 +47,8 @@ export interface SessionWatch extends AsyncIterableIterator<SessionChange, undef
 const LONGEST_MS = 2 ** 31 - 1
 /** Milliseconds between two questions to what does not tell by itself and is cheap to ask. */
 const BEAT_MS = 100
+/** Milliseconds after a look that failed. */
+const AGAIN_MS = 500
 
 /**
  * Tells what changes from now on, each session once it is quiet; nothing of what is there already. A caller who is slow is told of a session
@@ -51,8 +56,10 @@ const BEAT_MS = 100
  * It looks at the stores with `sessions.refresh`, and never takes the place of anybody else who does.
  *
  * A change to a message rewritten in place counts as far as a refresh sees it: at once where events tell of it, else of hot messages;
- * of others within some minutes. Ends with the signal, or with the loop of the caller; no handle, timer or subscription is left then.
- * @throws StorageError INVALID_OPTION; while it runs, what `sessions.refresh` throws
+ * of others within some minutes: then it looks at every file, which for 10,000 takes half a second of this thread, without `worker`.
+ * Ends with the signal, or with the loop of the caller; no handle, timer or subscription is left then.
+ * A refresh that fails for the moment, as while a worker is replaced, is an issue and is done again.
+ * @throws StorageError INVALID_OPTION; STORE_NOT_READY once the set is closed; what else `sessions.refresh` throws and no time mends
  */
 export function watchSessions(sessions: Sessions, options: WatchOptions = {}): SessionWatch {
   return startWatch(sessions, options)
@@ -106,6 +113,8 @@ class Watching {
   #stores: StoresWatch | undefined
   /** While it looks: what is found was written before. */
   #lookStart: number | undefined
+  /** Why the last look was none. */
+  #failure: string | undefined
   #beatAt = Number.NEGATIVE_INFINITY
   #ended: Promise<void> | undefined
 
@@ -221,10 +230,21 @@ class Watching {
     const deep = this.#pace.isDeepDue(start)
     this.#pace.begin(deep)
     this.#lookStart = start
-    await this.#sessions.refresh({ deep, signal: this.#signal })
-    this.#lookStart = undefined
-    this.#pace.end(start, this.#now, deep)
-    this.#stores?.follow(this.#sessions.stores)
+    try {
+      await this.#sessions.refresh({ deep, signal: this.#signal })
+      this.#failure = undefined
+    } catch (error) {
+      if (this.#signal.aborted || !isPassing(error)) throw error
+      if (this.#failure !== error.reason)
+        this.#tell({ code: error.code, reason: error.reason, transient: true, ...(error.path !== undefined && { path: error.path }) })
+      this.#failure = error.reason
+      this.#pace.lost()
+    } finally {
+      this.#lookStart = undefined
+      this.#pace.end(start, this.#now, deep)
+    }
+    if (this.#failure === undefined) this.#stores?.follow(this.#sessions.stores)
+    else await this.#sessions.clock.sleep(AGAIN_MS, this.#signal)
   }
 
   async #rest(): Promise<void> {

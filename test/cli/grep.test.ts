@@ -4,8 +4,8 @@ import { Ajv } from 'ajv'
 import { describe, expect, it } from 'vitest'
 import { hitText } from '../../src/cli/grep-text.js'
 import type { GrepHit } from '../../src/index.js'
-import { DEMO, jsonLines, REPOSITORY, runCli } from '../support/cli.js'
-import { corpusSession, userMessage } from '../support/corpus.js'
+import { DEMO, jsonLines, outputOf, REPOSITORY, runCli, startCli } from '../support/cli.js'
+import { type CorpusSession, corpusSession, userMessage } from '../support/corpus.js'
 import { jsonFixture } from '../support/store-fixtures.js'
 
 const data = ['--data', DEMO]
@@ -65,6 +65,21 @@ describe('grep', () => {
       expect([status, stdout]).toEqual([2, ''])
     }
     expect(runCli(['grep', 'a', '--session', 'ses_nobody', ...data]).status).toBe(1)
+  })
+
+  it('is ended by a signal while an expression tries for ever', async () => {
+    const saying = (text: string, time: number): CorpusSession => corpusSession(time, [userMessage(time, [text])])
+    const time = Date.parse('2026-03-01T10:00:00Z')
+    using fixture = jsonFixture([saying('begin', time), saying(`${'a'.repeat(60)}!`, time - 60_000)])
+    const child = startCli(['grep', '-E', '^begin$|(a+)+$', '--data', fixture.path])
+    const output = outputOf(child)
+    try {
+      await output.wrote(/begin$/m)
+      child.kill('SIGINT')
+      expect((await output.ended).signal).toBe('SIGINT')
+    } finally {
+      child.kill('SIGKILL')
+    }
   })
 
   it('tells that something could not be searched', () => {

@@ -1,5 +1,17 @@
 /** Whose the file is, and what happens to it. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
@@ -25,6 +37,14 @@ function database(path: string, sql: string): Buffer {
   made.exec(sql)
   made.close()
   return readFileSync(path)
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
 }
 
 describe('the file of the catalog', () => {
@@ -133,6 +153,38 @@ describe('the file of the catalog', () => {
     await fill(catalog)
     expect(other.knows(STORE)).toBe(true)
     expect(catalog.knows(claude)).toBe(true)
+  })
+
+  it.skipIf(!existsSync('/proc/locks'))('keeps its locks when it is opened twice in one process', async () => {
+    using folder = tempFolder()
+    using catalog = await open(folder.path)
+    await fill(catalog)
+    const ends = `:${statSync(catalog.path).ino} `
+    const isLocked = (): boolean => readFileSync('/proc/locks', 'utf8').includes(ends)
+    expect(isLocked()).toBe(true)
+    {
+      using again = await open(folder.path)
+      expect(read(again)).toEqual(IDS)
+      expect(isLocked()).toBe(true)
+    }
+    expect(isLocked()).toBe(true)
+    catalog[Symbol.dispose]()
+    expect(isLocked()).toBe(false)
+    using last = await open(folder.path)
+    expect(read(last)).toEqual(IDS)
+  })
+
+  it('is not left open where it is closed while it is made anew', async () => {
+    using folder = tempFolder()
+    const held = (): readonly string[] => readdirSync('/proc/self/fd').filter((fd) => linkOf(`/proc/self/fd/${fd}`).startsWith(folder.path))
+    for (let ticks = 0; ticks < 12; ticks++) {
+      const catalog = await open(folder.path)
+      for (const end of ['', '-wal', '-shm']) rmSync(join(folder.path, `sessions.idx.db${end}`), { force: true })
+      const writing = fill(catalog)
+      for (let tick = 0; tick < ticks; tick++) await undefined
+      catalog[Symbol.dispose]()
+      expect([ticks, await writing, held()]).toEqual([ticks, undefined, []])
+    }
   })
 
   it('is left for later where its folder is gone, and one issue says so', async () => {

@@ -1,5 +1,5 @@
 /** Sets of sessions that are opened with a home. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import Database from 'better-sqlite3'
@@ -135,6 +135,47 @@ describe('a set with a catalog', () => {
     expect(await trees(sessions)).toEqual(expected)
     await sessions.refresh()
     expect(await trees(sessions)).toEqual(expected)
+  })
+
+  it('reads no log because another one is used while it is stale', async () => {
+    using place = world()
+    const folder = join(place.folder, '.claude', 'projects', 'p')
+    mkdirSync(folder, { recursive: true })
+    const ids = [1, 2, 3, 4].map((at) => `00000000-0000-4000-8000-00000000000${at}`)
+    for (const id of ids) {
+      const line = { type: 'user', uuid: `u${id}`, parentUuid: null, sessionId: id, cwd: '/w', timestamp: '2026-01-01T00:00:00.000Z' }
+      writeFileSync(join(folder, `${id}.jsonl`), `${JSON.stringify({ ...line, message: { role: 'user', content: 'hello' } })}\n`)
+      utimesSync(join(folder, `${id}.jsonl`), 1e9, 1e9)
+    }
+    const options = { data: join(place.folder, '.claude') }
+    await (await place.open(options)).close()
+    await using sessions = await place.open(options)
+    expect(sessions.stale).toBe(true)
+    expect((await sessions.locate(ids[2] as SessionMeta['id'])).entry.key.session).toBe(ids[2])
+    expect(sessions.stores.map(({ work }) => work.files)).toEqual([0])
+  })
+
+  it('looks at a session that is used in a store, too, that did not have it before', async () => {
+    using place = world()
+    const path = join(place.data[0] ?? '', 'opencode.db')
+    const upper = (await place.fresh()).find(
+      ({ source, hides }) => source.kind === 'opencode-v2' && hides.some(({ kind }) => kind === 'opencode-json'),
+    )
+    const id = upper?.id ?? ''
+    const database = new Database(path)
+    database.pragma('foreign_keys = OFF')
+    const tables = ['session', 'session_v2']
+    for (const table of tables) {
+      database.exec(`CREATE TABLE kept_${table} AS SELECT * FROM ${table} WHERE id = '${id}'`)
+      database.exec(`DELETE FROM ${table} WHERE id = '${id}'`)
+    }
+    await (await place.open()).close()
+    for (const table of tables) database.exec(`INSERT INTO ${table} SELECT * FROM kept_${table}; DROP TABLE kept_${table}`)
+    database.close()
+    await using sessions = await place.open()
+    expect(sessions.index.findById(id as SessionMeta['id'])?.source.kind).toBe('opencode-json')
+    const { store, hidden } = await sessions.locate(id as SessionMeta['id'])
+    expect([sessions.stale, store.kind, hidden.length]).toEqual([true, 'opencode-v2', upper?.hides.length])
   })
 
   it('shows what was, looks at what is used, and then shows what is', async () => {

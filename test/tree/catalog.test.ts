@@ -135,18 +135,49 @@ describe('what a listing left', () => {
     expect(world.read()).toEqual(['s000', 's001', 's002', 's003', 's004'])
   })
 
-  it('never has what could not be read back: a time without end, a model that is no model', async () => {
+  it('goes on behind a page that had a damaged row', async () => {
+    await using world = await catalogWorld()
+    await world.catalog.write(store, listed(entries.slice(0, 9), 'm'), plainly(store))
+    damage(world, `UPDATE sessions SET card = '[]' WHERE id = 's002'`)
+    const found: string[] = []
+    let after: string | undefined
+    do {
+      const page = world.catalog.page(readQuery({ limit: 3, ...(after !== undefined && { after }) }), [store])
+      found.push(...page.sessions.map(({ id }) => id))
+      after = page.next
+    } while (after !== undefined)
+    expect(found).toEqual(['s000', 's001', 's003', 's004', 's005', 's006', 's007', 's008'])
+  })
+
+  it('is not damaged because something was asked that SQLite has no answer to', async () => {
+    await using world = await catalogWorld()
+    await world.catalog.write(store, listed(entries, 'm'), plainly(store))
+    const cwd = Array.from({ length: 2000 }, (_, at) => `/work/${at}/`)
+    expect(() => world.read({ sort: 'name', cwd })).toThrow(/folders/)
+    expect(world.read({ sort: 'name', cwd: cwd.slice(0, 400) })).toEqual([])
+    expect(world.read({ limit: 1e300 })).toHaveLength(500)
+    expect(world.read({ search: 'session '.repeat(5000) })).toHaveLength(50)
+    expect(world.catalog.edition()).toBe(1)
+  })
+
+  it('never has what could not be read back: a time without end, a model that is no model, half a character', async () => {
     await using world = await catalogWorld()
     const odd = (id: string, change: object): SessionEntry => {
       const [entry] = entriesOf([{ id }], 'opencode')
       return { ...entry, record: { ...entry?.record, ...change } } as SessionEntry
     }
-    const strange = [odd('a', { time: { created: 1, updated: Number.POSITIVE_INFINITY } }), odd('b', { model: 'gpt' }), odd('c', { title: 'fine' })]
+    const half = { ...odd('d', {}), project: 'p\ud800' }
+    const strange = [
+      odd('a', { time: { created: 1, updated: Number.POSITIVE_INFINITY } }),
+      odd('b', { model: 'gpt' }),
+      odd('c', { title: 'fine' }),
+      half,
+    ]
     await world.catalog.write(store, listed(strange, 'm'), plainly(store))
     expect(world.read()).toEqual(['c'])
     const before = await world.catalog.before(store)
     expect([before?.entries.length, before?.mark]).toEqual([1, undefined])
-    expect(world.catalog.rebuilt).toBeUndefined()
+    expect([world.catalog.rebuilt, world.catalog.edition()]).toEqual([undefined, 1])
   })
 })
 
@@ -199,6 +230,31 @@ describe('writing a listing', () => {
     await world.catalog.write(store, listed(entries, 'm'), plainly(store))
     clearInterval(counting)
     expect(turns).toBeGreaterThan(10)
+  })
+
+  it('writes the rows of a first listing some at a time, so that others may write in between, and shows them when all are there', async () => {
+    await using world = await catalogWorld()
+    using reader = await openSqlite(world.catalog.path, { readOnly: true })
+    const seen = new Set<unknown>()
+    const shown = plainly(store)
+    await world.catalog.write(store, listed(manyEntries(2500), 'm'), (entry) => {
+      seen.add(reader.prepare('SELECT (SELECT count(*) FROM sessions), (SELECT count(listed) FROM stores)').get()?.join())
+      return shown(entry)
+    })
+    expect([...seen]).toEqual(['0,0', '1000,0', '1500,0'])
+    expect((await world.catalog.before(store))?.mark).toBe('m')
+  })
+
+  it('keeps no thread waiting while another process writes', async () => {
+    await using world = await catalogWorld()
+    await world.catalog.write(store, listed(entries.slice(0, 3), 'm'), plainly(store))
+    using other = await openSqlite(world.catalog.path, { readOnly: false })
+    other.exec('BEGIN IMMEDIATE')
+    // Few rows: the first turn of the event loop is that of the waiting.
+    const writing = world.catalog.write(store, listed(entries.slice(0, 9), 'm2'), plainly(store))
+    setTimeout(() => other.exec('ROLLBACK'), 1)
+    await writing
+    expect((await world.catalog.before(store))?.mark).toBe('m2')
   })
 
   it('leaves out, this time, what another process keeps from being written', async () => {

@@ -5,10 +5,12 @@ import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, watch, writ
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { StorageError } from '../../src/core/errors.js'
 import { parseSessionId, type SessionId } from '../../src/core/ids.js'
 import { type SessionKey, sessionKey } from '../../src/core/keys.js'
 import { openSessions } from '../../src/open.js'
 import type { Store } from '../../src/storage/store.js'
+import { fixedStores } from '../../src/storage/store-source.js'
 import { type FollowOptions, type FollowUpdate, followSession } from '../../src/tree/follow.js'
 import { createSessionSet } from '../../src/tree/session-set.js'
 import type { Sessions } from '../../src/tree/sessions.js'
@@ -428,6 +430,23 @@ describe('following a store', () => {
       for (const id of idsIn(update)) held.add(id)
     }
     expect(held.size).toBe(SESSION.messages.length)
+  })
+
+  it('goes on where the stores cannot be listed for the moment, as while their worker is replaced', async () => {
+    using fixture = jsonFixture([SESSION])
+    const clock = manualClock(NOW)
+    const source = fixedStores([await fixture.open(clock)])
+    let refusals = 0
+    await using sessions = await createSessionSet(source, { clock })
+    source.refresh = async () => {
+      refusals++
+      throw new StorageError('WORKER_LOST', { reason: 'it ended' })
+    }
+    const { id, data, time } = userMessage(SESSION.updated + 60_000, ['new'])
+    const later = (): void => fixture.write({ session: SESSION.id, message: id }, JSON.stringify(data), time)
+    const updates = await followed(sessions, clock, KEY, [() => undefined, later], { pollMs: 5000 })
+    expect(refusals).toBeGreaterThan(0)
+    expect(updates.map((update) => idsIn(update).length)).toEqual([SESSION.messages.length, 1])
   })
 
   it('gives a message that cannot be read whole only when that changes', async () => {

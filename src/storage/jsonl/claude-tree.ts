@@ -55,10 +55,16 @@ const LINE = new LineFields({
       id: API_ID,
       stop_reason: STOP,
       usage: USAGE,
-      content: { each: { type: BLOCK_TYPE, id: BLOCK_ID, tool_use_id: ANSWERED }, end: noteBlock },
+      content: { each: { type: BLOCK_TYPE, id: BLOCK_ID, tool_use_id: ANSWERED }, begin: forgetBlocks, end: noteBlock },
     },
   },
 })
+
+function forgetBlocks(): void {
+  calls.length = 0
+  answers.length = 0
+  others = 0
+}
 
 function noteBlock(): void {
   const { now } = LINE
@@ -113,9 +119,6 @@ interface Link {
 }
 
 export function readClaude(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
-  calls.length = 0
-  answers.length = 0
-  others = 0
   if (!LINE.read(bytes, start, end, line, log)) {
     log.damaged(line)
     closeOpen(log, undefined, false)

@@ -154,6 +154,9 @@ const message: Skim = new Skim({
   role: ROLE,
   content: {
     each: { type: BLOCK },
+    begin: () => {
+      others = 0
+    },
     end: () => {
       if (ANSWERS.in(message, BLOCK) === undefined) others++
     },
@@ -177,6 +180,5 @@ function promptsAmong(bytes: Buffer, messages: readonly Range[]): readonly strin
 
 /** Somebody said something in it, and did not answer a tool alone. */
 function isAsked(bytes: Buffer, start: number, end: number): boolean {
-  others = 0
   return message.whole(bytes, start, end) && USER.in(message, ROLE) === true && others > 0
 }

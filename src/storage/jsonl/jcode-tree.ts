@@ -27,6 +27,11 @@ const SHAPE: SkimShape = {
   timestamp: TIME,
   content: {
     each: { type: BLOCK, id: BLOCK_ID, tool_use_id: CALL },
+    begin: () => {
+      blocks.calls = []
+      blocks.results = []
+      blocks.others = 0
+    },
     end: () => {
       const { now } = message
       const kind = now.word(KINDS, BLOCK)
@@ -43,14 +48,13 @@ const salvaged = new Skim({ meta: { updated_at: UPDATED }, append_messages: APPE
 
 /** `bytes` is a message of a snapshot, or a line of a journal. */
 export function readJcodeLine(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
-  if (begins(bytes, start, ENTRY) || !isWhole(bytes, start, end, line, log) || isEntry()) readEntry(bytes, start, end, line, log)
+  if (begins(bytes, start, ENTRY) || !message.read(bytes, start, end, line, log) || isEntry()) readEntry(bytes, start, end, line, log)
   else readMessage(bytes, start, line, log)
 }
 
 /** A line of a journal, or what is left of one: where its messages stand only its bytes tell. */
 function readEntry(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   line.parsed = undefined
-  forgetBlocks()
   if (!message.readBytes(bytes, start, end)) salvage(bytes, start, end, line, log)
   else if (isEntry()) append(bytes, message.skim, start, line, line, log)
   else readMessage(bytes, start, line, log)
@@ -66,17 +70,6 @@ function begins(bytes: Buffer, start: number, text: Buffer): boolean {
   return true
 }
 
-function isWhole(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): boolean {
-  forgetBlocks()
-  return message.read(bytes, start, end, line, log)
-}
-
-function forgetBlocks(): void {
-  blocks.calls = []
-  blocks.results = []
-  blocks.others = 0
-}
-
 /** `line` begins at `start`; the entry is `own`, the line or a range of it. */
 function append(bytes: Buffer, { from, to }: Skim, start: number, line: LogLine, own: LogLine, log: LogIndex): void {
   const list = from[APPENDED] as number
@@ -86,7 +79,7 @@ function append(bytes: Buffer, { from, to }: Skim, start: number, line: LogLine,
     eachItem(bytes, list, listEnd, (itemFrom, itemTo) => {
       count++
       const own = part(bytes, start, itemFrom, itemTo, line, log)
-      if (isWhole(bytes, itemFrom, itemTo, own, log)) readMessage(bytes, itemFrom, own, log)
+      if (message.read(bytes, itemFrom, itemTo, own, log)) readMessage(bytes, itemFrom, own, log)
       else log.damaged(own)
     })
   }

@@ -146,16 +146,20 @@ const ESCAPED = /["\\\b\f\n\r\t]/
 class DocumentFields implements Fields {
   readonly #skim: Skim
   readonly #fields: readonly DocumentField[]
+  readonly #begins: readonly (() => void)[]
   readonly #values: unknown[]
 
   constructor(shape: SkimShape, skim: Skim) {
     this.#skim = skim
-    this.#fields = fieldsOf(levelOf(shape))
+    const level = levelOf(shape)
+    this.#fields = fieldsOf(level)
+    this.#begins = level.begins
     this.#values = new Array<unknown>(1 + highest(shape)).fill(undefined)
   }
 
   fill(document: Record<string, unknown>): void {
     this.#values.fill(undefined)
+    for (const begin of this.#begins) begin()
     this.#take(document, this.#fields)
   }
 

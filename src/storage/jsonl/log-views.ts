@@ -56,7 +56,10 @@ export class LogViews {
   readonly #pool: SlabPool
   readonly #views = new Map<string, HeldView>()
   readonly #counts = new Map<string, Counted>()
-  /** The session that is read straight through just now: its view is held until another one is begun in this way, whatever is asked meanwhile. */
+  /**
+   * The session that is read straight through just now: its view is held until another one is begun in this way, whatever is asked meanwhile.
+   * No other view keeps bytes.
+   */
   #passing: string | undefined
   #held = 0
   /** The look that is under way, by session: two at once would take in what was appended twice. */
@@ -134,7 +137,7 @@ export class LogViews {
     for (const text of view.texts ?? []) if (text !== undefined) options.slab?.share(text)
     this.#views.set(key.session, kept)
     this.#held += kept.lines
-    if (options.passing === true && held === undefined) this.#passing = key.session
+    if (view.texts !== undefined || (options.passing === true && held === undefined)) this.#pass(key.session)
     else if (options.passing === false && this.#passing === key.session) this.#passing = undefined
     this.#dropOldest(key.session)
     return kept
@@ -143,8 +146,15 @@ export class LogViews {
   async #viewNow(held: LogView | undefined, { session, key }: ListedLog, options: LookOptions): Promise<LogView> {
     const { signal, deep, straight, unsummed = straight } = options
     const viewing = { ...this.viewing(signal), straight }
-    if (held === undefined || (held.texts !== undefined && unsummed !== true)) return viewLog(session, key, viewing)
+    // A new pass does not go by kept bytes: a write that the file's metadata do not tell would stay unseen.
+    if (held === undefined || (held.texts !== undefined && (straight === true || unsummed !== true))) return viewLog(session, key, viewing)
     return refreshView(held, session, key, viewing, deep)
+  }
+
+  /** Looks at other sessions may have ended meanwhile: of all that keep bytes one view is held. */
+  #pass(session: string): void {
+    if (this.#passing !== session) this.#dropPassed()
+    this.#passing = session
   }
 
   #dropPassed(): void {

@@ -37,6 +37,9 @@ const ENTRY = new LineFields({
     timestamp: SENT,
     content: {
       each: { type: BLOCK_TYPE, id: BLOCK_ID },
+      begin: () => {
+        calls.length = 0
+      },
       end: () => {
         if (ENTRY.now.plain(BLOCK_TYPE) !== 'toolCall') return
         const id = ENTRY.now.plain(BLOCK_ID)
@@ -62,7 +65,6 @@ interface Link {
 }
 
 export function readPi(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
-  calls.length = 0
   if (!ENTRY.read(bytes, start, end, line, log)) {
     log.damaged(line)
     return

@@ -15,6 +15,8 @@ export interface SkimObject {
 /** The value is a list: `each` is looked for in every item that is an object, and `end` is called after it. */
 export interface SkimItems {
   readonly each: SkimShape
+  /** Called before every object, and where the list stands again: items that `end` was called for until then do not count. */
+  readonly begin?: (() => void) | undefined
   /** Slots of `each` are set anew for every item. */
   readonly end: (found: Skimmed) => void
 }
@@ -23,7 +25,7 @@ export interface Field {
   readonly name: Uint8Array
   readonly slot: number
   readonly inside: Level | undefined
-  readonly items: { readonly level: Level; readonly end: (found: Skimmed) => void } | undefined
+  readonly items: { readonly level: Level; readonly begin: (() => void) | undefined; readonly end: (found: Skimmed) => void } | undefined
 }
 
 export interface Level {
@@ -31,19 +33,22 @@ export interface Level {
   readonly byLength: readonly (readonly Field[])[]
   /** Of the fields, and of those inside them. */
   readonly slots: readonly number[]
+  /** `begin` of the lists, likewise. */
+  readonly begins: readonly (() => void)[]
 }
 
 export function levelOf(shape: SkimShape): Level {
   const fields = Object.entries(shape).map(([name, what]): Field => {
     const field = { name: new TextEncoder().encode(name), slot: -1, inside: undefined, items: undefined }
     if (typeof what === 'number') return { ...field, slot: what }
-    if (isItems(what)) return { ...field, items: { level: levelOf(what.each), end: what.end } }
+    if (isItems(what)) return { ...field, items: { level: levelOf(what.each), begin: what.begin, end: what.end } }
     return isObject(what) ? { ...field, slot: what.slot, inside: levelOf(what.inside) } : { ...field, inside: levelOf(what) }
   })
   const longest = Math.max(-1, ...fields.map(({ name }) => name.length))
   return {
     byLength: Array.from({ length: longest + 1 }, (_, length) => fields.filter(({ name }) => name.length === length)),
     slots: fields.flatMap(({ slot, inside, items }) => [...(slot < 0 ? [] : [slot]), ...(inside?.slots ?? []), ...(items?.level.slots ?? [])]),
+    begins: fields.flatMap(({ inside, items }) => [...(inside?.begins ?? []), ...(items?.begin === undefined ? [] : [items.begin])]),
   }
 }
 

@@ -54,12 +54,13 @@ export class Skim implements Skimmed {
   /**
    * Walks over the object that begins at `start` (blanks may stand before it). Returns where the object ends, or -1 when it does
    * not end before `end` or is no object; what was found until then stays found. Of a field that stands twice the last counts,
-   * with what is inside it; only `end` of a list was then called for the items of both.
+   * with what is inside it.
    */
   run(bytes: Buffer, start: number, end: number): number {
     this.bytes = bytes
     this.#end = end
     this.from.fill(-1)
+    for (const begin of this.#top.begins) begin()
     const at = afterBlanks(bytes, start, end)
     if (at >= end || bytes[at] !== OPEN_BRACE) return BROKEN
     this.#look(at)
@@ -111,7 +112,11 @@ export class Skim implements Skimmed {
       const after = this.bytes[at] === OPEN_BRACE ? this.#object(at, inside) : this.#skip(at)
       return slot < 0 || after === BROKEN ? after : this.#found(slot, at, after)
     }
-    if (items !== undefined) return this.bytes[at] === OPEN_BRACKET ? this.#list(at, items) : this.#skip(at)
+    if (items !== undefined) {
+      this.#forget(items.level)
+      items.begin?.()
+      return this.bytes[at] === OPEN_BRACKET ? this.#list(at, items) : this.#skip(at)
+    }
     const after = this.#skip(at)
     return after === BROKEN ? BROKEN : this.#found(slot, at, after)
   }
@@ -144,8 +149,9 @@ export class Skim implements Skimmed {
     return BROKEN
   }
 
-  #forget({ slots }: Level): void {
+  #forget({ slots, begins }: Level): void {
     for (const slot of slots) this.from[slot] = -1
+    for (const begin of begins) begin()
   }
 
   /** Over any value. */

@@ -2,7 +2,7 @@
  * The side of the caller's thread: one worker, which is started when it is needed, and the calls that it has not answered.
  *
  * A worker that ends, does not answer in time, or answers in the wrong shape is let go: every call in flight fails with WORKER_LOST,
- * and the next one starts another worker.
+ * and the next one starts another worker. One that does not come up is not tried again before a pause, which grows; calls fail meanwhile.
  */
 import { setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -33,6 +33,9 @@ export interface CallOptions {
 
 /** How long a worker that is closed may take to close its stores. */
 const CLOSING_MS = 2000
+/** Pauses after starts that failed, in milliseconds. */
+const RESTART_MS = 100
+const LONGEST_RESTART_MS = 30_000
 
 export class WorkerLink {
   /** Counts the workers. */
@@ -41,6 +44,8 @@ export class WorkerLink {
   readonly #calls = new Map<number, PendingCall>()
   #worker: Worker | undefined
   #starting: Promise<void> | undefined
+  /** Starts in a row that failed, and until when there is no other. */
+  #failed: { readonly starts: number; readonly until: number; readonly error: unknown } | undefined
   #numbers = 0
   #closed = false
 
@@ -52,6 +57,7 @@ export class WorkerLink {
   async ready(): Promise<boolean> {
     this.#refuseClosed()
     const isStart = this.#starting === undefined
+    if (isStart && this.#failed !== undefined && performance.now() < this.#failed.until) throw this.#failed.error
     const starting = this.#starting ?? this.#start()
     this.#starting = starting
     try {
@@ -116,6 +122,18 @@ export class WorkerLink {
   }
 
   async #start(): Promise<void> {
+    try {
+      await this.#startNow()
+      this.#failed = undefined
+    } catch (error) {
+      const starts = (this.#failed?.starts ?? 0) + 1
+      const pause = Math.min(LONGEST_RESTART_MS, RESTART_MS * 2 ** (starts - 1))
+      this.#failed = { starts, until: performance.now() + pause, error }
+      throw error
+    }
+  }
+
+  async #startNow(): Promise<void> {
     const { entry, start, onStart } = this.#options
     const worker = started(entry(), start)
     worker.unref()

@@ -59,7 +59,7 @@ function one<M extends StoreMethod>(run: (hosted: Hosted, args: Args<M>, running
   }
 }
 
-async function* sessions(hosted: Hosted, { before, only, hot, deep }: Args<'sessions'>, { signal }: Running): Pages<'sessions'> {
+async function* sessions(hosted: Hosted, { before, only, hot, dirty, deep }: Args<'sessions'>, { signal }: Running): Pages<'sessions'> {
   const { store } = hosted
   const held = before && hosted.sessionsOf(before.list)
   if (before !== undefined && held === undefined) return { page: { fresh: [], lost: true } }
@@ -67,6 +67,7 @@ async function* sessions(hosted: Hosted, { before, only, hot, deep }: Args<'sess
   const listing = await store.sessions({
     signal,
     deep,
+    dirty,
     before: before && held && { entries: held, mark: before.mark },
     only: only && keysOf(store, only),
     hot: isHot && (({ session }) => isHot.has(session)),

@@ -144,6 +144,7 @@ export interface SessionsArgs {
   readonly before?: { readonly list: number; readonly mark: string | undefined } | undefined
   readonly only?: readonly string[] | undefined
   readonly hot?: readonly string[] | undefined
+  readonly dirty?: readonly string[] | undefined
   readonly deep?: boolean | undefined
 }
 

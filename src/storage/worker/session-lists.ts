@@ -38,12 +38,13 @@ export class SessionLists {
   }
 
   /** Undefined when the worker has not the list that the call goes on from. */
-  async #ask({ before: given, only, hot, deep, signal }: ListOptions, base: number | undefined): Promise<Listing<SessionEntry> | undefined> {
+  async #ask({ before: given, only, hot, dirty, deep, signal }: ListOptions, base: number | undefined): Promise<Listing<SessionEntry> | undefined> {
     const before = base === undefined ? [] : (given?.entries ?? [])
     const args: SessionsArgs = {
       before: base === undefined ? undefined : { list: base, mark: given?.mark },
       only: only && sessionIds(only),
       hot: hot && before.flatMap(({ key }) => (hot(key) ? [key.session] : [])),
+      dirty,
       deep,
     }
     const delta: { from: Int32Array | undefined; fresh: SessionEntry[] } = { from: undefined, fresh: [] }

@@ -17,7 +17,8 @@ import { dice, harmed, randomSession } from '../../support/log-mutants.js'
 import { type LogPiece, objectIn, piecesOf } from '../../support/log-pieces.js'
 import { type LogWorld, logWorld, writeAged } from '../../support/log-world.js'
 
-const CASES = 2000
+/** Of each agent; 2,000 with SPANLEAF_LONG=1. */
+const CASES = process.env.SPANLEAF_LONG === '1' ? 2000 : 500
 const BATCH = 100
 
 /** What the census says of a record. */

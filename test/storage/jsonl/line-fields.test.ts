@@ -20,7 +20,16 @@ const LINE: LineFields = new LineFields({
   time: 2,
   message: {
     slot: 3,
-    inside: { role: 4, content: { each: { type: 5 }, end: () => items.push({ type: LINE.now.word(WORDS, 5), id: LINE.now.plain(5) }) } },
+    inside: {
+      role: 4,
+      content: {
+        each: { type: 5 },
+        begin: () => {
+          items.length = 0
+        },
+        end: () => items.push({ type: LINE.now.word(WORDS, 5), id: LINE.now.plain(5) }),
+      },
+    },
   },
 })
 
@@ -44,7 +53,6 @@ function readLine(text: string, lasts: boolean): { readonly told: unknown; reado
   const log = new LogIndex()
   log.lasting = lasts
   const line: LogLine = { file: 0, offset: 0, length: bytes.length, line: 1, crc: 0 }
-  items.length = 0
   const isWhole = LINE.read(bytes, 0, bytes.length, line, log)
   return { told: isWhole && toldBy(LINE.now), items: [...items], line }
 }
@@ -87,6 +95,24 @@ describe('the fields of a line', () => {
       const { line, ...told } = readLine(text, true)
       expect(told).toEqual({ told: readLine(text, false).told, items: [] })
       expect(line.parsed).toBeUndefined()
+    }
+  })
+
+  it('of a field that stands twice are those of the last one', () => {
+    const list = '"content":[{"type":"user"}]'
+    const other = '"content":[{"type":"tool_use"}]'
+    for (const [inside, count] of [
+      [`"message":{${list},${other}}`, 1],
+      [`"message":{${list},"content":"x"}`, 0],
+      [`"message":{${list}},"message":{${other}}`, 1],
+      [`"message":{${list}},"message":{"role":"user"}`, 0],
+      [`"message":{${list}},"message":null`, 0],
+      [`"id":"a","message":{"role":"user"},"id":"b","message":{"role":1}`, 0],
+    ] as const) {
+      const text = `{${inside}}`
+      const { line, ...told } = readLine(text, true)
+      expect(told).toEqual({ told: readLine(text, false).told, items: readLine(text, false).items })
+      expect([told.items.length, line.parsed?.document]).toEqual([count, JSON.parse(text)])
     }
   })
 

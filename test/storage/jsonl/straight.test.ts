@@ -1,16 +1,16 @@
 /** Logs that are read straight through: what that costs, harmed logs, and those that are too large to be kept. */
-import { statSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { keepText, MOST_KEPT } from '../../../src/storage/jsonl/kept-text.js'
 import { SharedBytes, Slab, SlabPool } from '../../../src/storage/slab.js'
 import { runSessionFlow, runSessionTreeFlow } from '../../../src/tree/flow.js'
 import { planTree } from '../../../src/tree/plan.js'
-import { told } from '../../contracts/log-store-straight.js'
+import { straight, told } from '../../contracts/log-store-straight.js'
 import { bytesOf, DIALECTS, type LogDialect } from '../../support/log-dialects.js'
 import { claude } from '../../support/log-dialects-chained.js'
 import { dice, harmed, randomSession } from '../../support/log-mutants.js'
 import { CORPUS } from '../../support/log-sayings.js'
-import { type LogWorld, logWorld, writeAged } from '../../support/log-world.js'
+import { type LogWorld, logWorld, plainTree, writeAged } from '../../support/log-world.js'
 import { issuesIn, resultOf } from '../../support/trees.js'
 import { workOf } from '../../support/work.js'
 
@@ -63,6 +63,19 @@ describe('logs that are read straight through', () => {
     for await (const result of runSessionFlow(w.set, { session })) expect(issuesIn(result)).toMatchObject([{ code: 'UNREADABLE_RECORD', path }])
   })
 
+  it('are read anew by another pass, whatever the metadata of their files say', async () => {
+    const [said] = CORPUS
+    await using w = await logWorld(claude, { map: 'never' })
+    const session = w.keyOf(said)
+    await straight(w.set, { session })
+    const path = w.pathsOf(said)[0] ?? ''
+    const { mtimeMs } = statSync(path)
+    writeFileSync(path, readFileSync(path, 'utf8').replaceAll('Four.', 'FIVE.'))
+    utimesSync(path, mtimeMs / 1000, mtimeMs / 1000)
+    const result = await straight(w.set, { session })
+    expect(plainTree(resultOf(result)).flatMap(({ parts }) => parts)).toContain('text FIVE.')
+  })
+
   it('are not opened with other bytes when another session is read meanwhile', async () => {
     const [one, other] = CORPUS
     await using w = await logWorld(claude, { map: 'never' })
@@ -85,6 +98,25 @@ async function firstKey(w: LogWorld, said: (typeof CORPUS)[number]) {
 }
 
 describe('kept bytes', () => {
+  it('are those of one log at most once it was read, also after passes at the same time and of logs that were held', async () => {
+    await using w = await logWorld(claude, { map: 'never' })
+    const held = heldBytes()
+    const pass = async (): Promise<void> => {
+      for await (const result of runSessionFlow(w.set, { all: true })) expect(issuesIn(result)).toEqual([])
+    }
+    await Promise.all([pass(), pass(), pass()])
+    expect(held.size).toBeLessThanOrEqual(1)
+    for (const said of CORPUS) {
+      await runSessionTreeFlow(w.set, { session: w.keyOf(said) })
+      for (const path of w.pathsOf(said)) {
+        writeAged(`${path}.new`, readFileSync(path))
+        renameSync(`${path}.new`, path)
+      }
+    }
+    await pass()
+    expect(held.size).toBe(1)
+  })
+
   it('go back once, when the last holder lets go', () => {
     const back: Buffer[] = []
     const shared = new SharedBytes(Buffer.alloc(4), (bytes) => back.push(bytes))
@@ -110,3 +142,29 @@ describe('kept bytes', () => {
     expect(pool.take()).toBe(chunk)
   })
 })
+
+/** Kept bytes that were opened from now on and are not handed back yet. */
+function heldBytes(): ReadonlySet<SharedBytes> {
+  const holders = new Map<SharedBytes, number>()
+  const held = new Set<SharedBytes>()
+  const count = (shared: SharedBytes, by: number): void => {
+    const now = (holders.get(shared) ?? 1) + by
+    holders.set(shared, now)
+    if (now > 0) held.add(shared)
+    else held.delete(shared)
+  }
+  const { hold, letGo } = SharedBytes.prototype
+  const holding = vi.spyOn(SharedBytes.prototype, 'hold').mockImplementation(function (this: SharedBytes) {
+    count(this, 1)
+    hold.call(this)
+  })
+  const lettingGo = vi.spyOn(SharedBytes.prototype, 'letGo').mockImplementation(function (this: SharedBytes) {
+    count(this, -1)
+    letGo.call(this)
+  })
+  onTestFinished(() => {
+    holding.mockRestore()
+    lettingGo.mockRestore()
+  })
+  return held
+}

@@ -1,4 +1,7 @@
 /** Workers that end, hang, or talk nonsense; calls that are given up; sources that are closed. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { parseSessionId } from '../../../src/core/ids.js'
 import { type SessionKey, sessionKey } from '../../../src/core/keys.js'
@@ -6,6 +9,7 @@ import type { Store } from '../../../src/storage/store.js'
 import type { StoreSource } from '../../../src/storage/store-source.js'
 import type { WorkerOptions } from '../../../src/storage/worker/worker-stores.js'
 import { createSessionSet } from '../../../src/tree/session-set.js'
+import { tempFolder } from '../../support/temp.js'
 import { storeInWorker } from '../../support/worker-stores.js'
 
 const open: StoreSource[] = []
@@ -99,6 +103,25 @@ describe('a worker', () => {
     for (let round = 0; round < 2; round++) {
       await expect(source.refresh()).rejects.toMatchObject({ ...LOST, reason: expect.stringContaining('nowhere/at-all.mjs') })
     }
+  })
+})
+
+describe('a worker that never comes up', () => {
+  it('is started again less and less often, however often it is asked for', async () => {
+    using folder = tempFolder()
+    const [main, starts] = [join(folder.path, 'main.mjs'), join(folder.path, 'starts')]
+    writeFileSync(main, `import { appendFileSync } from 'node:fs'\nappendFileSync(${JSON.stringify(starts)}, '.')\nthrow new Error('no luck')\n`)
+    const source = storeInWorker({ kind: 'memory', sessions: 1 }, { entry: pathToFileURL(main) })
+    open.push(source)
+    const until = performance.now() + 1000
+    let asked = 0
+    for (; performance.now() < until; asked++) {
+      await expect(source.refresh()).rejects.toMatchObject({ ...LOST, reason: expect.stringContaining('no luck') })
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    const begun = readFileSync(starts, 'utf8').length
+    expect(asked).toBeGreaterThan(begun)
+    expect(begun).toBeLessThan(6)
   })
 })
 

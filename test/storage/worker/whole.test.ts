@@ -14,10 +14,11 @@ import type { Sessions } from '../../../src/tree/sessions.js'
 import { describeStores } from '../../../src/tree/stores.js'
 import { verifyStores } from '../../../src/tree/verify.js'
 import { agentHome } from '../../support/agent-homes.js'
-import { sampleCorpus } from '../../support/corpus.js'
+import { conversation, corpusSession, sampleCorpus } from '../../support/corpus.js'
 import { jsonFixture, sqliteFixture } from '../../support/store-fixtures.js'
 import { storeInWorker } from '../../support/worker-stores.js'
 
+const START = Date.parse('2026-03-01T10:00:00.000Z')
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
 /** All of them take some minutes. */
 const [CALLS, RESTARTS] = process.env.SPANLEAF_TEST_WORKERS === undefined ? [200, 8] : [1000, 100]
@@ -116,6 +117,20 @@ describe('a set of sessions in a worker', () => {
     expect(await count()).toBe(before + 1)
   })
 
+  it('is told what is known to be written to: an old message that was rewritten in place is seen at once', async () => {
+    const session = corpusSession(START, conversation(START + 1000, 20))
+    using tree = jsonFixture([session])
+    await using sessions = await createSessionSet(workerStores(plainOf(tree.path)))
+    await sessions.refresh()
+    const [message] = session.messages
+    const part = message?.parts[0]?.id ?? ''
+    tree.write({ session: session.id, message: message?.id ?? '', part }, '{"type":"text","text":"rewritten long after"}', START + 2000)
+    expect((await sessions.refresh()).changed).toEqual([])
+    sessions.dirty.mark(join(tree.path, 'part', message?.id ?? '', `${part}.json`))
+    expect((await sessions.refresh()).changed.map((key) => key.session)).toEqual([session.id])
+    expect((await sessions.refresh()).changed).toEqual([])
+  })
+
   it('refuses what no worker can be', async () => {
     await expect(openSessions({ data: '/nowhere', worker: 'yes' as never })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
     await expect(openSessions({ data: '/nowhere', worker: true })).rejects.toMatchObject({ code: 'STORE_MISSING' })
@@ -166,9 +181,11 @@ describe('nothing is left', () => {
       await run(1, 1)
       const before = [count('fd'), count('task')]
       await run(CALLS, RESTARTS)
-      for (let wait = 0; wait < 100 && (count('fd') > Number(before[0]) || count('task') > Number(before[1])); wait++)
+      for (let wait = 0; wait < 500 && (count('fd') > Number(before[0]) || count('task') > Number(before[1])); wait++)
         await new Promise((resolve) => setTimeout(resolve, 20))
-      expect([count('fd'), count('task')]).toEqual(before)
+      // What the runner itself held at first may be gone.
+      expect(count('fd')).toBeLessThanOrEqual(Number(before[0]))
+      expect(count('task')).toBeLessThanOrEqual(Number(before[1]))
     },
     300_000,
   )
