@@ -24,6 +24,12 @@ export function issueOf({ code, reason, offset }: StorageError, key: EntityKey, 
   return { code, key, path, reason, ...(offset !== undefined && { offset }) }
 }
 
+/** What an error says of a whole store; `store` is its path, for errors that name none. */
+export function storeIssueOf({ code, path, reason, retryable }: StorageError, store?: string): StageIssue {
+  const place = path ?? store
+  return { code, ...(place !== undefined && { path: place }), reason, transient: retryable }
+}
+
 /** The work of one stage, counted. */
 export interface StageReport {
   readonly stage: StageName

@@ -23,7 +23,7 @@ import { StorageError } from '../core/errors.js'
 import { FORMATS } from '../core/formats.js'
 import { compareText, idTime } from '../core/ids.js'
 import { encodeKey, type MessageKey, messageKey } from '../core/keys.js'
-import type { StageIssue } from '../core/stage.js'
+import { type StageIssue, storeIssueOf } from '../core/stage.js'
 import { Slab, SlabPool } from './slab.js'
 import { parseSpan, type Span } from './span.js'
 import type { Leaf, MessageEntry, SessionEntry, Store, StoreKind } from './store.js'
@@ -200,5 +200,5 @@ function reads(leaf: Leaf | undefined, type: (span: Span) => Reading<unknown>): 
 /** @throws what is no StorageError */
 function issueOf(error: unknown, store: Store): StageIssue {
   if (!(error instanceof StorageError)) throw error
-  return { code: error.code, path: error.path ?? store.path, reason: error.reason, transient: error.retryable }
+  return storeIssueOf(error, store.path)
 }

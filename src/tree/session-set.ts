@@ -7,7 +7,7 @@ import { StorageError } from '../core/errors.js'
 import type { SessionId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { following, untilAborted } from '../core/signals.js'
-import type { StageIssue } from '../core/stage.js'
+import { type StageIssue, storeIssueOf } from '../core/stage.js'
 import { type Merge, type MergedSession, mergeSessions, type StoreListing } from '../storage/merged.js'
 import { SlabPool } from '../storage/slab.js'
 import { SpanCache } from '../storage/span-cache.js'
@@ -19,7 +19,7 @@ import { earlySessions } from './early-sessions.js'
 import { ChangeTeller, reportOf, workSoFar } from './session-changes.js'
 import { MergedIndex } from './session-index.js'
 import { notFound, type RefreshOptions, type SessionChanges, type Sessions } from './sessions.js'
-import { type SetCatalog, setCatalog } from './set-catalog.js'
+import { placeOf, type SetCatalog, setCatalog } from './set-catalog.js'
 import { ShownRecords } from './shown-records.js'
 import { tellChanges } from './watch-told.js'
 
@@ -123,7 +123,10 @@ class SessionSet implements Sessions {
     const first = this.#listFirst(this.#kept).finally(() => {
       this.#first = undefined
     })
-    first.catch(() => undefined)
+    // Whoever joins it hears of it; anybody else from the issues.
+    first.catch((error: unknown) => {
+      if (error instanceof StorageError) this.#issues = [storeIssueOf(error)]
+    })
     this.#first = first
     return true
   }
@@ -175,7 +178,7 @@ class SessionSet implements Sessions {
         // A listing that failed says nothing about what is there: the last good one of this store stays.
         const held = this.index.entriesOf(store)
         listings.push({ store, listing: { entries: held.length > 0 ? held : (asked.before?.entries ?? []), issues: [], complete: false } })
-        issues.push({ code: error.code, path: error.path ?? store.path, reason: error.reason, transient: error.retryable })
+        issues.push(storeIssueOf(error, store.path))
       }
     }
     const same = this.#isAsBefore(stores, listed) ? this.#taken : undefined
@@ -284,10 +287,6 @@ class SessionSet implements Sessions {
       await this.#source[Symbol.asyncDispose]()
     }
   }
-}
-
-function placeOf({ kind, path }: Store): string {
-  return `${kind} ${path}`
 }
 
 /** A path in the store; the store's own for one that the store is in. */

@@ -109,7 +109,8 @@ function isKept({ kind }: Store): boolean {
   return kind !== 'memory'
 }
 
-function placeOf({ kind, path }: Pick<Store, 'kind' | 'path'>): string {
+/** Names a store, be it opened anew. */
+export function placeOf({ kind, path }: Pick<Store, 'kind' | 'path'>): string {
   return `${kind} ${path}`
 }
 

@@ -4,14 +4,23 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/core/clock.js'
+import { StorageError } from '../../src/core/errors.js'
 import { type OpenOptions, openSessions } from '../../src/open.js'
+import { fixedStores } from '../../src/storage/store-source.js'
+import { type Catalog, openCatalog } from '../../src/tree/catalog.js'
 import { pageSessions } from '../../src/tree/session-page.js'
+import { createSessionSet } from '../../src/tree/session-set.js'
 import type { Sessions } from '../../src/tree/sessions.js'
 import type { SessionMeta } from '../../src/tree/types.js'
 import { agentHome } from '../support/agent-homes.js'
+import { conversation, corpusSession } from '../support/corpus.js'
 import { everyEra } from '../support/every-era.js'
+import { jsonFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 import { treeOf } from '../support/trees.js'
+
+const START = Date.parse('2026-09-01T10:00:00Z')
 
 interface World extends Disposable {
   readonly home: string
@@ -349,5 +358,21 @@ describe('a set with a catalog', () => {
     await sessions.refresh()
     expect(sessions.stale).toBe(false)
     expect(existsSync(lock)).toBe(true)
+  })
+
+  it('says why it stays stale when the stores cannot be looked for', async () => {
+    using fixture = jsonFixture([corpusSession(START, conversation(START, 2))])
+    using place = tempFolder()
+    const catalog = (): Promise<Catalog> => openCatalog({ home: place.path, clock: systemClock })
+    await (await createSessionSet([await fixture.open()], { catalog: await catalog() })).close()
+    const source = {
+      ...fixedStores([await fixture.open()]),
+      refresh: () => Promise.reject(new StorageError('STORE_BUSY', { reason: 'somebody writes' })),
+    }
+    await using sessions = await createSessionSet(source, { catalog: await catalog() })
+    await expect(sessions.refresh()).rejects.toMatchObject({ code: 'STORE_BUSY' })
+    expect(sessions.stale).toBe(true)
+    expect(sessions.issues).toMatchObject([{ code: 'STORE_BUSY', transient: true }])
+    expect(sessions.index.sessionsByTime()).toHaveLength(1)
   })
 })
