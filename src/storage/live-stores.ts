@@ -13,6 +13,8 @@ import { createFileMaps, type FileMaps, type MapOption } from './file-maps.js'
 import { typeOf } from './file-type.js'
 import { mapFrozen } from './frozen-tree.js'
 import { openLogStore } from './jsonl/open-logs.js'
+import { openDatabase } from './opencode-database.js'
+import { openEraAStore, openFileStore } from './opencode-files.js'
 import { type Discovery, identityOf, type StorePlace } from './paths.js'
 import type { ReadOptions, Store } from './store.js'
 import { StoreFilter } from './store-filter.js'
@@ -174,7 +176,6 @@ class LiveStores implements StoreSource {
   }
 }
 
-/** What opens stores of OpenCode is loaded when there is one: whoever has logs alone does without it. */
 async function openPlace(
   { kind, path }: StorePlace,
   { clock, busyTimeoutMs, map }: LiveStoresOptions,
@@ -182,18 +183,12 @@ async function openPlace(
   maps: FileMaps,
 ): Promise<Opened> {
   switch (kind) {
-    case 'opencode-sqlite': {
-      const { openDatabase } = await import('./opencode-database.js')
+    case 'opencode-sqlite':
       return openDatabase(path, { busyTimeoutMs, wants: (generation) => filter.wants(generation, path) })
-    }
-    case 'opencode-json': {
-      const { openFileStore } = await import('./opencode-files.js')
+    case 'opencode-json':
       return openedTree(openFileStore(path, clock, typeof map === 'number' ? mapFrozen(path, maps, clock) : undefined))
-    }
-    case 'opencode-era-a': {
-      const { openEraAStore } = await import('./opencode-files.js')
+    case 'opencode-era-a':
       return openedTree(openEraAStore(path, clock))
-    }
     case 'pi-jsonl':
     case 'claude-jsonl':
     case 'codex-jsonl':
