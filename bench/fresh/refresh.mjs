@@ -21,6 +21,9 @@ const sessions = await openSessions({ data: store })
 try {
   // What was written moments before the first look is looked at once more.
   await delay(change === 'nothing' ? 2500 : GRAIN_MS)
+  // What is rewritten in place is of a session that is worked on.
+  if (change === 'rewrite') writer.append(sessions.index.sessionsByTime()[0].id, 0)
+  await delay(GRAIN_MS)
   await sessions.refresh()
   console.log(JSON.stringify({ layout, change, ...(await measured(sessions)) }))
 } finally {

@@ -13,10 +13,13 @@ export async function writerOf(layout, store) {
   return layout === 'db' ? databaseWriter(store) : logWriter(store)
 }
 
+let made = 0
+
 /** An id as OpenCode makes it: 36 bits of milliseconds, 12 bits of a counter, 14 characters. */
-function idOf(prefix, round) {
-  const stamp = (BigInt(Date.now()) * 4096n + BigInt(round % 4096)) & (2n ** 48n - 1n)
-  return `${prefix}_${stamp.toString(16).padStart(12, '0')}${MARK}${String(round).padStart(6, '0').slice(-6)}`
+function idOf(prefix) {
+  made++
+  const stamp = (BigInt(Date.now()) * 4096n + BigInt(made % 4096)) & (2n ** 48n - 1n)
+  return `${prefix}_${stamp.toString(16).padStart(12, '0')}${MARK}${String(made).padStart(6, '0').slice(-6)}`
 }
 
 const text = (round) => `The message of round ${round}, and what else was to be said about it.`
@@ -36,20 +39,16 @@ function treeWriter(tree) {
     }
   }
   clear()
+  let last
   return {
     append(session, round) {
-      const [message, part] = [idOf('msg', round), idOf('prt', round)]
+      const [message, part] = [idOf('msg'), idOf('prt')]
+      last = file('message', session, message)
       write(file('part', message, part), { id: part, sessionID: session, messageID: message, type: 'text', text: text(round) })
       write(file('message', session, message), { id: message, sessionID: session, ...messageOf(Date.now()) })
     },
-    /** The same bytes again: as much of a rewrite as a reader can see of one. */
-    rewrite(session) {
-      const last = readdirSync(join(tree, 'message', session))
-        .sort()
-        .at(-1)
-      const path = join(tree, 'message', session, last)
-      writeFileSync(path, readFileSync(path))
-    },
+    /** The record that was written last, the same bytes again: as much of a rewrite as a reader can see of one. */
+    rewrite: () => writeFileSync(last, readFileSync(last)),
     clear,
     close: () => {},
   }
@@ -68,7 +67,7 @@ async function databaseWriter(path) {
   )
   return {
     append(session, round) {
-      const [messageId, partId, now] = [idOf('msg', round), idOf('prt', round), Date.now()]
+      const [messageId, partId, now] = [idOf('msg'), idOf('prt'), Date.now()]
       message.run(messageId, session, now, now, JSON.stringify(messageOf(now)))
       part.run(partId, messageId, session, now, now, JSON.stringify({ type: 'text', text: text(round) }))
     },
