@@ -28,7 +28,7 @@ try {
   const figures = {
     firstMs: ms({}),
     deepMs: ms({ after: middle }),
-    cwdMs: ms({ cwd: '/work/project7' }),
+    cwdMs: ms({ cwd: '/srv/project7' }),
     searchMs: ms({ search: 'retry 4711' }),
     writeMs,
     rows,
@@ -54,6 +54,6 @@ function entryOf(at) {
   const key = { kind: 'session', agent: 'opencode', session: id }
   const title = `${WORDS[at % WORDS.length]} ${WORDS[(at * 7) % WORDS.length]} ${at}`
   const updated = Date.UTC(2026, 0) + at * 1000
-  const record = { id, projectID: 'bench', directory: `/work/project${at % 200}`, title, version: '1', time: { created: updated - 500, updated } }
+  const record = { id, projectID: 'bench', directory: `/srv/project${at % 200}`, title, version: '1', time: { created: updated - 500, updated } }
   return { key, project: 'bench', record, path: `/bench/storage/session/${id}.json`, generation: `1:${at}`, version: `1:${at}|-|` }
 }

@@ -1,6 +1,8 @@
 /** Which folders of a store events are asked of, and where events would not tell what others write. Nothing is opened. */
+
 import { statfsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { NETWORK_FILESYSTEMS } from '../core/filesystems.js'
 import { isFolder, isOrMayBe } from './file-type.js'
 import { versionOf } from './paths.js'
 import type { Store } from './store.js'
@@ -59,25 +61,8 @@ export function foldersOfSession({ kind, path }: Pick<Store, 'kind' | 'path'>, s
   }
 }
 
-/**
- * File systems, by Linux's `f_type`, whose events tell only what this machine writes. Of FUSE most is local, and its number does not tell
- * sshfs and the shared folders of virtual machines from the rest.
- */
-const REMOTE: ReadonlyMap<number, string> = new Map([
-  [0x6969, 'NFS'],
-  [0x517b, 'SMB'],
-  [0xff534d42, 'CIFS'],
-  [0xfe534d42, 'SMB2'],
-  [0x01021997, '9p'],
-  [0x5346414f, 'AFS'],
-  [0x6b414653, 'kAFS'],
-  [0x73757245, 'Coda'],
-  [0x00c36400, 'Ceph'],
-  [0x0bd00bd0, 'Lustre'],
-  [0x47504653, 'GPFS'],
-  [0x65735546, 'FUSE'],
-  [0x786f4256, 'a shared folder of VirtualBox'],
-])
+/** Of FUSE and the shared folders of virtual machines nobody can tell whether somebody else writes there, too. */
+const REMOTE: ReadonlyMap<number, string> = new Map([...NETWORK_FILESYSTEMS, [0x65735546, 'FUSE'], [0x786f4256, 'a shared folder of VirtualBox']])
 
 /** Linux's `f_type` of a path; undefined on other systems, which number theirs by other rules, and where nothing can be looked at. */
 export type FilesystemOf = (path: string) => number | undefined

@@ -1,24 +1,7 @@
 /** The folder of the index: private, and on a disk of this machine. */
 import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
 import { messageOf, StorageError, systemCode } from '../../core/errors.js'
-
-/**
- * File systems whose other clients do not share our memory maps and locks, by Linux's `f_type`.
- * FUSE is not among them: most of it is local, and its number does not tell sshfs from the rest.
- */
-const NETWORK: ReadonlyMap<number, string> = new Map([
-  [0x6969, 'NFS'],
-  [0x517b, 'SMB'],
-  [0xff534d42, 'CIFS'],
-  [0xfe534d42, 'SMB2'],
-  [0x01021997, '9p'],
-  [0x5346414f, 'AFS'],
-  [0x6b414653, 'kAFS'],
-  [0x73757245, 'Coda'],
-  [0x00c36400, 'Ceph'],
-  [0x0bd00bd0, 'Lustre'],
-  [0x47504653, 'GPFS'],
-])
+import { NETWORK_FILESYSTEMS } from '../../core/filesystems.js'
 
 /** @throws StorageError STATE_UNAVAILABLE, NETWORK_FILESYSTEM */
 export function preparePrivateFolder(path: string, options: { readonly force?: boolean; readonly filesystem?: (path: string) => number } = {}): void {
@@ -36,7 +19,7 @@ export function preparePrivateFolder(path: string, options: { readonly force?: b
   if (options.force || (options.filesystem === undefined && process.platform !== 'linux')) return
   // 32-bit types come out sign-extended on some builds.
   const type = (options.filesystem ?? filesystemOf)(path) >>> 0
-  const name = NETWORK.get(type)
+  const name = NETWORK_FILESYSTEMS.get(type)
   if (name !== undefined) throw new StorageError('NETWORK_FILESYSTEM', { reason: `the index state would lie on ${name}`, path })
 }
 
