@@ -22,7 +22,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 }
 process.on('exit', cleanUp)
 
-const DAY = ['sessions', 'streaming', 'killed', 'starting']
+const DAY = ['sessions', 'streaming', 'watching', 'killed', 'starting']
 const binaries = {}
 const rows = []
 for (const version of wanted) rows.push(fetched(version) ? await run(version, version, DAY, true) : unfetched(version, true))
