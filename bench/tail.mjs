@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openSessions, runSessionTreeFlow } from '../dist/index.js'
-import { openSqlite } from '../dist/storage/sqlite-driver.js'
+import { openSqlite } from '../dist/storage/sqlite/driver.js'
 import { spread } from './measure.mjs'
 
 /** Rounds whose times are not counted: the compiler is still at work. */

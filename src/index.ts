@@ -38,9 +38,9 @@ export { issuesOf, type StageIssue, type StageName, type StageReport, type Stage
 // open
 export { type OpenOptions, openSessions } from './open.js'
 export { type Cursor, isCursor, type LogCursor, type SignatureCursor } from './storage/cursor.js'
-export type { MapOption } from './storage/file-maps.js'
 export type { Generation } from './storage/generation.js'
-export { MappedSpan } from './storage/mapped-span.js'
+export type { MapOption } from './storage/maps/file-maps.js'
+export { MappedSpan } from './storage/maps/mapped-span.js'
 export { type MemoryPlace, MemoryStore } from './storage/memory-store.js'
 // places
 export { opencodeDataDir, spanleafHome } from './storage/paths.js'
@@ -61,14 +61,13 @@ export type {
   StoreSupports,
   StoreWork,
 } from './storage/store.js'
-export type { WatchBackend } from './storage/watch.js'
+export type { WatchBackend } from './storage/watch/watch.js'
 export { activePath, type PlacedMessages } from './tree/active-path.js'
-export { type ChildLink, childLinks } from './tree/children.js'
-export { type CopyComparison, compareCopies } from './tree/copies.js'
+export { type CopyComparison, compareCopies } from './tree/copies/copies.js'
+export type { RecordDamage, RecordFlaw } from './tree/copies/record-check.js'
 export { type FlowOptions, type FlowScope, runSessionFlow, runSessionTreeFlow } from './tree/flow.js'
-export { type FollowOptions, type FollowUpdate, followSession } from './tree/follow.js'
-export { findSessionsContaining, type GrepHit, type GrepOptions, type GrepProgress, grepSessions } from './tree/grep.js'
-export type { GrepKind } from './tree/grep-text.js'
+export { findSessionsContaining, type GrepHit, type GrepOptions, type GrepProgress, grepSessions } from './tree/grep/grep.js'
+export type { GrepKind } from './tree/grep/text.js'
 export { hydrateSessionTree } from './tree/hydrate.js'
 export { isInsideStore } from './tree/inside-store.js'
 export type { DamagedRecord, OrphanCounts, OrphanRecord, RecordPlace, StoreLedger } from './tree/ledger.js'
@@ -91,12 +90,12 @@ export {
 export { planReads, planSessionTree } from './tree/plan.js'
 // spans and stores
 export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from './tree/read-span.js'
-export type { RecordDamage, RecordFlaw } from './tree/record-check.js'
 export { resolveSessionTree } from './tree/resolve.js'
-export { cursorAfter, pageSessions, type SessionPage, type SessionQuery, type SessionSort } from './tree/session-page.js'
-export { createSessionSet, type SessionSetOptions } from './tree/session-set.js'
-export type { RefreshOptions, RefreshReport, SessionChanges, Sessions } from './tree/sessions.js'
-export { describeStores, type OtherCopies, type StoreDescription, type StoresDescription, storeEras } from './tree/stores.js'
+export { type ChildLink, childLinks } from './tree/sessions/children.js'
+export { cursorAfter, pageSessions, type SessionPage, type SessionQuery, type SessionSort } from './tree/sessions/session-page.js'
+export { createSessionSet, type SessionSetOptions } from './tree/sessions/session-set.js'
+export type { RefreshOptions, RefreshReport, SessionChanges, Sessions } from './tree/sessions/sessions.js'
+export { describeStores, type OtherCopies, type StoreDescription, type StoresDescription, storeEras } from './tree/sessions/stores.js'
 export type {
   FlowEnd,
   FlowResult,
@@ -120,5 +119,6 @@ export type {
   Usage,
 } from './tree/types.js'
 export { type LedgerTotal, type Verification, type VerifyOptions, verifyStores } from './tree/verify.js'
-export { type SessionWatch, type WatchOptions, watchSessions } from './tree/watch.js'
-export type { ChangeKind, SessionChange } from './tree/watch-feed.js'
+export type { ChangeKind, SessionChange } from './tree/watch/feed.js'
+export { type FollowOptions, type FollowUpdate, followSession } from './tree/watch/follow.js'
+export { type SessionWatch, type WatchOptions, watchSessions } from './tree/watch/watch.js'

@@ -4,9 +4,9 @@
  * middle, of one folder, and of a search.
  */
 import { systemClock } from '../../dist/core/clock.js'
-import { openCatalog } from '../../dist/tree/catalog.js'
-import { metaOf } from '../../dist/tree/session-meta.js'
-import { readQuery } from '../../dist/tree/session-page.js'
+import { openCatalog } from '../../dist/tree/catalog/catalog.js'
+import { metaOf } from '../../dist/tree/sessions/session-meta.js'
+import { readQuery } from '../../dist/tree/sessions/session-page.js'
 import { temporaryFolder } from '../../test/soak/processes.mjs'
 import { spread } from '../measure.mjs'
 

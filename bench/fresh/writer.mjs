@@ -4,7 +4,7 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openSqlite } from '../../dist/storage/sqlite-driver.js'
+import { openSqlite } from '../../dist/storage/sqlite/driver.js'
 
 const MARK = 'BenchNew'
 

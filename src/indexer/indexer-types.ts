@@ -1,7 +1,7 @@
 /** The public face of the indexer. */
 import type { Clock } from '../core/clock.js'
 import type { SessionKey } from '../core/keys.js'
-import type { Sessions } from '../tree/sessions.js'
+import type { Sessions } from '../tree/sessions/sessions.js'
 import type { EmbedCache } from './embedding/embed-cache.js'
 import type { Exclusion, IndexProgress, Limits } from './engine.js'
 import type { ForgetReport } from './forget.js'

@@ -7,7 +7,7 @@ import { encodeKey, type MessageKey, type SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { planSessionTree } from '../tree/plan.js'
 import { readPlanned } from '../tree/read-planned.js'
-import type { Sessions } from '../tree/sessions.js'
+import type { Sessions } from '../tree/sessions/sessions.js'
 import type { PlannedMessage } from '../tree/types.js'
 import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession, TailOptions } from './source.js'
 

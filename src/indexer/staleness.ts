@@ -1,6 +1,6 @@
 /** How far the index is behind the stores. */
 import { encodeKey } from '../core/keys.js'
-import type { Sessions } from '../tree/sessions.js'
+import type { Sessions } from '../tree/sessions/sessions.js'
 import { type Exclusion, isExcluded, observedRevision } from './engine.js'
 import type { IndexStore } from './state/state.js'
 import { projectNameOf } from './text/projector.js'

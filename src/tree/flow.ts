@@ -7,7 +7,7 @@ import type { PartKind } from '../core/parts.js'
 import type { StageResult } from '../core/stage.js'
 import { isWhole, planSessionTree, planTree } from './plan.js'
 import { readPlanned } from './read-planned.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 import { runTail, withCursor } from './tail.js'
 import type { FlowResult, SessionHydratedTree, SessionTreePlan, TreeRequest } from './types.js'
 

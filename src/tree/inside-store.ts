@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { typeOf } from '../storage/file-type.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 
 /**
  * Whether a file or folder, which need not exist, is one of the stores, lies inside one, or stands beside a log that is a store by

@@ -4,9 +4,9 @@ import { FORMATS, type RecordFormat } from '../core/formats.js'
 import { type EntityKey, encodeKey, sessionOf } from '../core/keys.js'
 import type { JsonValidator } from '../storage/json-validator.js'
 import type { CensusEntry, CensusKind, CensusRecord, Store, StoreKind } from '../storage/store.js'
-import { checkRecord, type RecordDamage, type RecordFlaw } from './record-check.js'
-import type { Sessions } from './sessions.js'
-import type { ShownCopies } from './shown-copies.js'
+import { checkRecord, type RecordDamage, type RecordFlaw } from './copies/record-check.js'
+import type { ShownCopies } from './copies/shown-copies.js'
+import type { Sessions } from './sessions/sessions.js'
 import type { SessionOrigin } from './types.js'
 
 /** Where a record stands. */

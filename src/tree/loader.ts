@@ -9,10 +9,10 @@ import type { Part } from '../core/parts.js'
 import { type FileDiff, type Message, type SessionRecord, type TodoItem, toDiffs, toTodos } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import { parseSpan, type Span } from '../storage/span.js'
-import { childLinks } from './children.js'
 import { runSessionTreeFlow } from './flow.js'
 import { readDiffSpan, readTodoSpan } from './read-span.js'
-import type { Sessions } from './sessions.js'
+import { childLinks } from './sessions/children.js'
+import type { Sessions } from './sessions/sessions.js'
 import type { FlowResult, MessageMeta, SessionHydratedTree, SessionMeta, TreeRequest } from './types.js'
 
 type SessionRef = SessionKey | SessionId

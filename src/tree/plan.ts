@@ -14,7 +14,7 @@ import { fingerprint } from '../storage/fingerprint.js'
 import type { Generation } from '../storage/generation.js'
 import type { MergedSession } from '../storage/merged.js'
 import type { MessageEntry, Price, Read } from '../storage/store.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 import type { PlannedMessage, ReadLimit, SessionTreePlan, TreeRequest } from './types.js'
 
 /** The last messages of a session are always hot, and so are those younger than this, in milliseconds. */

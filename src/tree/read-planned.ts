@@ -1,9 +1,9 @@
 /** The second half of a reading: from a plan to the mended tree. */
 import { issuesOf, type StageReport, type StageResult } from '../core/stage.js'
+import { mendTree } from './copies/mend.js'
 import { hydrateSessionTree } from './hydrate.js'
-import { mendTree } from './mend.js'
 import { resolveSessionTree } from './resolve.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 import type { FlowResult, SessionHydratedTree, SessionTreePlan } from './types.js'
 
 /** Resolve and hydrate what was planned, and mend it. */

@@ -7,7 +7,7 @@ import { type EntityKey, encodeKey, type MessageKey, messageKey, type PartKey, t
 import { Slab } from '../storage/slab.js'
 import { OwnedSpan, type Span } from '../storage/span.js'
 import type { LeafKind, Read, Store } from '../storage/store.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 
 /**
  * The record of a key. The span is a copy of its own and stays valid until it is disposed.

@@ -3,7 +3,7 @@ import { fail, type StageIssue, type StageReport, type StageResult, settle } fro
 import type { MergedSession } from '../storage/merged.js'
 import { Slab } from '../storage/slab.js'
 import type { Leaf, PartLeaf, Read, ReadOptions, Store } from '../storage/store.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 import type { MessageRefNode, PlannedMessage, SessionRefTree, SessionTreePlan } from './types.js'
 
 /** Messages per call of the store; between calls other work of the caller gets its turn. A log is asked once: to open a packed one is to unpack it from its start. */

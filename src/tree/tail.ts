@@ -14,7 +14,7 @@ import type { Leaf, LogTail, TailMessage } from '../storage/store.js'
 import { hydrateSessionTree } from './hydrate.js'
 import { checkRequest, planSessionTree, signatureOf } from './plan.js'
 import { readPlanned } from './read-planned.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 import type { FlowResult, MessageRefNode, SessionHydratedTree, SessionRefTree, TreeRequest } from './types.js'
 
 /** @throws StorageError INVALID_OPTION (a window, `known`, or a cursor of another session beside `since`), NOT_FOUND, AMBIGUOUS_ID */

@@ -7,7 +7,7 @@ import { unwrap } from '../core/stage.js'
 import { hydrateSessionTree } from './hydrate.js'
 import { planTree } from './plan.js'
 import { resolveSessionTree } from './resolve.js'
-import type { Sessions } from './sessions.js'
+import type { Sessions } from './sessions/sessions.js'
 import type { Usage } from './types.js'
 
 /** Opens every message of the session and no part; of a log all lines, since usage may stand on any of a message. */

@@ -5,9 +5,9 @@ import { refuseUnknown } from '../core/options.js'
 import { jsonValidator } from '../storage/json-validator.js'
 import { Slab } from '../storage/slab.js'
 import type { Store } from '../storage/store.js'
+import { ShownCopies } from './copies/shown-copies.js'
 import { Ledger, type OrphanCounts, type StoreLedger } from './ledger.js'
-import type { Sessions } from './sessions.js'
-import { ShownCopies } from './shown-copies.js'
+import type { Sessions } from './sessions/sessions.js'
 
 export interface VerifyOptions {
   /**

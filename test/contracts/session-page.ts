@@ -5,7 +5,7 @@ import { type Agent, type SessionKey, sessionKey } from '../../src/core/keys.js'
 import type { SessionRecord } from '../../src/core/records.js'
 import type { Generation } from '../../src/storage/generation.js'
 import type { SessionEntry } from '../../src/storage/store.js'
-import type { SessionPage, SessionQuery, SessionSort } from '../../src/tree/session-page.js'
+import type { SessionPage, SessionQuery, SessionSort } from '../../src/tree/sessions/session-page.js'
 
 /** One session of one store: each agent has one. */
 export interface PageRow {

@@ -1,7 +1,7 @@
 /** T3, T7 and T11: leases that end, and sessions whose owners die of them. */
 import { describe, expect, it } from 'vitest'
 import { ISOLATE_AFTER } from '../../src/indexer/state/rows.js'
-import type { Owner, OwnerProbe } from '../../src/tree/owner.js'
+import type { Owner, OwnerProbe } from '../../src/tree/catalog/owner.js'
 import { A, B, claimed, DONE, FAILURE, LEASE_MS, LOST, M1, M2, type Stage, seen, walRecord } from './state-stage.js'
 
 export function describeLeases(stage: Stage): void {

@@ -5,7 +5,7 @@ import type { MessageId } from '../../src/core/ids.js'
 import type { SessionKey } from '../../src/core/keys.js'
 import type { Claim, ClaimRequest, Failure, LaneName, LedgerRow, WalRecord, WalRow } from '../../src/indexer/state/rows.js'
 import type { IndexStore, Observation } from '../../src/indexer/state/state.js'
-import type { OwnerProbe } from '../../src/tree/owner.js'
+import type { OwnerProbe } from '../../src/tree/catalog/owner.js'
 import { type FakeClock, fakeClock, fakeOwners, keyOf } from '../support/index-world.js'
 
 export interface StateSettings {

@@ -1,6 +1,6 @@
 /** What the state tells about itself: computed from its rows, whoever asks. */
 import { expect, it } from 'vitest'
-import type { OwnerProbe } from '../../src/tree/owner.js'
+import type { OwnerProbe } from '../../src/tree/catalog/owner.js'
 import { A, B, claimed, DONE, FAILURE, gone, pendingRecord, type Stage, seen, settled, walRecord, walRow } from './state-stage.js'
 
 function describeRows(stage: Stage): void {

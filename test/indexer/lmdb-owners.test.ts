@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
 import { SUSPECT_LEASES } from '../../src/indexer/state/rows.js'
-import { procOwners } from '../../src/tree/owner.js'
+import { procOwners } from '../../src/tree/catalog/owner.js'
 import { A, B, claimed, DONE, LEASE_MS, MAX_DELAY_MS, seen } from '../contracts/state-stage.js'
 import { fakeClock, tempFolder } from '../support/index-world.js'
 

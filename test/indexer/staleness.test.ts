@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Redactor } from '../../src/indexer/ports.js'
 import { countStale } from '../../src/indexer/staleness.js'
 import { secretlintRedactor } from '../../src/indexer/text/redact-secretlint.js'
-import type { Sessions } from '../../src/tree/sessions.js'
+import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { rig } from '../support/index-rig.js'
 import { metaOf, type World } from '../support/index-world.js'
 

@@ -39,7 +39,7 @@ function isAllowed(from: string, target: string): boolean {
   const room = roomOf(from)
   if (!target.endsWith('.ts')) return room !== 'core'
   if (roomOf(target) === room) return true
-  if (target === 'storage/sqlite-driver.ts' && LOCAL_SINK.test(from)) return true
+  if (target === 'storage/sqlite/driver.ts' && LOCAL_SINK.test(from)) return true
   return MAY_IMPORT[room]?.some((allowed) => target === allowed || (allowed.endsWith('/') && target.startsWith(allowed))) ?? false
 }
 
@@ -143,7 +143,7 @@ const g = await import('g'); const h = require("h"); process.getBuiltinModule('n
     ['tree/a.ts', '../open.js'],
     ['indexer/a.ts', '../storage/span.js'],
     ['indexer/a.ts', '../cli/main.js'],
-    ['indexer/sinks/chroma.ts', '../../storage/sqlite-driver.js'],
+    ['indexer/sinks/chroma.ts', '../../storage/sqlite/driver.js'],
     ['cli/a.ts', '../tree/b.js'],
     ['cli/a.ts', '../indexer/state.js'],
     ['index.ts', './indexer/index.js'],

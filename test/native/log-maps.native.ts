@@ -1,6 +1,6 @@
 /** The contract of stores of logs with files that are really mapped, by mmap-io where it is installed and loads. */
 import { describe } from 'vitest'
-import { loadMapper } from '../../src/storage/mmap.js'
+import { loadMapper } from '../../src/storage/maps/mmap.js'
 import { describeLogStore } from '../contracts/log-store.js'
 import { DIALECTS } from '../support/log-dialects.js'
 

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseSessionId } from '../../dist/core/ids.js'
 import { sessionKey } from '../../dist/core/keys.js'
-import { createFileMaps } from '../../dist/storage/file-maps.js'
-import { MappedSpan } from '../../dist/storage/mapped-span.js'
-import { loadMapper } from '../../dist/storage/mmap.js'
+import { createFileMaps } from '../../dist/storage/maps/file-maps.js'
+import { MappedSpan } from '../../dist/storage/maps/mapped-span.js'
+import { loadMapper } from '../../dist/storage/maps/mmap.js'
 
 const [deed, folder] = process.argv.slice(2)
 const path = join(folder, 'log.jsonl')

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { loadMapper } from '../../src/storage/mmap.js'
+import { loadMapper } from '../../src/storage/maps/mmap.js'
 import { REPOSITORY } from '../support/real-sets.js'
 import { tempFolder } from '../support/temp.js'
 

@@ -2,8 +2,8 @@
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openSqlite, type SqliteDriverName, sqliteFailure } from '../../src/storage/sqlite-driver.js'
-import { packRows } from '../../src/storage/sqlite-pack.js'
+import { openSqlite, type SqliteDriverName, sqliteFailure } from '../../src/storage/sqlite/driver.js'
+import { packRows } from '../../src/storage/sqlite/pack.js'
 import { DEMO } from '../support/cli.js'
 import { tempFolder } from '../support/temp.js'
 

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { SUM_WINDOW, sumFile } from '../../src/storage/file-sum.js'
+import { SUM_WINDOW, sumFile } from '../../src/storage/files/file-sum.js'
 import { tempFolder } from '../support/temp.js'
 
 describe('the sum of a file', () => {

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
-import { openForeignDatabase } from '../../src/storage/sqlite-open.js'
+import { openForeignDatabase } from '../../src/storage/sqlite/open.js'
 import { tempFolder } from '../support/temp.js'
 
 describe('a database file without a byte', () => {

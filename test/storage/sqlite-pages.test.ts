@@ -1,9 +1,9 @@
 /** Pages of a table: every row once, by any rowids, packed or plain. */
 import { describe, expect, it } from 'vitest'
-import { SqliteConnection } from '../../src/storage/sqlite-connection.js'
-import type { SqlRow } from '../../src/storage/sqlite-driver.js'
-import { openForeignDatabase } from '../../src/storage/sqlite-open.js'
-import { pages, type Selection } from '../../src/storage/sqlite-pages.js'
+import { SqliteConnection } from '../../src/storage/sqlite/connection.js'
+import type { SqlRow } from '../../src/storage/sqlite/driver.js'
+import { openForeignDatabase } from '../../src/storage/sqlite/open.js'
+import { pages, type Selection } from '../../src/storage/sqlite/pages.js'
 import { databaseWith } from '../support/databases.js'
 
 const SELECTION: Selection = { table: 'part', fields: ['r.id', 'r.data', 'NULL', 'CAST(r.message_id AS TEXT)'], data: 1 }

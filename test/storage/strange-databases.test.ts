@@ -4,7 +4,7 @@ import { mkdirSync, realpathSync, renameSync, symlinkSync, writeFileSync } from 
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openSessions } from '../../src/open.js'
-import type { Sessions } from '../../src/tree/sessions.js'
+import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { runCli } from '../support/cli.js'
 import { conversation, corpusSession } from '../support/corpus.js'
 import { databaseWith, putDatabase, tamper } from '../support/databases.js'

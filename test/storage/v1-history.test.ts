@@ -1,10 +1,10 @@
 /** Every version of V1's tables (section 5.4 of the format's reference), made fresh and upgraded, is read alike. */
 import type Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
-import { openSqliteStores } from '../../src/storage/opencode-database.js'
+import { openSqliteStores } from '../../src/storage/sqlite/opencode-database.js'
 import { runSessionFlow } from '../../src/tree/flow.js'
 import { loadMessages, loadTodos } from '../../src/tree/loader.js'
-import type { Sessions } from '../../src/tree/sessions.js'
+import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { assistantMessage, type CorpusSession, corpusSession, generatedId, userMessage } from '../support/corpus.js'
 import { databaseWith } from '../support/databases.js'

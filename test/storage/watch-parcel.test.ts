@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { FolderEvent } from '../../src/storage/watch.js'
-import { loadParcelWatcher } from '../../src/storage/watch-parcel.js'
+import { loadParcelWatcher } from '../../src/storage/watch/parcel.js'
+import type { FolderEvent } from '../../src/storage/watch/watch.js'
 import { tempFolder } from '../support/temp.js'
 import { piLogs } from '../support/watching.js'
 
@@ -57,7 +57,7 @@ describe('the watcher', () => {
   })
 
   it.skipIf(!LIMITED || !BUILT)('is not asked where no inotify instance is left: it would wait without end', () => {
-    const script = `const { loadParcelWatcher } = await import('./dist/storage/watch-parcel.js'); console.log((await loadParcelWatcher('auto')).why)`
+    const script = `const { loadParcelWatcher } = await import('./dist/storage/watch/parcel.js'); console.log((await loadParcelWatcher('auto')).why)`
     expect(withLimit('instances=0', script)).toBe('the limit of inotify instances is reached (EMFILE)')
   })
 

@@ -2,7 +2,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { foldersOfSession, watchedPlace, whyUnheard } from '../../src/storage/watch-places.js'
+import { foldersOfSession, watchedPlace, whyUnheard } from '../../src/storage/watch/places.js'
 import { tempFolder } from '../support/temp.js'
 
 const folder = tempFolder()

@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseSessionId } from '../../src/core/ids.js'
 import { sessionKey } from '../../src/core/keys.js'
-import { watchSession } from '../../src/storage/watch-session.js'
+import { watchSession } from '../../src/storage/watch/session.js'
 import { tempFolder } from '../support/temp.js'
 
 const folder = tempFolder()

@@ -5,8 +5,8 @@
  */
 import { systemClock } from '../../dist/core/clock.js'
 import { openSessions } from '../../dist/index.js'
-import { openCatalog } from '../../dist/tree/catalog.js'
-import { metaOf } from '../../dist/tree/session-meta.js'
+import { openCatalog } from '../../dist/tree/catalog/catalog.js'
+import { metaOf } from '../../dist/tree/sessions/session-meta.js'
 
 const { home, count = 0, data, rounds = Number.POSITIVE_INFINITY } = JSON.parse(process.argv[2])
 const store = { agent: 'opencode', kind: 'opencode-json', path: '/told' }

@@ -1,7 +1,7 @@
 /** Copies of sessions in stores of every kind, in memory, and what a merged set says of them. */
 import { MemoryStore } from '../../src/storage/memory-store.js'
 import type { StoreKind } from '../../src/storage/store.js'
-import type { Sessions } from '../../src/tree/sessions.js'
+import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { type CorpusMessage, type CorpusSession, sessionDocument } from './corpus.js'
 
 export function memoryCopy(kind: StoreKind, path: string, sessions: readonly CorpusSession[]): MemoryStore {

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect } from 'vitest'
 import { runSessionTreeFlow } from '../../src/tree/flow.js'
-import type { Sessions } from '../../src/tree/sessions.js'
+import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { issuesIn, resultOf } from './trees.js'
 
 type Json = Record<string, unknown>

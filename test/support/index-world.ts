@@ -11,7 +11,7 @@ import type { Embedder, Sink } from '../../src/indexer/ports.js'
 import type { SessionSource } from '../../src/indexer/source.js'
 import { documentId } from '../../src/indexer/text/document.js'
 import { projectMessage } from '../../src/indexer/text/projection.js'
-import type { OwnerProbe } from '../../src/tree/owner.js'
+import type { OwnerProbe } from '../../src/tree/catalog/owner.js'
 import type { MessageNode, SessionMeta } from '../../src/tree/types.js'
 import { memorySink } from './memory-sink.js'
 

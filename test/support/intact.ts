@@ -7,7 +7,7 @@ import type { Part } from '../../src/core/parts.js'
 import type { Message } from '../../src/core/records.js'
 import { runSessionFlow } from '../../src/tree/flow.js'
 import { loadMessages } from '../../src/tree/loader.js'
-import type { Sessions } from '../../src/tree/sessions.js'
+import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { plainV2Message, type V2Row } from './independent-v2.js'
 import { issuesIn, resultOf } from './trees.js'
 

@@ -1,7 +1,7 @@
 /** The port of a model machine to where its state is kept. */
 
 import type { IndexStore } from '../../src/indexer/state/state.js'
-import type { OwnerProbe } from '../../src/tree/owner.js'
+import type { OwnerProbe } from '../../src/tree/catalog/owner.js'
 import type { FakeClock } from './index-world.js'
 
 export interface StateSettings {

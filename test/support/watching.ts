@@ -3,8 +3,8 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Clock } from '../../src/core/clock.js'
-import type { FolderEvent, LoadedWatcher, TellEvents } from '../../src/storage/watch.js'
-import type { SessionWatch } from '../../src/tree/watch.js'
+import type { FolderEvent, LoadedWatcher, TellEvents } from '../../src/storage/watch/watch.js'
+import type { SessionWatch } from '../../src/tree/watch/watch.js'
 
 export interface SteppedClock extends Clock {
   /** How many wait for it. */

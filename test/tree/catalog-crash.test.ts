@@ -8,14 +8,14 @@ import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/core/clock.js'
 import { openSessions } from '../../src/open.js'
-import { openCatalog } from '../../src/tree/catalog.js'
-import type { Sessions } from '../../src/tree/sessions.js'
+import { openCatalog } from '../../src/tree/catalog/catalog.js'
+import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { everyEra } from '../support/every-era.js'
 import { seeded } from '../support/generated.js'
 import { tempFolder } from '../support/temp.js'
 
 const CHILD = fileURLToPath(new URL('../support/catalog-child.mjs', import.meta.url))
-const DIST = fileURLToPath(new URL('../../dist/tree/catalog.js', import.meta.url))
+const DIST = fileURLToPath(new URL('../../dist/tree/catalog/catalog.js', import.meta.url))
 const KILLS = Number(process.env.SPANLEAF_CATALOG_KILLS ?? 30)
 const COUNT = 400
 const STORE = { agent: 'opencode', kind: 'opencode-json', path: '/told' } as const

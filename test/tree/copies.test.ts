@@ -6,9 +6,9 @@ import Database from 'better-sqlite3'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Document } from '../../src/core/documents.js'
 import { openSessions } from '../../src/open.js'
-import { openSqliteStores } from '../../src/storage/opencode-database.js'
+import { openSqliteStores } from '../../src/storage/sqlite/opencode-database.js'
 import type { Store } from '../../src/storage/store.js'
-import { type CopyComparison, compareCopies } from '../../src/tree/copies.js'
+import { type CopyComparison, compareCopies } from '../../src/tree/copies/copies.js'
 import { memoryCopy } from '../support/copies.js'
 import {
   assistantMessage,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { byteFilter } from '../../src/tree/grep-filter.js'
+import { byteFilter } from '../../src/tree/grep/filter.js'
 
 const json = (text: string): Buffer => Buffer.from(JSON.stringify({ type: 'text', text }))
 const hex = (unit: number): string => `\\u${unit.toString(16).padStart(4, '0')}`

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { awaitIndexLock, isIndexLocked, takeIndexLock } from '../../src/tree/index-lock.js'
-import type { Owner, OwnerProbe } from '../../src/tree/owner.js'
+import { awaitIndexLock, isIndexLocked, takeIndexLock } from '../../src/tree/catalog/index-lock.js'
+import type { Owner, OwnerProbe } from '../../src/tree/catalog/owner.js'
 import { manualClock } from '../support/clocks.js'
 import { tempFolder } from '../support/temp.js'
 

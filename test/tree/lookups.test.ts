@@ -18,7 +18,7 @@ import {
   loadTodos,
 } from '../../src/tree/loader.js'
 import { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from '../../src/tree/read-span.js'
-import { createSessionSet } from '../../src/tree/session-set.js'
+import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import { type CorpusMessage, type CorpusSession, corpusSession, sampleCorpus, WRAP } from '../support/corpus.js'
 import { eraAFixture, foldedMessage, jsonFixture, memoryFixture, pretty, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { keyOf, setOf } from '../support/trees.js'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { procOwners } from '../../src/tree/owner.js'
+import { procOwners } from '../../src/tree/catalog/owner.js'
 import { tempFolder } from '../support/index-world.js'
 
 interface FakeProc {

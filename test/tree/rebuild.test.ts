@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import type { SessionRecord } from '../../src/core/records.js'
 import type { Store } from '../../src/storage/store.js'
+import { rebuildRecord } from '../../src/tree/copies/rebuild.js'
 import { loadMessages } from '../../src/tree/loader.js'
-import { rebuildRecord } from '../../src/tree/rebuild.js'
 import { manualClock } from '../support/clocks.js'
 import {
   assistantMessage,

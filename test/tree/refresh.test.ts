@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { MemoryStore } from '../../src/storage/memory-store.js'
 import type { Store } from '../../src/storage/store.js'
-import { createSessionSet } from '../../src/tree/session-set.js'
+import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 
 it('a listing that began earlier and ended later does not take the place of a newer one', async () => {
   const memory = new MemoryStore()

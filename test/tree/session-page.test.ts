@@ -3,9 +3,9 @@ import { StorageError } from '../../src/core/errors.js'
 import { AGENTS, type Agent } from '../../src/core/keys.js'
 import { MemoryStore } from '../../src/storage/memory-store.js'
 import type { Listing, SessionEntry } from '../../src/storage/store.js'
-import { fold, ftsExpression, searchWords } from '../../src/tree/search-words.js'
-import { cursorAfter, pageSessions, type SessionQuery } from '../../src/tree/session-page.js'
-import { createSessionSet } from '../../src/tree/session-set.js'
+import { fold, ftsExpression, searchWords } from '../../src/tree/sessions/search-words.js'
+import { cursorAfter, pageSessions, type SessionQuery } from '../../src/tree/sessions/session-page.js'
+import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import { describePages, entriesOf, type PageRow, type PageWorld } from '../contracts/session-page.js'
 
 /** A store that lists what it is told to. */

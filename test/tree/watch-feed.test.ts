@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseSessionId } from '../../src/core/ids.js'
 import { sessionKey } from '../../src/core/keys.js'
-import { bothOf, ChangeFeed, type ChangeKind } from '../../src/tree/watch-feed.js'
-import { Pace } from '../../src/tree/watch-pace.js'
+import { bothOf, ChangeFeed, type ChangeKind } from '../../src/tree/watch/feed.js'
+import { Pace } from '../../src/tree/watch/pace.js'
 
 const key = (id: string) => sessionKey('pi', parseSessionId(id))
 const changes = (kind: ChangeKind, ...ids: readonly string[]) => ({ added: [], changed: [], removed: [], [kind]: ids.map(key) })

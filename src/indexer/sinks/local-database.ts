@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StorageError, systemCode } from '../../core/errors.js'
-import { openSqlite, type SqliteDatabase, sqliteFailure } from '../../storage/sqlite-driver.js'
+import { openSqlite, type SqliteDatabase, sqliteFailure } from '../../storage/sqlite/driver.js'
 import { TOKENIZER } from './full-text.js'
 
 /** 'SPLF', in the header of the file. */

@@ -1,6 +1,6 @@
 /** A filter as a condition on the rows of the local sink. */
 import { folderName, isWindowsPath } from '../../core/folders.js'
-import type { SqlValue } from '../../storage/sqlite-driver.js'
+import type { SqlValue } from '../../storage/sqlite/driver.js'
 import type { SinkFilter } from '../ports.js'
 
 export interface Condition {

@@ -8,7 +8,7 @@ import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { StorageError, systemCode } from '../../core/errors.js'
-import { openSqlite, type SqliteDatabase, sqliteFailure, supportsImmutable } from '../../storage/sqlite-driver.js'
+import { openSqlite, type SqliteDatabase, sqliteFailure, supportsImmutable } from '../../storage/sqlite/driver.js'
 import { localFailure, refuseForeign, snapshot } from './local-database.js'
 
 /** The largest sink that is copied, in bytes. */

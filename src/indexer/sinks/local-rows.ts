@@ -1,7 +1,7 @@
 /** The rows of `documents`, and the statements that write and read them. */
 import { StorageError } from '../../core/errors.js'
 import { isAgent } from '../../core/keys.js'
-import type { SqlRow, SqlValue } from '../../storage/sqlite-driver.js'
+import type { SqlRow, SqlValue } from '../../storage/sqlite/driver.js'
 import type { DocumentMetadata, SinkHit, SinkRow } from '../ports.js'
 import type { Condition } from './local-filter.js'
 

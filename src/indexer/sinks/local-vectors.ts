@@ -5,7 +5,7 @@
  * SQLite moves `data_version` when anybody else commits, and never for one's own commits.
  */
 import { StorageError } from '../../core/errors.js'
-import type { SqliteDatabase, SqlValue } from '../../storage/sqlite-driver.js'
+import type { SqliteDatabase, SqlValue } from '../../storage/sqlite/driver.js'
 import type { SinkRow } from '../ports.js'
 import type { Condition } from './local-filter.js'
 import { Best, dot, type Neighbour, scaleOf, VectorMatrix } from './vectors.js'

@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path'
 import { StorageError } from '../../core/errors.js'
 import { checkNumber, withDefaults } from '../../core/options.js'
-import type { SqliteDatabase, SqliteStatement, SqlRow, SqlValue } from '../../storage/sqlite-driver.js'
+import type { SqliteDatabase, SqliteStatement, SqlRow, SqlValue } from '../../storage/sqlite/driver.js'
 import type { HeldDocument, Sink, SinkFilter, SinkHit, SinkRow } from '../ports.js'
 import { matchExpression, piecesText } from './full-text.js'
 import {

@@ -1,7 +1,7 @@
 /** Everything in the logs of an agent, line by line: what is read, what is damaged, what is left out and why. */
 
 import { messageKey, partKey, type SessionKey } from '../../core/keys.js'
-import type { FileMaps } from '../file-maps.js'
+import type { FileMaps } from '../maps/file-maps.js'
 import { Slab, SlabPool } from '../slab.js'
 import type { CensusEntry } from '../store.js'
 import { type LeftOut, LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'

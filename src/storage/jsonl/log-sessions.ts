@@ -9,7 +9,7 @@ import { isSafeId, type ProjectId, parseSessionId, type SessionId } from '../../
 import { type SessionKey, sessionKey } from '../../core/keys.js'
 import type { SessionRecord } from '../../core/records.js'
 import type { StageIssue } from '../../core/stage.js'
-import { fileIssue } from '../file-issues.js'
+import { fileIssue } from '../files/file-issues.js'
 import type { SlabPool } from '../slab.js'
 import { OwnedSpan, parseSpan } from '../span.js'
 import type { Listing, ListOptions, SessionEntry, StoreWork } from '../store.js'

@@ -11,9 +11,9 @@ import type { FormatName } from '../../core/formats.js'
 import type { MessageId } from '../../core/ids.js'
 import { type Agent, type EntityKey, type MessageKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { LogCursor } from '../cursor.js'
-import { absent } from '../file-issues.js'
-import type { FileMaps } from '../file-maps.js'
 import { typeOf } from '../file-type.js'
+import { absent } from '../files/file-issues.js'
+import type { FileMaps } from '../maps/file-maps.js'
 import { type Slab, SlabPool } from '../slab.js'
 import type {
   CensusEntry,

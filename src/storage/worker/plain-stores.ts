@@ -1,8 +1,8 @@
 /** What names a set of stores, as plain data that crosses to a worker thread, and the stores that it names. */
 import type { Clock } from '../../core/clock.js'
 import type { Agent } from '../../core/keys.js'
-import type { MapOption } from '../file-maps.js'
 import { type LiveStoresOptions, liveStores } from '../live-stores.js'
+import type { MapOption } from '../maps/file-maps.js'
 import { type Discovery, discoverStores, type Environment, storesAt } from '../paths.js'
 import { StoreFilter } from '../store-filter.js'
 import type { StoreSource } from '../store-source.js'

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Sink } from '../../../src/indexer/ports.js'
 import { openLocalSink } from '../../../src/indexer/sinks/local.js'
-import { openSqlite } from '../../../src/storage/sqlite-driver.js'
+import { openSqlite } from '../../../src/storage/sqlite/driver.js'
 
 const WRITER = fileURLToPath(new URL('../../support/sink-writer.mjs', import.meta.url))
 const OPENER = fileURLToPath(new URL('../../support/sink-opener.mjs', import.meta.url))

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { HeldDocument } from '../../../src/indexer/ports.js'
 import { type LocalSinkOptions, localSinkPath, openLocalSink } from '../../../src/indexer/sinks/local.js'
-import { openSqlite } from '../../../src/storage/sqlite-driver.js'
+import { openSqlite } from '../../../src/storage/sqlite/driver.js'
 import { describeSink, sinkRow } from '../../contracts/sink.js'
 import { libraryForOthers, runAsNobody } from '../../support/as-nobody.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { stemOf } from '../../../src/indexer/sinks/porter.js'
-import { openSqlite } from '../../../src/storage/sqlite-driver.js'
+import { openSqlite } from '../../../src/storage/sqlite/driver.js'
 
 const STEMS = `caresses flies dies mules denied agreed owned humbled sized meeting stating siezing itemization sensational traditional reference
   colonizer plotted happy sky relational conditional rational valency hesitancy digitizer conformably radically differently vilely analogously

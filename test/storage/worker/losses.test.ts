@@ -8,7 +8,7 @@ import { type SessionKey, sessionKey } from '../../../src/core/keys.js'
 import type { Store } from '../../../src/storage/store.js'
 import type { StoreSource } from '../../../src/storage/store-source.js'
 import type { WorkerOptions } from '../../../src/storage/worker/worker-stores.js'
-import { createSessionSet } from '../../../src/tree/session-set.js'
+import { createSessionSet } from '../../../src/tree/sessions/session-set.js'
 import { tempFolder } from '../../support/temp.js'
 import { storeInWorker } from '../../support/worker-stores.js'
 

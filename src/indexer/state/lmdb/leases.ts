@@ -1,7 +1,7 @@
 /** Transitions T7, T8 and T9: leases that ended, what their owners may still write, and the slow scan. */
 
 import type { SessionKey } from '../../../core/keys.js'
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import { type Claim, LANES, SUSPECT_LEASES } from '../rows.js'
 import type { Moment } from './queue.js'
 import { enqueue, type LeaseRow, NEW_SESSION, putSession, readSession, type SessionRow, type SuspectRow } from './rows.js'

@@ -1,7 +1,7 @@
 /** What is remembered beside the transitions, and who has the index running. */
 
 import { isDocument } from '../../../core/documents.js'
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import type { IndexNote, IndexStatus } from '../status.js'
 import { count, read, type StateTables, scan } from './tables.js'
 

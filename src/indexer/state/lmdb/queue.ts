@@ -1,7 +1,7 @@
 /** Transitions T1, T2, T3 and T6: a session is idle, queued or leased, and no wake-up is lost on the way. */
 
 import { encodeKey, type SessionKey } from '../../../core/keys.js'
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import { type Claim, type ClaimRequest, LANES, type LaneName, type Outcome } from '../rows.js'
 import type { Observation } from '../state.js'
 import {

@@ -7,7 +7,7 @@
 
 import { isDocument } from '../../../core/documents.js'
 import type { SessionKey } from '../../../core/keys.js'
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import { LANES, type LaneName } from '../rows.js'
 import type { KnownSession } from '../state.js'
 import type { BreakerStatus, CounterName, Counters, IndexStatus, LaneStatus, LastError, LeaseStatus, TickNote } from '../status.js'

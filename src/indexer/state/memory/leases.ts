@@ -1,6 +1,6 @@
 /** Transitions T7, T8 and T9 over rows in memory: leases that ended, what their owners may still write, and the slow scan. */
 import { encodeKey, type SessionKey } from '../../../core/keys.js'
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import { type Claim, SUSPECT_LEASES } from '../rows.js'
 import type { Moment } from './queue.js'
 import { count, enqueue, type LeaseRow, leasedOf, type MemoryRows, type MemorySession, newSession, putSession, sessionsOf } from './rows.js'

@@ -1,6 +1,6 @@
 /** Transitions T1, T2, T3 and T6 over rows in memory: a session is idle, queued or leased, and no wake-up is lost on the way. */
 import { encodeKey } from '../../../core/keys.js'
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import type { Claim, ClaimRequest, LaneName, Outcome } from '../rows.js'
 import type { Observation } from '../state.js'
 import {

@@ -6,7 +6,7 @@
 import { StorageError } from '../../../core/errors.js'
 import { compareText, type MessageId } from '../../../core/ids.js'
 import { encodeKey, messageKey, type SessionKey } from '../../../core/keys.js'
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import { type Claim, type DeadLetter, LANES, type LaneName, type LedgerRow, type SpaceRow } from '../rows.js'
 import type { BreakerStatus, CounterName, LastError, TickNote } from '../status.js'
 import type { WalBytes } from '../wal-codec.js'

@@ -7,7 +7,7 @@
 import { type Clock, systemClock } from '../../../core/clock.js'
 import { StorageError } from '../../../core/errors.js'
 import { checkNumber, withDefaults } from '../../../core/options.js'
-import { type OwnerProbe, procOwners } from '../../../tree/owner.js'
+import { type OwnerProbe, procOwners } from '../../../tree/catalog/owner.js'
 import { type IndexStore, MAX_ID_BYTES } from '../state.js'
 import type { IndexNote } from '../status.js'
 import { decodeWal } from '../wal-codec.js'

@@ -1,6 +1,6 @@
 /** What the state in memory tells about itself, computed from its rows. */
 
-import type { Owner } from '../../../tree/owner.js'
+import type { Owner } from '../../../tree/catalog/owner.js'
 import type { LaneName } from '../rows.js'
 import type { KnownSession, PendingSession } from '../state.js'
 import type { IndexStatus, LaneStatus } from '../status.js'

@@ -1,0 +1,280 @@
+/**
+ * The catalog: what the stores listed, kept in spanleaf's home, so that a list is there at once and the next listing costs what changed.
+ *
+ * Invariants:
+ * - it is a copy: whatever happens to it, nothing is lost but time, and no call fails where the stores can answer;
+ * - a row is given back with the very version that its store gave it, so a store tells by it whether the row is old;
+ * - rows go only when a complete listing of their store does not have them; stores that a set of sessions does not know are left alone;
+ * - several processes may read and write at once: every transaction leaves rows that are each true of some time, and a mark that does not
+ *   stand beside all of its rows is not given back.
+ */
+import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import { StorageError } from '../../core/errors.js'
+import type { SessionId } from '../../core/ids.js'
+import type { SessionKey } from '../../core/keys.js'
+import type { StageIssue } from '../../core/stage.js'
+import { type SqlValue, sqliteFailure } from '../../storage/sqlite/driver.js'
+import type { ListedBefore, Listing, SessionEntry } from '../../storage/store.js'
+import { cursorOf, type ReadQuery } from '../sessions/session-page.js'
+import type { SessionMeta } from '../types.js'
+import { type CatalogFile, catalogError, discardCatalog, isBroken, openCatalogFile, within } from './file.js'
+import { awaitIndexLock, type IndexLock } from './index-lock.js'
+import { countSessions, findSessions, MOST_ASKED_FOLDERS, type Prepare, preparing, type Segment, sessionsWhere, storeName } from './pages.js'
+import { type CatalogPlaces, catalogPlaces } from './places.js'
+import type { Catalog, CatalogOptions, CatalogPage, CatalogStore, Showing } from './port.js'
+import { ENTRY_COLUMNS, entryIn } from './rows.js'
+import { type ShownRow, type Written, writeStore } from './write.js'
+
+export type { Catalog, CatalogOptions, CatalogPage, CatalogStore } from './port.js'
+
+const LOCK_NAME = 'sessions.idx.lock'
+
+/** @throws StorageError CATALOG_UNAVAILABLE, SQLITE_DRIVER_MISSING */
+export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
+  return new FileCatalog(options, await openCatalogFile(options.home, options.clock))
+}
+
+class FileCatalog implements Catalog {
+  readonly #options: CatalogOptions
+  #file: CatalogFile
+  #prepare: Prepare
+  #places: CatalogPlaces
+  /** Rows that did not pass were met, or SQLite said so: the file is made anew before it is written the next time. */
+  #damage: string | undefined
+  #failure: StageIssue | undefined
+  #writes: Promise<unknown> = Promise.resolve()
+  /** Rows as this process read or wrote them last, by store and id, as long as nobody else writes. */
+  readonly #rows = new Map<number, Map<SessionId, Written>>()
+  #seen: SqlValue | undefined
+  #edition = 1
+  #closed = false
+
+  constructor(options: CatalogOptions, file: CatalogFile) {
+    this.#options = options
+    this.#file = file
+    this.#prepare = preparing(file.database)
+    this.#places = catalogPlaces(this.#prepare)
+  }
+
+  get path(): string {
+    return this.#file.path
+  }
+
+  get rebuilt(): string | undefined {
+    return this.#file.rebuilt
+  }
+
+  get issues(): readonly StageIssue[] {
+    return this.#failure === undefined ? this.#file.issues : [...this.#file.issues, this.#failure]
+  }
+
+  knows(store: CatalogStore): boolean {
+    return this.#read(() => this.#places.find(store)?.listed ?? false)
+  }
+
+  async before(store: CatalogStore): Promise<ListedBefore | undefined> {
+    const place = this.#read(() => this.#places.find(store))
+    if (place === undefined || !place.listed) return undefined
+    this.#read(() => this.#forgetOthers())
+    const known = new Map<SessionId, Written>()
+    this.#rows.set(place.store, known)
+    const entries: SessionEntry[] = []
+    let digest = 0
+    let dropped = 0
+    let last: unknown = ''
+    while (typeof last === 'string') {
+      const from = last
+      const sql = `SELECT ${ENTRY_COLUMNS}, segment, plain FROM sessions WHERE store = ? AND id > ? ORDER BY id LIMIT 200`
+      const rows = this.#read(() => this.#prepare(sql).all(place.store, from))
+      for (const row of rows) {
+        const found = entryIn(storeName(store), store.agent, row)
+        if (found === undefined) dropped++
+        else {
+          entries.push(found.entry)
+          const { entry, crc } = found
+          known.set(entry.key.session, { entry, crc, segment: Number(row.at(-2)), isPlain: row.at(-1) === 1, meta: undefined })
+          digest += found.crc
+        }
+      }
+      const next: unknown = rows.at(-1)?.[0]
+      // An index that is damaged may lead round in a circle.
+      last = typeof next === 'string' && next > from ? next : undefined
+      await turn()
+    }
+    this.#noteDamage(dropped)
+    const isWhole = dropped === 0 && place.rows === entries.length && place.digest === digest
+    return { entries, mark: isWhole ? place.mark : undefined }
+  }
+
+  copies(key: SessionKey, stores: readonly CatalogStore[]): readonly { readonly store: CatalogStore; readonly entry: SessionEntry }[] {
+    return this.#read(() =>
+      stores.flatMap((store) => {
+        const place = store.agent === key.agent ? this.#places.find(store) : undefined
+        if (place === undefined) return []
+        const row = this.#prepare(`SELECT ${ENTRY_COLUMNS} FROM sessions WHERE store = ? AND id = ?`).get(place.store, key.session)
+        if (row === undefined) return []
+        const found = entryIn(storeName(store), store.agent, row)
+        if (found === undefined) this.#noteDamage(1)
+        return found === undefined ? [] : [{ store, entry: found.entry }]
+      }),
+    )
+  }
+
+  write(store: CatalogStore, listing: Listing<SessionEntry>, shown: Showing, among = [store]): Promise<number | undefined> {
+    const write = this.#writes.then(() => this.#writeOrTell(() => this.#writeOnce(store, listing, shown, among)))
+    // What went wrong in one write is not the next one's.
+    this.#writes = write.catch(() => undefined)
+    return write
+  }
+
+  page(query: ReadQuery, stores: readonly CatalogStore[]): CatalogPage {
+    if ((query.folders?.length ?? 0) > MOST_ASKED_FOLDERS)
+      throw new StorageError('CATALOG_UNAVAILABLE', { reason: `no more than ${MOST_ASKED_FOLDERS} folders can be asked for`, path: this.path })
+    const { sessions, damaged } = this.#read(() => findSessions(this.#prepare, this.#places.segments(stores), query))
+    this.#noteDamage(damaged)
+    // Where a damaged row took the place of one behind the page, it goes on there.
+    if (sessions.length + damaged <= query.limit) return { sessions, next: undefined }
+    const page = sessions.slice(0, query.limit)
+    const last = page.at(-1)
+    return { sessions: page, next: last && cursorOf(query, last) }
+  }
+
+  count(query: ReadQuery, stores: readonly CatalogStore[]): number {
+    return this.#read(() => countSessions(this.#prepare, this.#places.segments(stores), query))
+  }
+
+  byId(id: SessionId, stores: readonly CatalogStore[]): readonly SessionMeta[] {
+    const segments = this.#segments(stores)
+    const sessions = segments.flatMap((segment) => this.#where([segment], 'store = ? AND id = ?', [segment.store, id]))
+    return [...new Map(sessions.map((meta) => [meta.key.agent, meta])).values()]
+  }
+
+  children(key: SessionKey, stores: readonly CatalogStore[]): readonly SessionMeta[] {
+    const segments = this.#segments(stores).filter(({ agent }) => agent === key.agent)
+    return this.#where(segments, 'parent = ?', [key.session]).sort((a, b) => a.created - b.created || (a.id < b.id ? -1 : 1))
+  }
+
+  edition(): number | undefined {
+    return this.#damage === undefined && this.#file.isCurrent() ? this.#edition : undefined
+  }
+
+  lock(signal: AbortSignal): Promise<IndexLock | undefined> {
+    const { home, clock, owners } = this.#options
+    return awaitIndexLock(join(home, LOCK_NAME), { clock, ...(owners !== undefined && { owners }) }, signal)
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#file.database[Symbol.dispose]()
+  }
+
+  #segments(stores: readonly CatalogStore[]): readonly Segment[] {
+    return this.#read(() => this.#places.segments(stores))
+  }
+
+  #where(segments: readonly Segment[], sql: string, values: readonly SqlValue[]): SessionMeta[] {
+    const { sessions, damaged } = this.#read(() => sessionsWhere(this.#prepare, segments, { sql, values }))
+    this.#noteDamage(damaged)
+    return [...sessions]
+  }
+
+  async #writeOrTell(write: () => Promise<void>): Promise<number | undefined> {
+    try {
+      await this.#mend()
+      try {
+        await write()
+      } catch (error) {
+        if (!isBroken(error)) throw error
+        this.#damage = 'SQLite found it damaged'
+        await this.#mend()
+        await write()
+      }
+      this.#failure = undefined
+      return this.#closed ? undefined : this.#edition
+    } catch (error) {
+      if (this.#closed) return undefined
+      // Another process writes; what was left out differs the next time, too.
+      if (sqliteFailure(error) === 'busy') return undefined
+      const told = catalogError(error, this.path)
+      if (!(told instanceof StorageError)) throw told
+      this.#failure = { code: told.code, path: this.path, reason: told.reason, transient: true }
+      return undefined
+    }
+  }
+
+  async #writeOnce(store: CatalogStore, listing: Listing<SessionEntry>, shown: Showing, among: readonly CatalogStore[]): Promise<void> {
+    if (this.#closed) return
+    const places = this.#places
+    const { clock } = this.#options
+    if (places.find(store) === undefined) await within(this.#file.database, clock, () => void places.ensure(store))
+    const place = places.ensure(store)
+    this.#forgetOthers()
+    const asRow = (entry: SessionEntry): ShownRow => {
+      const { meta, hiddenBy, isPlain } = shown(entry)
+      const other = hiddenBy === undefined ? 0 : places.ensure({ agent: store.agent, ...hiddenBy }).store
+      return { meta, isPlain, segment: places.segmentOf(place.store, other, meta) }
+    }
+    const pending: Written[] = []
+    const known = this.#rows.get(place.store) ?? new Map<SessionId, Written>()
+    await writeStore(this.#file.database, this.#prepare, {
+      store: place.store,
+      origin: { kind: store.kind, path: store.path },
+      listing,
+      shown: asRow,
+      segment: (wanted, held) => places.resolved(wanted, held, among),
+      known: (entry) => {
+        const row = known.get(entry.key.session)
+        return row?.entry === entry ? row : undefined
+      },
+      onWritten: (row) => pending.push(row),
+      clock,
+    }).finally(() => places.changed())
+    for (const row of pending) known.set(row.entry.key.session, row)
+    if (listing.complete && known.size !== listing.entries.length) keepOnly(known, listing.entries)
+    this.#rows.set(place.store, known)
+  }
+
+  /** What this process knows of rows is of no use once another one wrote. */
+  #forgetOthers(): void {
+    const version = this.#places.version()
+    if (version !== this.#seen) this.#rows.clear()
+    this.#seen = version
+  }
+
+  /** Opens the file that stands at its name now; one that is damaged is made anew before. */
+  async #mend(): Promise<void> {
+    if (this.#closed || (this.#damage === undefined && this.#file.isCurrent())) return
+    if (this.#damage !== undefined && this.#file.isCurrent()) discardCatalog(this.path)
+    const file = await openCatalogFile(this.#options.home, this.#options.clock)
+    if (this.#closed) return file.database[Symbol.dispose]()
+    this.#file.database[Symbol.dispose]()
+    const rebuilt = this.#damage ?? file.rebuilt ?? 'it was deleted or replaced while it was open'
+    this.#file = { ...file, rebuilt }
+    this.#damage = undefined
+    this.#edition++
+    this.#prepare = preparing(file.database)
+    this.#places = catalogPlaces(this.#prepare)
+    this.#rows.clear()
+    this.#seen = undefined
+  }
+
+  #noteDamage(rows: number): void {
+    if (rows > 0) this.#damage ??= 'rows in it were damaged'
+  }
+
+  #read<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      if (isBroken(error)) this.#damage ??= 'SQLite found it damaged'
+      throw catalogError(error, this.path)
+    }
+  }
+}
+
+function keepOnly(rows: Map<SessionId, Written>, entries: readonly SessionEntry[]): void {
+  const listed = new Set(entries.map(({ key }) => key.session))
+  for (const id of rows.keys()) if (!listed.has(id)) rows.delete(id)
+}

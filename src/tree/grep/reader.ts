@@ -1,0 +1,206 @@
+/** Reads sessions for a search: in pages of few bytes, parsing only what may hold the pattern, and giving others their turn. */
+import { setImmediate } from 'node:timers/promises'
+import { StorageError } from '../../core/errors.js'
+import { FORMATS, type FormatName } from '../../core/formats.js'
+import { encodeKey, type MessageKey, type PartKey, partKey, type SessionKey } from '../../core/keys.js'
+import type { Message } from '../../core/records.js'
+import { issuesOf, type StageIssue } from '../../core/stage.js'
+import type { Leaf } from '../../storage/store.js'
+import { hydrateSessionTree } from '../hydrate.js'
+import { planTree } from '../plan.js'
+import { resolveSessionTree } from '../resolve.js'
+import type { Sessions } from '../sessions/sessions.js'
+import type { MessageNode, MessageRefNode, SessionRefTree, SessionTreePlan } from '../types.js'
+import type { ByteFilter } from './filter.js'
+import { type GrepKind, type GrepText, type Matcher, textsOfMessage, textsOfPart } from './text.js'
+
+export interface GrepSearch {
+  readonly find: Matcher
+  /** Undefined: everything is parsed. */
+  readonly filter: ByteFilter | undefined
+  /** Undefined: all. */
+  readonly kinds: ReadonlySet<GrepKind> | undefined
+  /** Of each session the first text is enough. */
+  readonly once: boolean
+  readonly signal: AbortSignal | undefined
+  readonly tell: (issue: StageIssue) => void
+}
+
+/** A text that holds the pattern. */
+export interface FoundText extends GrepText {
+  readonly message: MessageKey
+  readonly part: PartKey | undefined
+  readonly kind: GrepKind
+  readonly tool: string | undefined
+  readonly role: Message['role'] | undefined
+  /** Epoch milliseconds. */
+  readonly created: number
+}
+
+/** Milliseconds after which others get their turn. */
+const TURN_MS = 2
+/** A page has about so many bytes, as far as the pages before tell, and at most so many messages. */
+const PAGE = { bytes: 2 ** 17, messages: 64 }
+/** Of logs, whose lines are read in few reads. */
+const LOG_PAGE = { bytes: 2 ** 19, messages: 512 }
+/** Texts that hydrate writes out from JSON, where a document has these: its bytes then cannot tell. */
+const WRITTEN_OUT: Partial<Record<FormatName, Buffer>> = { v2: Buffer.from('"error"'), codex: Buffer.from('"tools"') }
+
+export class GrepReader {
+  readonly read = { messages: 0, bytes: 0 }
+  readonly #sessions: Sessions
+  readonly #search: GrepSearch
+  /** Messages of the next page, by whether they are of a log. */
+  readonly #next = { leaves: 8, lines: 64 }
+  #turn = performance.now()
+
+  constructor(sessions: Sessions, search: GrepSearch) {
+    this.#sessions = sessions
+    this.#search = search
+  }
+
+  /** The texts of a session that hold the pattern, by page. */
+  async *pages(key: SessionKey): AsyncGenerator<readonly FoundText[]> {
+    const { signal } = this.#search
+    // The record of a session is no message, and stands with each page.
+    const tell = this.#once()
+    const plan = await this.#plan(key, tell)
+    const isPacked = plan !== undefined && (await this.#isPacked(plan))
+    for (let at = 0; plan !== undefined && at < plan.messages.length; ) {
+      signal?.throwIfAborted()
+      await this.#giveWay()
+      const size = isPacked ? plan.messages.length : this.#sizeOf(plan)
+      const resolved = await resolveSessionTree(
+        this.#sessions,
+        { ...plan, messages: plan.messages.slice(at, at + size) },
+        { ...(signal && { signal }) },
+      )
+      if (resolved.status === 'failed') {
+        tell(failureOf(resolved.error, key))
+        return
+      }
+      for (const issue of issuesOf(resolved)) tell(issue)
+      using refs = resolved.value
+      this.#note(plan, refs.messages.length, resolved.report.bytes)
+      yield await this.#textsIn(refs, tell)
+      at += size
+    }
+  }
+
+  async #plan(session: SessionKey, tell: GrepSearch['tell']): Promise<SessionTreePlan | undefined> {
+    const { signal } = this.#search
+    try {
+      const planned = await planTree(this.#sessions, { session, ...(signal && { signal }) }, false)
+      for (const issue of issuesOf(planned)) tell(issue)
+      if (planned.status !== 'failed') return planned.value
+      tell(failureOf(planned.error, session))
+    } catch (error) {
+      // It was removed since the sessions were listed.
+      if (!(error instanceof StorageError)) throw error
+      tell(failureOf(error, session))
+    }
+    return undefined
+  }
+
+  /** To open a part of a packed log is to unpack it from its start. */
+  async #isPacked({ key, format }: SessionTreePlan): Promise<boolean> {
+    return isLog(format) && (await this.#sessions.locate(key)).entry.path.endsWith('.zst')
+  }
+
+  #sizeOf({ format }: SessionTreePlan): number {
+    return this.#next[isLog(format) ? 'lines' : 'leaves']
+  }
+
+  #note({ format }: SessionTreePlan, messages: number, bytes: number): void {
+    this.read.messages += messages
+    this.read.bytes += bytes
+    const [kind, most] = isLog(format) ? (['lines', LOG_PAGE] as const) : (['leaves', PAGE] as const)
+    const fitting = Math.floor((messages * most.bytes) / Math.max(1, bytes))
+    this.#next[kind] = Math.max(1, Math.min(fitting, 2 * this.#next[kind], most.messages))
+  }
+
+  async #textsIn(refs: SessionRefTree, tell: GrepSearch['tell']): Promise<readonly FoundText[]> {
+    const found: FoundText[] = []
+    for (const node of refs.messages) {
+      if (performance.now() - this.#turn >= TURN_MS) await this.#giveWay()
+      const worth = this.#worthParsing(node, refs.format)
+      if (worth === undefined) continue
+      const hydrated = hydrateSessionTree({ ...refs, session: { key: refs.key, leaf: notRead(refs.key) }, messages: [worth] })
+      for (const issue of issuesOf(hydrated)) tell(issue)
+      if (hydrated.status === 'failed') continue
+      for (const message of hydrated.value.messages) {
+        for (const text of this.#textsOf(message, node)) {
+          found.push(text)
+          if (this.#search.once) return found
+        }
+      }
+    }
+    return found
+  }
+
+  /** The message with the parts that may hold the pattern; undefined when neither it nor one of them does. */
+  #worthParsing(node: MessageRefNode, format: FormatName): MessageRefNode | undefined {
+    const own = this.#mayHold(node.leaf, format)
+    if (isLog(format)) return own || node.parts.some(({ leaf }) => this.#mayHold(leaf, format)) ? node : undefined
+    const parts = node.parts.filter(({ leaf }) => this.#mayHold(leaf, format))
+    return own || parts.length > 0 ? { ...node, parts } : undefined
+  }
+
+  #mayHold({ span }: Leaf, format: FormatName): boolean {
+    if (span === undefined) return false
+    const { filter } = this.#search
+    if (filter === undefined) return true
+    const bytes = span.bytes()
+    const mark = WRITTEN_OUT[format]
+    return filter(bytes) || (mark !== undefined && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(mark))
+  }
+
+  *#textsOf({ key, message, parts }: MessageNode, { created }: MessageRefNode): Generator<FoundText> {
+    const { kinds, find } = this.#search
+    const role = message?.role
+    const time = message === undefined || message.role === 'unknown' ? created : message.time.created
+    const about = { message: key, role, created: time }
+    for (const part of parts) {
+      if (kinds?.has(part.type) === false) continue
+      const tool = part.type === 'tool' ? part.tool : undefined
+      for (const text of textsOfPart(part)) {
+        if (find(text.text, 0) !== undefined) yield { ...text, ...about, part: partKey(key, part.id), kind: part.type, tool }
+      }
+    }
+    if (message === undefined || kinds?.has('message') === false) return
+    for (const text of textsOfMessage(message)) {
+      if (find(text.text, 0) !== undefined) yield { ...text, ...about, part: undefined, kind: 'message', tool: undefined }
+    }
+  }
+
+  /** Where it is time to. */
+  async #giveWay(): Promise<void> {
+    if (performance.now() - this.#turn < TURN_MS) return
+    await setImmediate()
+    this.#turn = performance.now()
+    this.#search.signal?.throwIfAborted()
+  }
+
+  #once(): GrepSearch['tell'] {
+    const told = new Set<string>()
+    return (issue) => {
+      const name = `${issue.code} ${issue.key === undefined ? issue.path : encodeKey(issue.key)} ${issue.line ?? ''}`
+      if (!told.has(name)) this.#search.tell(issue)
+      told.add(name)
+    }
+  }
+}
+
+function isLog(format: FormatName): boolean {
+  return FORMATS[format].assemble !== undefined
+}
+
+/** Stands for the record of the session, which is not looked at. */
+function notRead(key: SessionKey): Leaf {
+  return { issue: { code: 'STALE_SPAN', key, reason: 'it is not read here' } }
+}
+
+function failureOf(error: StorageError, key: SessionKey): StageIssue {
+  const { code, reason, path, retryable } = error
+  return { code, key, reason, ...(path !== undefined && { path }), ...(retryable && { transient: true }) }
+}

@@ -1,0 +1,92 @@
+/** An open set of stores: what every stage takes as its first argument. */
+import type { Clock } from '../../core/clock.js'
+import type { DirtyTracker } from '../../core/dirty-tracker.js'
+import { StorageError } from '../../core/errors.js'
+import { isSafeId, type SessionId } from '../../core/ids.js'
+import { encodeKey, type SessionKey } from '../../core/keys.js'
+import type { StageIssue } from '../../core/stage.js'
+import type { LogCursor } from '../../storage/cursor.js'
+import type { MergedSession } from '../../storage/merged.js'
+import type { SlabPool } from '../../storage/slab.js'
+import type { SpanCache } from '../../storage/span-cache.js'
+import type { MessageEntry, Store } from '../../storage/store.js'
+import type { SessionIndex } from '../types.js'
+
+export interface RefreshOptions {
+  readonly signal?: AbortSignal
+  readonly deep?: boolean
+}
+
+/**
+ * How the sessions differ from what the refresh before reported; each of them stands in one list at most. A store that cannot be listed, or
+ * not as a whole, removes none.
+ */
+export interface SessionChanges {
+  readonly added: readonly SessionKey[]
+  /** Their record, their messages or parts as far as a listing sees them, or the store that they are read from. */
+  readonly changed: readonly SessionKey[]
+  readonly removed: readonly SessionKey[]
+  readonly report: RefreshReport
+}
+
+/** What a refresh cost, over all stores. */
+export interface RefreshReport {
+  readonly durationMs: number
+  readonly stores: number
+  readonly sessions: number
+  /** Files opened. */
+  readonly files: number
+  readonly rows: number
+  /** Bytes of content read. */
+  readonly bytes: number
+  /** Files and folders asked for metadata only. */
+  readonly stats: number
+}
+
+export interface Sessions extends AsyncDisposable {
+  readonly index: SessionIndex
+  /** In order of precedence. */
+  readonly stores: readonly Store[]
+  /** Opened with `store`: of a session that stands in several stores it may show a copy that the whole set hides. */
+  readonly narrowed: boolean
+  /** What could not be listed or opened, as of the last refresh. */
+  readonly issues: readonly StageIssue[]
+  /**
+   * Nothing was listed yet: what is shown is of an earlier process, as the catalog kept it. A session that is used is looked at before.
+   * Never without a catalog.
+   */
+  readonly stale: boolean
+  readonly cache: SpanCache
+  readonly clock: Clock
+  readonly slabs: SlabPool
+  /** Paths that are known to have been written to: what was read of them before that is read again. Watchers mark them. */
+  readonly dirty: DirtyTracker
+  /** Closes the stores; the same as leaving the scope of `await using`. */
+  close(): Promise<void>
+  /**
+   * Lists every store again, at the price of what changed. `deep` trusts nothing that was listed before: it finds what was rewritten in
+   * place long after it was written, too.
+   */
+  refresh(options?: RefreshOptions): Promise<SessionChanges>
+  /** The session and its store; lists the stores again when it is not known. @throws StorageError NOT_FOUND, AMBIGUOUS_ID */
+  locate(session: SessionKey | SessionId): Promise<MergedSession>
+  /**
+   * The messages of a session as they are now; what was listed before is not listed again, unless `anew` asks for it.
+   * `passing`: the session is read straight through, and what was listed need not be kept.
+   */
+  listMessages(
+    session: MergedSession,
+    options?: { readonly anew?: boolean; readonly cursor?: boolean; readonly passing?: boolean },
+  ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[]; readonly cursor?: LogCursor | undefined }>
+}
+
+/** @throws StorageError NOT_FOUND */
+export function notFound(session: SessionKey | SessionId): StorageError {
+  const id = typeof session === 'string' ? session : session.session
+  return new StorageError('NOT_FOUND', { reason: `there is no session ${JSON.stringify(id)}`, key: nameOf(session) })
+}
+
+function nameOf(session: SessionKey | SessionId): string {
+  if (typeof session === 'string') return isSafeId(session) ? session : JSON.stringify(session)
+  return encodeKey(session)
+}

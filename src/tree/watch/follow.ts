@@ -1,0 +1,185 @@
+/** A session as it goes on: what is there, then what comes, for as long as the caller listens. */
+import { StorageError } from '../../core/errors.js'
+import type { MessageId, SessionId } from '../../core/ids.js'
+import type { SessionKey } from '../../core/keys.js'
+import { checkNumber, refuseUnknown } from '../../core/options.js'
+import type { SessionRecord } from '../../core/records.js'
+import type { StageIssue } from '../../core/stage.js'
+import type { Cursor } from '../../storage/cursor.js'
+import { fingerprint } from '../../storage/fingerprint.js'
+import type { MergedSession } from '../../storage/merged.js'
+import { watchSession } from '../../storage/watch/session.js'
+import { runSessionTreeFlow } from '../flow.js'
+import type { Sessions } from '../sessions/sessions.js'
+import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from '../types.js'
+import { createBell } from './bell.js'
+import { isPassing, listenTo } from './told.js'
+
+export interface FollowOptions {
+  /** Where an earlier reading ended. @default the session's beginning: the first update has all that is there */
+  readonly since?: Cursor
+  /** Milliseconds between two looks; there are more where events tell of a write. @default 500 */
+  readonly pollMs?: number
+  /** Give the untouched documents beside the records. */
+  readonly native?: boolean
+  /** Ends the iteration. */
+  readonly signal?: AbortSignal
+}
+
+export interface FollowUpdate {
+  /** New messages, and those that changed: one with the id of an earlier one takes its place. */
+  readonly messages: readonly MessageNode[]
+  readonly removed: readonly MessageId[]
+  /** Why `messages` are all that there are now, in the place of everything before. */
+  readonly reread: string | undefined
+  readonly session: SessionRecord | undefined
+  readonly issues: readonly StageIssue[]
+  /** To go on from after this update. Undefined when it must be the one before. */
+  readonly cursor: Cursor | undefined
+}
+
+const POLL_MS = 500
+/** The longest that a timer can wait. */
+const LONGEST_MS = 2 ** 31 - 1
+/** The stores are listed again at most this often, in milliseconds: logs move to other files (compressed, rotated). */
+const LIST_MS = 5000
+/** A session that was there may be away so long, in milliseconds: its file is being replaced, its store brought up again. */
+const PATIENCE_MS = 10_000
+
+/**
+ * Yields an update at once, and one for every look that finds something new. A look at a session that did not change costs next to
+ * nothing; a store that cannot be read for the moment is asked again. Events of the folder that the session is written in, and of
+ * `watchSessions` where that runs on the same set, bring a look at once. Ends with the signal.
+ * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), and what no time mends
+ */
+export async function* followSession(sessions: Sessions, session: SessionKey | SessionId, options: FollowOptions = {}): AsyncGenerator<FollowUpdate> {
+  refuseUnknown(options, ['since', 'pollMs', 'native', 'signal'])
+  checkNumber('pollMs', options.pollMs, 1, LONGEST_MS)
+  const { pollMs = POLL_MS, native = false, signal } = options
+  let since = options.since
+  let listedAt = sessions.clock.monotonic()
+  const news = new News()
+  const bell = createBell(sessions.clock)
+  using _ = listenTo(sessions, { woken: bell.ring })
+  using events = watchSession(bell.ring)
+  const look = new Look(sessions, { session, native, ...(signal && { signal }) })
+  while (signal?.aborted !== true) {
+    if (sessions.clock.monotonic() - listedAt >= LIST_MS) {
+      await listAgain(sessions, signal)
+      listedAt = sessions.clock.monotonic()
+    }
+    const result = await look.at(since)
+    if (result !== undefined) {
+      since = result.cursor ?? since
+      const update = news.of(updateOf(result))
+      if (update !== undefined) yield update
+    }
+    if (look.found !== undefined) events.follow(look.found.store, look.found.entry)
+    await bell.wait(pollMs, signal)
+  }
+}
+
+/** Does without when that fails for the moment. */
+async function listAgain(sessions: Sessions, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sessions.refresh(signal === undefined ? {} : { signal })
+  } catch (error) {
+    if (signal?.aborted !== true && !isPassing(error)) throw error
+  }
+}
+
+type Readable = Exclude<FlowResult<SessionHydratedTree>, { status: 'failed' }>
+
+/** Reads a session again and again, with patience once it was there. */
+class Look {
+  readonly #sessions: Sessions
+  #request: TreeRequest
+  #failingSince: number | undefined
+  /** Taken before the last look that read everything. */
+  #stamp: string | undefined
+
+  constructor(sessions: Sessions, request: TreeRequest) {
+    this.#sessions = sessions
+    this.#request = request
+  }
+
+  /** The session as it was found last. */
+  found: MergedSession | undefined
+
+  /** Undefined: nothing was written, or not now. */
+  async at(since: Cursor | undefined): Promise<Readable | undefined> {
+    try {
+      const stamp = await this.#stampNow()
+      if (stamp !== undefined && stamp === this.#stamp) return undefined
+      this.#stamp = undefined
+      const result = await runSessionTreeFlow(this.#sessions, { ...this.#request, ...(since !== undefined && { since }) })
+      if (result.status === 'failed') throw result.error
+      // From now on it is this one, whoever else gets a session of the same id.
+      this.#request = { ...this.#request, session: result.value.key }
+      this.found = await this.#sessions.locate(result.value.key)
+      this.#failingSince = undefined
+      if (result.status === 'ok') this.#stamp = stamp
+      return result
+    } catch (error) {
+      if (this.#request.signal?.aborted === true) return undefined
+      if (!(error instanceof StorageError) || !(error.retryable || this.#isPatientWith(error))) throw error
+      return undefined
+    }
+  }
+
+  /** Of the store that the session is read from, where it has one: all is as it was then, unless another store takes its place. */
+  async #stampNow(): Promise<string | undefined> {
+    if (this.found === undefined) return undefined
+    const { store } = await this.#sessions.locate(this.found.entry.key)
+    const stamp = await store.stamp?.()
+    return stamp && `${store.kind} ${store.path} ${stamp}`
+  }
+
+  #isPatientWith({ code }: StorageError): boolean {
+    if (this.found === undefined || code === 'INVALID_OPTION') return false
+    const now = this.#sessions.clock.monotonic()
+    this.#failingSince ??= now
+    return now - this.#failingSince < PATIENCE_MS
+  }
+}
+
+function updateOf(result: Readable): FollowUpdate {
+  const { value, cursor, reread, removed = [] } = result
+  const issues = result.status === 'partial' ? result.issues : []
+  return { messages: value.messages, removed, reread, session: value.session, issues, cursor }
+}
+
+/** Knows what was told already. */
+class News {
+  #isFirst = true
+  #issues = ''
+  /** Messages that could not be read whole, and are read again at every look, by fingerprint. */
+  readonly #unread = new Map<string, string>()
+
+  /** Undefined when nothing is new. */
+  of(update: FollowUpdate): FollowUpdate | undefined {
+    const messages = update.reread === undefined ? update.messages.filter((message) => this.#isNew(message, update.cursor)) : update.messages
+    const issues = JSON.stringify(update.issues.filter(({ transient }) => transient !== true))
+    const isNew = this.#isFirst || messages.length > 0 || update.removed.length > 0 || update.reread !== undefined || this.#areNew(issues)
+    this.#isFirst = false
+    this.#issues = issues
+    return isNew ? { ...update, messages } : undefined
+  }
+
+  #areNew(issues: string): boolean {
+    return issues !== '[]' && issues !== this.#issues
+  }
+
+  #isNew({ native: _, ...message }: MessageNode, cursor: Cursor | undefined): boolean {
+    const id = message.key.message
+    // A log that cannot be read to its end has no cursor, and gives all of it again.
+    if (cursor !== undefined && (cursor.kind === 'log' || Object.hasOwn(cursor.signatures, id))) {
+      this.#unread.delete(id)
+      return true
+    }
+    const told = fingerprint(JSON.stringify(message))
+    const isNew = this.#unread.get(id) !== told
+    this.#unread.set(id, told)
+    return isNew
+  }
+}

@@ -1,0 +1,32 @@
+/** What is found out about a set of sessions, told to everyone who waits for it, whoever found it. */
+import { StorageError } from '../../core/errors.js'
+import type { SessionChanges, Sessions } from '../sessions/sessions.js'
+
+export interface SessionsListener {
+  /** A refresh, whoever asked for it, found these. */
+  changed?(changes: SessionChanges): void
+  /** Something may have been written to one of the stores. */
+  woken?(): void
+}
+
+const LISTENERS = new WeakMap<Sessions, Set<SessionsListener>>()
+
+export function listenTo(sessions: Sessions, listener: SessionsListener): Disposable {
+  const listeners = LISTENERS.get(sessions) ?? new Set()
+  LISTENERS.set(sessions, listeners.add(listener))
+  return { [Symbol.dispose]: () => void listeners.delete(listener) }
+}
+
+/** Called by the set of sessions itself, at the end of each refresh that counts. */
+export function tellChanges(sessions: Sessions, changes: SessionChanges): void {
+  for (const listener of LISTENERS.get(sessions) ?? []) listener.changed?.(changes)
+}
+
+export function tellWoken(sessions: Sessions): void {
+  for (const listener of LISTENERS.get(sessions) ?? []) listener.woken?.()
+}
+
+/** A refresh failed, and another one may not. Sets that were closed say that they are not ready. */
+export function isPassing(error: unknown): error is StorageError {
+  return error instanceof StorageError && error.retryable && error.code !== 'STORE_NOT_READY'
+}
