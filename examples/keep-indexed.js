@@ -41,7 +41,7 @@ write(['part', 'msg_example', 'prt_example'], {
 })
 await change
 console.log(`${(await searchIndex(home.searched(), 'marmot'))[0]?.text}: found`)
-console.log(`${indexer.status().counters.failures} failures`)
+console.log(`${(await indexer.status()).counters.failures} failures`)
 
 await indexer.stop() // begins nothing new; what is embedded already is kept
 await home.close()

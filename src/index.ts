@@ -91,7 +91,7 @@ export { planReads, planSessionTree } from './tree/plan.js'
 // spans and stores
 export { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from './tree/read-span.js'
 export { resolveSessionTree } from './tree/resolve.js'
-export { type ChildLink, childLinks } from './tree/sessions/children.js'
+export { type ChildLink, childLinks, findChildLinks } from './tree/sessions/children.js'
 export { cursorAfter, pageSessions, type SessionPage, type SessionQuery, type SessionSort } from './tree/sessions/session-page.js'
 export { createSessionSet, type SessionSetOptions } from './tree/sessions/session-set.js'
 export type { RefreshOptions, RefreshReport, SessionChanges, Sessions } from './tree/sessions/sessions.js'

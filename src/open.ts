@@ -12,7 +12,6 @@ import type { Store } from './storage/store.js'
 import { StoreFilter } from './storage/store-filter.js'
 import type { StoreSource } from './storage/store-source.js'
 import type { PlainStores } from './storage/worker/plain-stores.js'
-import { openCatalog } from './tree/catalog/catalog.js'
 import { isInsideStore } from './tree/inside-store.js'
 import { createSessionSet, type SessionSetOptions } from './tree/sessions/session-set.js'
 import type { Sessions } from './tree/sessions/sessions.js'
@@ -48,8 +47,8 @@ export interface OpenOptions {
   readonly worker?: boolean
   /**
    * The folder of the catalog (`sessions.idx.db`), which keeps what was listed: then the sessions are there at once, `stale` until the stores
-   * were listed in the background, which costs what changed since. It is made when it is missing, and for its owner alone. It holds titles
-   * and folders, no messages. False: nothing is written anywhere. @default false
+   * were listed in the background, which costs what changed since. It is made when it is missing, and for its owner alone. It holds titles,
+   * folders and first prompts, no other messages. False: nothing is written anywhere. @default false
    */
   readonly home?: string | false
   readonly signal?: AbortSignal
@@ -102,6 +101,8 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
 async function openHome(home: string, stores: readonly Store[], clock: Clock): Promise<Pick<SessionSetOptions, 'catalog' | 'issues'>> {
   if (isInsideStore(home, { stores })) throw new StorageError('INVALID_OPTION', { reason: 'home is in the store of an agent', path: home })
   try {
+    // Loaded by who has one, as what talks to a worker is.
+    const { openCatalog } = await import('./tree/catalog/catalog.js')
     return { catalog: await openCatalog({ home, clock }) }
   } catch (error) {
     if (!(error instanceof StorageError)) throw error

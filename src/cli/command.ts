@@ -14,6 +14,7 @@ import {
   StorageError,
   spanleafHome,
 } from '../index.js'
+import { ABOUT, type CommandName } from './about.js'
 import { issueLine, warn } from './output.js'
 
 export interface CommonOptions {
@@ -35,9 +36,9 @@ export interface Reach {
 }
 
 /** A subcommand with the options that all have. */
-export function command(name: string, description: string, { narrows = true, agents = narrows }: Reach = {}): Command {
+export function command(name: CommandName, { narrows = true, agents = narrows }: Reach = {}): Command {
   const made = new Command(name)
-    .description(description)
+    .description(ABOUT[name])
     .addOption(new Option('--data <path>', 'read this folder, database or log instead of looking for stores (repeatable)').argParser(collect))
   if (agents) made.addOption(new Option('--agent <name>', `only sessions of this agent: ${AGENTS.join(', ')} (repeatable)`).argParser(collectAgent))
   const store = new Option('--store <kind>', 'only stores of this kind, or at this path, also what others hide (see spanleaf stores; repeatable)')
@@ -65,20 +66,47 @@ export function isOfCatalog({ path }: StageIssue, options: CommonOptions): boole
   return home !== false && path !== undefined && isWithinFolder(path, resolve(home))
 }
 
-/** Runs `use` with the open stores; warns of what could not be read, and closes them. */
-export async function withSessions<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
+/** Runs `use` with the open stores, listed; warns of what could not be read, and closes them. */
+export function withSessions<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
+  return withStores(options, signal, async (sessions) => {
+    // What is told here is exact; from the catalog this costs what changed.
+    if (sessions.stale) await sessions.refresh({ signal })
+    warnOf(sessions, options)
+    return use(sessions)
+  })
+}
+
+async function withStores<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
   const { data, agent, store } = options
   const home = catalogHome(options)
   const sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), ...(store && { store }), home, signal })
   try {
     if (sessions.stores.length === 0) refuseNoStore(options)
-    // What is told here is exact; from the catalog this costs what changed.
-    if (sessions.stale) await sessions.refresh({ signal })
-    for (const issue of sessions.issues) if (issue.key === undefined && !isOfCatalog(issue, options)) warn(issueLine(issue))
     return await use(sessions)
   } finally {
     await sessions.close()
   }
+}
+
+function warnOf(sessions: Sessions, options: CommonOptions): void {
+  for (const issue of sessions.issues) if (issue.key === undefined && !isOfCatalog(issue, options)) warn(issueLine(issue))
+}
+
+/**
+ * Runs `use` with one session: what was listed before names its store, it is looked at alone, and nothing else is listed where it is there as
+ * it was. Warns of stores that cannot be opened, and of all that could not be read where everything was listed.
+ */
+export async function withSession<T>(
+  id: string,
+  options: CommonOptions,
+  signal: AbortSignal,
+  use: (sessions: Sessions, meta: SessionMeta) => Promise<T>,
+): Promise<T> {
+  return withStores(options, signal, async (sessions) => {
+    const meta = await sessionMeta(sessions, id)
+    warnOf(sessions, options)
+    return use(sessions, meta)
+  })
 }
 
 /** Names what was asked for, if anything was. @throws StorageError STORE_MISSING */
@@ -143,7 +171,7 @@ function timeOf(text: string, days: number): number {
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
 /** @throws StorageError NOT_FOUND, AMBIGUOUS_ID */
-export async function sessionMeta(sessions: Sessions, id: string): Promise<SessionMeta> {
+async function sessionMeta(sessions: Sessions, id: string): Promise<SessionMeta> {
   const { entry } = await locate(sessions, id as SessionId)
   const meta = sessions.index.session(entry.key)
   if (meta === undefined) throw new StorageError('NOT_FOUND', { reason: `there is no session ${JSON.stringify(id)}` })

@@ -1,15 +1,17 @@
 /** The file that a cursor is kept in between two runs. */
 import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { type Cursor, isCursor, isInsideStore, type SessionId, type Sessions, StorageError } from '../index.js'
 
 export class CursorFile {
   readonly #path: string
 
-  /** @throws StorageError INVALID_OPTION when it would stand in an agent's store */
+  /** @throws StorageError INVALID_OPTION when it would stand in an agent's store, or in no folder: before anything is shown that would be new again */
   constructor(path: string, sessions: Sessions) {
     if (path === '') throw refusal('must be the path of a file')
     if (isInsideStore(path, sessions)) throw refusal("lies inside an agent's store, where nothing may be written", path)
+    if (!existsSync(dirname(resolve(path)))) throw refusal('lies in a folder that does not exist', path)
     this.#path = path
   }
 

@@ -13,7 +13,7 @@ interface ForgetOptions extends CommonOptions {
 }
 
 export function forgetCommand(signal: AbortSignal): Command {
-  const made = command('forget', 'take a session and its children, or a project, out of the index and keep it out (undo: spanleaf index --include)', {
+  const made = command('forget', {
     narrows: false,
   })
     .argument('[id]', 'the id of the session')

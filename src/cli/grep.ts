@@ -30,7 +30,7 @@ interface GrepCommandOptions extends CommonOptions {
 const KINDS: readonly GrepKind[] = ['text', 'reasoning', 'tool', 'file', 'patch', 'subtask', 'agent', 'message', 'unknown']
 
 export function grepCommand(signal: AbortSignal): Command {
-  return withCatalog(command('grep', 'find a text in what was said, without an index; exit status 1 when it is nowhere'))
+  return withCatalog(command('grep'))
     .argument('<pattern>', 'the text, as it stands there')
     .option('-i, --ignore-case', 'upper and lower case are the same')
     .option('-E, --regex', 'the pattern is a regular expression of JavaScript; ^ and $ are the ends of lines')
@@ -45,7 +45,6 @@ export function grepCommand(signal: AbortSignal): Command {
 async function grep(text: string, options: GrepCommandOptions, signal: AbortSignal): Promise<void> {
   const pattern = options.regex === true ? expressionOf(text) : text
   await withSessions(options, signal, async (sessions) => {
-    if (typeof pattern !== 'string') leaveSignals()
     const progress = new SearchProgress()
     let damaged = 0
     const how: GrepOptions = { ...optionsOf(options), signal, onIssue: () => damaged++, onProgress: (state) => progress.show(state) }
@@ -78,11 +77,6 @@ function expressionOf(text: string): RegExp {
   } catch (cause) {
     throw new StorageError('INVALID_OPTION', { reason: cause instanceof Error ? cause.message : String(cause) }, { cause })
   }
-}
-
-/** An expression may try for ever on one text (`(a+)+$`), where no handler of ours would run: a signal is to end the process as it ends others. */
-function leaveSignals(): void {
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(name)
 }
 
 async function printHits(

@@ -1,5 +1,4 @@
 /** The index as commands open it: the settings of flags, environment and config file, and the services that they choose. */
-import { type Command, Option } from 'commander'
 import type { Sessions } from '../index.js'
 import {
   configFromEnv,
@@ -22,21 +21,7 @@ import {
 import { type CommonOptions, homeOf } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { warn } from './output.js'
-
-export interface ServiceOptions extends CommonOptions {
-  readonly embedder?: string
-  readonly sink?: string
-  readonly redact?: boolean
-}
-
-/** Adds the options of commands that work with the index. */
-export function withServices(made: Command): Command {
-  return made
-    .addOption(new Option('--embedder <name>', 'hash (lexical, needs no service) or ollama; what is not chosen is as it was configured'))
-    .addOption(new Option('--sink <name>', 'local (a file) or chroma'))
-    .addOption(new Option('--redact', 'take known kinds of secrets out of every text, also when it stays on this machine'))
-    .addOption(new Option('--no-redact', 'give texts to services as they are'))
-}
+import type { ServiceOptions } from './services.js'
 
 /** @throws StorageError INVALID_OPTION, naming the flag, the variable or the key that is wrong */
 export function configOf(options: ServiceOptions): ResolvedConfig {

@@ -3,10 +3,11 @@ import { type Command, Option } from 'commander'
 import { type Sessions, StorageError } from '../index.js'
 import { addExclusions, refuseInsideStore, removeExclusions } from '../indexer/index.js'
 import { collect, command, homeOf, withSessions } from './command.js'
-import { openHome, type ServiceOptions, withServices } from './home.js'
+import { openHome } from './home.js'
 import { warn } from './output.js'
 import { printRun, runIndex } from './run-index.js'
 import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
+import { type ServiceOptions, withServices } from './services.js'
 import { watchIndex } from './watch.js'
 
 interface IndexOptions extends ServiceOptions {
@@ -17,7 +18,7 @@ interface IndexOptions extends ServiceOptions {
 }
 
 export function indexCommand(signal: AbortSignal): Command {
-  const made = command('index', 'index what is new for search; ends when nothing is left to do now', { narrows: false, agents: true })
+  const made = command('index', { narrows: false, agents: true })
     .addOption(new Option('--store <kind>').argParser(refuseStore).hideHelp())
     .option('--watch', 'go on until Ctrl-C, and index what changes; a line on stderr for each change')
     .option('--exclude <what>', 'never index this folder, project id or session id, now and later; what was indexed of it goes (repeatable)', collect)

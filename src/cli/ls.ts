@@ -20,10 +20,10 @@ interface LsOptions extends CommonOptions {
 const PAGE = 500
 
 export function lsCommand(signal: AbortSignal): Command {
-  return withCatalog(command('ls', 'list sessions, the last updated first'))
+  return withCatalog(command('ls'))
     .option('--all', 'child sessions and archived ones too')
     .addOption(new Option('--sort <order>', 'the last updated first, the newest first, or by name').choices(['updated', 'created', 'name']))
-    .option('--search <words>', 'only those with these words in title or label; the last word may be the beginning of one')
+    .option('--search <words>', 'only those with these words in title, label or first prompt; the last may be the beginning of one')
     .option('--cwd <dir>', 'only those that ran in exactly this folder; with a / at its end: or below it', cwdOption)
     .option('--project <dir>', 'only those of this folder and below it (or project id)')
     .option('--tag <tag>', 'only those with this tag')

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 /** The command line. Exit status: 0 done, 1 it could not be done, 2 wrong usage, 3 damage or differences found, 130 interrupted. */
 import { readFileSync } from 'node:fs'
-import { Command, CommanderError } from 'commander'
-import { StorageError } from '../index.js'
-import { endWithReader, warn } from './output.js'
+import type { Command } from 'commander'
+import { ABOUT, type CommandName } from './about.js'
+import { endWithReader, print, warn } from './output.js'
 
-/** Each is loaded when it is needed: what one command never uses would be most of the time that it takes. In the order of the help. */
-const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => Command>>> = {
+/** Each is loaded when it is needed: what one command never uses would be most of the time that it takes. */
+const COMMANDS: Readonly<Record<CommandName, () => Promise<(signal: AbortSignal) => Command>>> = {
   stores: async () => (await import('./stores.js')).storesCommand,
   ls: async () => (await import('./ls.js')).lsCommand,
   show: async () => (await import('./show.js')).showCommand,
@@ -52,35 +52,44 @@ async function run(argv: readonly string[]): Promise<number> {
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
   try {
-    await (await program(argv[2] ?? '', interruption.signal)).parseAsync(argv)
+    if (argv.length === 3 && argv[2] === '--version') await print(version())
+    else await (await program(argv, interruption.signal)).parseAsync(argv)
     return unread ?? Number(process.exitCode ?? 0)
   } catch (error) {
-    return unread ?? exitStatus(error, interruption.signal)
+    return unread ?? (await exitStatus(error, interruption.signal))
   } finally {
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
   }
 }
 
-/** With all commands, unless the first word is one: then with that one. */
-async function program(word: string, signal: AbortSignal): Promise<Command> {
+/** With the command that is named; without one, with what there is to say of all of them. */
+async function program(argv: readonly string[], signal: AbortSignal): Promise<Command> {
+  const { Command } = await import('commander')
   const root = new Command('spanleaf')
     .description('Read and search the sessions of coding agents.')
     .version(version(), '--version')
     .showHelpAfterError('(see --help)')
     .exitOverride()
-  const load = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
-  for (const command of load === undefined ? Object.values(COMMANDS) : [load]) {
-    const make = await command()
-    root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
+  const name = argv.slice(2).find((word) => word !== 'help' && !word.startsWith('-'))
+  if (!isCommand(name)) {
+    for (const [other, about] of Object.entries(ABOUT)) root.command(other).description(about)
+    return root
   }
-  return root
+  const make = await COMMANDS[name]()
+  return root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
+}
+
+function isCommand(word: string | undefined): word is CommandName {
+  return word !== undefined && Object.hasOwn(COMMANDS, word)
 }
 
 /** Prints the one sentence that there is to say. Commander has printed its own. */
-function exitStatus(error: unknown, signal: AbortSignal): number {
+async function exitStatus(error: unknown, signal: AbortSignal): Promise<number> {
+  const { CommanderError } = await import('commander')
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
   if (signal.aborted) return INTERRUPTED
+  const { StorageError } = await import('../index.js')
   if (error instanceof StorageError) {
     if (error.code !== 'INVALID_OPTION') warn(error.message)
     else warn(`${error.reason}${error.path === undefined ? '' : ` (${error.path})`}`)

@@ -9,7 +9,7 @@ import { count, formatBytes, issueLine, print, printJson, span, warn } from './o
 const PERIOD_MS = 100
 
 export function reindexCommand(signal: AbortSignal): Command {
-  return command('reindex', 'list every store anew, trusting nothing that was listed before, and keep what is found for `ls` and others', {
+  return command('reindex', {
     narrows: false,
     agents: true,
   }).action((options: CommonOptions) => reindex(options, signal))

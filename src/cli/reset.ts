@@ -3,17 +3,16 @@ import type { Command } from 'commander'
 import { isSafeId, type SessionKey, StorageError } from '../index.js'
 import { hasIndex, type IndexHome } from '../indexer/index.js'
 import { command, homeOf, refuseNoIndex, withSessions } from './command.js'
-import { openHome, type ServiceOptions, withServices } from './home.js'
+import { openHome } from './home.js'
 import { printRun, runIndex } from './run-index.js'
+import { type ServiceOptions, withServices } from './services.js'
 
 interface ResetOptions extends ServiceOptions {
   readonly all?: boolean
 }
 
 export function resetCommand(signal: AbortSignal): Command {
-  const made = command('reset', 'read a session and write its documents anew; what the cache holds is not embedded again', { narrows: false })
-    .argument('[id...]', 'the ids of the sessions')
-    .option('--all', 'every session of the index')
+  const made = command('reset', { narrows: false }).argument('[id...]', 'the ids of the sessions').option('--all', 'every session of the index')
   return withServices(made).action((ids: readonly string[], options: ResetOptions) => reset(ids, options, signal))
 }
 

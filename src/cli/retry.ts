@@ -3,9 +3,10 @@ import type { Command } from 'commander'
 import { StorageError } from '../index.js'
 import { type DeadLetter, hasIndex, indexFolder, openLmdbState } from '../indexer/index.js'
 import { command, homeOf, withSessions } from './command.js'
-import { openHome, type ServiceOptions, withServices } from './home.js'
+import { openHome } from './home.js'
 import { ago, count, print, printJson, warn } from './output.js'
 import { printRun, runIndex } from './run-index.js'
+import { type ServiceOptions, withServices } from './services.js'
 
 interface RetryOptions extends ServiceOptions {
   readonly list?: boolean
@@ -13,7 +14,7 @@ interface RetryOptions extends ServiceOptions {
 }
 
 export function retryCommand(signal: AbortSignal): Command {
-  const made = command('retry', 'index again what was put aside: texts that were refused, records that could not be read', { narrows: false })
+  const made = command('retry', { narrows: false })
     .argument('[id...]', 'only these (the ids that --list shows)')
     .option('--list', 'only list what was put aside')
     .option('--drop', 'give it up instead; a text comes back when its message changes')

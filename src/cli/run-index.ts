@@ -10,17 +10,21 @@ export interface RunResult {
   readonly report: DrainReport
   /** Indexed sessions of stores that were not looked at. */
   readonly elsewhere: number
+  /** Texts that the embedder cut at its context meanwhile. */
+  readonly truncated: number
 }
 
 /** @throws StorageError, and the reason of the signal once it is aborted and everything is put down */
 export async function runIndex(sessions: Sessions, home: IndexHome, signal: AbortSignal): Promise<RunResult> {
   const progress = new IndexingProgress(sessions.index.stats().sessions)
+  const truncated = (): number => home.state.status().counters.truncated
+  const before = truncated()
   await using indexer = createIndexer({ ...home, sessions, signal, failpoint: failpointOf(process.env), onProgress: (event) => progress.add(event) })
   try {
     const { elsewhere } = await indexer.observe(signal)
     const report = await indexer.drain(signal)
     progress.end(report.stopped ? 'stopped' : 'done')
-    return { report, elsewhere }
+    return { report, elsewhere, truncated: truncated() - before }
   } catch (error) {
     progress.end('stopped')
     throw error instanceof StorageError || signal.aborted
@@ -32,7 +36,7 @@ export async function runIndex(sessions: Sessions, home: IndexHome, signal: Abor
 /** What the run did, and what is left; sets the exit status when something could not be done. */
 export async function printRun(
   home: IndexHome,
-  { report, elsewhere }: RunResult,
+  { report, elsewhere, truncated }: RunResult,
   { json = false }: { readonly json?: boolean | undefined },
 ): Promise<void> {
   const status = home.state.status()
@@ -50,6 +54,8 @@ export async function printRun(
     if (dead > 0) await print(`${count(dead, 'text or record', 'texts or records')} put aside: spanleaf retry --list`)
   }
   if (elsewhere > 0) warn(`${count(elsewhere, 'indexed session')} of stores that were not looked at now stay as they are`)
+  if (truncated > 0)
+    warn(`${count(truncated, 'text')} cut at the context of the model, as OLLAMA_EMBED_TRUNCATE allows; what is beyond is not found by meaning`)
   if (report.failed + report.deferred === 0) return
   warn(failureText(status, report))
   process.exitCode = 1

@@ -1,7 +1,7 @@
 /** What the options of `search` ask of the index. */
 import { resolve } from 'node:path'
 import { StorageError, storeEras } from '../index.js'
-import { type IndexReader, type IndexStore, type SearchHit, type SearchOptions, searchIndex } from '../indexer/index.js'
+import { type IndexReader, type LocalIndexStore, type SearchHit, type SearchOptions, searchIndex } from '../indexer/index.js'
 import { folderPaths, scopeOf } from './scope.js'
 
 const KINDS = Object.keys(storeEras).filter((kind) => kind !== 'memory')
@@ -22,7 +22,7 @@ export interface SearchFilters {
  * and for each agent and each store that is named. What the index says of a session's store is asked, not the stores.
  * @throws StorageError INVALID_OPTION for a store that the index knows nothing of
  */
-export function searchesOf(filters: SearchFilters, state: Pick<IndexStore, 'sessions'>): readonly SearchOptions[] {
+export function searchesOf(filters: SearchFilters, state: Pick<LocalIndexStore, 'sessions'>): readonly SearchOptions[] {
   const { project, dir, role, agent, session, since, until, store } = filters
   const common = {
     ...(role !== undefined && { role }),
@@ -39,7 +39,7 @@ export function searchesOf(filters: SearchFilters, state: Pick<IndexStore, 'sess
   return both.flatMap((search) => agents.flatMap((of) => stores.map((at) => ({ ...search, ...of, ...at }))))
 }
 
-function ofStore(name: string, state: Pick<IndexStore, 'sessions'>): SearchOptions {
+function ofStore(name: string, state: Pick<LocalIndexStore, 'sessions'>): SearchOptions {
   if (KINDS.includes(name)) return { source: name }
   const known = state.sessions().filter(({ gone }) => !gone)
   const inStore = new Set(known.flatMap(({ key, store }) => (store === resolve(name) ? [`${key.agent} ${key.session}`] : [])))

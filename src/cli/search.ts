@@ -3,17 +3,18 @@ import { type Command, Option } from 'commander'
 import { openSessions, StorageError } from '../index.js'
 import { countStale, type IndexReader, type ResolvedConfig, readExclusions, type SearchHit, type SearchOptions } from '../indexer/index.js'
 import { command, homeOf, sinceOption, untilOption, wholeNumber, withSessions } from './command.js'
-import { configOf, openHome, openReader, type ServiceOptions, withServices } from './home.js'
+import { configOf, openHome, openReader } from './home.js'
 import { clip, count, formatTime, print, printJson, warn } from './output.js'
 import { runIndex } from './run-index.js'
 import { type SearchFilters, searchAll, searchesOf } from './search-filters.js'
+import { type ServiceOptions, withServices } from './services.js'
 
 interface SearchCommandOptions extends ServiceOptions, Omit<SearchFilters, keyof ServiceOptions> {
   readonly limit: number
 }
 
 export function searchCommand(signal: AbortSignal): Command {
-  const made = command('search', 'search what is indexed')
+  const made = command('search')
     .argument('<query...>', 'what to look for')
     .option('--limit <n>', 'at most so many hits', wholeNumber, 10)
     .option('--project <dir>', 'only in this folder (or project id)')

@@ -2,13 +2,14 @@
 import { type Command, Option } from 'commander'
 import {
   type ChildLink,
-  childLinks,
   compareCopies,
   type FlowResult,
+  findChildLinks,
   runSessionFlow,
   runSessionTreeFlow,
   type SessionHydratedTree,
   type SessionId,
+  type SessionKey,
   type SessionMeta,
   type Sessions,
   type StageIssue,
@@ -16,7 +17,7 @@ import {
   StorageError,
 } from '../index.js'
 import { type Branch, type BranchOptions, branchOf } from './branch.js'
-import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
+import { type CommonOptions, command, wholeNumber, withCatalog, withSession } from './command.js'
 import { print, printJson } from './output.js'
 import { addLinks, type Copies, endJson, headJson, issuesIn, type Links, messageJson, treeIn } from './show-json.js'
 import { issueText, linksText, messageText, sessionText } from './show-text.js'
@@ -28,7 +29,7 @@ interface ShowOptions extends CommonOptions, BranchOptions {
 }
 
 export function showCommand(signal: AbortSignal): Command {
-  return command('show', 'show a session')
+  return withCatalog(command('show'))
     .argument('<id>', 'the id of the session')
     .option('--last <n>', 'only its last messages', wholeNumber)
     .option('--children', 'the sessions it started too')
@@ -46,8 +47,7 @@ async function show(id: string, options: ShowOptions, signal: AbortSignal): Prom
   if (options.native && !options.json && !options.jsonl) {
     throw new StorageError('INVALID_OPTION', { reason: '--native gives documents: it needs --json or --jsonl' })
   }
-  await withSessions(options, signal, async (sessions) => {
-    const meta = await sessionMeta(sessions, id)
+  await withSession(id, options, signal, async (sessions, meta) => {
     const reader = new ShowReader(sessions, options, signal)
     if (options.jsonl) await reader.stream(meta)
     else if (options.json) await printJson(await reader.toJson(meta))
@@ -73,7 +73,7 @@ class ShowReader {
     const branch = await branchOf(this.#sessions, meta, this.#options)
     const result = await this.#read(meta, branch)
     const tree = treeIn(result)
-    const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
+    const links = await this.#linksOf(meta, await findChildLinks(this.#sessions, tree))
     const messages = shownOf(tree, branch).map((message) => messageJson(message, branch.active))
     const { copies, issues } = await this.#compare(meta)
     const end = { copies, issues: [...issuesIn(result), ...issues], reports: result.reports }
@@ -96,11 +96,11 @@ class ShowReader {
       if (isFirst) await printJson({ type: 'session', ...headJson(meta, tree) })
       isFirst = false
       for (const message of shownOf(tree, branch)) await printJson({ type: 'message', ...messageJson(message, branch.active) })
-      addLinks(children, childLinks(this.#sessions, tree))
+      addLinks(children, await findChildLinks(this.#sessions, tree))
       issues.push(...issuesIn(page))
       reports.push(...page.reports)
     }
-    const links = this.#linksOf(meta, [...children.values()])
+    const links = await this.#linksOf(meta, [...children.values()])
     const compared = await this.#compare(meta)
     const end = { copies: compared.copies, issues: [...issues, ...compared.issues], reports }
     await printJson({ type: 'end', session: meta.id, ...endJson(links, end) })
@@ -114,7 +114,7 @@ class ShowReader {
     const result = await this.#read(meta, branch)
     const tree = treeIn(result)
     const messages = shownOf(tree, branch)
-    const links = this.#linksOf(meta, childLinks(this.#sessions, tree))
+    const links = await this.#linksOf(meta, await findChildLinks(this.#sessions, tree))
     const { copies, issues } = await this.#compare(meta)
     const total = await index.messageCount(meta.key)
     const counts = { total, branch: this.#options.branch === 'active' ? (branch.active?.size ?? total) : total, shown: messages.length }
@@ -150,18 +150,26 @@ class ShowReader {
     }
   }
 
-  #linksOf({ key, parent }: SessionMeta, children: readonly ChildLink[]): Links {
-    if (parent === undefined) return { children }
-    const missing = this.#sessions.index.session({ ...key, session: parent }) === undefined
-    return { parent: { id: parent, missing }, children }
+  async #linksOf({ key, parent }: SessionMeta, children: readonly ChildLink[]): Promise<Links> {
+    return parent === undefined ? { children } : { parent: { id: parent, missing: !(await this.#isThere({ ...key, session: parent })) }, children }
+  }
+
+  async #isThere(key: SessionKey): Promise<boolean> {
+    try {
+      await this.#sessions.locate(key)
+      return true
+    } catch (error) {
+      if (error instanceof StorageError && error.code === 'NOT_FOUND') return false
+      throw error
+    }
   }
 
   /** The children to go on with, as far as they exist and were not entered meanwhile. */
   *#following({ key }: SessionMeta, { children }: Links): Generator<SessionMeta> {
     if (this.#options.children !== true) return
-    for (const { session } of children) {
+    for (const { session, missing } of children) {
       const child = this.#sessions.index.session({ ...key, session })
-      if (child !== undefined && !this.#entered.has(session)) yield child
+      if (child !== undefined && !missing && !this.#entered.has(session)) yield child
     }
   }
 }

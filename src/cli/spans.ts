@@ -2,19 +2,18 @@
 import { createHash } from 'node:crypto'
 import type { Command } from 'commander'
 import { type EntityKey, type Leaf, type LeafKind, planSessionTree, resolveSessionTree, type SpanSource, unwrap } from '../index.js'
-import { type CommonOptions, command, sessionMeta, withSessions } from './command.js'
+import { type CommonOptions, command, withCatalog, withSession } from './command.js'
 import { issueLine, print, printJson, warn } from './output.js'
 import { idOf } from './plan.js'
 
 export function spansCommand(signal: AbortSignal): Command {
-  return command('spans', 'list the leaves of a session with their size and hash; parses none')
+  return withCatalog(command('spans'))
     .argument('<id>', 'the id of the session')
     .action((id: string, options: CommonOptions) => spans(id, options, signal))
 }
 
 async function spans(id: string, options: CommonOptions, signal: AbortSignal): Promise<void> {
-  await withSessions(options, signal, async (sessions) => {
-    const meta = await sessionMeta(sessions, id)
+  await withSession(id, options, signal, async (sessions, meta) => {
     const plan = unwrap(await planSessionTree(sessions, { session: meta.key, signal }))
     const refs = unwrap(await resolveSessionTree(sessions, plan, { signal }))
     try {
@@ -36,7 +35,7 @@ async function printLeaf(kind: LeafKind, key: EntityKey, { span, issue }: Leaf, 
   }
   const sha256 = createHash('sha256').update(span.bytes()).digest('hex')
   if (json) await printJson({ kind, id: idOf(key), bytes: span.length, sha256, source: span.source, mapped: span.mapped })
-  else await print(`${kind.padEnd(8)} ${String(span.length).padStart(9)}  ${sha256.slice(0, 16)}  ${idOf(key)}${lineText(span.source)}`)
+  else await print(`${kind.padEnd(8)} ${String(span.length).padStart(9)} B  ${sha256.slice(0, 16)}  ${idOf(key)}${lineText(span.source)}`)
 }
 
 function lineText({ line, offset }: SpanSource): string {

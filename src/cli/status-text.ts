@@ -99,7 +99,8 @@ function breakerText({ state, failure, since, retryAt }: BreakerStatus, now: num
 function embedded({ counters }: IndexStatus): string {
   const texts = counters.embedded + counters.cached
   const share = texts === 0 ? '' : ` (${Math.round((100 * counters.cached) / texts)} %)`
-  return `${count(counters.embedded, 'text')}; ${counters.cached.toLocaleString('en')} more came from the cache${share}`
+  const cut = counters.truncated === 0 ? '' : `; ${count(counters.truncated, 'text')} cut at the context of the model`
+  return `${count(counters.embedded, 'text')}; ${counters.cached.toLocaleString('en')} more came from the cache${share}${cut}`
 }
 
 function totals({ counters }: IndexStatus): string {

@@ -18,9 +18,7 @@ import { print, printJson } from './output.js'
 import { statusText } from './status-text.js'
 
 export function statusCommand(): Command {
-  return command('status', 'tell whether the index is up to date, what is pending and what went wrong last', { narrows: false }).action(
-    (options: CommonOptions) => status(options),
-  )
+  return command('status', { narrows: false }).action((options: CommonOptions) => status(options))
 }
 
 async function status(options: CommonOptions): Promise<void> {

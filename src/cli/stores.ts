@@ -16,9 +16,7 @@ import { catalogFile, type Freshness, freshnessOf } from './freshness.js'
 import { ago, clip, clipPath, count, formatBytes, issueJson, placeOf, print, printJson, terminalWidth } from './output.js'
 
 export function storesCommand(signal: AbortSignal): Command {
-  return command('stores', 'list every store with what it holds, what hides what, and what cannot be read', { narrows: false, agents: true }).action(
-    (options: CommonOptions) => stores(options, signal),
-  )
+  return command('stores', { narrows: false, agents: true }).action((options: CommonOptions) => stores(options, signal))
 }
 
 async function stores(options: CommonOptions, signal: AbortSignal): Promise<void> {

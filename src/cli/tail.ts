@@ -1,7 +1,7 @@
 /** spanleaf tail: what a session said last, what is new since a cursor, and what comes. */
 import type { Command } from 'commander'
 import { type FollowUpdate, followSession, runSessionTreeFlow, type Sessions, StorageError, type TreeRequest } from '../index.js'
-import { type CommonOptions, command, sessionMeta, wholeNumber, withSessions } from './command.js'
+import { type CommonOptions, command, wholeNumber, withCatalog, withSession } from './command.js'
 import { CursorFile } from './cursor-file.js'
 import { issueJson, print, printJson, warn } from './output.js'
 import { issuesIn, messageJson, treeIn } from './show-json.js'
@@ -18,7 +18,7 @@ interface TailOptions extends CommonOptions {
 const LAST = 10
 
 export function tailCommand(signal: AbortSignal): Command {
-  return command('tail', 'show the end of a session, and what comes')
+  return withCatalog(command('tail'))
     .argument('<id>', 'the id of the session')
     .option('--last <n>', `so many messages of what is there (default: ${LAST}, with --cursor all that are new)`, wholeNumber)
     .option('--follow', 'go on with every message that is new or changes, until it is interrupted')
@@ -29,8 +29,7 @@ export function tailCommand(signal: AbortSignal): Command {
 
 async function tail(id: string, options: TailOptions, signal: AbortSignal): Promise<void> {
   if (options.poll === 0) throw new StorageError('INVALID_OPTION', { reason: '--poll must be at least 1' })
-  await withSessions(options, signal, async (sessions) => {
-    const { key } = await sessionMeta(sessions, id)
+  await withSession(id, options, signal, async (sessions, { key }) => {
     const file = options.cursor === undefined ? undefined : new CursorFile(options.cursor, sessions)
     const since = file?.read(key.session)
     const telling = new Telling(options, options.last ?? (since === undefined ? LAST : Number.POSITIVE_INFINITY), file)

@@ -2,8 +2,9 @@
 import { createIndexer, hasIndex, type IndexDifference, type VerifyReport } from '../indexer/index.js'
 import { homeOf, refuseNoIndex, withSessions } from './command.js'
 import { failpointOf } from './failpoint.js'
-import { openHome, type ServiceOptions } from './home.js'
+import { openHome } from './home.js'
 import { clip, count, print, printJson } from './output.js'
+import type { ServiceOptions } from './services.js'
 
 export interface VerifyIndexOptions extends ServiceOptions {
   readonly repair?: boolean

@@ -2,9 +2,12 @@
 import type { Command } from 'commander'
 import { type DamagedRecord, type LedgerTotal, type OrphanCounts, StorageError, type StoreLedger, verifyStores } from '../index.js'
 import { command, withSessions } from './command.js'
-import { withServices } from './home.js'
 import { clip, count, issueJson, placeOf, print, printJson } from './output.js'
-import { type VerifyIndexOptions, verifyIndex } from './verify-index.js'
+import { withServices } from './services.js'
+import type { VerifyIndexOptions } from './verify-index.js'
+
+/** So many damaged lines of one log are named for people. */
+const MOST_OF_A_LOG = 20
 
 /** Exit status when something is damaged or differs. */
 const DAMAGED = 3
@@ -19,7 +22,7 @@ const DEEP =
   'check the JSON beside the records too: JSON columns, saved approvals, queued input, messages of newer kinds (never secrets, settings or the event log)'
 
 export function verifyCommand(signal: AbortSignal): Command {
-  const made = command('verify', 'read every record of every store and name what is damaged (exit 3 when anything is)')
+  const made = command('verify')
     .option('--deep', DEEP)
     .option('--orphans', 'name every record whose session or message is gone')
     .option('--index', 'compare the index with the sessions and the sink instead (exit 3 when anything differs)')
@@ -29,7 +32,7 @@ export function verifyCommand(signal: AbortSignal): Command {
 
 async function verify(options: VerifyCommandOptions, signal: AbortSignal): Promise<void> {
   refuseMixed(options)
-  const isSound = options.index ? await verifyIndex(options, signal) : await verifyRecords(options, signal)
+  const isSound = options.index ? await (await import('./verify-index.js')).verifyIndex(options, signal) : await verifyRecords(options, signal)
   if (!isSound) process.exitCode = DAMAGED
 }
 
@@ -67,7 +70,20 @@ async function printStore(store: StoreLedger, all: readonly StoreLedger[]): Prom
   for (const { path, table, key } of store.orphanRecords ?? []) await print(`    ${place(path, table, key)}`)
   if (store.superseded > 0) await print(`  ${count(store.superseded, 'record')} of sessions that are read from another store${onlyHere(store, all)}`)
   for (const { reason, count: number } of store.ignored) await print(`  ${number.toLocaleString('en')} left alone: ${clip(reason)}`)
-  for (const record of store.damaged) await print(`  ! ${damage(record)}`)
+  await printDamaged(store.damaged)
+}
+
+/** A file that is no log at all is damaged in every line. */
+async function printDamaged(records: readonly DamagedRecord[]): Promise<void> {
+  const lines = new Map<string, number>()
+  for (const record of records) {
+    const nth = record.line === undefined ? 0 : (lines.get(record.path) ?? 0) + 1
+    if (nth > 0) lines.set(record.path, nth)
+    if (nth <= MOST_OF_A_LOG) await print(`  ! ${damage(record)}`)
+  }
+  for (const [path, number] of lines) {
+    if (number > MOST_OF_A_LOG) await print(`  ! and ${count(number - MOST_OF_A_LOG, 'more line', 'more lines')} of ${clip(path)} (--json names all)`)
+  }
 }
 
 function summary(ledger: StoreLedger | LedgerTotal): string {

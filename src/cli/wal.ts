@@ -4,8 +4,9 @@ import { StorageError } from '../index.js'
 import { createIndexer, hasIndex, indexFolder, noSessions, openLmdbState } from '../indexer/index.js'
 import { command, homeOf, wholeNumber } from './command.js'
 import { failpointOf } from './failpoint.js'
-import { openHome, type ServiceOptions, withServices } from './home.js'
+import { openHome } from './home.js'
 import { count, formatBytes, print, printJson, span } from './output.js'
+import { type ServiceOptions, withServices } from './services.js'
 
 interface WalOptions extends ServiceOptions {
   readonly recover?: boolean
@@ -13,7 +14,7 @@ interface WalOptions extends ServiceOptions {
 }
 
 export function walCommand(signal: AbortSignal): Command {
-  const made = command('wal', 'list what is embedded and not yet in the sink', { narrows: false })
+  const made = command('wal', { narrows: false })
     .option('--recover', 'send it now; reads no session and embeds nothing')
     .option('--limit <n>', 'with --recover: at most so many records', wholeNumber)
   return withServices(made).action((options: WalOptions) => wal(options, signal))

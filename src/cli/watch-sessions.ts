@@ -13,7 +13,7 @@ interface WatchCommandOptions extends CommonOptions {
 const BACKENDS = ['auto', 'poll', 'inotify', 'fs-events', 'watchman', 'windows', 'brute-force'] as const
 
 export function watchCommand(signal: AbortSignal): Command {
-  return withCatalog(command('watch', 'tell of each session that is new, changes or goes, until it is interrupted'))
+  return withCatalog(command('watch'))
     .addOption(new Option('--backend <name>', 'what tells of changes').choices(BACKENDS).default('auto'))
     .option('--poll <ms>', 'milliseconds between two looks where nothing tells of changes (default: 500)', wholeNumber)
     .action((options: WatchCommandOptions) => watch(options, signal))

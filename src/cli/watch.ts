@@ -22,9 +22,17 @@ export async function watchIndex(
     onProgress(event: IndexProgress) {
       lines.add(event)
       // The loop has ended for good when it says so of itself and is not running afterwards.
-      if (event.kind === 'error' && event.during === 'loop') setImmediate(() => !indexer.status().started && broken.abort(event.error))
+      if (event.kind === 'error' && event.during === 'loop') setImmediate(() => void endIfOver(event.error))
     },
   })
+  const endIfOver = async (error: unknown): Promise<void> => {
+    // A state that cannot be read now is for the loop to try again.
+    const isOver = await indexer.status().then(
+      ({ started }) => !started,
+      () => false,
+    )
+    if (isOver) broken.abort(error)
+  }
   try {
     await indexer.start()
     lines.say(`watching ${count(sessions.index.stats().sessions, 'session')}; Ctrl-C stops`)

@@ -43,11 +43,13 @@ export interface SessionRecord {
   readonly idleOutcome?: string
   /** Era D. */
   readonly resumeAttempts?: number
-  /** Of a log, as the two below: its lines that are not blank. */
+  /** Of a log, as the three below: its lines that are not blank. */
   readonly entries?: number
   /** A mark that somebody gave. */
   readonly label?: string
   readonly tag?: string
+  /** The beginning of what was asked first, where the title is not all of it. */
+  readonly prompt?: string
   readonly time: SessionTime
 }
 

@@ -23,6 +23,8 @@ export function following(...sources: readonly (AbortSignal | undefined)[]): Fol
 /** Rejects with the reason of the signal when it is aborted before; what is waited for goes on. */
 export async function untilAborted<T>(awaited: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return awaited
+  // Nobody else hears of its failure then.
+  if (signal.aborted) awaited.catch(() => undefined)
   signal.throwIfAborted()
   const { promise: aborted, reject } = withResolvers()
   const onAbort = (): void => reject(signal.reason)

@@ -97,10 +97,20 @@ export type IndexProgress =
   | { readonly kind: 'error'; readonly during: 'listing' | 'retiring' | 'loop'; readonly failure: Failure; readonly error: unknown }
   | { readonly kind: 'left-out'; readonly key: SessionKey; readonly code: 'KEY_TOO_LONG' }
 
+/** A session as it was listed, by its hashes, which are kept for as long as it is listed so. */
+export interface Listed {
+  /** All that goes into them. */
+  readonly as: string
+  /** See `observedRevision`. */
+  readonly revision: string
+  /** See `metaHashOf`. */
+  readonly meta: string
+}
+
 export interface Engine {
   readonly sessions: SessionSource
-  /** The observed revision of each session in the last listing of this process, by encoded key. */
-  readonly listed: Map<string, string>
+  /** What the last listing of this process showed, by encoded key. */
+  readonly listed: Map<string, Listed>
   readonly state: IndexStore
   readonly embedder: Embedder
   /** Of the space that is worked in. */
@@ -135,8 +145,11 @@ export interface Engine {
 }
 
 /** The sink that holds the documents of a space. @throws StorageError SINK_FAILED when the caller gave none for it */
-export function sinkOf({ sink, former, embedder, state }: Pick<Engine, 'sink' | 'former' | 'embedder' | 'state'>, space: string): Sink {
-  const name = state.spaces().find(({ id }) => id === space)?.space
+export async function sinkOf(
+  { sink, former, embedder, state }: Pick<Engine, 'sink' | 'former' | 'embedder' | 'state'>,
+  space: string,
+): Promise<Sink> {
+  const name = (await state.spaces()).find(({ id }) => id === space)?.space
   if (name === undefined || name === embedder.space) return sink
   const found = former.find((one) => one.space === name)
   if (found !== undefined) return found

@@ -80,7 +80,7 @@ async function claimFor(engine: Engine, key: SessionKey, signal: AbortSignal): P
   for (;;) {
     const claim = await state.claim({ only: key, toDelete: true })
     if (claim !== undefined) return claim
-    if (!state.sessions().some((session) => encodeKey(session.key) === encodeKey(key))) return undefined
+    if (!(await state.sessions()).some((session) => encodeKey(session.key) === encodeKey(key))) return undefined
     if (clock.monotonic() >= deadline)
       throw new StorageError('LEASE_LOST', { reason: 'another process is indexing the session', key: encodeKey(key) })
     await clock.sleep(PAUSE_MS, signal)
@@ -92,14 +92,14 @@ async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
   const { state } = engine
   const { claim, signal } = lease
   const { key } = claim
-  const atHand = [claim.space, ...otherSpaces(engine, claim)]
-  const pending = pendingRecord(engine, claim)
+  const atHand = [claim.space, ...(await otherSpaces(engine, claim))]
+  const pending = await pendingRecord(engine, claim)
   // Of one space: no other sink was ever given what it holds.
   const space = pending?.space || claim.space
-  const ids = atHand.includes(space) ? await idsIn(engine, sinkOf(engine, space), key) : new Set<string>()
+  const ids = atHand.includes(space) ? await idsIn(engine, await sinkOf(engine, space), key) : new Set<string>()
   let documents = ids.size
   for (const { id } of pending?.rows ?? []) ids.add(id)
-  forgetNamed(engine, claim, space, ids)
+  await forgetNamed(engine, claim, space, ids)
   await removeVectors(engine, [key])
   // What the ledger names goes page by page, in every space; the rest, which only the sink or the WAL knew, at once.
   const rest = [...ids]
@@ -107,10 +107,10 @@ async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
   if (seq !== undefined) await applyRecord(engine, lease, seq, deletionRecord({ key, space }, rest, [], engine.clock.now()), false)
   for (const other of atHand) {
     if (other === space) continue
-    const sink = sinkOf(engine, other)
+    const sink = await sinkOf(engine, other)
     const held = await idsIn(engine, sink, key)
     documents += held.size
-    forgetNamed(engine, claim, other, held)
+    await forgetNamed(engine, claim, other, held)
     await lease.guard()
     await deleteFrom(engine, sink, held, signal)
   }
@@ -120,17 +120,17 @@ async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
 }
 
 /** Takes from `ids` what the ledger of the space names. */
-function forgetNamed({ state, namespace }: Engine, { key }: Claim, space: string, ids: Set<string>): void {
-  for (const [message, { chunks }] of state.ledger(key, space)) {
+async function forgetNamed({ state, namespace }: Engine, { key }: Claim, space: string, ids: Set<string>): Promise<void> {
+  for (const [message, { chunks }] of await state.ledger(key, space)) {
     for (const id of documentIds(namespace, key, message, chunks.length)) ids.delete(id)
   }
 }
 
 /** A damaged record has no rows to name; the sink names what it left there. */
-function pendingRecord(engine: Engine, { wal }: Claim): WalRecord | undefined {
+async function pendingRecord(engine: Engine, { wal }: Claim): Promise<WalRecord | undefined> {
   if (wal === undefined) return undefined
   try {
-    return engine.state.walRead(wal)
+    return await engine.state.walRead(wal)
   } catch (error) {
     if (error instanceof StorageError && error.code === 'WAL_DAMAGED') return undefined
     throw error

@@ -51,7 +51,7 @@ async function drainPending(engine: Engine, lease: HeldLease, seq: number): Prom
   const { claim } = lease
   let record: WalRecord
   try {
-    record = engine.state.walRead(seq)
+    record = await engine.state.walRead(seq)
     if (encodeKey(record.key) !== encodeKey(claim.key)) throw new StorageError('WAL_DAMAGED', { reason: 'a record names another session' })
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== 'WAL_DAMAGED') throw error
@@ -84,7 +84,7 @@ async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
   const done: Progress = { written: 0, volatile: 0, leftOut: 0, complete, more: false }
   let after: MessageId | undefined
   do {
-    const ledger = state.ledger(claim.key, claim.space)
+    const ledger = await state.ledger(claim.key, claim.space)
     const known = ({ message }: { readonly message: MessageId }) => knownSignature(ledger.get(message), lease)
     const tail = await sessions.tail(claim.key, known, { signal, store: claim.store, bytes, after, deep: claim.verify !== undefined })
     // Looked at again should a folder be found, or no folder be excluded any more.
@@ -152,8 +152,8 @@ function knownSignature(row: LedgerRow | undefined, { claim }: HeldLease): strin
 /** What a session does not show any more leaves the other spaces that are at hand, too; those that are not are deleted as a whole one day. */
 async function removeElsewhere(engine: Engine, lease: HeldLease, tail: SessionTail): Promise<void> {
   const { key } = lease.claim
-  for (const space of otherSpaces(engine, lease.claim)) {
-    const removed = removedMessages(tail, engine.state.ledger(key, space))
+  for (const space of await otherSpaces(engine, lease.claim)) {
+    const removed = removedMessages(tail, await engine.state.ledger(key, space))
     for (const record of deletionRecords(engine, { key, space }, removed, PAGE)) await writeRecord(engine, lease, record)
   }
 }
@@ -169,7 +169,7 @@ async function carryOut(engine: Engine, lease: HeldLease, { tail, ledger, isOut 
     await writeMessages(engine, lease, { batch, meta: tail.meta, isOut })
   }
   // Last, lest they pass for progress of a session that ends its owners at each attempt.
-  const now = work.notes.length === 0 ? ledger : state.ledger(lease.claim.key, lease.claim.space)
+  const now = work.notes.length === 0 ? ledger : await state.ledger(lease.claim.key, lease.claim.space)
   // What somebody marked to be read again meanwhile stays marked.
   const notes = work.notes.filter(({ message }) => now.get(message)?.signature !== '' || ledger.get(message)?.signature === '')
   for (const page of pages(notes, PAGE)) await state.commit(lease.claim, { ledger: page })

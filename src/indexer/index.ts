@@ -49,7 +49,7 @@ export type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSes
 export { type LmdbStateOptions, openLmdbState } from './state/lmdb/state.js'
 export { type MemoryStateOptions, type MemoryStatePlace, memoryState, memoryStatePlace } from './state/memory/state.js'
 export type { DeadLetter, LedgerRow, SpaceRow, WalRecord } from './state/rows.js'
-export type { IndexStore, PendingSession } from './state/state.js'
+export type { IndexStore, LocalIndexStore, PendingSession } from './state/state.js'
 export type { BreakerStatus, CounterName, IndexStatus, LeaseStatus } from './state/status.js'
 export { secretlintRedactor } from './text/redact-secretlint.js'
 

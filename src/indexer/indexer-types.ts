@@ -110,11 +110,11 @@ export interface Indexer extends AsyncDisposable {
   enqueue(session: SessionKey): Promise<boolean>
   /** Reads and writes a session anew; with the cache that embeds nothing. False when the index does not know it. */
   resetSession(session: SessionKey): Promise<boolean>
-  status(): IndexerStatus
-  walStatus(): WalStatus
+  status(): Promise<IndexerStatus>
+  walStatus(): Promise<WalStatus>
   /** Sends pending records to the sink, at most `limit`; reads no session and embeds nothing. */
   walRecover(options?: { readonly limit?: number; readonly signal?: AbortSignal }): Promise<{ readonly records: number; readonly documents: number }>
-  deadLetters(): readonly DeadLetter[]
+  deadLetters(): Promise<readonly DeadLetter[]>
   /** Tries dead letters again, all when no ids are given; gives the number of those that will be. */
   retry(ids?: readonly string[]): Promise<number>
   /** Gives dead letters up. */

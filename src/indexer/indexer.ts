@@ -50,8 +50,8 @@ export function createIndexer(options: IndexerOptions): Indexer {
       await background.start()
     },
     stop: () => stops.stop(),
-    status: () => ({
-      ...state.status(),
+    status: async () => ({
+      ...(await state.status()),
       started: background.isRunning(),
       failure: background.failure(),
       services: [breakers.embedder.status(), breakers.sink.status()],

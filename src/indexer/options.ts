@@ -107,7 +107,7 @@ function notingRecovery(state: IndexStore, breaker: Breaker): Breaker {
       const result = await breaker.run(call, signal)
       if (isSaid) return result
       isSaid = true
-      const left = state.status().breakers.find(({ service }) => service === breaker.service)
+      const left = (await state.status()).breakers.find(({ service }) => service === breaker.service)
       if (left !== undefined && left.state !== 'closed') state.note({ kind: 'breaker', breaker: breaker.status() }).catch(() => undefined)
       return result
     },

@@ -24,8 +24,8 @@ export async function removeSession(engine: Engine, lease: HeldLease): Promise<b
 /** An earlier owner may have written what no row names, also in another space than is worked in now. */
 async function removeHeld(engine: Engine, lease: HeldLease): Promise<void> {
   const { key, space: own } = lease.claim
-  for (const space of [own, ...otherSpaces(engine, lease.claim)]) {
-    const held = await heldDocuments({ ...engine, sink: sinkOf(engine, space) }, key)
+  for (const space of [own, ...(await otherSpaces(engine, lease.claim))]) {
+    const held = await heldDocuments({ ...engine, sink: await sinkOf(engine, space) }, key)
     for (const ids of pages([...held.keys()], PAGE)) await writeRecord(engine, lease, deletionRecord({ key, space }, ids, [], engine.clock.now()))
   }
 }
@@ -37,26 +37,27 @@ async function removeHeld(engine: Engine, lease: HeldLease): Promise<void> {
 export async function removeVectors({ state, cache }: Engine, keys: readonly SessionKey[]): Promise<void> {
   if (cache === undefined || keys.length === 0) return
   const names = new Set(keys.map(encodeKey))
-  const pending = state.pending().filter(({ key }) => names.has(encodeKey(key)))
-  const rows = keys.flatMap((key) => state.spaces().flatMap(({ id }) => [...state.ledger(key, id).values()]))
-  const entries = pending.flatMap(({ seq }) => state.walRead(seq).ledger)
-  await cache.remove([...rows, ...entries.map(({ row }) => row)].flatMap(({ chunks }) => chunks.filter((chunk) => chunk !== '')))
+  const rows: LedgerRow[] = []
+  for (const { id } of await state.spaces()) for (const key of keys) rows.push(...(await state.ledger(key, id)).values())
+  const pending = (await state.pending()).filter(({ key }) => names.has(encodeKey(key)))
+  for (const { seq } of pending) rows.push(...(await state.walRead(seq)).ledger.map(({ row }) => row))
+  await cache.remove(rows.flatMap(({ chunks }) => chunks.filter((chunk) => chunk !== '')))
 }
 
 /** @throws StorageError SINK_FAILED when a space holds documents of the session and its sink is not at hand */
 export async function removeDocuments(engine: Engine, lease: HeldLease): Promise<void> {
   const { key } = lease.claim
-  for (const { id: space } of engine.state.spaces()) {
-    const removed = entriesOf(engine.state.ledger(key, space))
+  for (const { id: space } of await engine.state.spaces()) {
+    const removed = entriesOf(await engine.state.ledger(key, space))
     if (removed.length === 0) continue
-    sinkOf(engine, space)
+    await sinkOf(engine, space)
     for (const record of deletionRecords(engine, { key, space }, removed, PAGE)) await writeRecord(engine, lease, record)
   }
 }
 
 /** The spaces beside the one that is worked in, as far as their sinks are at hand. */
-export function otherSpaces({ state, former }: Engine, { space }: Pick<Claim, 'space'>): readonly string[] {
-  return state.spaces().flatMap((row) => (row.id !== space && former.some((sink) => sink.space === row.space) ? [row.id] : []))
+export async function otherSpaces({ state, former }: Engine, { space }: Pick<Claim, 'space'>): Promise<readonly string[]> {
+  return (await state.spaces()).flatMap((row) => (row.id !== space && former.some((sink) => sink.space === row.space) ? [row.id] : []))
 }
 
 export function entriesOf(ledger: ReadonlyMap<MessageId, LedgerRow>): LedgerEntry[] {

@@ -10,7 +10,7 @@ import { compareHeld, heldDocuments } from './verify/held.js'
 /** Deletes what no ledger row names, and marks the rows whose documents are missing, of another text or of another write: they are written again once read. */
 export async function repairSink(engine: Engine, lease: HeldLease): Promise<void> {
   const { claim } = lease
-  const ledger = engine.state.ledger(claim.key, claim.space)
+  const ledger = await engine.state.ledger(claim.key, claim.space)
   const held = await heldDocuments(engine, claim.key)
   const { orphans, differing } = compareHeld(engine.namespace, claim.key, ledger, held)
   // What is to be written again anyway is left alone: a commit that changes nothing would pass for progress of a session whose owners die.

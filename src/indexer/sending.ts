@@ -35,7 +35,7 @@ export async function applyRecord(engine: Engine, lease: HeldLease, seq: number 
   const { state, failpoint, progress } = engine
   const stopping = seq === undefined ? lease.signal : engine.stopping
   const due = isLookedThrough(engine, record) ? record : withdrawalOf(record)
-  const applied = hasSink(engine, record) ? await send(engine, lease, due, stopping) : emptied(record)
+  const applied = (await hasSink(engine, record)) ? await send(engine, lease, due, stopping) : emptied(record)
   failpoint('g')
   await state.commit(lease.claim, seq === undefined ? { unlogged: applied } : { wal: { seq, record: applied, replayed } })
   failpoint('h')
@@ -50,8 +50,8 @@ function isLookedThrough({ projectName }: Engine, record: WalRecord): boolean {
 }
 
 /** False once its space is gone, with its collection and its ledger. A record of the first version names none: it is for the one there was. */
-function hasSink({ state, embedder }: Engine, { space }: WalRecord): boolean {
-  return space === '' || space === spaceIdOf(embedder.space) || state.spaces().some(({ id }) => id === space)
+async function hasSink({ state, embedder }: Engine, { space }: WalRecord): Promise<boolean> {
+  return space === '' || space === spaceIdOf(embedder.space) || (await state.spaces()).some(({ id }) => id === space)
 }
 
 function emptied(record: WalRecord): WalRecord {
@@ -61,7 +61,7 @@ function emptied(record: WalRecord): WalRecord {
 /** Gives what became of the record: documents that the sink refuses are put aside, and of an excluded session nothing stays. */
 async function send(engine: Engine, lease: HeldLease, record: WalRecord, stopping: AbortSignal): Promise<WalRecord> {
   const { limits, failpoint } = engine
-  const sink = sinkOf(engine, record.space)
+  const sink = await sinkOf(engine, record.space)
   const upsertion: Upsertion = { engine, lease, sink, record, refused: new Map(), taken: 0, failed: 0, isOut: false }
   for (const page of pages(record.rows, limits.sinkBatchSize)) {
     stopping.throwIfAborted()

@@ -20,11 +20,11 @@ export async function bindSpace({ state, embedder, sink, namespace, progress }: 
 /** Once nothing runs: makes the space that was built the live one when no session lacks it any more, and empties those that retire. */
 export async function settleSpaces(engine: Engine): Promise<void> {
   const { state, progress } = engine
-  if (state.spaces().some((row) => row.state === 'building')) {
+  if ((await state.spaces()).some((row) => row.state === 'building')) {
     const live = await state.cutOver()
     if (live !== undefined) progress({ kind: 'space', space: live })
   }
-  for (const row of state.spaces()) {
+  for (const row of await state.spaces()) {
     const sink = engine.former.find(({ space }) => space === row.space)
     if (row.state !== 'retiring' || sink === undefined || engine.stopping.aborted) continue
     try {
@@ -43,12 +43,12 @@ export async function settleSpaces(engine: Engine): Promise<void> {
 async function retire(engine: Engine, { id }: SpaceRow, sink: Sink): Promise<void> {
   const { state, namespace, stopping } = engine
   while (!stopping.aborted) {
-    const rows = state.retiring(id, PAGE)
+    const rows = await state.retiring(id, PAGE)
     const ids = rows.flatMap(({ key, message, row }) => documentIds(namespace, key, message, row.chunks.length))
     await deleteAll(engine, sink, ids)
     const last = rows.length < PAGE
     // Somebody may want it again, and then it has no rows that retire.
-    if (!state.spaces().some((row) => row.id === id && row.state === 'retiring')) return
+    if (!(await state.spaces()).some((row) => row.id === id && row.state === 'retiring')) return
     if (last) await dropEmptied(engine, sink)
     await state.retire(id, rows)
     if (last) return

@@ -15,7 +15,7 @@ const LOOKED_AT = 100
  */
 export async function countStale(state: IndexStore, sessions: Sessions, exclude: Exclusion = {}, redactor?: string): Promise<number> {
   const names = (redactor === undefined ? ['', secretlintRedactor().name] : [redactor]).map(projectNameOf)
-  const indexed = new Map(state.sessions().map(({ key, revision }) => [encodeKey(key), revision]))
+  const indexed = new Map((await state.sessions()).map(({ key, revision }) => [encodeKey(key), revision]))
   let stale = 0
   for (const meta of sessions.index.sessionsByTime().slice(0, LOOKED_AT)) {
     if (isExcluded(exclude, meta)) continue

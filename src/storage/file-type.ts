@@ -5,10 +5,11 @@ import { systemCode } from '../core/errors.js'
 /** Of what links lead to. @throws the system's error when the path may exist and cannot be looked at */
 export function typeOf(path: string): 'file' | 'folder' | 'other' | undefined {
   try {
-    const stat = statSync(path)
+    const stat = statSync(path, { throwIfNoEntry: false })
+    if (stat === undefined) return undefined
     return stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other'
   } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    if (systemCode(error) === 'ENOTDIR') return undefined
     throw error
   }
 }

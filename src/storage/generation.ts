@@ -38,7 +38,8 @@ export function isUnsure(times: FileTimes | undefined, from: number, until = fro
   if (times === undefined) return false
   const { changed, moved } = times
   const grain = changed % 1000 === 0 && moved % 1000 === 0 ? COARSE_GRAIN_MS : GRAIN_MS
-  return [changed, moved].some((time) => time >= from - grain && time <= until + grain)
+  const [first, last] = [from - grain, until + grain]
+  return (changed >= first && changed <= last) || (moved >= first && moved <= last)
 }
 
 /** True when what bears this time was certainly written before a moment. */

@@ -1,4 +1,5 @@
 /** What a store gives when it is listed, and what of it is handed back so that the next listing costs what changed. */
+import type { SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import type { SessionRecord } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
@@ -47,6 +48,9 @@ export interface ListedBefore {
   readonly entries: readonly SessionEntry[]
   readonly mark?: string | undefined
 }
+
+/** What a listing before said of a session that is not looked at now. */
+export type KnownSession = { readonly session: SessionId } & Pick<SessionEntry, 'generation'>
 
 export interface ListOptions extends ReadOptions {
   /**

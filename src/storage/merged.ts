@@ -4,6 +4,7 @@ import type { SessionRecord } from '../core/records.js'
 import type { StageIssue } from '../core/stage.js'
 import { byPrecedence, chooseCopies, type SessionCopy } from './precedence.js'
 import type { Listing, SessionEntry, Store } from './store.js'
+import { inTurns, type Turns } from './turns.js'
 
 export type { SessionCopy } from './precedence.js'
 
@@ -33,25 +34,26 @@ export interface Merge {
  * Asks nothing of sessions that stand in one store alone, and opens messages of those alone whose lower copy seems newer. `previous` is the
  * merge before this one: of a session whose copies are the same objects its choice stays, and the same object is given back.
  */
-export async function mergeSessions(listings: readonly StoreListing[], previous: Merge = NOTHING): Promise<Merge> {
-  const copies = copiesByName(listings)
+export async function mergeSessions(listings: readonly StoreListing[], turns: Turns, previous: Merge = NOTHING): Promise<Merge> {
+  const copies = await copiesByName(listings, turns)
   // A store that could not be asked is asked again.
   const isSettled = previous.issues.length === 0
   const settled = new Map<string, MergedSession>()
-  for (const [name, list] of copies) {
+  const contests: (readonly SessionCopy[])[] = []
+  await inTurns(copies, turns, ([name, list]) => {
     const before = previous.sessions.get(name)
     if (before !== undefined && isSame(before, list) && (list.length === 1 || (isSettled && areVersioned(list)))) settled.set(name, before)
-  }
-  const contests = [...copies].flatMap(([name, list]) => (list.length > 1 && !settled.has(name) ? [list] : []))
-  const { chosen, issues } = await chooseCopies(contests, ({ entry: { key } }) => previous.sessions.get(encodeKey(key))?.store)
+    else if (list.length > 1) contests.push(list)
+  })
+  const { chosen, issues } = await chooseCopies(contests, ({ entry: { key } }) => previous.sessions.get(encodeKey(key))?.store, turns)
   const sessions = new Map<string, MergedSession>()
-  for (const [name, list] of copies) {
+  await inTurns(copies, turns, ([name, list]) => {
     const kept = settled.get(name)
     const shown = kept ?? chosen.get(list) ?? list[0]
-    if (shown === undefined) continue
+    if (shown === undefined) return
     const hidden = list.length === 1 ? NONE : list.filter((copy) => copy !== shown)
     sessions.set(name, kept ?? { store: shown.store, entry: shown.entry, record: shown.entry.record, hidden })
-  }
+  })
   return { sessions, issues }
 }
 
@@ -70,15 +72,15 @@ const NOTHING: Merge = { sessions: new Map(), issues: [] }
 const NONE: readonly SessionCopy[] = []
 
 /** The copies of each session, in order of precedence. */
-function copiesByName(listings: readonly StoreListing[]): ReadonlyMap<string, readonly SessionCopy[]> {
+async function copiesByName(listings: readonly StoreListing[], turns: Turns): Promise<ReadonlyMap<string, readonly SessionCopy[]>> {
   const copies = new Map<string, SessionCopy[]>()
   for (const { store, listing } of [...listings].sort((a, b) => byPrecedence(a.store, b.store))) {
-    for (const entry of listing.entries) {
+    await inTurns(listing.entries, turns, (entry) => {
       const name = encodeKey(entry.key)
       const others = copies.get(name)
       if (others === undefined) copies.set(name, [{ store, entry }])
       else others.push({ store, entry })
-    }
+    })
   }
   return copies
 }

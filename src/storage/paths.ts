@@ -181,7 +181,11 @@ function isProjectTree(path: string): boolean {
 
 /** The `project` folder of a data folder that 0.x wrote to. */
 function isEraAFolder(path: string): boolean {
-  return isOrMayBe(() => isFolder(path) && readdirSync(path).some((slug) => isFolder(join(path, slug, 'storage', 'session'))))
+  return isOrMayBe(
+    () =>
+      isFolder(path) &&
+      readdirSync(path, { withFileTypes: true }).some((slug) => !slug.isFile() && isFolder(join(path, slug.name, 'storage', 'session'))),
+  )
 }
 
 function examine(find: () => readonly StorePlace[], path: string): Discovery {

@@ -27,6 +27,7 @@ import { type StageIssue, storeIssueOf } from '../core/stage.js'
 import { Slab, SlabPool } from './slab.js'
 import { parseSpan, type Span } from './span.js'
 import type { Leaf, MessageEntry, SessionEntry, Store, StoreKind } from './store.js'
+import { inTurns, type Turns } from './turns.js'
 
 /** A session as one store holds it. */
 export interface SessionCopy {
@@ -67,22 +68,25 @@ export interface Choice {
 }
 
 /** `before` gives the store that a session was read from until now. Asks each store once for all its sessions; opens messages of those alone that seem ahead. */
-export async function chooseCopies(contests: readonly Copies[], before: (copy: SessionCopy) => Store | undefined): Promise<Choice> {
+export async function chooseCopies(contests: readonly Copies[], before: (copy: SessionCopy) => Store | undefined, turns: Turns): Promise<Choice> {
   const issues: StageIssue[] = []
-  const newest = await newestOf(contests.flat(), issues)
-  const unknown = new Set(contests.filter((copies) => !copies.every((copy) => newest.has(copy))))
+  const newest = await newestOf(contests.flat(), issues, turns)
+  const unknown = new Set<Copies>()
   const chosen = new Map<Copies, SessionCopy>()
-  for (const copies of contests) if (copies[0] !== undefined) chosen.set(copies, copies[0])
+  await inTurns(contests, turns, (copies) => {
+    if (!copies.every((copy) => newest.has(copy))) unknown.add(copies)
+    if (copies[0] !== undefined) chosen.set(copies, copies[0])
+  })
   const most = contests.reduce((longest, { length }) => Math.max(longest, length), 0)
   for (let at = 1; at < most; at++) {
     const rivals: Rival[] = []
-    for (const copies of contests) {
+    await inTurns(contests, turns, (copies) => {
       const [upper, lower] = [chosen.get(copies), copies[at]]
-      if (upper === undefined || lower === undefined || unknown.has(copies)) continue
+      if (upper === undefined || lower === undefined || unknown.has(copies)) return
       const standing = standingOf(upper, lower, newest)
       if (standing === 'ahead') chosen.set(copies, lower)
       else if (standing !== 'behind') rivals.push({ copies, upper, lower, ...standing })
-    }
+    })
     for (const copies of await settleRivals(rivals, chosen, issues)) unknown.add(copies)
   }
   for (const copies of unknown) {
@@ -96,13 +100,15 @@ export async function chooseCopies(contests: readonly Copies[], before: (copy: S
 type Newest = ReadonlyMap<SessionCopy, MessageEntry | 'unreadable' | undefined>
 
 /** Without the copies of stores that cannot be asked. */
-async function newestOf(copies: readonly SessionCopy[], issues: StageIssue[]): Promise<Newest> {
+async function newestOf(copies: readonly SessionCopy[], issues: StageIssue[], turns: Turns): Promise<Newest> {
   const newest = new Map<SessionCopy, MessageEntry | 'unreadable' | undefined>()
   for (const [store, group] of groupBy(copies, (copy) => copy.store)) {
     try {
       const listing = await store.newest(group.map(({ entry }) => entry.key))
       const unreadable = new Set(listing.issues.map(({ key }) => key && encodeKey(key)))
-      for (const [at, copy] of group.entries()) newest.set(copy, unreadable.has(encodeKey(copy.entry.key)) ? 'unreadable' : listing.entries[at])
+      await inTurns(group.entries(), turns, ([at, copy]) => {
+        newest.set(copy, unreadable.has(encodeKey(copy.entry.key)) ? 'unreadable' : listing.entries[at])
+      })
       issues.push(...listing.issues)
     } catch (error) {
       issues.push(issueOf(error, store))

@@ -10,16 +10,17 @@ const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 /**
  * Reads a file behind `slab.used` and returns its length; the caller takes the bytes by moving `slab.used`.
- * `seen` gets the file's stat, taken after the last byte was read.
+ * `seen` gets the file's stat, taken after the last byte was read, or before the first: then what is written meanwhile has another one.
  * @throws the system's error
  */
-export function readInto(slab: Slab, path: string, seen?: (stat: Stats) => void): number {
+export function readInto(slab: Slab, path: string, seen?: (stat: Stats) => void, when: 'before' | 'after' = 'after'): number {
   const fd = openSync(path, READ)
   try {
+    if (when === 'before') seen?.(fstatSync(fd))
     slab.reserve(ROOM)
     let length = readSync(fd, slab.chunk, slab.used, slab.chunk.length - slab.used, null)
     while (length === slab.chunk.length - slab.used) length = readOn(fd, slab, length)
-    seen?.(fstatSync(fd))
+    if (when === 'after') seen?.(fstatSync(fd))
     return length
   } finally {
     closeSync(fd)

@@ -45,6 +45,8 @@ export interface Span extends Disposable {
 /** A document that was parsed before its record is asked for; undefined when it was taken. */
 export interface Parsed {
   document: unknown
+  /** Several records are made from it, and none of them changes it. */
+  readonly isShared: boolean
 }
 
 /** A span inside a slab: no copy, no string, no parse. */
@@ -92,25 +94,6 @@ export class SlabSpan implements Span {
 
   [Symbol.dispose](): void {
     this.#chunk = undefined
-  }
-}
-
-/** A span whose document was parsed already. */
-export class ParsedSpan extends SlabSpan {
-  readonly #parsed: Parsed
-
-  /** As `SlabSpan`, and what it was parsed to. */
-  constructor(parsed: Parsed, ...place: ConstructorParameters<typeof SlabSpan>) {
-    super(...place)
-    this.#parsed = parsed
-  }
-
-  takeDocument(): unknown {
-    // Throws when the span has ended.
-    this.bytes()
-    const { document } = this.#parsed
-    this.#parsed.document = undefined
-    return document
   }
 }
 

@@ -9,16 +9,16 @@
  */
 import type { Document } from '../core/documents.js'
 import type { FormatName } from '../core/formats.js'
-import type { MessageId, PartId } from '../core/ids.js'
+import type { MessageId, PartId, SessionId } from '../core/ids.js'
 import type { Agent, EntityKey, MessageKey, PartKey, SessionKey } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import type { LogCursor } from './cursor.js'
 import type { Generation } from './generation.js'
-import type { Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
+import type { KnownSession, Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
 import type { Slab } from './slab.js'
 import type { Span } from './span.js'
 
-export type { ListedBefore, Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
+export type { KnownSession, ListedBefore, Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
 
 /** 'opencode-sqlite' are the tables of OpenCode 1.2 to 1.18 (V1), 'opencode-v2' those of 2.x; one database may hold both. */
 export type StoreKind =
@@ -111,6 +111,12 @@ export interface PartLeaf {
   readonly leaf: Leaf
 }
 
+/** A message's own leaf, and its parts. */
+export interface WholeMessage {
+  readonly leaf: Leaf
+  readonly parts: readonly PartLeaf[]
+}
+
 /** Files opened and rows stepped since the store was opened. Tests and reports read the difference. */
 export interface StoreWork {
   files: number
@@ -199,6 +205,17 @@ export interface Store extends AsyncDisposable {
   readonly work: StoreWork
   /** Every session, each with its light record. With what the listing before left this costs what changed since, and gives the same as without. */
   sessions(options?: ListOptions): Promise<Listing<SessionEntry>>
+  /** The ids of all sessions, by their names alone. Missing in logs: there a name says less. */
+  ids?(): Promise<readonly SessionId[]>
+  /**
+   * Of logs: these sessions, and those of logs that no listing met, as `sessions` would give them; of all others the names are looked at.
+   * `known`: what each log was listed as, by path. Undefined where too many of them would be read.
+   */
+  look?(
+    sessions: readonly SessionKey[],
+    before: readonly SessionEntry[],
+    known: ReadonlyMap<string, KnownSession>,
+  ): Promise<Listing<SessionEntry> | undefined>
   /**
    * The message created last of each of the sessions, without opening one; undefined where there is none, and where an issue
    * with the session's key says that its messages cannot be listed.
@@ -235,6 +252,8 @@ export interface Store extends AsyncDisposable {
   open(reads: readonly Read[], slab: Slab, options?: ReadOptions): Promise<readonly Leaf[]>
   /** Opens every part of the given messages, unpriced, by id; each list in the place of its message. */
   openParts(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<Listing<readonly PartLeaf[]>>
+  /** Of a log: `open` and `openParts` in one look, unpriced; each message in the place of its key. */
+  openWhole?(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options?: ReadOptions): Promise<readonly WholeMessage[]>
   /** A token that moves when any record of the session changes. Opens none. */
   revision(session: SessionKey): Promise<string>
   /**

@@ -1,4 +1,5 @@
 /** Resolve: the bytes of a plan as spans. Does I/O, parses nothing. A leaf that changed since the plan is planned anew, once. */
+import type { MessageKey } from '../core/keys.js'
 import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
 import type { MergedSession } from '../storage/merged.js'
 import { Slab } from '../storage/slab.js'
@@ -61,6 +62,8 @@ class Reader {
   readonly #options: ReadOptions
   /** Each is one file, however many of its lines are read. */
   readonly #logs = new Set<string>()
+  /** The one of the last line. */
+  #log: string | undefined
 
   constructor(session: MergedSession, slab: Slab, issues: StageIssue[], options: ReadOptions) {
     this.#session = session
@@ -82,7 +85,10 @@ class Reader {
 
   /** One leaf per read; a stale one after a second plan of it alone. Issues are collected beside. */
   async open(reads: readonly Read[]): Promise<readonly Leaf[]> {
-    const opened = await this.#store.open(reads, this.#slab, this.#options)
+    return this.#noted(reads, await this.#store.open(reads, this.#slab, this.#options))
+  }
+
+  async #noted(reads: readonly Read[], opened: readonly Leaf[]): Promise<readonly Leaf[]> {
     const leaves = opened.some(isStale) ? await this.#openStaleAgain(reads, opened) : opened
     for (const leaf of leaves) this.#note(leaf)
     return leaves
@@ -124,11 +130,18 @@ class Reader {
   }
 
   async #unlisted(planned: readonly PlannedMessage[]): Promise<readonly MessageRefNode[]> {
-    const leaves = await this.open(planned.map(({ read }) => read))
     const keys = planned.map(({ key }) => key)
-    const parts = await this.#store.openParts(this.#session.entry.key, keys, this.#slab, this.#options)
-    this.#issues.push(...parts.issues)
-    for (const list of parts.entries) for (const { leaf } of list) this.#note(leaf)
+    const reads = planned.map(({ read }) => read)
+    const whole = await this.#store.openWhole?.(this.#session.entry.key, keys, this.#slab, this.#options)
+    const leaves =
+      whole === undefined
+        ? await this.open(reads)
+        : await this.#noted(
+            reads,
+            whole.map(({ leaf }) => leaf),
+          )
+    const parts = whole === undefined ? await this.#openParts(keys) : whole.map((message) => message.parts)
+    for (const list of parts) for (const { leaf } of list) this.#note(leaf)
     return planned.map(({ key, created, order, log }, at) => ({
       key,
       created,
@@ -137,8 +150,14 @@ class Reader {
       signature: undefined,
       changed: undefined,
       leaf: leaves[at] as Leaf,
-      parts: parts.entries[at] ?? [],
+      parts: parts[at] ?? [],
     }))
+  }
+
+  async #openParts(messages: readonly MessageKey[]): Promise<readonly (readonly PartLeaf[])[]> {
+    const { entries, issues } = await this.#store.openParts(this.#session.entry.key, messages, this.#slab, this.#options)
+    this.#issues.push(...issues)
+    return entries
   }
 
   #note({ span, issue }: Leaf): void {
@@ -151,7 +170,10 @@ class Reader {
     const { table, line, path } = span.source
     if (table !== undefined) this.count.rows++
     else if (line === undefined) this.count.files++
-    else this.#logs.add(path)
+    else if (path !== this.#log) {
+      this.#log = path
+      this.#logs.add(path)
+    }
   }
 }
 

@@ -40,6 +40,8 @@ export interface SessionMeta {
   readonly label?: string
   /** Of a log: a tag that somebody gave the session. */
   readonly tag?: string
+  /** Of a log: the beginning of what was asked first, at most 1,000 characters on one line, where the title is not all of it. */
+  readonly prompt?: string
   /** The session's own record is damaged; these fields are of a lower copy, or rebuilt from its messages. */
   readonly damaged: boolean
   /** The store that the session is read from. */

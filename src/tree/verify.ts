@@ -2,11 +2,9 @@
 import { dirname } from 'node:path'
 import { StorageError } from '../core/errors.js'
 import { refuseUnknown } from '../core/options.js'
-import { jsonValidator } from '../storage/json-validator.js'
 import { Slab } from '../storage/slab.js'
 import type { Store } from '../storage/store.js'
-import { ShownCopies } from './copies/shown-copies.js'
-import { Ledger, type OrphanCounts, type StoreLedger } from './ledger.js'
+import type { OrphanCounts, StoreLedger } from './ledger.js'
 import type { Sessions } from './sessions/sessions.js'
 
 export interface VerifyOptions {
@@ -58,7 +56,11 @@ const BATCH = 500
 
 async function verifyStore(sessions: Sessions, store: Store, beside: boolean, options: VerifyOptions): Promise<StoreLedger> {
   const { deep, signal, orphans = false } = options
-  const ledger = new Ledger(store, sessions, new ShownCopies(sessions), { validator: deep === true ? jsonValidator() : undefined, orphans })
+  // Loaded by who verifies.
+  const { Ledger } = await import('./ledger.js')
+  const { ShownCopies } = await import('./copies/shown-copies.js')
+  const validator = deep === true ? (await import('../storage/json-validator.js')).jsonValidator() : undefined
+  const ledger = new Ledger(store, sessions, new ShownCopies(sessions), { validator, orphans })
   let slab = new Slab(sessions.slabs)
   let taken = 0
   try {

@@ -40,7 +40,7 @@ describe.skipIf(missing !== undefined)(`the indexer on a real Chroma server${mis
     const documents = fill(it.world, 12, 10)
     for (let deaths = 0; deaths < 2; deaths++) {
       await it.run()
-      expect(it.indexer.status().services.find(({ service }) => service === 'sink')?.state).toBe('open')
+      expect((await it.indexer.status()).services.find(({ service }) => service === 'sink')?.state).toBe('open')
       await running().start()
       it.clock.advance(60_000)
     }

@@ -71,6 +71,12 @@ describe('the health of the index', () => {
 })
 
 describe('the lines below it', () => {
+  it('tell how many texts the model cut', () => {
+    const status = { ...EMPTY, counters: { ...EMPTY.counters, embedded: 5, truncated: 2 } }
+    const text = statusText({ health: healthOf(status, NOW), status, config: resolveConfig({}), sink: 'local' }, NOW)
+    expect(text).toContain('5 texts; 0 more came from the cache (0 %); 2 texts cut at the context of the model')
+  })
+
   it('name the settings that were chosen, and no secret', () => {
     const config = resolveConfig({ flags: { embedder: 'ollama' }, env: { chromaToken: 'hunter2' }, file: { batchSize: 8 } })
     const text = statusText({ health: healthOf(EMPTY, NOW), status: EMPTY, config, sink: 'local' }, NOW)

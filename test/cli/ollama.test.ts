@@ -11,8 +11,8 @@ const folder = mkdtempSync(join(tmpdir(), 'spanleaf-cli-ollama-'))
 const demo = settledDemo(folder)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-function start(fake: FakeOllama, home: string, args: readonly string[]) {
-  const env = { SPANLEAF_EMBEDDER: 'ollama', OLLAMA_API_BASE: `${fake.url}/api`, OLLAMA_EMBED_MODEL: FAKE_MODEL }
+function start(fake: FakeOllama, home: string, args: readonly string[], more: Readonly<Record<string, string>> = {}) {
+  const env = { ...more, SPANLEAF_EMBEDDER: 'ollama', OLLAMA_API_BASE: `${fake.url}/api`, OLLAMA_EMBED_MODEL: FAKE_MODEL }
   const child = startCli([...args, '--data', demo, '--home', join(folder, home)], env)
   let stdout = ''
   let stderr = ''
@@ -44,6 +44,18 @@ describe('spanleaf index with Ollama', () => {
     const [hit] = jsonLines({ ...(await start(fake, 'once', ['search', 'thundering herd', '--json']).ended), status: 0 })
     expect(hit?.title).toMatch(/Flaky retry/)
     expect(fake.requests.map(({ input }) => input)).toEqual([['thundering herd']])
+  })
+
+  it('that may cut texts says how many it cut, and counts them', async () => {
+    await using fake = await fakeOllama({ [FAKE_MODEL]: { context: 100 } })
+    const cutting = { OLLAMA_EMBED_TRUNCATE: 'true' }
+    const run = await start(fake, 'cut', ['index', '--json'], cutting).ended
+    const [, told] = run.stderr.match(/(\d+) texts cut at the context of the model/) ?? []
+    expect(Number(told)).toBeGreaterThan(0)
+    const [status] = jsonLines({ ...(await start(fake, 'cut', ['status', '--json'], cutting).ended), status: 0 })
+    expect(status).toMatchObject({ counters: { truncated: Number(told) }, dead: 0 })
+    // Nothing was cut by a run that embeds nothing.
+    expect((await start(fake, 'cut', ['index', '--json'], cutting).ended).stderr).not.toMatch(/cut at the context/)
   })
 
   it('told to end while the model computes, keeps what is computed: the next start repeats none (B21)', async () => {

@@ -151,7 +151,7 @@ describe('tail --cursor', () => {
     })
     expect(runCli([...args, ''])).toMatchObject({ status: 2, stdout: '' })
     const nowhere = join(folder.path, 'nowhere', 'cursor')
-    expect(runCli([...args, nowhere])).toMatchObject({ status: 2, stderr: `spanleaf: --cursor cannot be written (ENOENT) (${nowhere})\n` })
+    expect(runCli([...args, nowhere])).toMatchObject({ status: 2, stderr: `spanleaf: --cursor lies in a folder that does not exist (${nowhere})\n` })
   })
 
   it('may not stand in the store of an agent, links followed', () => {

@@ -23,6 +23,7 @@ export interface PageRow {
   readonly archived?: number
   readonly label?: string
   readonly tag?: string
+  readonly prompt?: string
 }
 
 export interface PageWorld extends AsyncDisposable {
@@ -49,6 +50,7 @@ function entryOf({ id, agent = 'opencode', title = '', directory = '/work', crea
     ...(row.parent !== undefined && { parentID: parseSessionId(row.parent) }),
     ...(row.label !== undefined && { label: row.label }),
     ...(row.tag !== undefined && { tag: row.tag }),
+    ...(row.prompt !== undefined && { prompt: row.prompt }),
     time: { created, updated, ...(row.archived !== undefined && { archived: row.archived }) },
   }
   const generation = JSON.stringify(record) as string as Generation
@@ -99,7 +101,18 @@ function describeOrder(given: Given): void {
   })
 
   it('gives whole rows', async () => {
-    const row = { id: 's', agent: 'claude', title: 'T', directory: '/work/a b', created: 5, updated: 7, archived: 8, label: 'L', tag: 'G' } as const
+    const row = {
+      id: 's',
+      agent: 'claude',
+      title: 'T',
+      directory: '/work/a b',
+      created: 5,
+      updated: 7,
+      archived: 8,
+      label: 'L',
+      tag: 'G',
+      prompt: 'P',
+    } as const
     await using world = await given([row, { id: 'p', agent: 'claude', parent: 's' }])
     const [meta] = (await world.page({ archived: true })).sessions
     const { agent, ...fields } = row
@@ -166,6 +179,7 @@ function describeSearch(given: Given): void {
     { id: 'cyrillic', updated: 4, title: 'Ёлка и Йод' },
     { id: 'kanji', updated: 3, title: '検索の 性能' },
     { id: 'decomposed', updated: 2, title: 'une cafe\u0301te\u0301ria' },
+    { id: 'prompt', updated: 1.5, title: 'A name', label: 'marked', prompt: `Why does the größte pelican dive? ${'so '.repeat(300)} surely\ud800` },
     { id: 'child', updated: 1, title: 'retry', parent: 'retry' },
   ]
   const finds: readonly (readonly [string, readonly string[]])[] = [
@@ -209,6 +223,11 @@ function describeSearch(given: Given): void {
     ['検索', ['kanji']],
     ['性能', ['kanji']],
     ['索の', []],
+    ['pelican', ['prompt']],
+    ['GROSSTE', []],
+    ['größ', ['prompt']],
+    ['surely', ['prompt']],
+    ['marked name pelic', ['prompt']],
     ['nothing', []],
     ['\u0000', rows.filter(({ parent }) => parent === undefined).map(({ id }) => id)],
     ['  ', rows.filter(({ parent }) => parent === undefined).map(({ id }) => id)],
@@ -233,6 +252,15 @@ function describeSearch(given: Given): void {
     await world.put([{ id: 'retry', updated: 9, title: 'Renamed' }, ...rows.slice(1)])
     expect(await ids(world, { search: 'flaky' })).toEqual([])
     expect(await ids(world, { search: 'renamed' })).toEqual(['retry'])
+  })
+
+  it('finds a session by its first prompt while that is there', async () => {
+    await using world = await given([{ id: 'a', title: 'A name' }])
+    expect(await ids(world, { search: 'pelican' })).toEqual([])
+    await world.put([{ id: 'a', title: 'A name', prompt: 'the pelican' }])
+    expect(await ids(world, { search: 'pelican' })).toEqual(['a'])
+    await world.put([{ id: 'a', title: 'A name', prompt: 'the heron' }])
+    expect([await ids(world, { search: 'pelican' }), await ids(world, { search: 'heron' })]).toEqual([[], ['a']])
   })
 }
 

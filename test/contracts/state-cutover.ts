@@ -10,10 +10,10 @@ export function describeCutOver(stage: Stage): void {
     await building(stage)
     expect(await other.cutOver()).toBeUndefined()
     await built(stage)
-    expect(other.status().toRebuild).toBe(0)
+    expect((await other.status()).toRebuild).toBe(0)
     expect(await other.cutOver()).toMatchObject({ id: IDS.next, state: 'live' })
-    expect(statesOf(state)).toEqual(['next live', 'space retiring'])
-    expect(state.identity()?.space).toBe('next')
+    expect(await statesOf(state)).toEqual(['next live', 'space retiring'])
+    expect((await state.identity())?.space).toBe('next')
     expect(await other.cutOver()).toBeUndefined()
   })
 
@@ -43,21 +43,21 @@ export function describeCutOver(stage: Stage): void {
   it('then retires the one of before, row by row', async () => {
     const { other } = stage
     await building(stage)
-    expect(other.retiring(IDS.space, 10)).toEqual([])
+    expect(await other.retiring(IDS.space, 10)).toEqual([])
     await other.retire(IDS.space, [{ key: A, message: M1 }])
     await built(stage)
     await other.cutOver()
-    expect(other.ledger(A, IDS.space).size).toBe(1)
-    expect(other.retiring(IDS.space, 1)).toHaveLength(1)
-    expect(other.retiring(IDS.next, 10)).toEqual([])
-    const rows = other.retiring(IDS.space, 10)
+    expect((await other.ledger(A, IDS.space)).size).toBe(1)
+    expect(await other.retiring(IDS.space, 1)).toHaveLength(1)
+    expect(await other.retiring(IDS.next, 10)).toEqual([])
+    const rows = await other.retiring(IDS.space, 10)
     expect(rows).toEqual(expect.arrayContaining([A, B].map((key) => ({ key, message: M1, row: ledgerRow() }))))
     await other.retire(IDS.space, [{ key: A, message: M1 }])
-    expect(other.retiring(IDS.space, 10)).toMatchObject([{ key: B }])
-    expect(statesOf(other)).toEqual(['next live', 'space retiring'])
+    expect(await other.retiring(IDS.space, 10)).toMatchObject([{ key: B }])
+    expect(await statesOf(other)).toEqual(['next live', 'space retiring'])
     await other.retire(IDS.space, [{ key: B, message: M1 }])
-    expect(statesOf(other)).toEqual(['next live'])
-    expect(other.ledger(A).size).toBe(1)
+    expect(await statesOf(other)).toEqual(['next live'])
+    expect((await other.ledger(A)).size).toBe(1)
   })
 
   it('with the letters of messages that no other one knows', async () => {
@@ -74,7 +74,7 @@ export function describeCutOver(stage: Stage): void {
       IDS.space,
       [M1, M2].map((message) => ({ key: A, message })),
     )
-    expect(other.deadLetters()).toMatchObject([{ key: A, message: M1 }])
+    expect(await other.deadLetters()).toMatchObject([{ key: A, message: M1 }])
   })
 
   it('lets go of one that holds nothing', async () => {
@@ -82,10 +82,10 @@ export function describeCutOver(stage: Stage): void {
     await settled(state, A)
     await other.bind(NEXT, { rebuild: true })
     await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
-    expect(statesOf(state)).toEqual(['space live', 'next retiring'])
-    expect(state.retiring(IDS.next, 10)).toEqual([])
+    expect(await statesOf(state)).toEqual(['space live', 'next retiring'])
+    expect(await state.retiring(IDS.next, 10)).toEqual([])
     await state.retire(IDS.next, [])
-    expect(statesOf(state)).toEqual(['space live'])
+    expect(await statesOf(state)).toEqual(['space live'])
   })
 
   it('keeps the rows of one that is built again while it was being emptied, and compares the sink', async () => {
@@ -93,14 +93,14 @@ export function describeCutOver(stage: Stage): void {
     await building(stage)
     await built(stage)
     await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
-    const rows = state.retiring(IDS.next, 1)
+    const rows = await state.retiring(IDS.next, 1)
     await other.bind(NEXT, { rebuild: true })
     for (const key of [A, B]) {
       const claim = await claimed(other, key)
       await other.release(claim, { kind: 'done', verified: claim.verify })
     }
     await state.retire(IDS.next, rows)
-    expect([other.ledger(A).size, other.ledger(B).size]).toEqual([1, 1])
+    expect([(await other.ledger(A)).size, (await other.ledger(B)).size]).toEqual([1, 1])
     expect(await claimed(other)).toMatchObject({ key: rows[0]?.key, verify: 2 })
     expect(await other.claim()).toBeUndefined()
   })
@@ -111,7 +111,7 @@ export function describeCutOver(stage: Stage): void {
     await other.observe(seen(A, 'r2'))
     await other.release(await claimed(other), DONE)
     await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
-    expect(state.sessions().map(({ stranded }) => stranded)).toEqual([true, false])
+    expect((await state.sessions()).map(({ stranded }) => stranded)).toEqual([true, false])
     await state.observe(seen(A, 'r2'))
     expect(await claimed(state)).toMatchObject({ key: A, space: IDS.space, lane: 'backfill' })
   })

@@ -26,7 +26,7 @@ function describeLetters(stage: Stage): void {
     const { state, other, clock } = stage
     await withLetter(stage, [letter(), letter({ message: M2, chunk: 3, code: 'TEXT_TOO_LONG' })])
     const expected = { kind: 'message', key: A, reason: 'refused', at: clock.wall }
-    const letters = other.deadLetters()
+    const letters = await other.deadLetters()
     expect(letters.map(withoutId)).toEqual(
       expect.arrayContaining([
         { ...expected, message: M1, chunk: undefined, code: 'TEXT_REFUSED' },
@@ -34,7 +34,7 @@ function describeLetters(stage: Stage): void {
       ]),
     )
     expect(new Set(letters.map(({ id }) => id)).size).toBe(2)
-    expect(state.status()).toMatchObject({ dead: 2, ledger: { quarantined: 1 }, counters: { quarantined: 2 } })
+    expect(await state.status()).toMatchObject({ dead: 2, ledger: { quarantined: 1 }, counters: { quarantined: 2 } })
   })
 
   it('comes with its record, when that is committed', async () => {
@@ -43,21 +43,21 @@ function describeLetters(stage: Stage): void {
     const claim = await claimed(state)
     const record = walRecord({ ledger: [{ message: M1, row: quarantined }], dead: [letter({ chunk: 0 })] })
     const seq = await state.walAppend(claim, record)
-    expect(state.walRead(seq)).toEqual(record)
-    expect(state.deadLetters()).toEqual([])
+    expect(await state.walRead(seq)).toEqual(record)
+    expect(await state.deadLetters()).toEqual([])
     await state.commit(claim, { wal: { seq, record, replayed: false }, dead: [letter({ chunk: 1 })] })
-    expect(state.deadLetters().map(({ chunk }) => chunk)).toEqual(expect.arrayContaining([0, 1]))
-    expect(state.status().dead).toBe(2)
+    expect((await state.deadLetters()).map(({ chunk }) => chunk)).toEqual(expect.arrayContaining([0, 1]))
+    expect((await state.status()).dead).toBe(2)
   })
 
   it('takes the place of an older one of the same message and chunk', async () => {
     const { state } = stage
     await withLetter(stage, [letter({ chunk: 1 })])
-    const [first] = state.deadLetters()
+    const [first] = await state.deadLetters()
     const claim = await claimed(state, A)
     await state.commit(claim, { dead: [letter({ chunk: 1, code: 'TEXT_TOO_LONG' }), letter({ chunk: 2 })] })
-    expect(state.deadLetters()).toHaveLength(2)
-    expect(state.deadLetters().find(({ chunk }) => chunk === 1)).toMatchObject({ code: 'TEXT_TOO_LONG', id: first?.id })
+    expect(await state.deadLetters()).toHaveLength(2)
+    expect((await state.deadLetters()).find(({ chunk }) => chunk === 1)).toMatchObject({ code: 'TEXT_TOO_LONG', id: first?.id })
   })
 
   it.each([
@@ -70,14 +70,14 @@ function describeLetters(stage: Stage): void {
     const { state } = stage
     await withLetter(stage, [letter(), letter({ chunk: 1 }), letter({ message: M2 })])
     await state.commit(await claimed(state, A), commit)
-    expect(state.deadLetters().map(({ message }) => message)).toEqual([M2])
+    expect((await state.deadLetters()).map(({ message }) => message)).toEqual([M2])
   })
 
   it.each(['quarantined', 'volatile'] as const)('stays when the row is noted as %s', async (rowState) => {
     const { state } = stage
     await withLetter(stage)
     await state.commit(await claimed(state, A), { ledger: [{ message: M1, row: ledgerRow({ state: rowState }) }] })
-    expect(state.status().dead).toBe(1)
+    expect((await state.status()).dead).toBe(1)
   })
 
   it('goes with its session, removed or forgotten', async () => {
@@ -88,9 +88,9 @@ function describeLetters(stage: Stage): void {
     await state.observe(gone(A))
     const claim = await claimed(state, A)
     await state.commit(claim, { drop: [M2] })
-    expect(state.status().dead).toBe(2)
+    expect((await state.status()).dead).toBe(2)
     await state.forget(claim, [])
-    expect(state.deadLetters().map(({ key }) => key)).toEqual([B])
+    expect((await state.deadLetters()).map(({ key }) => key)).toEqual([B])
   })
 }
 
@@ -101,8 +101,8 @@ function describeRetries(stage: Stage): void {
     expect(await state.retryDead(['unknown'])).toBe(0)
     expect(await state.claim()).toBeUndefined()
     expect(await state.retryDead()).toBe(2)
-    expect(state.deadLetters()).toEqual([])
-    expect(state.ledger(A).get(M1)).toMatchObject({ signature: '', textHash: '' })
+    expect(await state.deadLetters()).toEqual([])
+    expect((await state.ledger(A)).get(M1)).toMatchObject({ signature: '', textHash: '' })
     expect(await claimed(state)).toMatchObject({ key: A, lane: 'retry' })
     expect(await state.retryDead()).toBe(0)
   })
@@ -111,9 +111,9 @@ function describeRetries(stage: Stage): void {
     const { state, other } = stage
     await withLetter(stage, [letter(), letter({ message: M2 })])
     const claim = await claimed(state, A)
-    const id = state.deadLetters().find(({ message }) => message === M1)?.id ?? ''
+    const id = (await state.deadLetters()).find(({ message }) => message === M1)?.id ?? ''
     expect(await other.retryDead([id, id])).toBe(1)
-    expect(state.deadLetters()).toMatchObject([{ message: M2 }])
+    expect(await state.deadLetters()).toMatchObject([{ message: M2 }])
     await state.release(claim, DONE)
     expect(await claimed(state)).toMatchObject({ key: A })
   })
@@ -126,15 +126,8 @@ function describeRetries(stage: Stage): void {
       await state.commit(claim, { dead: [letter()] })
       await state.release(claim, DONE)
     }
-    expect(state.deadLetters().map(({ key }) => key)).toEqual([A, B])
-    expect(
-      await state.retryDead(
-        state
-          .deadLetters()
-          .map(({ id }) => id)
-          .reverse(),
-      ),
-    ).toBe(2)
+    expect((await state.deadLetters()).map(({ key }) => key)).toEqual([A, B])
+    expect(await state.retryDead((await state.deadLetters()).map(({ id }) => id).reverse())).toBe(2)
     expect([(await claimed(state)).key, (await claimed(state)).key]).toEqual([A, B])
   })
 
@@ -143,18 +136,18 @@ function describeRetries(stage: Stage): void {
     await withLetter(stage)
     await state.observe(gone(A))
     expect(await state.retryDead()).toBe(0)
-    expect(state.status().dead).toBe(1)
+    expect((await state.status()).dead).toBe(1)
   })
 
   it('gives up those that are named, or all, and lets the sessions be', async () => {
     const { state } = stage
     await withLetter(stage, [letter(), letter({ chunk: 1 }), letter({ chunk: 2 })])
-    const [first] = state.deadLetters()
+    const [first] = await state.deadLetters()
     expect(await state.dropDead([first?.id ?? '', 'unknown'])).toBe(1)
     expect(await state.dropDead()).toBe(2)
     expect(await state.dropDead()).toBe(0)
-    expect(state.status()).toMatchObject({ dead: 0, ledger: { quarantined: 1 }, queue: { ready: 0 } })
-    expect(state.ledger(A).get(M1)).toEqual(quarantined)
+    expect(await state.status()).toMatchObject({ dead: 0, ledger: { quarantined: 1 }, queue: { ready: 0 } })
+    expect((await state.ledger(A)).get(M1)).toEqual(quarantined)
   })
 }
 
@@ -166,12 +159,12 @@ function describeDeadRecords(stage: Stage): void {
     await state.observe(seen(A))
     const claim = await claimed(state)
     const seq = await state.walAppend(claim, undecodable)
-    expect(() => state.walRead(seq)).toThrow(expect.objectContaining({ code: 'WAL_DAMAGED' }))
-    expect(state.pending()).toEqual([])
+    await expect(async () => state.walRead(seq)).rejects.toMatchObject({ code: 'WAL_DAMAGED' })
+    expect(await state.pending()).toEqual([])
     await expect(state.quarantine(claim, seq + 1)).rejects.toMatchObject(LOST)
     await state.quarantine(claim, seq)
-    expect(state.status()).toMatchObject({ wal: { records: 0, bytes: 0 }, dead: 1, counters: { quarantined: 1 } })
-    expect(state.deadLetters().map(withoutId)).toEqual([
+    expect(await state.status()).toMatchObject({ wal: { records: 0, bytes: 0 }, dead: 1, counters: { quarantined: 1 } })
+    expect((await state.deadLetters()).map(withoutId)).toEqual([
       { kind: 'record', key: A, message: undefined, chunk: undefined, code: 'WAL_DAMAGED', reason: expect.any(String), at: clock.wall },
     ])
     await state.release(claim, DONE)
@@ -185,7 +178,7 @@ function describeDeadRecords(stage: Stage): void {
     await state.quarantine(claim, await state.walAppend(claim, undecodable))
     await state.release(claim, { kind: 'done', verified: 1 })
     expect(await state.retryDead()).toBe(0)
-    expect(state.status()).toMatchObject({ dead: 1, queue: { ready: 0 } })
+    expect(await state.status()).toMatchObject({ dead: 1, queue: { ready: 0 } })
     expect(await state.dropDead()).toBe(1)
   })
 
@@ -198,13 +191,13 @@ function describeDeadRecords(stage: Stage): void {
     expect(await state.retryDead()).toBe(0)
     await state.release(claim, { kind: 'done', verified: 1 })
     expect(await state.retryDead()).toBe(1)
-    expect(state.status()).toMatchObject({ dead: 0, wal: { records: 1 } })
+    expect(await state.status()).toMatchObject({ dead: 0, wal: { records: 1 } })
     const again = await claimed(state)
     expect(again.lane).toBe('replay')
-    expect(state.walRead(again.wal ?? 0)).toEqual(record)
+    expect(await state.walRead(again.wal ?? 0)).toEqual(record)
     await state.commit(again, { wal: { seq: again.wal ?? 0, record, replayed: true } })
     await state.release(again, DONE)
-    expect(state.status().queue.ready).toBe(0)
+    expect((await state.status()).queue.ready).toBe(0)
   })
 
   it('keeps one while its session is leased or has another, and one of a session that is gone', async () => {
@@ -224,7 +217,7 @@ function describeDeadRecords(stage: Stage): void {
     await state.release(next, DONE)
     await state.observe(gone(A))
     expect(await state.retryDead()).toBe(0)
-    expect(state.status().dead).toBe(1)
+    expect((await state.status()).dead).toBe(1)
   })
 }
 

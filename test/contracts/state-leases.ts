@@ -19,7 +19,7 @@ function describeTokens(stage: Stage): void {
     expect(await other.sweep()).toBe(1)
     const mine = await claimed(other)
     const seq = await other.walAppend(mine, walRecord())
-    const before = other.status()
+    const before = await other.status()
     await expect(state.renew(old)).rejects.toMatchObject(LOST)
     await expect(state.walAppend(old, walRecord())).rejects.toMatchObject(LOST)
     await expect(state.commit(old, { wal: { seq, record: walRecord(), replayed: false } })).rejects.toMatchObject(LOST)
@@ -33,7 +33,7 @@ function describeTokens(stage: Stage): void {
     await expect(state.forget(old, ['x'])).rejects.toMatchObject(LOST)
     await expect(state.quarantine(old, seq)).rejects.toMatchObject(LOST)
     await expect(state.probe(old, M1)).rejects.toMatchObject(LOST)
-    expect(other.status()).toEqual(before)
+    expect(await other.status()).toEqual(before)
     expect(before).toMatchObject({ queue: { ready: 0, leased: 1 }, wal: { records: 1 }, ledger: { messages: 0 }, dead: 0 })
   })
 
@@ -56,11 +56,11 @@ function describeExpiry(stage: Stage): void {
     expect(await state.renew(claim)).toBe(clock.mono + 1000)
     clock.advance(900)
     expect(await other.sweep()).toBe(0)
-    expect(other.status().leases).toEqual([{ key: A, pid: 1, ageMs: 1800, expiresInMs: 100, abandoned: false }])
+    expect((await other.status()).leases).toEqual([{ key: A, pid: 1, ageMs: 1800, expiresInMs: 100, abandoned: false }])
     clock.advance(101)
-    expect(other.status().leases).toMatchObject([{ expiresInMs: -1 }])
+    expect((await other.status()).leases).toMatchObject([{ expiresInMs: -1 }])
     expect(await other.sweep()).toBe(1)
-    expect(other.status()).toMatchObject({ leases: [], counters: { takeovers: 1, claims: 1 } })
+    expect(await other.status()).toMatchObject({ leases: [], counters: { takeovers: 1, claims: 1 } })
   })
 
   it('lists the leases by their deadlines, and frees them in that order', async () => {
@@ -70,7 +70,7 @@ function describeExpiry(stage: Stage): void {
     await claimed(state, B)
     clock.advance(500)
     await state.renew(early)
-    expect(state.status().leases.map(({ key }) => key)).toEqual([B, A])
+    expect((await state.status()).leases.map(({ key }) => key)).toEqual([B, A])
     clock.advance(2000)
     expect(await other.sweep()).toBe(2)
     expect((await claimed(other)).key).toEqual(B)
@@ -103,7 +103,7 @@ function describeExpiry(stage: Stage): void {
     expect(await other.sweep()).toBe(0)
     dead.add(1)
     expect(await other.sweep()).toBe(1)
-    expect(other.status().suspects).toBe(0)
+    expect((await other.status()).suspects).toBe(0)
     expect((await claimed(other)).verify).toBeUndefined()
   })
 
@@ -114,9 +114,9 @@ function describeExpiry(stage: Stage): void {
     clock.mono = 5
     const owners: OwnerProbe = { self: () => ({ pid: 1, boot: 'next' }), isGone: ({ boot }: Owner) => boot !== 'next' }
     const next = await join(owners)
-    expect(next.status().leases).toMatchObject([{ key: A, abandoned: true }])
+    expect((await next.status()).leases).toMatchObject([{ key: A, abandoned: true }])
     expect(await next.sweep()).toBe(1)
-    expect(next.status().suspects).toBe(0)
+    expect((await next.status()).suspects).toBe(0)
   })
 
   it('frees a lease whose deadline lies further ahead than its length, where boots cannot be told', async () => {
@@ -128,7 +128,7 @@ function describeExpiry(stage: Stage): void {
     clock.mono = 5
     const next = await join(unknown)
     expect(await next.sweep()).toBe(1)
-    expect(next.status().suspects).toBe(1)
+    expect((await next.status()).suspects).toBe(1)
   })
 
   it('frees by expiry alone where no identity can be read', async () => {
@@ -151,7 +151,7 @@ function describeExpiry(stage: Stage): void {
     const seq = await state.walAppend(await claimed(state), walRecord())
     dead.add(1)
     await other.sweep()
-    expect(other.status().oldestPendingAgeMs).toBe(400)
+    expect((await other.status()).oldestPendingAgeMs).toBe(400)
     expect(await claimed(other)).toMatchObject({ wal: seq, lane: 'replay' })
   })
 }

@@ -45,8 +45,8 @@ function describeClaims(stage: Stage): void {
     await state.observe(seen(A))
     expect(await state.claim({ lanes: ['replay', 'retry'] })).toBeUndefined()
     expect(await state.claim({ lanes: [] })).toBeUndefined()
-    expect(state.nextRunAt(['replay'])).toBeUndefined()
-    expect(state.nextRunAt(['fresh', 'scan'])).toBe(0)
+    expect(await state.nextRunAt(['replay'])).toBeUndefined()
+    expect(await state.nextRunAt(['fresh', 'scan'])).toBe(0)
     expect(await state.claim({ lanes: ['retry', 'fresh'] })).toMatchObject({ lane: 'fresh' })
   })
 
@@ -57,8 +57,8 @@ function describeClaims(stage: Stage): void {
     Object.assign(observation.seen[0] ?? {}, { revision: 'changed afterwards' })
     const claim = await claimed(state)
     expect(claim.revision).toBe('r1')
-    Object.assign(state.sessions()[0] ?? {}, { gone: true })
-    expect(state.sessions()[0]?.gone).toBe(false)
+    Object.assign((await state.sessions())[0] ?? {}, { gone: true })
+    expect((await state.sessions())[0]?.gone).toBe(false)
   })
 }
 
@@ -79,7 +79,7 @@ function describeLanes(stage: Stage): void {
     const turns: string[] = []
     for (let turn = 0; turn < 16; turn++) turns.push((await claimed(stage.state)).lane)
     expect(initials(turns)).toBe('rfrtrfrsbrfrtrfr')
-    const lanes = stage.state.status().lanes.map(({ lane, ready }) => [lane, ready])
+    const lanes = (await stage.state.status()).lanes.map(({ lane, ready }) => [lane, ready])
     expect(lanes).toEqual([
       ['replay', 0],
       ['fresh', 4],

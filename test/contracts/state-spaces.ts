@@ -7,7 +7,7 @@ import { A, B, claimed, DONE, gone, LOST, ledgerRow, M1, M2, pendingRecord, type
 
 export const NEXT = { space: 'next', namespace: 'ns' }
 export const IDS = { space: spaceIdOf('space'), next: spaceIdOf('next'), third: spaceIdOf('third') }
-export const statesOf = (state: IndexStore): string[] => state.spaces().map(({ space, state }) => `${space} ${state}`)
+export const statesOf = async (state: IndexStore): Promise<string[]> => (await state.spaces()).map(({ space, state }) => `${space} ${state}`)
 
 /** A and B are indexed in `space`; process 2 builds `next`. */
 export async function building({ state, other }: Stage): Promise<void> {
@@ -29,43 +29,44 @@ function describeBinding(stage: Stage): void {
   it('fixes what the index is built with at first use', async () => {
     const { state, other, clock } = stage
     const row = { id: IDS.space, space: 'space', state: 'live', createdAt: clock.wall }
-    expect(other.identity()).toEqual({ space: 'space', namespace: 'ns' })
-    expect(other.spaces()).toEqual([row])
-    expect(other.status().spaces).toEqual([row])
+    expect(await other.identity()).toEqual({ space: 'space', namespace: 'ns' })
+    expect(await other.spaces()).toEqual([row])
+    expect((await other.status()).spaces).toEqual([row])
     clock.advance(5)
     expect(await other.bind({ space: 'space', namespace: 'ns' })).toEqual(row)
     await expect(other.bind(NEXT)).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
     await expect(other.bind({ space: 'space', namespace: 'another' })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
     await expect(other.bind({ space: 'next', namespace: 'another' }, { rebuild: true })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
-    expect(state.spaces()).toEqual([row])
+    expect(await state.spaces()).toEqual([row])
   })
 
   it('says nothing before the first use', async () => {
     const { join, dead } = stage
-    expect((await join(fakeOwners(3, dead))).identity()).toEqual({ space: 'space', namespace: 'ns' })
+    const state = await join(fakeOwners(3, dead))
+    expect(await state.identity()).toEqual({ space: 'space', namespace: 'ns' })
   })
 
   it('builds another space beside the live one when told to, and lets others join', async () => {
     const { state, other, clock, join, dead } = stage
     clock.advance(9)
     expect(await other.bind(NEXT, { rebuild: true })).toEqual({ id: IDS.next, space: 'next', state: 'building', createdAt: clock.wall })
-    expect(statesOf(state)).toEqual(['space live', 'next building'])
-    expect(state.identity()?.space).toBe('space')
+    expect(await statesOf(state)).toEqual(['space live', 'next building'])
+    expect((await state.identity())?.space).toBe('space')
     const third = await join(fakeOwners(3, dead))
     expect((await third.bind(NEXT)).state).toBe('building')
     expect((await third.bind(NEXT, { rebuild: true })).state).toBe('building')
     expect((await state.bind({ space: 'space', namespace: 'ns' })).state).toBe('live')
-    expect(statesOf(state)).toEqual(['space live', 'next building'])
+    expect(await statesOf(state)).toEqual(['space live', 'next building'])
   })
 
   it('lets the one retire that was being built before', async () => {
     const { state, other } = stage
     await other.bind(NEXT, { rebuild: true })
     await other.bind({ space: 'third', namespace: 'ns' }, { rebuild: true })
-    expect(statesOf(state)).toEqual(['space live', 'third building', 'next retiring'])
+    expect(await statesOf(state)).toEqual(['space live', 'third building', 'next retiring'])
     await expect(state.bind(NEXT)).rejects.toMatchObject({ code: 'SINK_MISMATCH' })
     await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
-    expect(statesOf(state).sort()).toEqual(['next retiring', 'space live', 'third retiring'])
+    expect((await statesOf(state)).sort()).toEqual(['next retiring', 'space live', 'third retiring'])
   })
 
   it('builds one again that retires, with what is left in its ledger, and compares the sink', async () => {
@@ -82,7 +83,7 @@ function describeBinding(stage: Stage): void {
     await state.bind({ space: 'space', namespace: 'ns' }, { rebuild: true })
     await state.retire(IDS.next, [{ key: A, message: M1 }])
     expect((await other.bind(NEXT, { rebuild: true })).state).toBe('building')
-    expect([...other.ledger(A).keys()]).toEqual([M2])
+    expect([...(await other.ledger(A)).keys()]).toEqual([M2])
     expect(await claimed(other, A)).toMatchObject({ verify: 1, space: IDS.next })
     expect(await claimed(other, B)).toMatchObject({ verify: 1 })
   })
@@ -95,9 +96,9 @@ function describeBuilding(stage: Stage): void {
     await state.observe(seen(A, 'r2'))
     expect(await state.claim()).toBeUndefined()
     expect(await state.claim({ only: A })).toBeUndefined()
-    expect(state.nextRunAt()).toBeUndefined()
+    expect(await state.nextRunAt()).toBeUndefined()
     const free = await join(fakeOwners(3, dead))
-    expect(free.nextRunAt()).toBe(0)
+    expect(await free.nextRunAt()).toBe(0)
     const claim = await claimed(other)
     expect(claim).toMatchObject({ key: A, space: IDS.next, revision: 'r2', lane: 'fresh' })
     await other.release(claim, { kind: 'stopped' })
@@ -113,9 +114,9 @@ function describeBuilding(stage: Stage): void {
     expect(claim).toMatchObject({ key: A, space: IDS.space })
     expect(await other.claim({ only: A, toDelete: true })).toBeUndefined()
     const there = await state.forget(claim, ['doc'], IDS.next)
-    expect(state.walRead(there ?? 0).space).toBe(IDS.next)
+    expect((await state.walRead(there ?? 0)).space).toBe(IDS.next)
     const seq = await state.forget(claim, ['doc'])
-    expect(state.walRead(seq ?? 0).space).toBe(IDS.space)
+    expect((await state.walRead(seq ?? 0)).space).toBe(IDS.space)
     const deletion = walRecord({
       space: IDS.space,
       ledger: [],
@@ -127,7 +128,7 @@ function describeBuilding(stage: Stage): void {
     })
     await state.commit(claim, { wal: { seq: seq ?? 0, record: deletion, replayed: false } })
     expect(await state.remove(claim)).toBe(true)
-    expect(state.sessions()).toMatchObject([{ key: B }])
+    expect(await state.sessions()).toMatchObject([{ key: B }])
   })
 
   it('is not done by a claim that was to delete', async () => {
@@ -140,8 +141,8 @@ function describeBuilding(stage: Stage): void {
   it('strands what it lacks, which is queued for backfill once it is observed', async () => {
     const { state, other } = stage
     await building(stage)
-    expect(other.status()).toMatchObject({ toRebuild: 2, queue: { ready: 0 } })
-    expect(state.sessions()).toMatchObject([{ stranded: true }, { stranded: true }])
+    expect(await other.status()).toMatchObject({ toRebuild: 2, queue: { ready: 0 } })
+    expect(await state.sessions()).toMatchObject([{ stranded: true }, { stranded: true }])
     for (const key of [A, B]) await other.observe(seen(key))
     const claim = await claimed(other)
     expect(claim).toMatchObject({ key: A, lane: 'backfill', space: IDS.next, verify: undefined })
@@ -149,23 +150,23 @@ function describeBuilding(stage: Stage): void {
     expect((await claimed(other)).key).toEqual(B)
     const again = await claimed(other)
     expect(again).toMatchObject({ key: A, lane: 'backfill' })
-    expect(other.status().toRebuild).toBe(2)
+    expect((await other.status()).toRebuild).toBe(2)
     await other.release(again, DONE)
-    expect(other.status().toRebuild).toBe(1)
+    expect((await other.status()).toRebuild).toBe(1)
   })
 
   it('keeps a ledger of its own', async () => {
     const { state, other } = stage
     await building(stage)
     await built(stage)
-    expect(state.ledger(A).get(M1)?.chunks).toEqual(['key'])
-    expect(other.ledger(A).get(M1)?.chunks).toEqual(['a', 'b'])
-    expect(other.ledger(A, IDS.space).get(M1)?.chunks).toEqual(['key'])
-    expect(other.ledger(A, IDS.third).size).toBe(0)
-    expect(state.status().ledger).toMatchObject({ sessions: 2, messages: 2, documents: 4 })
+    expect((await state.ledger(A)).get(M1)?.chunks).toEqual(['key'])
+    expect((await other.ledger(A)).get(M1)?.chunks).toEqual(['a', 'b'])
+    expect((await other.ledger(A, IDS.space)).get(M1)?.chunks).toEqual(['key'])
+    expect((await other.ledger(A, IDS.third)).size).toBe(0)
+    expect((await state.status()).ledger).toMatchObject({ sessions: 2, messages: 2, documents: 4 })
     const claim = await claimed(other, A)
     await other.commit(claim, { space: IDS.space, drop: [M1] })
-    expect([state.ledger(A).size, other.ledger(A).size]).toEqual([0, 1])
+    expect([(await state.ledger(A)).size, (await other.ledger(A)).size]).toEqual([0, 1])
   })
 
   it('takes a record in into the ledger of its own space', async () => {
@@ -177,8 +178,8 @@ function describeBuilding(stage: Stage): void {
     const claim = await claimed(other)
     expect(claim).toMatchObject({ wal: seq, space: IDS.next })
     await other.commit(claim, { wal: { seq, record, replayed: true }, ledger: walRecord().ledger })
-    expect([...other.ledger(A).keys()]).toEqual([M1])
-    expect([...other.ledger(A, IDS.space).keys()]).toEqual([M2])
+    expect([...(await other.ledger(A)).keys()]).toEqual([M1])
+    expect([...(await other.ledger(A, IDS.space)).keys()]).toEqual([M2])
   })
 
   it('takes a record of no space in into that of the live one', async () => {
@@ -188,7 +189,7 @@ function describeBuilding(stage: Stage): void {
     await other.bind(NEXT, { rebuild: true })
     const claim = await claimed(other)
     await other.commit(claim, { wal: { seq, record: walRecord(), replayed: true } })
-    expect([other.ledger(A).size, other.ledger(A, IDS.space).size]).toEqual([0, 1])
+    expect([(await other.ledger(A)).size, (await other.ledger(A, IDS.space)).size]).toEqual([0, 1])
   })
 
   it('has a session run again whose run began in the space of before', async () => {
@@ -198,7 +199,7 @@ function describeBuilding(stage: Stage): void {
     await other.bind(NEXT, { rebuild: true })
     await state.commit(claim, { ledger: walRecord().ledger })
     await state.release(claim, DONE)
-    expect([state.ledger(A).size, other.ledger(A).size]).toEqual([1, 0])
+    expect([(await state.ledger(A)).size, (await other.ledger(A)).size]).toEqual([1, 0])
     expect(await claimed(other)).toMatchObject({ key: A, space: IDS.next, lane: 'backfill' })
   })
 
@@ -206,7 +207,7 @@ function describeBuilding(stage: Stage): void {
     const { state, other } = stage
     await building(stage)
     await state.observe(gone(A))
-    expect(other.status().toRebuild).toBe(1)
+    expect((await other.status()).toRebuild).toBe(1)
     const claim = await claimed(other)
     expect(await other.remove(claim)).toBe(false)
     await other.commit(claim, { space: IDS.space, drop: [M1] })
@@ -225,14 +226,14 @@ function describeBuilding(stage: Stage): void {
     await expect(other.walAppend(two, { ...record, key: two.key })).rejects.toMatchObject(LOST)
     await expect(other.commit(two, { ledger: record.ledger })).rejects.toMatchObject(LOST)
     await expect(other.commit(two, { unlogged: { ...record, key: two.key } })).rejects.toMatchObject(LOST)
-    expect(state.status()).toMatchObject({ wal: { records: 1 }, counters: { commits: 0 } })
+    expect(await state.status()).toMatchObject({ wal: { records: 1 }, counters: { commits: 0 } })
     await other.commit(one, { wal: { seq, record, replayed: false } })
-    expect(state.retiring(IDS.next, 10)).toMatchObject([{ key: one.key, message: M1 }])
+    expect(await state.retiring(IDS.next, 10)).toMatchObject([{ key: one.key, message: M1 }])
     await other.commit(one, { drop: [M1] })
     const deletion = walRecord({ key: two.key, space: IDS.next, ledger: [], deletes: ['doc'], dimensions: 0, matrix: new Float32Array(0) })
     expect(await other.walAppend(two, deletion)).toBeGreaterThan(seq)
     await state.retire(IDS.next, [])
-    expect(statesOf(state)).toEqual(['space live'])
+    expect(await statesOf(state)).toEqual(['space live'])
   })
 
   it('begins anew with one that was let go of before', async () => {
@@ -244,9 +245,9 @@ function describeBuilding(stage: Stage): void {
       IDS.next,
       [A, B].map((key) => ({ key, message: M1 })),
     )
-    expect(statesOf(state)).toEqual(['space live'])
+    expect(await statesOf(state)).toEqual(['space live'])
     await other.bind(NEXT, { rebuild: true })
-    expect(other.status().toRebuild).toBe(2)
+    expect((await other.status()).toRebuild).toBe(2)
     expect(await other.cutOver()).toBeUndefined()
   })
 
@@ -255,7 +256,7 @@ function describeBuilding(stage: Stage): void {
     await building(stage)
     await built(stage)
     expect(await other.reset([A])).toBe(1)
-    for (const space of [IDS.space, IDS.next]) expect(other.ledger(A, space).get(M1)?.signature).toBe('')
+    for (const space of [IDS.space, IDS.next]) expect((await other.ledger(A, space)).get(M1)?.signature).toBe('')
   })
 }
 

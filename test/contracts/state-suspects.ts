@@ -15,7 +15,7 @@ async function takenOver({ state, other, clock }: Stage) {
   const old = await claimed(state)
   clock.advance(LEASE_MS)
   expect(await other.sweep()).toBe(1)
-  expect(other.status().suspects).toBe(1)
+  expect((await other.status()).suspects).toBe(1)
   const claim = await claimed(other)
   expect(claim.verify).toBeUndefined()
   return { old, claim }
@@ -28,7 +28,7 @@ function describeSuspects(stage: Stage): void {
     await other.release(claim, DONE)
     expect(await other.claim()).toBeUndefined()
     await state.lost(old)
-    expect(other.status().suspects).toBe(0)
+    expect((await other.status()).suspects).toBe(0)
     expect((await claimed(other)).verify).toBe(1)
   })
 
@@ -40,7 +40,7 @@ function describeSuspects(stage: Stage): void {
     expect(await other.claim()).toBeUndefined()
     dead.add(1)
     expect(await other.sweep()).toBe(0)
-    expect(other.status()).toMatchObject({ suspects: 0, counters: { takeovers: 1 } })
+    expect(await other.status()).toMatchObject({ suspects: 0, counters: { takeovers: 1 } })
     expect((await claimed(other)).verify).toBe(1)
   })
 
@@ -50,10 +50,10 @@ function describeSuspects(stage: Stage): void {
     await other.release(claim, DONE)
     clock.advance(SUSPECT_LEASES * LEASE_MS - 1)
     await other.sweep()
-    expect(other.status().suspects).toBe(1)
+    expect((await other.status()).suspects).toBe(1)
     clock.advance(1)
     await other.sweep()
-    expect(other.status().suspects).toBe(0)
+    expect((await other.status()).suspects).toBe(0)
     expect((await claimed(other)).verify).toBe(1)
   })
 
@@ -62,7 +62,7 @@ function describeSuspects(stage: Stage): void {
     await takenOver(stage)
     clock.wall -= 3_600_000
     await other.sweep()
-    expect(other.status().suspects).toBe(0)
+    expect((await other.status()).suspects).toBe(0)
   })
 
   it('the run that goes on while one is settled does not end the comparison', async () => {
@@ -79,15 +79,15 @@ function describeSuspects(stage: Stage): void {
     clock.advance(LEASE_MS)
     const third = await join(fakeOwners(3, dead))
     expect(await third.sweep()).toBe(1)
-    expect(third.status().suspects).toBe(2)
+    expect((await third.status()).suspects).toBe(2)
     await state.lost(old)
-    expect(third.status().suspects).toBe(1)
+    expect((await third.status()).suspects).toBe(1)
     const claim = await claimed(third)
     expect(claim.verify).toBe(1)
     await third.release(claim, { kind: 'done', verified: claim.verify })
     dead.add(2)
     await third.sweep()
-    expect(other.status().suspects).toBe(0)
+    expect((await other.status()).suspects).toBe(0)
     expect((await claimed(third)).verify).toBe(2)
   })
 
@@ -97,12 +97,12 @@ function describeSuspects(stage: Stage): void {
     const old = await claimed(state)
     clock.advance(LEASE_MS)
     await state.lost(old)
-    expect(other.status()).toMatchObject({ queue: { ready: 1, leased: 0 }, suspects: 0 })
+    expect(await other.status()).toMatchObject({ queue: { ready: 1, leased: 0 }, suspects: 0 })
     expect(await other.sweep()).toBe(0)
     const claim = await claimed(other)
     expect(claim).toMatchObject({ verify: 1, crashes: 0 })
     await other.release(claim, { kind: 'done', verified: claim.verify })
-    expect(other.status()).toMatchObject({ queue: { ready: 0, leased: 0 }, suspects: 0 })
+    expect(await other.status()).toMatchObject({ queue: { ready: 0, leased: 0 }, suspects: 0 })
   })
 
   it('what a dead one may have written of a session that is gone is looked for before the session goes', async () => {
@@ -110,15 +110,15 @@ function describeSuspects(stage: Stage): void {
     const { old, claim } = await takenOver(stage)
     await state.observe(gone(A))
     expect(await other.remove(claim)).toBe(true)
-    expect(other.status()).toMatchObject({ queue: { ready: 0, leased: 0 }, suspects: 1, ledger: { sessions: 1 } })
-    expect(other.sessions()).toMatchObject([{ gone: true, stranded: false }])
+    expect(await other.status()).toMatchObject({ queue: { ready: 0, leased: 0 }, suspects: 1, ledger: { sessions: 1 } })
+    expect(await other.sessions()).toMatchObject([{ gone: true, stranded: false }])
     await state.observe(gone(A))
     expect(await other.claim()).toBeUndefined()
     await state.lost(old)
     const last = await claimed(other)
     expect(last).toMatchObject({ gone: true, verify: 1, lane: 'replay' })
     expect(await other.remove(last)).toBe(true)
-    expect(other.status()).toMatchObject({ suspects: 0, ledger: { sessions: 0 } })
+    expect(await other.status()).toMatchObject({ suspects: 0, ledger: { sessions: 0 } })
   })
 
   it('an owner that says so when the session has left makes it known again, as gone, and what it may have written is looked for', async () => {
@@ -129,13 +129,13 @@ function describeSuspects(stage: Stage): void {
     clock.advance(SUSPECT_LEASES * LEASE_MS)
     await other.sweep()
     expect(await other.remove(await claimed(other))).toBe(true)
-    expect(other.sessions()).toEqual([])
+    expect(await other.sessions()).toEqual([])
     await state.lost(old)
-    expect(other.sessions()).toMatchObject([{ key: A, gone: true }])
+    expect(await other.sessions()).toMatchObject([{ key: A, gone: true }])
     const last = await claimed(other)
     expect(last).toMatchObject({ key: A, gone: true, verify: 1, lane: 'replay' })
     expect(await other.remove(last)).toBe(true)
-    expect(other.status()).toMatchObject({ suspects: 0, ledger: { sessions: 0 } })
+    expect(await other.status()).toMatchObject({ suspects: 0, ledger: { sessions: 0 } })
   })
 
   it('one that is settled while the session is removed keeps the session', async () => {
@@ -148,7 +148,7 @@ function describeSuspects(stage: Stage): void {
     const last = await claimed(other)
     expect(last.verify).toBe(1)
     expect(await other.remove(last)).toBe(true)
-    expect(other.sessions()).toEqual([])
+    expect(await other.sessions()).toEqual([])
   })
 
   it('a session that comes back is read anew, though a suspect kept it', async () => {
@@ -214,6 +214,6 @@ function describeVerification(stage: Stage): void {
     const claim = await claimed(other)
     expect(claim.verify).toBe(1)
     await other.release(claim, { kind: 'done', verified: claim.verify })
-    expect(other.status().queue.ready).toBe(0)
+    expect((await other.status()).queue.ready).toBe(0)
   })
 }

@@ -18,13 +18,13 @@ function describeWakeUps(stage: Stage): void {
     await state.observe(seen(A, 'r1'))
     const claim = await claimed(state)
     await other.observe(seen(A, 'r2'))
-    expect(state.status().queue).toEqual({ ready: 0, leased: 1, backoff: 0 })
+    expect((await state.status()).queue).toEqual({ ready: 0, leased: 1, backoff: 0 })
     await state.release(claim, DONE)
     const again = await claimed(state)
     expect(again.revision).toBe('r2')
     await state.release(again, DONE)
-    expect(state.status().queue).toEqual(IDLE)
-    expect(state.nextRunAt()).toBeUndefined()
+    expect((await state.status()).queue).toEqual(IDLE)
+    expect(await state.nextRunAt()).toBeUndefined()
   })
 
   const told: readonly (readonly [string, (stage: Stage) => Promise<unknown>])[] = [
@@ -37,12 +37,12 @@ function describeWakeUps(stage: Stage): void {
     await state.observe(seen(A))
     const claim = await claimed(state)
     expect(await tell(stage)).toBe(1)
-    expect(state.status().queue).toEqual({ ready: 0, leased: 1, backoff: 0 })
+    expect((await state.status()).queue).toEqual({ ready: 0, leased: 1, backoff: 0 })
     await state.release(claim, DONE)
     const again = await claimed(state)
     await state.release(again, { kind: 'done', verified: again.verify })
-    expect(state.status().queue).toEqual(IDLE)
-    expect(state.sessions()).toMatchObject([{ stranded: false }])
+    expect((await state.status()).queue).toEqual(IDLE)
+    expect(await state.sessions()).toMatchObject([{ stranded: false }])
   })
 
   it('wakes what it knows, and gives its number', async () => {
@@ -50,35 +50,35 @@ function describeWakeUps(stage: Stage): void {
     await settled(state, A)
     expect(await state.wake([A, B, A], 'retry')).toBe(1)
     expect(await claimed(state)).toMatchObject({ key: A, lane: 'retry', revision: 'r1' })
-    expect(state.sessions()).toHaveLength(1)
+    expect(await state.sessions()).toHaveLength(1)
   })
 
   it('leaves a session in peace that is seen as it was', async () => {
     const { state, clock } = stage
     await settled(state, A)
-    expect(state.sessions()).toMatchObject([{ key: A, revision: 'r1', checkedAt: clock.wall, incomplete: false, stranded: false, gone: false }])
+    expect(await state.sessions()).toMatchObject([{ key: A, revision: 'r1', checkedAt: clock.wall, incomplete: false, stranded: false, gone: false }])
     await state.observe(seen(A, 'r1', '/moved'))
-    expect(state.status().queue).toEqual(IDLE)
-    expect(state.sessions()[0]?.store).toBe('/moved')
+    expect((await state.status()).queue).toEqual(IDLE)
+    expect((await state.sessions())[0]?.store).toBe('/moved')
   })
 
   it('looks again at what was incomplete when it is seen again', async () => {
     const { state } = stage
     await state.observe(seen(A))
     await state.release(await claimed(state), { kind: 'done', incomplete: true })
-    expect(state.sessions()).toMatchObject([{ incomplete: true, stranded: false }])
-    expect(state.status().queue).toEqual(IDLE)
+    expect(await state.sessions()).toMatchObject([{ incomplete: true, stranded: false }])
+    expect((await state.status()).queue).toEqual(IDLE)
     await state.observe(seen(A))
     await state.release(await claimed(state), DONE)
-    expect(state.sessions()).toMatchObject([{ incomplete: false }])
+    expect(await state.sessions()).toMatchObject([{ incomplete: false }])
   })
 
   it('looks again after the time that was asked for, and at once when it changes', async () => {
     const { state, clock } = stage
     await state.observe(seen(A))
     await state.release(await claimed(state), { kind: 'done', recheckMs: 2000 })
-    expect(state.status().queue).toEqual({ ready: 0, leased: 0, backoff: 1 })
-    expect(state.nextRunAt()).toBe(clock.wall + 2000)
+    expect((await state.status()).queue).toEqual({ ready: 0, leased: 0, backoff: 1 })
+    expect(await state.nextRunAt()).toBe(clock.wall + 2000)
     expect(await state.claim()).toBeUndefined()
     clock.advance(2000)
     await state.release(await claimed(state), { kind: 'done', recheckMs: 2000 })
@@ -93,7 +93,7 @@ function describeWakeUps(stage: Stage): void {
     clock.advance(1001)
     await other.sweep()
     await expect(state.release(old, DONE)).rejects.toMatchObject(LOST)
-    expect(state.status().queue).toEqual({ ready: 1, leased: 0, backoff: 0 })
+    expect((await state.status()).queue).toEqual({ ready: 1, leased: 0, backoff: 0 })
   })
 }
 
@@ -102,10 +102,10 @@ function describeDelays(stage: Stage): void {
     const { state, clock } = stage
     await state.observe(seen(A))
     await state.release(await claimed(state), { kind: 'failed', failure: FAILURE, delayMs: 3000 })
-    expect(state.status()).toMatchObject({ queue: { ready: 0, backoff: 1 }, counters: { failures: 1, deferrals: 0 } })
-    expect(state.status().lastError).toEqual({ ...FAILURE, at: clock.wall, key: 'opencode\u0001ses_a' })
+    expect(await state.status()).toMatchObject({ queue: { ready: 0, backoff: 1 }, counters: { failures: 1, deferrals: 0 } })
+    expect((await state.status()).lastError).toEqual({ ...FAILURE, at: clock.wall, key: 'opencode\u0001ses_a' })
     expect(await state.claim()).toBeUndefined()
-    expect(state.nextRunAt()).toBe(clock.wall + 3000)
+    expect(await state.nextRunAt()).toBe(clock.wall + 3000)
     clock.advance(3000)
     const again = await claimed(state)
     expect(again).toMatchObject({ failures: 1, lane: 'retry' })
@@ -122,8 +122,8 @@ function describeDelays(stage: Stage): void {
     const { state, clock } = stage
     await state.observe(seen(A))
     await state.release(await claimed(state), { kind: 'deferred', failure: FAILURE, delayMs: 1000 })
-    expect(state.status()).toMatchObject({ queue: { ready: 0, backoff: 1 }, counters: { failures: 0, deferrals: 1 } })
-    expect(state.status().lastError).toEqual({ ...FAILURE, at: clock.wall, key: undefined })
+    expect(await state.status()).toMatchObject({ queue: { ready: 0, backoff: 1 }, counters: { failures: 0, deferrals: 1 } })
+    expect((await state.status()).lastError).toEqual({ ...FAILURE, at: clock.wall, key: undefined })
     expect(await state.claim()).toBeUndefined()
     clock.advance(1000)
     expect((await claimed(state)).failures).toBe(0)
@@ -133,7 +133,7 @@ function describeDelays(stage: Stage): void {
     const { state, clock } = stage
     await state.observe(seen(A))
     await state.release(await claimed(state), { kind: 'failed', failure: FAILURE, delayMs: 1e9 })
-    expect(state.nextRunAt()).toBe(clock.wall + MAX_DELAY_MS)
+    expect(await state.nextRunAt()).toBe(clock.wall + MAX_DELAY_MS)
     clock.advance(MAX_DELAY_MS)
     await state.release(await claimed(state), { kind: 'deferred', failure: FAILURE, delayMs: 0 })
     expect(await state.claim()).toBeUndefined()
@@ -146,8 +146,8 @@ function describeDelays(stage: Stage): void {
     await state.observe(seen(A))
     await state.release(await claimed(state), { kind: 'failed', failure: FAILURE, delayMs: 5000 })
     clock.wall -= 3_600_000
-    expect(state.nextRunAt()).toBe(0)
-    expect(state.status().queue).toEqual({ ready: 1, leased: 0, backoff: 0 })
+    expect(await state.nextRunAt()).toBe(0)
+    expect((await state.status()).queue).toEqual({ ready: 1, leased: 0, backoff: 0 })
     expect(await state.claim()).toBeDefined()
   })
 
@@ -173,7 +173,7 @@ function describeSlowScan(stage: Stage): void {
       clock.advance(10)
     }
     expect(await state.slowScan({ limit: 2, minAgeMs: 0 })).toBe(2)
-    expect(state.status().counters.scans).toBe(2)
+    expect((await state.status()).counters.scans).toBe(2)
     const first = await claimed(state)
     expect(first).toMatchObject({ key: B, lane: 'scan', verify: 1 })
     await state.release(first, { kind: 'done', verified: first.verify })
@@ -192,7 +192,7 @@ function describeSlowScan(stage: Stage): void {
     await claimed(state, B)
     await state.observe(gone(C))
     expect(await state.slowScan({ limit: 9, minAgeMs: 1000 })).toBe(0)
-    expect(state.status().counters.scans).toBe(0)
+    expect((await state.status()).counters.scans).toBe(0)
   })
 
   it('reaches each session in turn, one that fails too', async () => {

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { expect, it } from 'vitest'
-import { following } from '../../src/core/signals.js'
+import { following, untilAborted } from '../../src/core/signals.js'
 
 it('is aborted with the first of its sources, and for its reason', () => {
   const [one, two] = [new AbortController(), new AbortController()]
@@ -23,4 +23,20 @@ it('follows nobody once it is disposed of, and leaves nothing on its sources', (
   expect(getEventListeners(source.signal, 'abort')).toEqual([])
   source.abort()
   expect(follower.signal.aborted).toBe(false)
+})
+
+it('ends waiting with the reason of its signal, and leaves no listener and no failure that nobody hears of', async () => {
+  const source = new AbortController()
+  expect(await untilAborted(Promise.resolve(1), source.signal)).toBe(1)
+  const waiting = untilAborted(new Promise(() => undefined), source.signal)
+  source.abort('enough')
+  await expect(waiting).rejects.toBe('enough')
+  expect(getEventListeners(source.signal, 'abort')).toEqual([])
+  const unheard: unknown[] = []
+  const hear = (reason: unknown): void => void unheard.push(reason)
+  process.on('unhandledRejection', hear)
+  await expect(untilAborted(Promise.reject(new Error('late')), source.signal)).rejects.toBe('enough')
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  process.off('unhandledRejection', hear)
+  expect(unheard).toEqual([])
 })

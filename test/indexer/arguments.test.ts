@@ -42,6 +42,6 @@ describe('the arguments of an indexer', () => {
     await using it = await rig()
     const home = { directory: '/home', close: async () => undefined, state: it.state, embedder: it.embedder, sink: it.sink }
     await using indexer = createIndexer({ sessions: it.world.source(), ...home })
-    expect(indexer.status().queue).toEqual(EMPTY_QUEUE)
+    expect((await indexer.status()).queue).toEqual(EMPTY_QUEUE)
   })
 })

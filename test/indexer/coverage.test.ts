@@ -1,6 +1,6 @@
 /** Coverage, fairness and idle cost over thousands of sessions, on a clock that only the test moves: the bars B9 to B12 and B20. */
 import { describe, expect, it } from 'vitest'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldSession } from '../support/index-world.js'
 import { pass, settle, until } from '../support/passing-time.js'
@@ -21,7 +21,7 @@ function many(it: Rig, n: number): WorldSession[] {
 }
 
 /** Counts what changes the state, by the name of the transition. */
-function counted(state: IndexStore, calls: Map<string, number>): IndexStore {
+function counted(state: LocalIndexStore, calls: Map<string, number>): LocalIndexStore {
   const writes = [
     'observe',
     'wake',
@@ -45,7 +45,7 @@ function counted(state: IndexStore, calls: Map<string, number>): IndexStore {
       return call(...args)
     }
   }
-  return copy as unknown as IndexStore
+  return copy as unknown as LocalIndexStore
 }
 
 describe('the slow scan', () => {

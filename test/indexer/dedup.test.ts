@@ -34,7 +34,7 @@ it('B16: a fork, a reset and a second collection embed nothing that was embedded
   await other.run()
   expect(embedder.texts).toEqual([])
   expect(contentOf(other.sink)).toEqual(other.world.expected('notes'))
-  expect(it.indexer.status().cache).toEqual({ hits: 3000, misses: 1001 })
+  expect((await it.indexer.status()).cache).toEqual({ hits: 3000, misses: 1001 })
 })
 
 it('B16: without a cache, texts that are the same in sessions worked on at once are embedded once', async () => {

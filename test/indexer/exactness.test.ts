@@ -159,7 +159,7 @@ it('an indexer that was stopped twice at once starts and stops again', async () 
   await indexer.start()
   release()
   await Promise.all([slow, second])
-  expect(indexer.status().started).toBe(true)
+  expect((await indexer.status()).started).toBe(true)
   expect(await Promise.race([indexer.stop().then(() => 'stopped'), settle(50).then(() => 'hangs')])).toBe('stopped')
 })
 
@@ -246,5 +246,5 @@ it('an indexer that is started while it still stops, starts once it has', async 
   await it.indexer.start()
   await stop
   await settle()
-  expect(it.indexer.status().started).toBe(true)
+  expect((await it.indexer.status()).started).toBe(true)
 })

@@ -9,7 +9,7 @@ import {
   hashEmbedder,
   type IndexHome,
   type IndexHomeOptions,
-  type IndexStore,
+  type LocalIndexStore,
   openIndexHome,
   openIndexReader,
   type PartialConfig,
@@ -43,7 +43,7 @@ function aHome() {
   world.add('ses_b', ['what is a token bucket', 'a limiter that refills'])
   const place = memoryStatePlace()
   const said: string[] = []
-  const stateOf = (): IndexStore => memoryState({ place, clock })
+  const stateOf = (): LocalIndexStore => memoryState({ place, clock })
   const open = (config: PartialConfig = {}, options: Partial<IndexHomeOptions> = {}): Promise<IndexHome> =>
     openIndexHome({
       home: path,

@@ -19,7 +19,7 @@ describe('an indexer', () => {
     const report = await it.indexer.drain()
     expect(report).toMatchObject({ claims: 2, sessions: 2, messages: 3, failed: 0, stopped: false })
     expect(contentOf(it.sink)).toEqual(it.world.expected())
-    expect(it.indexer.status()).toMatchObject({
+    expect(await it.indexer.status()).toMatchObject({
       queue: EMPTY_QUEUE,
       wal: { records: 0, bytes: 0 },
       ledger: { sessions: 2, messages: 4, documents: it.sink.rows.size },

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { IndexProgress } from '../../src/indexer/engine.js'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import { rig } from '../support/index-rig.js'
 import { contentOf, countingEmbedder, fakeClock, fakeOwners, flakySink, keyOf, World } from '../support/index-world.js'
 import { settle } from '../support/passing-time.js'
@@ -128,7 +128,7 @@ it('a session is worked on one message at a time only while no other one is work
   const beside: number[] = []
   await using it = await rig()
   for (const id of ['ses_a', 'ses_b', 'ses_c', 'ses_d']) it.world.add(id, [`${id} one`, `${id} two`])
-  const state: IndexStore = {
+  const state: LocalIndexStore = {
     ...it.state,
     async claim(request) {
       const claim = await it.state.claim(request)

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import type { MessageId } from '../../src/core/ids.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
 import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import { claimed, LEASE_MS, MAX_DELAY_MS } from '../contracts/state-stage.js'
 import { fakeClock, fakeOwners, keyOf, START, tempFolder } from '../support/index-world.js'
 
@@ -22,7 +22,7 @@ async function opened(folder: { readonly path: string }, failpoint?: (name: stri
   const clock = fakeClock()
   Object.assign(clock, { wall: START + 2000, mono: 1_002_000 })
   const dead = new Set<number>()
-  const open = (): Promise<IndexStore> =>
+  const open = (): Promise<LocalIndexStore> =>
     openLmdbState({ directory, clock, owners: fakeOwners(2, dead), leaseMs: LEASE_MS, maxDelayMs: MAX_DELAY_MS, failpoint })
   return { directory, clock, dead, open }
 }

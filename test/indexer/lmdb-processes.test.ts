@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import { A, seen } from '../contracts/state-stage.js'
 import { keyOf, tempFolder } from '../support/index-world.js'
 
@@ -35,7 +35,7 @@ async function holder(directory: string) {
   }
 }
 
-async function stateIn(directory: string, lockWaitMs?: number): Promise<IndexStore> {
+async function stateIn(directory: string, lockWaitMs?: number): Promise<LocalIndexStore> {
   const state = await openLmdbState({ directory, lockWaitMs })
   await state.bind({ space: 'space', namespace: 'ns' })
   await state.observe(seen(A))

@@ -10,6 +10,7 @@ import { openLmdb } from '../../src/indexer/state/lmdb/env.js'
 import { openLmdbState, STATE_SCHEMA } from '../../src/indexer/state/lmdb/state.js'
 import { A, claimed, describeState, ledgerRow, walRecord } from '../contracts/state.js'
 import { keyOf, tempFolder } from '../support/index-world.js'
+import { commitsIn } from '../support/lmdb-commits.js'
 
 describeState('lmdb', () => {
   const folder = tempFolder()
@@ -129,6 +130,45 @@ describe('a transaction', () => {
     await db.transact((t) => t.rows.putSync('n', Number(t.rows.get('n') ?? 0) + 1))
     expect(db.tables.rows.get('n')).toBe(1)
     expect(db.tables.rows).not.toBe(before)
+  })
+
+  it('shares its commit with those that are asked for at the same time, and fails for itself alone', async () => {
+    using folder = tempFolder()
+    const path = join(folder.path, 'x.mdb')
+    await using db = await openLmdb({ path, tables })
+    const ends = await Promise.allSettled([
+      db.transact((t) => t.rows.putSync('a', 1)),
+      db.transact((t) => {
+        t.rows.putSync('b', 1)
+        throw new TypeError('a bug')
+      }),
+      // What the one before it did is there, what the failed one did is not.
+      db.transact((t) => [t.rows.get('a'), t.rows.get('b')]),
+    ])
+    expect(ends).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { message: 'a bug' } }, { value: [1, undefined] }])
+    expect([db.tables.rows.get('a'), db.tables.rows.get('b')]).toEqual([1, undefined])
+
+    const before = commitsIn(path)
+    await Promise.all(Array.from({ length: 20 }, (_, i) => db.transact((t) => t.rows.putSync(i, i))))
+    expect(commitsIn(path) - before).toBe(1)
+    // So do chains that go on as soon as they are told.
+    const chain = async (name: string): Promise<void> => {
+      for (let step = 0; step < 5; step++) await db.transact((t) => t.rows.putSync(name, step))
+    }
+    await Promise.all(['c', 'd', 'e'].map(chain))
+    expect(commitsIn(path) - before).toBe(6)
+  })
+
+  it.each([1, 2, 3])('of several whose commit fails takes effect once, whichever it was (%i)', async (nth) => {
+    using folder = tempFolder()
+    let passed = 0
+    const failpoint = (): void => {
+      if (++passed === nth) throw new Error('MDB_PROBLEM: Unexpected problem - txn should abort')
+    }
+    await using db = await openLmdb({ path: join(folder.path, 'x.mdb'), tables, failpoint })
+    await Promise.all([1, 2, 3].map((i) => db.transact((t) => t.rows.putSync('n', Number(t.rows.get('n') ?? 0) + i))))
+    expect(db.tables.rows.get('n')).toBe(6)
+    expect(passed).toBe(4)
   })
 
   it('that can never be committed ends with a clear error', async () => {

@@ -15,13 +15,14 @@ interface Scenario extends HostOptions {
   readonly commands: readonly Command[]
 }
 
-function scenarios(maxCommands: number, concurrency: readonly number[]): fc.Arbitrary<Scenario> {
+function scenarios(maxCommands: number, concurrency: readonly number[], late: fc.Arbitrary<boolean>): fc.Arbitrary<Scenario> {
   return fc.boolean().chain((scan) =>
     fc.record({
       scan: fc.constant(scan),
       cache: fc.boolean(),
       walEnabled: fc.constantFrom(true, true, true, false),
       concurrency: fc.constantFrom(...concurrency),
+      late,
       commands: fc.array(commandArbitrary({ scan }), { minLength: 5, maxLength: maxCommands, size: 'max' }),
     }),
   )
@@ -76,13 +77,13 @@ const SLOW = { timeout: 3_600_000 }
 describe('the engine', () => {
   it('on the state in memory comes to rest with what the sessions say, whatever happens', SLOW, async () => {
     await fc.assert(
-      fc.asyncProperty(scenarios(40, [1, 2]), (scenario) => play([memoryPlace()], scenario)),
+      fc.asyncProperty(scenarios(40, [1, 2], fc.boolean()), (scenario) => play([memoryPlace()], scenario)),
       { numRuns: RUNS },
     )
   })
 
   it('on the states in memory and in LMDB does the same, step by step', SLOW, async () => {
-    const property = fc.asyncProperty(scenarios(25, [1]), async (scenario) => play([memoryPlace(), await lmdbPlace()], scenario))
+    const property = fc.asyncProperty(scenarios(25, [1], fc.constant(false)), async (scenario) => play([memoryPlace(), await lmdbPlace()], scenario))
     await fc.assert(property, { numRuns: Math.ceil(RUNS / 6) })
   })
 })

@@ -37,7 +37,7 @@ describe('an embedder that is down', () => {
     await pass(it.clock, TEN_MINUTES, 1000)
     expect(calls).toBeLessThan(100)
     expect(it.world.hydrated.length).toBeLessThan(4 * 100)
-    expect(it.indexer.status()).toMatchObject({
+    expect(await it.indexer.status()).toMatchObject({
       counters: { failures: 0 },
       wal: { records: 0 },
       services: [
@@ -63,7 +63,7 @@ describe('an embedder that is down', () => {
     it.world.add('ses_new', ['new'])
     it.clock.advance(20_000)
     await it.run()
-    expect(it.indexer.status().services).toMatchObject([{ state: 'open' }, { state: 'closed' }])
+    expect((await it.indexer.status()).services).toMatchObject([{ state: 'open' }, { state: 'closed' }])
     it.clock.advance(20_000)
     if (first !== undefined) it.world.sessions.delete(first.id)
     await it.indexer.observe()

@@ -51,9 +51,10 @@ describe('the secrets of a session', () => {
       throw new Error(`the sink says: ${planted}`)
     }
     await r.run()
-    expect(r.indexer.walStatus().records).toBe(2)
-    const told = (): string => JSON.stringify([events, r.indexer.status(), r.indexer.walStatus(), r.state.pending(), r.indexer.deadLetters()])
-    expect(leaks(told())).toEqual([])
+    expect((await r.indexer.walStatus()).records).toBe(2)
+    const told = async (): Promise<string> =>
+      JSON.stringify([events, await r.indexer.status(), await r.indexer.walStatus(), r.state.pending(), await r.indexer.deadLetters()])
+    expect(leaks(await told())).toEqual([])
     for (const { seq } of r.state.pending()) expect(leaks(JSON.stringify(r.state.walRead(seq).rows))).toEqual([])
 
     r.sink.before = () => undefined
@@ -64,9 +65,9 @@ describe('the secrets of a session', () => {
     expect(leaks(r.embedder.texts.join('\n'))).toEqual([])
     expect(rows.filter(({ text }) => text.includes('[redacted: ')).length).toBeGreaterThanOrEqual(secrets.length)
     expect(rows.map(({ metadata }) => metadata.title)).toContain('Use [redacted: github]')
-    expect(leaks(told())).toEqual([])
+    expect(leaks(await told())).toEqual([])
     expect(leaks(filesIn(r.folder) + filesIn(folder.path))).toEqual([])
-    expect(r.indexer.status().counters.redacted).toBeGreaterThanOrEqual(secrets.length)
+    expect((await r.indexer.status()).counters.redacted).toBeGreaterThanOrEqual(secrets.length)
   })
 
   it('stay in the machine when a redactor fails: nothing of the session is sent until it works', async () => {
@@ -83,7 +84,7 @@ describe('the secrets of a session', () => {
     r.world.add('ses_a', texts.slice(0, 4))
     await r.run()
     expect([r.sink.rows.size, r.embedder.texts.length]).toEqual([0, 0])
-    expect(r.indexer.status().lastError).toMatchObject({ code: 'REDACTION_FAILED' })
+    expect((await r.indexer.status()).lastError).toMatchObject({ code: 'REDACTION_FAILED' })
     expect(leaks(events.map((event) => (event.kind === 'failed' ? String(event.error) : '')).join())).toEqual([])
     broken.failing = false
     r.clock.advance(600_000)
@@ -103,7 +104,7 @@ describe('switching a redactor on, to another, and off', () => {
       throw new Error('down')
     }
     await r.run()
-    expect(r.indexer.walStatus().records).toBe(1)
+    expect((await r.indexer.walStatus()).records).toBe(1)
     await r.indexer.stop()
 
     const sent: string[] = []
@@ -119,7 +120,7 @@ describe('switching a redactor on, to another, and off', () => {
     r.clock.advance(600_000)
     const { indexer } = await r.join(2, { sink, redact: secretlintRedactor() })
     await indexer.walRecover()
-    expect(indexer.walStatus().records).toBe(0)
+    expect((await indexer.walStatus()).records).toBe(0)
     await indexer.observe()
     await indexer.drain()
     expect(sent.join()).not.toContain(token)

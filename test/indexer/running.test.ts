@@ -1,9 +1,11 @@
 /** start, stop, tick and the wake-ups between them. */
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import type { IndexProgress } from '../../src/indexer/engine.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldSession } from '../support/index-world.js'
+import { commitsIn } from '../support/lmdb-commits.js'
 import { pass, settle, until } from '../support/passing-time.js'
 
 /** Time passes by the fake clock alone, so nothing may wait for a disk. */
@@ -24,13 +26,13 @@ describe('start', () => {
     const session = it.world.add('ses_a', ['one', 'two'])
     await it.indexer.start()
     expect(it.state.sessions()).toHaveLength(1)
-    expect(it.indexer.status()).toMatchObject({ started: true, running: [{ pid: 1 }] })
+    expect(await it.indexer.status()).toMatchObject({ started: true, running: [{ pid: 1 }] })
     await until(it.clock, () => isTrue(it))
     say(it, session, 'three')
     it.world.add('ses_b', ['four'])
     await until(it.clock, () => isTrue(it), { ms: 6000 })
     await it.indexer.stop()
-    expect(it.indexer.status()).toMatchObject({ started: false, running: [], queue: EMPTY_QUEUE })
+    expect(await it.indexer.status()).toMatchObject({ started: false, running: [], queue: EMPTY_QUEUE })
     say(it, session, 'five')
     await pass(it.clock, 10_000)
     expect(isTrue(it)).toBe(false)
@@ -106,11 +108,11 @@ describe('start', () => {
     const state = { ...it.state, slowScan: (options: { limit: number; minAgeMs: number }) => (broken ? failing() : it.state.slowScan(options)) }
     const { indexer } = await it.join(2, { state, onProgress: (event) => events.push(event) })
     await indexer.start()
-    expect(indexer.status()).toMatchObject({ started: true, failure: { code: 'STATE_UNAVAILABLE' } })
+    expect(await indexer.status()).toMatchObject({ started: true, failure: { code: 'STATE_UNAVAILABLE' } })
     await until(it.clock, () => isTrue(it), { ms: 5000 })
     expect(events.filter(({ kind }) => kind === 'error')).not.toEqual([])
     broken = false
-    await until(it.clock, () => indexer.status().failure === undefined)
+    await until(it.clock, async () => (await indexer.status()).failure === undefined)
   })
 
   it('ends for good when the model behind the embedder changed, as a drain does', async () => {
@@ -121,8 +123,8 @@ describe('start', () => {
     await expect(it.indexer.drain()).rejects.toMatchObject({ code: 'EMBEDDER_CHANGED' })
     expect(it.state.status().queue).toEqual({ ready: 1, leased: 0, backoff: 0 })
     await it.indexer.start()
-    await until(it.clock, () => !it.indexer.status().started, { ms: 5000 })
-    expect(it.indexer.status()).toMatchObject({ failure: { code: 'EMBEDDER_CHANGED' }, running: [] })
+    await until(it.clock, async () => !(await it.indexer.status()).started, { ms: 5000 })
+    expect(await it.indexer.status()).toMatchObject({ failure: { code: 'EMBEDDER_CHANGED' }, running: [] })
   })
 
   it('ends with the signal of the indexer, and nothing runs afterwards', async () => {
@@ -130,7 +132,7 @@ describe('start', () => {
     await using it = await rig({ signal: stop.signal }, IN_MEMORY)
     await it.indexer.start()
     stop.abort()
-    await until(it.clock, () => !it.indexer.status().started, { ms: 2000 })
+    await until(it.clock, async () => !(await it.indexer.status()).started, { ms: 2000 })
     await expect(it.indexer.drain()).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' })
   })
 
@@ -189,12 +191,30 @@ describe('a tick', () => {
 })
 
 describe('the write-ahead log, by hand', () => {
+  it.each([
+    ['one at a time, with three commits each', 1, 3],
+    ['several at a time, which share them', 2, 1.5],
+  ])('is sent %s', async (_, concurrency, most) => {
+    await using it = await rig({ concurrency })
+    const sessions = 16
+    for (let i = 0; i < sessions; i++) it.world.add(`ses_${i}`, [`text ${i}`])
+    it.sink.before = () => Promise.reject(new Error('down'))
+    await it.run()
+    it.sink.before = () => undefined
+    const file = join(it.folder, 'state.mdb')
+    const before = commitsIn(file)
+    expect(await it.indexer.walRecover({ limit: sessions })).toEqual({ records: sessions, documents: sessions })
+    // One beside them has all of them sent.
+    expect(commitsIn(file) - before).toBeLessThanOrEqual(most * sessions + 2)
+    expect(contentOf(it.sink)).toEqual(it.world.expected())
+  })
+
   it('is told, and sent without reading or embedding', async () => {
     await using it = await rig({}, IN_MEMORY)
     for (const id of ['ses_a', 'ses_b', 'ses_c']) it.world.add(id, [`text of ${id}`])
     it.sink.before = () => Promise.reject(new Error('down'))
     await it.run()
-    expect(it.indexer.walStatus()).toMatchObject({ records: 3, sessions: [{ documents: 1 }, { documents: 1 }, { documents: 1 }] })
+    expect(await it.indexer.walStatus()).toMatchObject({ records: 3, sessions: [{ documents: 1 }, { documents: 1 }, { documents: 1 }] })
     it.sink.before = () => undefined
     it.clock.advance(120_000)
     it.world.hydrated.length = 0

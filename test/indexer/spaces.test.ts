@@ -4,12 +4,12 @@ import { StorageError } from '../../src/core/errors.js'
 import type { IndexProgress } from '../../src/indexer/engine.js'
 import type { Indexer, IndexerOptions } from '../../src/indexer/indexer-types.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import { type Rig, rig } from '../support/index-rig.js'
 import { type CountingEmbedder, contentOf, countingEmbedder, type FlakySink, flakySink, keyOf } from '../support/index-world.js'
 
 interface Other {
-  readonly state: IndexStore
+  readonly state: LocalIndexStore
   readonly indexer: Indexer
   readonly sink: FlakySink
   readonly embedder: CountingEmbedder
@@ -36,7 +36,7 @@ async function two(options: Partial<IndexerOptions> = {}): Promise<{ it: Rig; ot
   return { it: { ...it, sink: old }, other: { ...joined, sink, embedder, events, dropped: () => dropped } }
 }
 
-const spacesOf = ({ spaces }: IndexStore): string[] => spaces().map(({ space, state }) => `${space} ${state}`)
+const spacesOf = ({ spaces }: LocalIndexStore): string[] => spaces().map(({ space, state }) => `${space} ${state}`)
 
 describe('another embedder', () => {
   it('without rebuild is refused, and nothing changes', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeWal, encodeWal, WAL_VERSION } from '../../src/indexer/state/wal-codec.js'
+import { decodeWal, encodeWal, encodeWalAside, WAL_VERSION } from '../../src/indexer/state/wal-codec.js'
 import { walRecord } from '../contracts/state.js'
 import { keyOf } from '../support/index-world.js'
 
@@ -23,6 +23,20 @@ const rowsOf = (texts: readonly string[]) => texts.map((text, vector) => ({ id: 
 const sample = () => walRecord({ rows: rowsOf(['one', 'two']), dimensions: 3, matrix: Float32Array.of(1, 2, 3, -4, 0.25, 1e-30) })
 
 describe('a WAL record', () => {
+  it.each([1, 100, 100_000])('is the same bytes packed beside the event loop, which goes on (%i letters)', async (letters) => {
+    const text = Array.from({ length: letters }, (_, i) => String.fromCharCode(97 + ((i * i) % 26))).join('')
+    const record = walRecord({ rows: rowsOf([text, 'two']), dimensions: 1, matrix: Float32Array.of(1, 2) })
+    const now = encodeWal(record)
+    let turned = false
+    setImmediate(() => {
+      turned = true
+    })
+    const packing = encodeWalAside(record)
+    record.matrix.fill(7)
+    expect(await packing).toEqual(now)
+    expect(turned).toBe(letters > 10_000)
+  })
+
   it('comes back as it was', () => {
     const anyRecord = fc.record({
       key: fc.constant(keyOf('ses_é')),

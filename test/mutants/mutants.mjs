@@ -30,9 +30,9 @@ export const MUTANTS = [
     patches: [
       {
         file: 'src/indexer/sending.ts',
-        find: 'const applied = hasSink(engine, record) ? await send(engine, lease, due, stopping) : emptied(record)',
+        find: 'const applied = (await hasSink(engine, record)) ? await send(engine, lease, due, stopping) : emptied(record)',
         replace: `await state.commit(lease.claim, seq === undefined ? { unlogged: record } : { wal: { seq, record, replayed } })
-  const applied = hasSink(engine, record) ? await send(engine, lease, due, stopping) : emptied(record)`,
+  const applied = (await hasSink(engine, record)) ? await send(engine, lease, due, stopping) : emptied(record)`,
       },
       {
         file: 'src/indexer/sending.ts',

@@ -49,6 +49,8 @@ describe('what loads', () => {
     expect(names).toContain('spanleaf')
     expect(isHeavy(names)).toEqual([])
     expect(names.filter((name) => !/^(spanleaf$|\.{1,2}\/|node:|file:)/.test(name))).toEqual([])
+    // What few processes need is loaded by those.
+    expect(names.filter((name) => /\/(catalog\/catalog|ledger|json-validator|parcel|worker-stores)\.js$|child_process/.test(name))).toEqual([])
   })
 
   it('for a JSON tree is no SQLite, and for a database no index', () => {
@@ -152,7 +154,7 @@ describe('the exports', () => {
 
   it('of the library are these', () => {
     expect(Object.keys(library).sort().join(' ')).toMatchInlineSnapshot(
-      `"AGENTS MappedSpan MemoryStore SlabSpan SpanCache StorageError activePath childLinks childRange compareCopies createSessionSet cursorAfter decodeKey describeStores encodeKey errorTable findSessionsContaining folderName followSession grepSessions hydrateSessionTree idTime isCursor isInsideStore isSafeId isWithinFolder issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir pageSessions parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome storeEras systemClock unwrap verifyStores watchSessions"`,
+      `"AGENTS MappedSpan MemoryStore SlabSpan SpanCache StorageError activePath childLinks childRange compareCopies createSessionSet cursorAfter decodeKey describeStores encodeKey errorTable findChildLinks findSessionsContaining folderName followSession grepSessions hydrateSessionTree idTime isCursor isInsideStore isSafeId isWithinFolder issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir pageSessions parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome storeEras systemClock unwrap verifyStores watchSessions"`,
     )
   })
 

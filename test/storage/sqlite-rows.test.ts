@@ -123,7 +123,7 @@ describe('rows with ids that are none', () => {
 })
 
 function rowsOf({ at, ids, lengths, updated }: PackedRows): unknown[] {
-  return at.map((owner, row) => [owner, ids[row], lengths[row], updated[row]])
+  return at.map((owner, row) => [owner, ids[row], lengths[row], updated?.[row]])
 }
 
 describe('packed rows', () => {

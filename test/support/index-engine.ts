@@ -7,6 +7,7 @@ import { documentMeta, type Engine, type IndexProgress, type Limits, metaHashOf,
 import { faultOf } from '../../src/indexer/faults.js'
 import { type HeldLease, holdLease } from '../../src/indexer/lease.js'
 import { memoryState } from '../../src/indexer/state/memory/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import { projectMessage } from '../../src/indexer/text/projection.js'
 import { countingEmbedder, type FakeClock, type FlakySink, fakeClock, fakeOwners, flakySink, keyOf, metaOf, nodeOf, World } from './index-world.js'
 
@@ -36,8 +37,11 @@ const LIMITS: Limits = {
   drainMs: 30_000,
 }
 
+/** Its state answers at once. */
+type LocalEngine = Omit<Engine, 'state'> & { readonly state: LocalIndexStore }
+
 export interface EngineRig {
-  readonly engine: Engine
+  readonly engine: LocalEngine
   readonly world: World
   readonly clock: FakeClock
   readonly sink: FlakySink
@@ -47,7 +51,7 @@ export interface EngineRig {
   claim(id: string): Promise<HeldLease>
 }
 
-export async function engineRig(given: Partial<Omit<Engine, 'limits'>> & { readonly limits?: Partial<Limits> } = {}): Promise<EngineRig> {
+export async function engineRig(given: Partial<Omit<LocalEngine, 'limits'>> & { readonly limits?: Partial<Limits> } = {}): Promise<EngineRig> {
   const clock = fakeClock()
   const world = new World(clock)
   const sink = flakySink()
@@ -59,7 +63,7 @@ export async function engineRig(given: Partial<Omit<Engine, 'limits'>> & { reado
   const breaker = (service: 'embedder' | 'sink') => createBreaker({ service, clock, isDown: (error) => faultOf(error) === 'service' })
   const breakers = given.breakers ?? { embedder: breaker('embedder'), sink: breaker('sink') }
   const failpoint = given.failpoint ?? (() => undefined)
-  const engine: Engine = {
+  const engine: LocalEngine = {
     sessions: world.source(),
     listed: new Map(),
     sink,

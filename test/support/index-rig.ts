@@ -3,7 +3,7 @@ import { createIndexer } from '../../src/indexer/indexer.js'
 import type { Indexer, IndexerOptions } from '../../src/indexer/indexer-types.js'
 import { openLmdbState } from '../../src/indexer/state/lmdb/state.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import {
   type CountingEmbedder,
   countingEmbedder,
@@ -19,13 +19,13 @@ import {
 export interface Rig extends AsyncDisposable {
   readonly world: World
   readonly clock: FakeClock
-  readonly state: IndexStore
+  readonly state: LocalIndexStore
   readonly sink: FlakySink
   readonly embedder: CountingEmbedder
   readonly folder: string
   readonly indexer: Indexer
   /** Another process on the same state and sink. */
-  join(pid: number, options?: Partial<IndexerOptions>): Promise<{ readonly state: IndexStore; readonly indexer: Indexer }>
+  join(pid: number, options?: Partial<IndexerOptions>): Promise<{ readonly state: LocalIndexStore; readonly indexer: Indexer }>
   /** Observe and drain. */
   run(): Promise<void>
 }

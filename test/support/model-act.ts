@@ -84,7 +84,7 @@ async function act(host: Host, process: Process, command: Extract<Command, { rea
     case 'drop':
       return indexer.drop()
     case 'wal':
-      return indexer.walStatus()
+      return await indexer.walStatus()
     case 'reset':
       return indexer.resetSession(keyFor(command.s))
     case 'forget':

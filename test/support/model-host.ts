@@ -6,11 +6,11 @@ import type { Indexer } from '../../src/indexer/indexer-types.js'
 import type { Embedder, Sink } from '../../src/indexer/ports.js'
 import { spaceIdOf } from '../../src/indexer/space.js'
 import type { Claim } from '../../src/indexer/state/rows.js'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import { fakeClock, fakeOwners, World } from './index-world.js'
 import { type MemorySink, memorySink } from './memory-sink.js'
 import type { ModelPlace } from './model-place.js'
-import { Gate, gatedCache, gatedEmbedder, gatedSink, gatedSource, gatedState, memoryCache } from './model-process.js'
+import { Gate, gatedCache, gatedEmbedder, gatedSink, gatedSource, gatedState, lateGatedState, memoryCache } from './model-process.js'
 import { DIMENSIONS, NAMESPACE, SPACES, vectorOf } from './model-vectors.js'
 import { Witness } from './model-witness.js'
 
@@ -40,6 +40,8 @@ export interface HostOptions {
   readonly cache: boolean
   readonly walEnabled: boolean
   readonly concurrency: number
+  /** The state answers later. @default false */
+  readonly late?: boolean
 }
 
 export interface Process {
@@ -47,7 +49,7 @@ export interface Process {
   /** The place of the space that it began in. */
   readonly space: number
   readonly gate: Gate
-  readonly state: IndexStore
+  readonly state: LocalIndexStore
   readonly indexer: Indexer
   /** Held by the process and not worked on. */
   readonly held: Claim[]
@@ -90,7 +92,7 @@ export class Host {
   readonly #dead = new Set<number>()
   readonly #open: AsyncDisposable[] = []
   #lastPid = 0
-  #observer: IndexStore | undefined
+  #observer: LocalIndexStore | undefined
 
   constructor(place: ModelPlace, options: HostOptions) {
     this.place = place
@@ -104,12 +106,12 @@ export class Host {
   }
 
   /** Asks, and is none of the processes. */
-  get observer(): IndexStore {
+  get observer(): LocalIndexStore {
     if (this.#observer === undefined) throw new Error('the machine has not begun')
     return this.#observer
   }
 
-  async #openState(pid: number): Promise<IndexStore> {
+  async #openState(pid: number): Promise<LocalIndexStore> {
     const state = await this.place.open({ clock: this.clock, owners: fakeOwners(pid, this.#dead), leaseMs: LEASE_MS, maxDelayMs: MAX_DELAY_MS })
     this.#open.push(state)
     return state
@@ -124,7 +126,7 @@ export class Host {
     const indexer = createIndexer({
       ...LIMITS,
       sessions: gatedSource(this.#weatherSource(), gate),
-      state,
+      state: this.options.late === true ? lateGatedState(state, gate) : state,
       embedder: gatedEmbedder(this.#embedder(name), gate, (text) => !this.weather.cured && text.includes('lethal')),
       sink: sinkOf(name),
       former: SPACES.filter((space) => space !== name).map(sinkOf),
@@ -269,7 +271,7 @@ export class Host {
     }
   }
 
-  ledgerOf(key: SessionKey, space = spaceIdOf(SPACES[this.space] ?? '')): ReturnType<IndexStore['ledger']> {
+  ledgerOf(key: SessionKey, space = spaceIdOf(SPACES[this.space] ?? '')): ReturnType<LocalIndexStore['ledger']> {
     return this.observer.ledger(key, space)
   }
 

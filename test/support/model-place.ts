@@ -1,6 +1,6 @@
 /** The port of a model machine to where its state is kept. */
 
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { LocalIndexStore } from '../../src/indexer/state/state.js'
 import type { OwnerProbe } from '../../src/tree/catalog/owner.js'
 import type { FakeClock } from './index-world.js'
 
@@ -14,7 +14,7 @@ export interface StateSettings {
 /** Where the state of a machine is kept. */
 export interface ModelPlace extends AsyncDisposable {
   readonly name: string
-  open(settings: StateSettings): Promise<IndexStore>
+  open(settings: StateSettings): Promise<LocalIndexStore>
   rows(): RowsView
   /** Changes a byte of every pending record. */
   damageRecords(): Promise<void>

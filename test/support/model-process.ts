@@ -3,7 +3,8 @@ import { StorageError } from '../../src/core/errors.js'
 import type { EmbedCache } from '../../src/indexer/embedding/embed-cache.js'
 import type { Embedder, Sink } from '../../src/indexer/ports.js'
 import type { SessionSource } from '../../src/indexer/source.js'
-import type { IndexStore } from '../../src/indexer/state/state.js'
+import type { IndexStore, LocalIndexStore } from '../../src/indexer/state/state.js'
+import { lateState, READS } from './late-state.js'
 
 /** Failpoints of the engine, and the moments around calls of the services. */
 export const POINTS = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'k', 'sink:before', 'sink:after', 'embed:before', 'embed:after', 'read'] as const
@@ -104,19 +105,15 @@ function deferred(): { readonly promise: Promise<void>; readonly open: () => voi
   return { promise, open }
 }
 
-const SYNC: ReadonlySet<string | symbol> = new Set<keyof IndexStore>([
-  ...(['identity', 'spaces', 'retiring', 'walRead', 'ledger', 'sessions', 'pending', 'deadLetters', 'status', 'nextRunAt'] as const),
-])
-
 export type Spy = (method: string, args: readonly unknown[], result: unknown) => void
 
 /** A transition that has begun has taken place, whatever becomes of the process. */
-export function gatedState(state: IndexStore, gate: Gate, spy: Spy): IndexStore {
+export function gatedState(state: LocalIndexStore, gate: Gate, spy: Spy): LocalIndexStore {
   return new Proxy(state, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name)
       if (typeof method !== 'function' || typeof name !== 'string') return method
-      if (SYNC.has(name)) {
+      if (READS.has(name)) {
         return (...args: unknown[]): unknown => {
           gate.check()
           return Reflect.apply(method, target, args)
@@ -130,6 +127,16 @@ export function gatedState(state: IndexStore, gate: Gate, spy: Spy): IndexStore 
         return result
       }
     },
+  })
+}
+
+/** As a state elsewhere: what was asked of it may be old by the time that it comes, and the process may be stopped before. */
+export function lateGatedState(state: LocalIndexStore, gate: Gate): IndexStore {
+  return lateState(state, async (read) => {
+    await gate.pass()
+    const answer = read()
+    await gate.pass()
+    return answer
   })
 }
 

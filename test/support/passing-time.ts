@@ -15,10 +15,10 @@ export async function pass(clock: FakeClock, ms: number, step = 500): Promise<vo
 }
 
 /** Passes time until it is so; a test that waits in vain fails. */
-export async function until(clock: FakeClock, isSo: () => boolean, { ms = 60_000, step = 500 } = {}): Promise<number> {
+export async function until(clock: FakeClock, isSo: () => boolean | Promise<boolean>, { ms = 60_000, step = 500 } = {}): Promise<number> {
   await settle()
   for (let passed = 0; passed <= ms; passed += step) {
-    if (isSo()) return passed
+    if (await isSo()) return passed
     await pass(clock, step, step)
   }
   throw new Error(`it is not so after ${ms} ms`)

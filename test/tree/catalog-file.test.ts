@@ -18,6 +18,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/core/clock.js'
 import { type Catalog, openCatalog } from '../../src/tree/catalog/catalog.js'
+import { SECOND_NAME } from '../../src/tree/catalog/file.js'
 import { APPLICATION, SCHEMA_VERSION } from '../../src/tree/catalog/schema.js'
 import { readQuery } from '../../src/tree/sessions/session-page.js'
 import { listed, manyEntries, plainly, storeOf } from '../support/catalog-world.js'
@@ -95,7 +96,7 @@ describe('the file of the catalog', () => {
       using catalog = await open(folder.path)
       await fill(catalog)
       expect(read(catalog)).toEqual(IDS)
-      expect(catalog.path).toBe(join(folder.path, 'sessions.idx.1.db'))
+      expect(catalog.path).toBe(join(folder.path, SECOND_NAME))
       expect(catalog.issues).toMatchObject([{ code: 'CATALOG_UNAVAILABLE', path, reason: expect.stringMatching(reason) }])
     }
     if (before !== undefined) expect(readFileSync(path).equals(before)).toBe(true)
@@ -105,7 +106,7 @@ describe('the file of the catalog', () => {
 
   it('is not where both of its names are taken, or where no folder can be', async () => {
     using folder = tempFolder()
-    for (const name of ['sessions.idx.db', 'sessions.idx.1.db']) writeFileSync(join(folder.path, name), 'notes')
+    for (const name of ['sessions.idx.db', SECOND_NAME]) writeFileSync(join(folder.path, name), 'notes')
     await expect(open(folder.path)).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
     expect(readFileSync(join(folder.path, 'sessions.idx.db'), 'utf8')).toBe('notes')
     await expect(open(join(folder.path, 'sessions.idx.db', 'home'))).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })

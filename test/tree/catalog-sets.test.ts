@@ -102,6 +102,27 @@ describe('a set with a catalog', () => {
     expect(report.sessions).toBe(truth.length)
   })
 
+  it('finds a log by its first prompt, which is not its title, before it is listed and then', async () => {
+    using place = tempFolder()
+    const logs = join(place.path, '.claude', 'projects', '-srv-sky')
+    mkdirSync(logs, { recursive: true })
+    const text = `Why does the pelican\n dive? ${'blue '.repeat(300)}`
+    const message = { type: 'user', uuid: 'u1', parentUuid: null, sessionId: 'x', cwd: '/srv/sky', message: { role: 'user', content: text } }
+    const title = { type: 'custom-title', customTitle: 'Birds', sessionId: 'x' }
+    const id = '0b9d5b0a-0000-4000-8000-000000000001'
+    writeFileSync(join(logs, `${id}.jsonl`), `${[message, title].map((line) => JSON.stringify(line)).join('\n')}\n`)
+    const given = { data: join(place.path, '.claude'), home: join(place.path, 'home'), env: { HOME: place.path } }
+    await (await openSessions(given)).close()
+    await using sessions = await openSessions(given)
+    for (const stale of [true, false]) {
+      const page = await pageSessions(sessions, { search: 'birds pelican' })
+      expect(page).toMatchObject({ stale, sessions: [{ id, title: 'Birds' }] })
+      expect(page.sessions[0]?.prompt).toMatch(/^Why does the pelican dive\? (blue ){10}.*…$/)
+      expect(page.sessions[0]?.prompt).toHaveLength(1000)
+      await sessions.refresh()
+    }
+  })
+
   it('tells with its first refresh what happened since the set before, and nothing else', async () => {
     using place = world()
     await pastGrain()
@@ -268,7 +289,10 @@ describe('a set with a catalog', () => {
     using place = world()
     await (await place.open()).close()
     const database = new Database(join(place.home, 'sessions.idx.db'), { readonly: true })
-    const rows = database.prepare('SELECT kind, s.path, file_size, checksum FROM sessions s JOIN stores USING (store)').raw(true).all()
+    const rows = database
+      .prepare('SELECT kind, e.path, file_size, checksum FROM sessions JOIN stores USING (store) JOIN entries e USING (row)')
+      .raw(true)
+      .all()
     database.close()
     expect(rows.length).toBeGreaterThan(10)
     for (const [kind, path, size, sum] of rows as [string, string, number | null, number | null][]) {

@@ -6,11 +6,13 @@ import { systemClock } from '../../src/core/clock.js'
 import { parseSessionId } from '../../src/core/ids.js'
 import { sessionKey } from '../../src/core/keys.js'
 import type { Generation } from '../../src/storage/generation.js'
-import { openSqlite } from '../../src/storage/sqlite/driver.js'
+import { openSqlite, type SqlRow } from '../../src/storage/sqlite/driver.js'
 import type { SessionEntry } from '../../src/storage/store.js'
 import { type Catalog, openCatalog } from '../../src/tree/catalog/catalog.js'
-import { findSessions, preparing } from '../../src/tree/catalog/pages.js'
-import { readQuery, type SessionQuery } from '../../src/tree/sessions/session-page.js'
+import { type Prepare, preparing, readSessions, type SessionReading } from '../../src/tree/catalog/pages.js'
+import { catalogPlaces } from '../../src/tree/catalog/places.js'
+import { cursorAfter, readQuery, type SessionQuery } from '../../src/tree/sessions/session-page.js'
+import type { SessionMeta } from '../../src/tree/types.js'
 import { describePages, entriesOf } from '../contracts/session-page.js'
 import { type CatalogWorld, catalogWorld, listed, manyEntries, plainly, storeOf } from '../support/catalog-world.js'
 
@@ -98,9 +100,11 @@ describe('what a listing left', () => {
 
   it('has no mark, and not the row, where a row was damaged; the next write makes the file anew', async () => {
     const harms = [
-      `UPDATE sessions SET record = replace(record, 'Session', 'Sassion') WHERE id = 's007'`,
-      `UPDATE sessions SET generation = 'other' WHERE id = 's007'`,
-      `UPDATE sessions SET record = '{"id":1}', crc = 5 WHERE id = 's007'`,
+      `UPDATE entries SET record = replace(record, 'Session', 'Sassion') WHERE row = (SELECT row FROM sessions WHERE id = 's007')`,
+      `UPDATE entries SET generation = 'other' WHERE row = (SELECT row FROM sessions WHERE id = 's007')`,
+      `UPDATE entries SET record = '{"id":1}' WHERE row = (SELECT row FROM sessions WHERE id = 's007')`,
+      `DELETE FROM entries WHERE row = (SELECT row FROM sessions WHERE id = 's007')`,
+      `UPDATE sessions SET crc = 5 WHERE id = 's007'`,
       `UPDATE sessions SET id = '../x' WHERE id = 's007'`,
       `UPDATE sessions SET crc = 1 WHERE id = 's007'`,
     ]
@@ -312,6 +316,53 @@ describe('copies of a session', () => {
   })
 })
 
+interface Asked {
+  readonly plan: string
+  readonly rows: number
+}
+
+interface AllKinds extends AsyncDisposable {
+  /** Of rows of sessions, in order. */
+  readonly asked: readonly Asked[]
+  begin(query: SessionQuery): SessionReading
+  read(query: SessionQuery): { readonly sessions: readonly SessionMeta[]; readonly asked: readonly Asked[] }
+}
+
+/** Children, archived ones, and both, all of one folder and tag. */
+async function storeOfAllKinds(count: number): Promise<AllKinds> {
+  const world = await catalogWorld()
+  const store = storeOf()
+  const kind = (at: number) => ({ directory: '/work', tag: 'red', ...(at % 7 === 0 && { parent: 's001' }), ...(at % 9 === 0 && { archived: 5 }) })
+  await world.catalog.write(store, listed(manyEntries(count, kind)), plainly(store))
+  const database = await openSqlite(world.catalog.path, { readOnly: true })
+  const prepare = preparing(database)
+  const asked: Asked[] = []
+  const spy: Prepare = (sql) => {
+    const statement = prepare(sql)
+    if (!sql.startsWith('SELECT id, card')) return statement
+    const plan = prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...Array.from(sql.matchAll(/\?/g), () => 1))
+    const note = (rows: SqlRow[]): SqlRow[] => {
+      asked.push({ plan: plan.map((row) => String(row.at(-1))).join('\n'), rows: rows.length })
+      return rows
+    }
+    return { ...statement, all: (...values) => note(statement.all(...values)) }
+  }
+  const begin = (query: SessionQuery): SessionReading => readSessions(spy, catalogPlaces(prepare).segments([store]), readQuery(query))
+  return {
+    asked,
+    begin,
+    read(query) {
+      const from = asked.length
+      const { sessions } = begin(query).take(query.limit ?? 50)
+      return { sessions, asked: asked.slice(from) }
+    },
+    async [Symbol.asyncDispose]() {
+      database[Symbol.dispose]()
+      await world[Symbol.asyncDispose]()
+    },
+  }
+}
+
 describe('the plan of a page', () => {
   const fixed: readonly (readonly [string, SessionQuery, RegExp])[] = [
     ['by the last update', {}, /sessions_updated/],
@@ -325,58 +376,70 @@ describe('the plan of a page', () => {
     ['with a tag', { tag: 'red' }, /sessions_tag/],
     ['of an agent', { agent: 'opencode' }, /sessions_updated/],
     ['with everything that is left out', { children: true, archived: true }, /sessions_updated/],
+    ['with archived ones', { archived: true }, /sessions_updated/],
+    ['with children, by creation', { children: true, sort: 'created' }, /sessions_created/],
   ]
 
   it.each(fixed)('%s is a range of an index', async (_name, query, index) => {
-    await using world = await catalogWorld()
-    const store = storeOf()
-    await world.catalog.write(
-      store,
-      listed(
-        manyEntries(300, (at) => ({ directory: '/work', tag: 'red', ...(at % 7 === 0 && { parent: 's001' }), ...(at % 9 === 0 && { archived: 5 }) })),
-      ),
-      plainly(store),
-    )
-    using database = await openSqlite(world.catalog.path, { readOnly: true })
-    const prepare = preparing(database)
-    const asked: string[] = []
-    const spy = (sql: string) => {
-      if (sql.startsWith('SELECT id, card')) asked.push(sql)
-      return prepare(sql)
-    }
-    const segments = prepare('SELECT DISTINCT segment FROM sessions')
-      .all()
-      .map(([segment]) => ({
-        segment: Number(segment),
-        agent: 'opencode' as const,
-        source: store,
-        store: 1,
-        aside: Number(segment) % 4,
-        shown: { sql: '', values: [] },
-      }))
-    const page = world.catalog.page(readQuery({ ...query, limit: 3 }), [store])
-    findSessions(spy, segments, readQuery({ ...query, limit: 3 }))
-    findSessions(spy, segments, readQuery({ ...query, limit: 3, after: page.next ?? '' }))
-    expect(asked.length).toBeGreaterThanOrEqual(2)
-    for (const sql of asked) {
-      const plan = prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...Array.from(sql.matchAll(/\?/g), () => 1))
-      const text = plan.map((row) => String(row.at(-1))).join('\n')
-      expect(text).toMatch(index)
-      expect(text).not.toMatch(/SCAN|TEMP B-TREE/)
+    await using place = await storeOfAllKinds(300)
+    const first = place.read({ ...query, limit: 3 })
+    const { asked } = place.read({ ...query, limit: 3, after: cursorAfter(first.sessions[2] as SessionMeta, query) })
+    const all = [...first.asked, ...asked]
+    expect(all.length).toBeGreaterThanOrEqual(3)
+    for (const { plan } of all) {
+      expect(plan).toMatch(index)
+      expect(plan).not.toMatch(/SCAN|TEMP B-TREE/)
     }
   })
 
-  it('steps over as many rows as it gives, however many there are', async () => {
+  it.each([
+    ['few', 'number 17', /SEARCH sessions USING INTEGER PRIMARY KEY/],
+    ['many', 'session', /SEARCH sessions USING INDEX sessions_updated/],
+  ])('of a search that finds %s goes through the titles, and through no other table', async (_name, search, index) => {
+    await using place = await storeOfAllKinds(2500)
+    for (const { plan } of place.read({ search, limit: 3 }).asked) {
+      expect(plan).toMatch(index)
+      expect(plan).toMatch(/titles VIRTUAL TABLE INDEX/)
+      expect(plan.replace(/SCAN titles VIRTUAL TABLE INDEX/g, '')).not.toMatch(/SCAN/)
+    }
+  })
+
+  it('of a first page reads its rows, and a row more of each range', async () => {
+    await using place = await storeOfAllKinds(2000)
+    const rows = (query: SessionQuery): number => place.read(query).asked.reduce((sum, { rows }) => sum + rows, 0)
+    expect(rows({ limit: 50 })).toBeLessThanOrEqual(51)
+    expect(rows({ limit: 50, children: true, archived: true })).toBeLessThanOrEqual(50 + 2 * 4 + 50)
+  })
+
+  it('reads every row once where all pages are asked for, in a few statements', async () => {
+    await using place = await storeOfAllKinds(2000)
+    const reading = place.begin({ children: true, archived: true, sort: 'name' })
+    const found: string[] = []
+    let pages = 0
+    for (; !reading.isAtEnd(); pages++) found.push(...reading.take(50).sessions.map(({ id }) => id))
+    expect([pages, new Set(found).size, found.length]).toEqual([40, 2000, 2000])
+    expect(place.asked.reduce((sum, { rows }) => sum + rows, 0)).toBe(2000)
+    expect(place.asked.length).toBeLessThan(50)
+  })
+
+  it('goes on from what is there: neither what this process wrote nor what another one did is missed', async () => {
     await using world = await catalogWorld()
+    using other = await reopened(world)
     const store = storeOf()
-    await world.catalog.write(store, listed(manyEntries(2000)), plainly(store))
+    const entries = manyEntries(100)
+    await world.catalog.write(store, listed(entries, 'm'), plainly(store))
+    for (const [at, writer] of [world.catalog, other].entries()) {
+      const { next = '' } = world.catalog.page(readQuery({ limit: 10 }), [store])
+      const changed = entries.map((entry, place) =>
+        place === 12 + at ? entriesOf([{ id: `new${at}`, updated: 2_000_000 - place }], 'opencode') : [entry],
+      )
+      await writer.write(store, listed(changed.flat(), 'm2'), plainly(store))
+      const page = world.catalog.page(readQuery({ limit: 4, after: next }), [store]).sessions.map(({ id }) => id)
+      expect(page).toEqual(['s010', 's011', ...(at === 0 ? ['new0', 's013'] : ['s012', 'new1'])])
+    }
     const first = world.catalog.page(readQuery({ limit: 10 }), [store])
-    const second = world.catalog.page(readQuery({ limit: 10, after: first.next ?? '' }), [store])
-    expect([...first.sessions, ...second.sessions].map(({ id }) => id)).toEqual(
-      manyEntries(2000)
-        .slice(0, 20)
-        .map(({ key }) => key.session),
-    )
+    expect(world.catalog.page(readQuery({ limit: 4, after: first.next ?? '' }), []).sessions).toEqual([])
+    expect(world.catalog.page(readQuery({ limit: 1, after: first.next ?? '' }), [store]).sessions.map(({ id }) => id)).toEqual(['s010'])
   })
 
   it('finds few and many titles alike', async () => {

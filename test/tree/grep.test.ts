@@ -245,6 +245,31 @@ describe('grep reads in pages', () => {
     expect(turns).toBeGreaterThan(2)
   })
 
+  it('ends an expression that tries for ever, wherever it begins to, and goes on with the next', async () => {
+    const store = new MemoryStore()
+    store.put({ session: 's' }, { title: 't', directory: '/a', time: { created: 1, updated: 1 } }, 1)
+    const put = (name: string, text: string, time: number): void => {
+      store.put({ session: 's', message: name }, { role: 'user', time: { created: time } }, time)
+      store.put({ session: 's', message: name, part: 'p' }, { type: 'text', text }, time)
+    }
+    const endless = `${'a'.repeat(60)}!`
+    put('m1', `${'x\n'.repeat(100)}${endless}`, 1)
+    await using set = await createSessionSet([store])
+    const tooLong = { code: 'INVALID_OPTION', reason: expect.stringContaining('longer than 1000 ms') }
+    await expect(hitsOf(set, /y|(a+)+$/, { timeoutMs: 1000 })).rejects.toMatchObject(tooLong)
+    // The first places of the text are found at once, and the rest of it later.
+    const found: number[] = []
+    const reading = (async () => {
+      for await (const { line } of grepSessions(set, /^x|(a+)+$/m, { timeoutMs: 1000 })) found.push(line)
+    })()
+    await expect(reading).rejects.toMatchObject(tooLong)
+    expect(found).toEqual(Array.from({ length: 64 }, (_, at) => at + 1))
+    await expect(findSessionsContaining(set, /y|(a+)+$/, { timeoutMs: 1000 }).next()).rejects.toMatchObject(tooLong)
+    expect((await hitsOf(set, /a!$/, { timeoutMs: 1000 })).length).toBe(1)
+    expect((await hitsOf(set, /^x/m)).map(({ line }) => line)).toEqual(Array.from({ length: 100 }, (_, at) => at + 1))
+    for (const timeoutMs of [0, Number.NaN, 2 ** 31]) await expect(hitsOf(set, 'x', { timeoutMs })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+
   it('parses only what may hold the text', async () => {
     const store = new MemoryStore()
     store.put({ session: 's' }, { title: 't', directory: '/a', time: { created: 1, updated: 1 } }, 1)

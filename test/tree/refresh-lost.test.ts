@@ -10,6 +10,7 @@ import { layoutsIn } from '../../src/storage/sqlite/layouts.js'
 import { openForeignDatabase } from '../../src/storage/sqlite/open.js'
 import { SqliteStore } from '../../src/storage/sqlite/opencode-sqlite.js'
 import type { Store } from '../../src/storage/store.js'
+import { turnsOf } from '../../src/storage/turns.js'
 import { ShownRecords } from '../../src/tree/copies/shown-records.js'
 import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import { type CorpusSession, corpusSession, userMessage } from '../support/corpus.js'
@@ -259,8 +260,8 @@ it('a session that cannot be read at the moment unsettles no refresh after it is
   }
   const entry = { key: keyOf('ses_x'), path: '/x', project: '', record: undefined, generation: 'v1' }
   const session = { store, entry, record: undefined, hidden: [] } as unknown as MergedSession
-  await shown.complete(new Map([['x', session]]))
+  await shown.complete(new Map([['x', session]]), turnsOf(systemClock))
   expect(shown.isSettled).toBe(false)
-  await shown.complete(new Map())
+  await shown.complete(new Map(), turnsOf(systemClock))
   expect(shown.isSettled).toBe(true)
 })

@@ -53,10 +53,9 @@ function answersIn(lines: readonly unknown[]): ReadonlyMap<string, ToolAnswer> {
   for (const line of lines) {
     if (!isDocument(line) || !isDocument(line.message) || !Array.isArray(line.message.content)) continue
     const { content } = line.message
-    let results = 0
-    for (const block of content) if (answeredBy(block) !== undefined) results++
+    const isOnly = isDocument(line.toolUseResult) && content.filter((block) => answeredBy(block) !== undefined).length === 1
     // What the tool gave back as data stands once on a line, beside its results.
-    const metadata = results === 1 && isDocument(line.toolUseResult) ? { toolUseResult: line.toolUseResult } : undefined
+    const metadata = isOnly ? { toolUseResult: line.toolUseResult } : undefined
     const end = timeIn(line.timestamp)
     for (const block of content) {
       const id = answeredBy(block)

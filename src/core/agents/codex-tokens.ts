@@ -6,6 +6,7 @@ import { type Document, isDocument, present } from '../documents.js'
  * the session's unchanged tells the same again, and one without input and output is an estimate of what a compaction left.
  */
 export function tokensIn(counts: readonly Document[]): Document | undefined {
+  if (counts.length === 0) return undefined
   const answers: Document[] = []
   let before: string | undefined
   for (const { info } of counts) {

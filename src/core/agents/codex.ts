@@ -29,7 +29,8 @@ interface Said {
 }
 
 function assemble(lines: readonly MessageLine[], key: MessageKey): Reading<MessageReading> {
-  const said = lines.flatMap(({ document, use }) => (isDocument(document) ? [saidBy(document, use)] : []))
+  const said: Said[] = []
+  for (const { document, use } of lines) if (isDocument(document)) said.push(saidBy(document, use))
   const own = said.find(({ kind, use }) => use === 'own' && kind !== 'settings') ?? said.find(({ use }) => use === 'own')
   if (own === undefined) return { damage: 'the document is no object' }
   if (own.kind === 'compacted' || isCompaction(own)) return readingOf(compaction(own), key)
@@ -61,7 +62,7 @@ function roleOf({ kind, payload }: Said): 'user' | 'told' | 'assistant' | undefi
   if (kind !== 'item') return undefined
   if (type === 'message') return role === 'assistant' || role === 'user' ? role : role === 'developer' || role === 'system' ? 'told' : undefined
   if (type === 'reasoning') return 'assistant'
-  return typeof type === 'string' && /_(call|output)$/.test(type) ? 'assistant' : undefined
+  return typeof type === 'string' && (type.endsWith('_call') || type.endsWith('_output')) ? 'assistant' : undefined
 }
 
 function isCompaction({ kind, payload }: Said): boolean {
@@ -95,15 +96,26 @@ function userDraft(said: readonly Said[], role: 'user' | 'told'): MessageDraft {
   return { message: { role: 'user', time: { created: said[0]?.time ?? 0 }, ...(type !== undefined && { type }) }, parts }
 }
 
+/** There is one for nearly every line that the model wrote: hence one pass. */
 function stepDraft(said: readonly Said[]): MessageDraft {
-  const spoken = said.filter((one) => one.use === 'own' && roleOf(one) !== undefined)
-  const created = spoken[0]?.time ?? 0
-  const settings = said.findLast(({ kind }) => kind === 'settings')?.payload
-  const counts = said.flatMap(({ kind, payload }) => (kind === 'event' && payload.type === 'token_count' ? [payload] : []))
-  const aborted = said.find(({ kind, payload }) => kind === 'event' && payload.type === 'turn_aborted')?.payload
+  let created: number | undefined
+  let completed = 0
+  let settings: Document | undefined
+  let aborted: Document | undefined
+  const counts: Document[] = []
+  for (const one of said) {
+    const { kind, use, payload, time = 0 } = one
+    if (kind === 'settings') settings = payload
+    else if (kind === 'event' && payload.type === 'token_count') counts.push(payload)
+    else if (kind === 'event' && payload.type === 'turn_aborted') aborted ??= payload
+    else if (use === 'own' && roleOf(one) !== undefined) {
+      created ??= time
+      completed = Math.max(completed, time)
+    }
+  }
   const message = {
     role: 'assistant' as const,
-    time: { created, completed: spoken.reduce((last, { time }) => Math.max(last, time ?? 0), created) },
+    time: { created: created ?? 0, completed },
     ...settingsFields(settings, counts.at(-1)),
     tokens: tokensIn(counts),
     error: aborted && { name: 'Aborted', data: present({ reason: aborted.reason }) },
@@ -132,14 +144,17 @@ function draftsOf(said: readonly Said[], synthetic: boolean): readonly PartDraft
   const events = new Set<PartDraft>()
   for (const { kind, use, payload, time } of said) {
     if (use === 'answer') continue
-    for (const draft of kind === 'event' ? eventDrafts(payload) : []) {
-      events.add(draft)
-      drafts.push(draft)
+    if (kind === 'event') {
+      for (const draft of eventDrafts(payload)) {
+        events.add(draft)
+        drafts.push(draft)
+      }
+    } else if (kind === 'item') {
+      const answer = answers.get(payload.call_id)
+      const tool = toolOf(payload, time, answer && answerOf(answer.payload, answer.time))
+      if (tool !== undefined) drafts.push(tool)
+      else for (const draft of itemDrafts(payload, synthetic)) drafts.push(draft)
     }
-    if (kind !== 'item') continue
-    const answer = answers.get(payload.call_id)
-    const tool = toolOf(payload, time, answer && answerOf(answer.payload, answer.time))
-    for (const draft of tool === undefined ? itemDrafts(payload, synthetic) : [tool]) drafts.push(draft)
   }
   if (events.size === 0) return drafts
   const nameOf = ({ part }: PartDraft): string => `${textOf(part.type)} ${textOf(part.text)}`

@@ -3,6 +3,7 @@ import { type Document, isDocument, present, type Reading } from '../documents.j
 import { inlinePartKey, type MessageKey } from '../keys.js'
 import { type Part, toPart } from '../parts.js'
 import type { Message, MessageReading } from '../records.js'
+import { utcTime } from './utc-time.js'
 
 /** A line of a message that is made of several, parsed. */
 export interface MessageLine {
@@ -52,7 +53,7 @@ const LAST_TIME = 8.64e15
 
 /** Epoch milliseconds of an ISO time or of a number of them; undefined for what no calendar has. */
 export function timeIn(value: unknown): number | undefined {
-  const time = typeof value === 'string' ? Date.parse(value) : value
+  const time = typeof value === 'string' ? (utcTime(value) ?? Date.parse(value)) : value
   return typeof time === 'number' && time >= 0 && time <= LAST_TIME ? time : undefined
 }
 

@@ -2,10 +2,11 @@
  * What must never be indexed, remembered between runs: `exclude.jsonl` in spanleaf's folder.
  * Each line adds or takes back one exclusion. Lines are appended whole, so processes that write at once lose nothing.
  */
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, StorageError, systemCode } from '../../core/errors.js'
 import { folderName } from '../../core/folders.js'
+import { makeFolder } from '../../tree/make-folder.js'
 import type { Exclusion } from '../engine.js'
 
 export interface Exclusions {
@@ -44,7 +45,7 @@ export function removeExclusions(home: string, less: Exclusion): Exclusions {
 }
 
 function append(home: string, op: Line['op'], change: Exclusion): Exclusions {
-  mkdirSync(home, { recursive: true, mode: 0o700 })
+  makeFolder(home)
   const lines = KINDS.flatMap((kind) => (change[kind] ?? []).map((value): Line => ({ op, kind, value })))
   if (lines.length > 0) appendFileSync(pathIn(home), lines.map((line) => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600 })
   return readExclusions(home)

@@ -4,7 +4,7 @@
  */
 import { StorageError } from '../../core/errors.js'
 import type { Sink } from '../ports.js'
-import type { IndexStore } from '../state/state.js'
+import type { LocalIndexStore } from '../state/state.js'
 import { changeHomeRecord, type HomeRecord, type SinkPlace } from './home-record.js'
 import { describePlace, emptySink, openSinkAt, type SinkChoice } from './home-sinks.js'
 
@@ -14,7 +14,7 @@ export interface Move {
   readonly place: SinkPlace
   readonly from: SinkPlace
   readonly sink: Sink
-  readonly state: IndexStore
+  readonly state: LocalIndexStore
   readonly directory: string
   readonly namespace: string
   readonly warn: (sentence: string) => void
@@ -51,7 +51,7 @@ export function refuseMove(from: SinkPlace, place: SinkPlace): never {
 
 /** Sinks that documents were brought away from, once all of them are elsewhere. One that cannot be reached is tried again at the next opening. */
 export async function emptyLeftSinks(
-  state: IndexStore,
+  state: LocalIndexStore,
   choice: SinkChoice & { readonly namespace: string; readonly warn: (sentence: string) => void },
 ): Promise<void> {
   if (choice.record.left.length === 0) return

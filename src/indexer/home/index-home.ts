@@ -13,7 +13,7 @@ import type { Limits } from '../engine.js'
 import type { Embedder, Redactor, Sink } from '../ports.js'
 import { spaceIdOf } from '../space.js'
 import { openLmdbState } from '../state/lmdb/state.js'
-import type { IndexStore } from '../state/state.js'
+import type { LocalIndexStore } from '../state/state.js'
 import { type Exclusions, readExclusions } from './exclusions.js'
 import { chosenEmbedder, describeSpace, type EmbedderChoice, embedderOfSpace } from './home-embedder.js'
 import { emptyLeftSinks, moveDocuments, refuseMove } from './home-move.js'
@@ -33,7 +33,7 @@ export interface IndexHomeOptions {
   /** One of your own, of the embedder's space, or the name of one. @default config.sink */
   readonly sink?: Sink | IndexConfig['sink'] | undefined
   /** One of your own, which stays open. @default LMDB, in the folder */
-  readonly state?: IndexStore | undefined
+  readonly state?: LocalIndexStore | undefined
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
   /** Called at the crash points inside transactions. */
@@ -47,7 +47,7 @@ export interface IndexHomeOptions {
 /** Everything that `createIndexer` takes beside the sessions: `createIndexer({ ...home, sessions })`. */
 export interface IndexHome extends AsyncDisposable, Partial<Limits> {
   readonly directory: string
-  readonly state: IndexStore
+  readonly state: LocalIndexStore
   readonly cache: EmbedCache
   readonly embedder: Embedder
   readonly sink: Sink
@@ -171,7 +171,7 @@ type Opening = SinkChoice & { readonly keep: Keep }
 
 async function ownSink(
   space: string,
-  opening: Opening & { readonly state: IndexStore; readonly rebuild: boolean; readonly warn: (sentence: string) => void },
+  opening: Opening & { readonly state: LocalIndexStore; readonly rebuild: boolean; readonly warn: (sentence: string) => void },
 ): Promise<Sink> {
   const { directory, state, record, keep, values } = opening
   const { place, from } = placeOf(space, opening)

@@ -5,7 +5,7 @@ import { refuseUnknown } from '../../core/options.js'
 import { type PartialConfig, resolveConfig } from '../config/config.js'
 import type { Embedder, Sink } from '../ports.js'
 import { openLmdbState } from '../state/lmdb/state.js'
-import type { IndexStore } from '../state/state.js'
+import type { LocalIndexStore } from '../state/state.js'
 import { embedderToSearch } from './home-embedder.js'
 import { readHomeRecord } from './home-record.js'
 import { openSinkAt, placeToSearch, tokenAddress } from './home-sinks.js'
@@ -18,7 +18,7 @@ export interface IndexReaderOptions {
   /** What was chosen; a service that was not chosen is not asked. @default nothing */
   readonly config?: PartialConfig | undefined
   /** One of your own, which stays open. @default LMDB, in the folder */
-  readonly state?: IndexStore | undefined
+  readonly state?: LocalIndexStore | undefined
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
   /** Told in a sentence that what is searched for leaves the machine, to a service of which that was not said yet. */
@@ -27,7 +27,7 @@ export interface IndexReaderOptions {
 
 /** What `searchIndex` takes. */
 export interface IndexReader extends AsyncDisposable {
-  readonly state: IndexStore
+  readonly state: LocalIndexStore
   /** Throws when it is used and its service cannot be asked. */
   readonly embedder: Embedder
   readonly sink: Sink

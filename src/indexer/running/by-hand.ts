@@ -41,13 +41,13 @@ export function byHand({ state, clock, limits }: SharedEngine, run: Run, backgro
       const { limit = limits.walRecoverLimit, signal } = given
       const report = await run(signal, async (engine, hard) => {
         // Whoever asks knows better than a backoff that the sink is there again.
-        const keys = state.pending().map(({ key }) => key)
+        const keys = (await state.pending()).map(({ key }) => key)
         for (const page of pages(keys, PAGE)) await state.wake(page, 'replay')
         return drainQueue(engine, { signal: hard, maxClaims: limit, replayOnly: true })
       })
       return { records: report.replayed, documents: report.documents }
     },
-    deadLetters: () => state.deadLetters(),
+    deadLetters: async () => state.deadLetters(),
     retry: (ids) => queue(() => state.retryDead(ids)),
     drop: (ids) => run(undefined, () => state.dropDead(ids)),
     verify(given = {}) {

@@ -49,8 +49,9 @@ function addTo(tally: Tally, event: Extract<IndexProgress, { kind: 'committed' }
 }
 
 async function runAll(engine: Engine, options: DrainOptions, tally: Tally, failed: AbortController): Promise<void> {
-  const { limits, stopping } = engine
+  const { stopping } = engine
   const { maxClaims = Number.POSITIVE_INFINITY, woken } = options
+  const most = atATime(engine, options)
   const running = new Set<Promise<void>>()
   const next = claimer(engine, options.replayOnly === true)
   /** What is worked on one message at a time is worked on alone. */
@@ -61,7 +62,7 @@ async function runAll(engine: Engine, options: DrainOptions, tally: Tally, faile
     failed.abort(error)
   }
   for (;;) {
-    const free = !stopping.aborted && !isolated && running.size < limits.concurrency && tally.claims < maxClaims
+    const free = !stopping.aborted && !isolated && running.size < most && tally.claims < maxClaims
     const claim = free ? await next(running.size === 0).catch(fail) : undefined
     if (claim) {
       tally.claims++
@@ -79,6 +80,13 @@ async function runAll(engine: Engine, options: DrainOptions, tally: Tally, faile
     await Promise.race(woken !== undefined && free ? [...running, woken()] : running)
   }
   if (failure !== undefined) throw failure.error
+}
+
+/** Records that are sent and nothing more: the steps of several share the flushes of the disk, and together they fit the budget of memory. */
+const REPLAYS = 4
+
+function atATime({ limits: { concurrency } }: Engine, { replayOnly = false }: DrainOptions): number {
+  return replayOnly && concurrency > 1 ? Math.max(REPLAYS, concurrency) : concurrency
 }
 
 async function runOne(engine: Engine, claim: Claim, options: ClaimOptions, tally: Tally): Promise<void> {
@@ -99,7 +107,7 @@ function claimer(engine: Engine, replayOnly: boolean): (last: boolean) => Promis
       await state.sweep()
       sweptAt = clock.monotonic()
     }
-    const lanes = replayOnly ? replayLanes(engine) : usefulLanes(engine)
+    const lanes = replayOnly ? replayLanes(engine) : await usefulLanes(engine)
     if (lanes.length === 0) return undefined
     const request = { lanes, unlogged: !walEnabled }
     failpoint('a')
@@ -112,10 +120,10 @@ function claimer(engine: Engine, replayOnly: boolean): (last: boolean) => Promis
 const NEW_WORK: readonly LaneName[] = ['fresh', 'retry', 'scan', 'backfill']
 
 /** While a service is down, only what can do without it is claimed. */
-export function usefulLanes({ breakers, state, limits }: Engine): readonly LaneName[] {
+export async function usefulLanes({ breakers, state, limits }: Engine): Promise<readonly LaneName[]> {
   const { sink, embedder } = breakers
   // While the sink is down, what is embedded waits for it in write-ahead records, up to a bound.
-  const mayEmbed = embedder.retryInMs() === 0 && (sink.status().state === 'closed' || state.status().wal.bytes < limits.maxWalBytes)
+  const mayEmbed = embedder.retryInMs() === 0 && (sink.status().state === 'closed' || (await state.status()).wal.bytes < limits.maxWalBytes)
   const lanes: readonly LaneName[] = mayEmbed ? NEW_WORK : []
   return sink.retryInMs() === 0 ? ['replay', ...lanes] : lanes
 }
@@ -126,7 +134,7 @@ function replayLanes({ breakers }: Engine): readonly LaneName[] {
 
 /** A sink that was emptied behind the index is filled again, session by session. */
 async function noticeEmptySink({ sink, state, breakers }: Engine): Promise<void> {
-  if (breakers.sink.retryInMs() > 0 || state.status().ledger.documents === 0) return
+  if (breakers.sink.retryInMs() > 0 || (await state.status()).ledger.documents === 0) return
   let held: number
   try {
     held = await sink.count()

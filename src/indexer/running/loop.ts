@@ -72,7 +72,7 @@ export function startLoop(engine: Engine, steps: LoopSteps): Loop {
   let fresh = true
   const draining = persist('drain', async () => {
     await engine.state.sweep()
-    const wait = fresh ? 0 : dueInMs(running)
+    const wait = fresh ? 0 : await dueInMs(running)
     if (wait > 0) return bell.wait(Math.min(wait, limits.sweepMs), over)
     const { claims } = await steps.drain(running, () => bell.wait(limits.sweepMs, over))
     // Another process may have been faster, or may not have come to it yet.
@@ -84,9 +84,9 @@ export function startLoop(engine: Engine, steps: LoopSteps): Loop {
 }
 
 /** 0: something is runnable now. */
-function dueInMs(engine: Engine): number {
-  const lanes = usefulLanes(engine)
-  const at = lanes.length === 0 ? undefined : engine.state.nextRunAt(lanes)
+async function dueInMs(engine: Engine): Promise<number> {
+  const lanes = await usefulLanes(engine)
+  const at = lanes.length === 0 ? undefined : await engine.state.nextRunAt(lanes)
   return at === undefined ? Number.POSITIVE_INFINITY : Math.max(0, at - engine.clock.now())
 }
 

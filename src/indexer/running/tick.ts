@@ -13,7 +13,7 @@ export async function runTick(
   const began = engine.clock.monotonic()
   const polled = await poll(engine)
   const records =
-    engine.state.nextRunAt(['replay']) === undefined
+    (await engine.state.nextRunAt(['replay'])) === undefined
       ? undefined
       : await drained(engine, { signal, maxClaims: engine.limits.walRecoverLimit, replayOnly: true })
   const sessions = await drained(engine, { signal, maxClaims: maxSessions })

@@ -3,10 +3,10 @@ import type { Clock } from '../../core/clock.js'
 import type { WalStatus } from '../indexer-types.js'
 import type { IndexStore } from '../state/state.js'
 
-export function walStatusOf(state: IndexStore, clock: Clock): WalStatus {
-  const { records, bytes, oldestAgeMs } = state.status().wal
+export async function walStatusOf(state: IndexStore, clock: Clock): Promise<WalStatus> {
+  const { records, bytes, oldestAgeMs } = (await state.status()).wal
   const now = clock.now()
-  const sessions = state.pending().map(({ key, documents, bytes: size, createdAt }) => ({
+  const sessions = (await state.pending()).map(({ key, documents, bytes: size, createdAt }) => ({
     key,
     documents,
     bytes: size,

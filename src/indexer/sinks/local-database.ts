@@ -1,9 +1,10 @@
 /** The file of the local sink: opened, checked, and made when it is not there. */
-import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { closeSync, openSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StorageError, systemCode } from '../../core/errors.js'
 import { openSqlite, type SqliteDatabase, sqliteFailure } from '../../storage/sqlite/driver.js'
+import { makeFolder } from '../../tree/make-folder.js'
 import { TOKENIZER } from './full-text.js'
 
 /** 'SPLF', in the header of the file. */
@@ -58,7 +59,7 @@ PRAGMA user_version = 2;
  */
 export async function openLocalDatabase(path: string, busyTimeoutMs: number): Promise<SqliteDatabase> {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path))
     // SQLite gives the files beside it the mode of the database itself
     closeSync(openSync(path, 'a', 0o600))
     const database = await openSqlite(path, { readOnly: false, busyTimeoutMs })
@@ -74,26 +75,44 @@ export async function openLocalDatabase(path: string, busyTimeoutMs: number): Pr
   }
 }
 
-const RETRY_MS = 20
-
-/** Changing the journal mode does not wait for other processes, so it is tried again for as long as a statement would wait. */
-async function prepareDatabase(database: SqliteDatabase, path: string, busyTimeoutMs: number): Promise<void> {
-  for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
-    try {
-      snapshot(database, () => refuseForeign(database, path))
-      database.exec('PRAGMA journal_mode = WAL')
-      break
-    } catch (error) {
-      if (sqliteFailure(error) !== 'busy' || waitedMs >= busyTimeoutMs) throw error
-      await delay(RETRY_MS)
-    }
-  }
+async function prepareDatabase(database: SqliteDatabase, path: string, waitMs: number): Promise<void> {
+  await whenFree(database, { waitMs }, () => {
+    snapshot(database, () => refuseForeign(database, path))
+    database.exec('PRAGMA journal_mode = WAL')
+  })
   // a document that the caller was told is stored must outlive a power loss; a forgotten one must not linger in free pages
   database.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = ON')
-  transact(database, () => {
-    if (refuseForeign(database, path) === 'empty') database.exec(SCHEMA)
-    else if (schemaVersionOf(database) < 2) database.exec(TO_VERSION_2)
-  })
+  await whenFree(database, { waitMs }, () =>
+    transact(database, () => {
+      if (refuseForeign(database, path) === 'empty') database.exec(SCHEMA)
+      else if (schemaVersionOf(database) < 2) database.exec(TO_VERSION_2)
+    }),
+  )
+}
+
+const LONGEST_PAUSE_MS = 20
+
+/**
+ * Does the work again and again while another process holds the file, for `waitMs` at most. SQLite itself would wait on this thread;
+ * here it is free meanwhile. `check` comes before each try, and throws to give up.
+ */
+export async function whenFree<T>(
+  database: SqliteDatabase,
+  { waitMs, check }: { readonly waitMs: number; readonly check?: () => void },
+  work: () => T,
+): Promise<T> {
+  for (let waited = 0, pause = 1; ; waited += pause, pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    check?.()
+    database.exec('PRAGMA busy_timeout = 0')
+    try {
+      return work()
+    } catch (error) {
+      if (sqliteFailure(error) !== 'busy' || waited >= waitMs) throw error
+    } finally {
+      database.exec(`PRAGMA busy_timeout = ${waitMs}`)
+    }
+    await delay(pause)
+  }
 }
 
 /**

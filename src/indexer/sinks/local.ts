@@ -15,6 +15,7 @@ import {
   scrubDatabase,
   snapshot,
   transact,
+  whenFree,
 } from './local-database.js'
 import { conditionOf } from './local-filter.js'
 import { openReadOnlyDatabase } from './local-read-only.js'
@@ -29,7 +30,7 @@ export interface LocalSinkOptions {
   readonly space?: string
   /** Vectors up to this many bytes are kept in memory between searches; more are read from the file each time. @default 536_870_912 */
   readonly maxVectorBytes?: number
-  /** How long a call waits for another process that writes, in milliseconds. @default 5000 */
+  /** How long a call waits for another process that writes, in milliseconds. A write holds up no thread meanwhile. @default 5000 */
   readonly busyTimeoutMs?: number
   /**
    * Only to search: nothing is made, changed or given another mode, and a folder that cannot be written is no obstacle.
@@ -61,7 +62,8 @@ export async function openLocalSink(options: LocalSinkOptions): Promise<Sink> {
   const timeoutMs = Math.floor(busyTimeoutMs)
   const database = await (readOnly ? openReadOnlyDatabase(place, timeoutMs) : openLocalDatabase(place, timeoutMs))
   try {
-    return new LocalSink(database, new LocalVectors(database, { path: place, space, maxBytes: maxVectorBytes }), { path: place, readOnly })
+    const vectors = new LocalVectors(database, { path: place, space, maxBytes: maxVectorBytes })
+    return new LocalSink(database, vectors, { path: place, readOnly, waitMs: timeoutMs })
   } catch (error) {
     database[Symbol.dispose]()
     throw localFailure(error, place)
@@ -81,6 +83,7 @@ class LocalSink implements Sink {
   readonly #database: SqliteDatabase
   readonly #path: string
   readonly #readOnly: boolean
+  readonly #waitMs: number
   /** Of the schema; below that of this program only where the file was opened to be read. */
   readonly #version: number
   readonly #vectors: LocalVectors
@@ -88,10 +91,15 @@ class LocalSink implements Sink {
   readonly #statements = new Map<string, SqliteStatement>()
   #open = true
 
-  constructor(database: SqliteDatabase, vectors: LocalVectors, { path, readOnly }: { readonly path: string; readonly readOnly: boolean }) {
+  constructor(
+    database: SqliteDatabase,
+    vectors: LocalVectors,
+    { path, readOnly, waitMs }: { readonly path: string; readonly readOnly: boolean; readonly waitMs: number },
+  ) {
     this.#database = database
     this.#path = path
     this.#readOnly = readOnly
+    this.#waitMs = waitMs
     this.#vectors = vectors
     this.#version = schemaVersionOf(database)
     this.space = vectors.space
@@ -101,7 +109,7 @@ class LocalSink implements Sink {
     this.#beginWrite(options.signal)
     if (rows.length === 0) return
     checkVectors(rows)
-    this.#attempt(() => {
+    await this.#write(options.signal, () => {
       const docs = transact(this.#database, () => {
         this.#vectors.adopt(rows)
         let next = Number(this.#prepare('SELECT coalesce(max(doc), 0) FROM documents').get()?.[0]) + 1
@@ -118,7 +126,7 @@ class LocalSink implements Sink {
   async delete(ids: readonly string[], options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     this.#beginWrite(options.signal)
     if (ids.length === 0) return
-    this.#attempt(() => {
+    await this.#write(options.signal, () => {
       const docs = transact(this.#database, () => ids.map((id) => this.#remove(id)))
       for (const doc of docs) if (doc !== undefined) this.#vectors.noteRemoved(doc)
     })
@@ -234,6 +242,16 @@ class LocalSink implements Sink {
     const statement = this.#database.prepare(sql)
     this.#statements.set(sql, statement)
     return statement
+  }
+
+  /** Once no other process writes; `work` may be done again. */
+  async #write(signal: AbortSignal | undefined, work: () => void): Promise<void> {
+    try {
+      await whenFree(this.#database, { waitMs: this.#waitMs, check: () => this.#beginWrite(signal) }, work)
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw localFailure(error, this.#path)
+    }
   }
 
   #beginWrite(signal?: AbortSignal): void {

@@ -1,12 +1,13 @@
 /** The folder of the index: private, and on a disk of this machine. */
-import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
+import { chmodSync, statfsSync } from 'node:fs'
 import { messageOf, StorageError, systemCode } from '../../core/errors.js'
 import { NETWORK_FILESYSTEMS } from '../../core/filesystems.js'
+import { makeFolder } from '../../tree/make-folder.js'
 
 /** @throws StorageError STATE_UNAVAILABLE, NETWORK_FILESYSTEM */
 export function preparePrivateFolder(path: string, options: { readonly force?: boolean; readonly filesystem?: (path: string) => number } = {}): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    makeFolder(path)
     chmodSync(path, 0o700)
   } catch (error) {
     throw new StorageError(

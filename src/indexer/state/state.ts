@@ -88,7 +88,8 @@ export interface Commit {
 /** Ids longer than this many bytes do not fit the keys of an index; what bears them is left out, with KEY_TOO_LONG. */
 export const MAX_ID_BYTES = 800
 
-export interface IndexStore extends AsyncDisposable {
+/** What changes the state, and ends when it is durable. */
+export interface IndexTransitions extends AsyncDisposable {
   /**
    * T12. Fixes what the index is built with at first use, and says in which space this process works. When the index is of another space:
    * refused, or with `rebuild` that space is built beside the live one; one that was being built before retires, also when it is the live
@@ -97,14 +98,8 @@ export interface IndexStore extends AsyncDisposable {
    * @throws StorageError SINK_MISMATCH, INVALID_OPTION (another namespace)
    */
   bind(identity: IndexIdentity, options?: { readonly rebuild?: boolean | undefined }): Promise<SpaceRow>
-  /** What is searched, undefined before the first use. */
-  identity(): IndexIdentity | undefined
-  /** The live one first, then the one that is being built, then those that retire. */
-  spaces(): readonly SpaceRow[]
   /** T12. The space that is being built becomes the live one, the live one retires; undefined while a session that is not gone still lacks it, and when none is being built. */
   cutOver(): Promise<SpaceRow | undefined>
-  /** Up to `limit` ledger rows of a space that retires. */
-  retiring(space: string, limit: number): readonly { readonly key: SessionKey; readonly message: MessageId; readonly row: LedgerRow }[]
   /**
    * Drops these rows of a space that retires, whose documents have left the sink, with the letters of messages that no space has a row of
    * any more; the space goes once it has no row any more, also when none was given.
@@ -185,7 +180,16 @@ export interface IndexStore extends AsyncDisposable {
   note(note: IndexNote): Promise<void>
   /** This process has the index running, until it says otherwise or ends. */
   running(is: boolean): Promise<void>
+}
 
+/** What is asked of the state. */
+export interface IndexReads {
+  /** What is searched, undefined before the first use. */
+  identity(): IndexIdentity | undefined
+  /** The live one first, then the one that is being built, then those that retire. */
+  spaces(): readonly SpaceRow[]
+  /** Up to `limit` ledger rows of a space that retires. */
+  retiring(space: string, limit: number): readonly { readonly key: SessionKey; readonly message: MessageId; readonly row: LedgerRow }[]
   /** @throws StorageError WAL_DAMAGED, STATE_TOO_NEW (the record stays) */
   walRead(seq: number): WalRecord
   /** In the order of the ids. @default of the space that this process is bound to */
@@ -199,3 +203,11 @@ export interface IndexStore extends AsyncDisposable {
   /** When the next session of these lanes may run, epoch milliseconds; 0 when one may now; undefined when none is queued that this process may claim. */
   nextRunAt(lanes?: readonly LaneName[]): number | undefined
 }
+
+type AtOnceOrLater<R> = { readonly [K in keyof R]: R[K] extends (...given: infer G) => infer T ? (...given: G) => T | Promise<T> : never }
+
+/** A state may lie anywhere: what is asked of it may be there at once, or come later. */
+export interface IndexStore extends IndexTransitions, AtOnceOrLater<IndexReads> {}
+
+/** A state on this machine, which answers at once. */
+export interface LocalIndexStore extends IndexTransitions, IndexReads {}

@@ -7,7 +7,8 @@
  *
  * Numbers are little-endian, as every platform is that lmdb has a build for.
  */
-import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { crc32, deflateRaw, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { type Document, isDocument } from '../../core/documents.js'
 import { StorageError } from '../../core/errors.js'
 import { parseMessageId, parseSessionId } from '../../core/ids.js'
@@ -23,6 +24,9 @@ const MATRIX_BYTES = 32
 const FLOAT32 = 1
 const DEFLATED = 1
 const DEFLATE_FROM = 512
+const DEFLATION = { level: 1 } as const
+/** Packing more than this would hold the event loop for a millisecond and more. */
+const ASIDE_FROM = 32 * 1024
 
 export interface WalBytes {
   readonly head: Buffer
@@ -30,7 +34,23 @@ export interface WalBytes {
 }
 
 export function encodeWal(record: WalRecord): WalBytes {
-  return { head: encodeHead(record), matrix: encodeMatrix(record.matrix, record.dimensions) }
+  const json = headJson(record)
+  return { head: headOf(json, packedNow(json)), matrix: encodeMatrix(record.matrix, record.dimensions) }
+}
+
+/** Undefined for what is too short to be worth it. */
+function packedNow(json: Buffer): Buffer | undefined {
+  return json.length >= DEFLATE_FROM ? deflateRawSync(json, DEFLATION) : undefined
+}
+
+const deflateAside = promisify(deflateRaw)
+
+/** The same bytes, of the record as it is now; what is long is packed on another thread. */
+export async function encodeWalAside(record: WalRecord): Promise<WalBytes> {
+  const json = headJson(record)
+  const matrix = encodeMatrix(record.matrix, record.dimensions)
+  const packed = json.length < ASIDE_FROM ? packedNow(json) : await deflateAside(json, DEFLATION)
+  return { head: headOf(json, packed), matrix }
 }
 
 /** @throws StorageError WAL_DAMAGED; STATE_TOO_NEW for a record of a newer version, which must be left alone */
@@ -43,14 +63,16 @@ export function decodeWal(bytes: { readonly head: Buffer | undefined; readonly m
   return { ...record, dimensions, matrix }
 }
 
-function encodeHead({ key, matrix: _matrix, dimensions: _dimensions, ...rest }: WalRecord): Buffer {
-  const json = Buffer.from(JSON.stringify({ key: [key.agent, key.session], ...rest }))
-  const deflated = json.length >= DEFLATE_FROM
-  const payload = deflated ? deflateRawSync(json, { level: 1 }) : json
+function headJson({ key, matrix: _matrix, dimensions: _dimensions, ...rest }: WalRecord): Buffer {
+  return Buffer.from(JSON.stringify({ key: [key.agent, key.session], ...rest }))
+}
+
+function headOf(json: Buffer, packed: Buffer | undefined): Buffer {
+  const payload = packed ?? json
   const head = Buffer.alloc(HEAD_BYTES + payload.length)
   head.writeUInt32LE(HEAD_MAGIC, 0)
   head.writeUInt16LE(WAL_VERSION, 4)
-  head.writeUInt16LE(deflated ? DEFLATED : 0, 6)
+  head.writeUInt16LE(packed === undefined ? 0 : DEFLATED, 6)
   head.writeUInt32LE(payload.length, 8)
   head.writeUInt32LE(crc32(payload), 12)
   payload.copy(head, HEAD_BYTES)

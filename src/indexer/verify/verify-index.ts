@@ -41,7 +41,7 @@ function compareAgain(engine: Engine, differences: readonly IndexDifference[]): 
 async function queueRepair(engine: Engine, differences: readonly IndexDifference[]): Promise<void> {
   const { state } = engine
   await observeAll(engine, engine.stopping)
-  const known = new Set(state.sessions().flatMap(({ key, gone }) => (gone ? [] : [encodeKey(key)])))
+  const known = new Set((await state.sessions()).flatMap(({ key, gone }) => (gone ? [] : [encodeKey(key)])))
   const isSink = ({ kind }: IndexDifference): boolean => kind === 'missing' || kind === 'stale' || kind === 'orphan'
   await state.verify(keysOf(differences.filter(isSink)))
   await state.wake(keysOf(differences), 'fresh')
@@ -70,11 +70,11 @@ async function compareAll(engine: Engine, only: readonly SessionKey[] | undefine
   const documents = new DocumentSet()
   const sums = { sessions: 0, messages: 0, documents: 0, unsettled: 0, quarantined: 0, unknown: 0 }
   const perSession = new Map<string, readonly IndexDifference[]>()
-  for (const { key, store, wanted } of candidates(engine, before, only)) {
+  for (const { key, store, wanted } of candidates(engine, { listing: before, known: await engine.state.sessions() }, only)) {
     const found = wanted === 'unknown' ? undefined : await inspectSession(engine, key, wanted, { signal, store })
     if (found === undefined) {
       sums.unknown++
-      if (only === undefined) documents.addAll(idsOf(engine, key))
+      if (only === undefined) documents.addAll(await idsOf(engine, key))
       continue
     }
     sums.sessions++
@@ -93,11 +93,15 @@ async function compareAll(engine: Engine, only: readonly SessionKey[] | undefine
 }
 
 /** Of the sessions that are listed or known, what is to be in the index. */
-function* candidates({ state, exclude }: Engine, listing: SessionListing, only: readonly SessionKey[] | undefined): Generator<Candidate> {
+function* candidates(
+  { exclude }: Engine,
+  { listing, known: sessions }: { readonly listing: SessionListing; readonly known: readonly KnownSession[] },
+  only: readonly SessionKey[] | undefined,
+): Generator<Candidate> {
   const wantedNames = only && new Set(only.map(encodeKey))
   const isAsked = (key: SessionKey): boolean => wantedNames === undefined || wantedNames.has(encodeKey(key))
   const exclusion = exclude()
-  const known = new Map(state.sessions().map((session) => [encodeKey(session.key), session]))
+  const known = new Map(sessions.map((session) => [encodeKey(session.key), session]))
   for (const { meta } of listing.sessions) {
     const { key, source } = meta
     const held = known.get(encodeKey(key))
@@ -124,8 +128,8 @@ function withoutMoved(found: Map<string, unknown>, before: SessionListing, after
   return moved.length
 }
 
-function idsOf(engine: Engine, key: SessionKey): string[] {
-  return [...engine.state.ledger(key)].flatMap(([message, { chunks }]) => documentIds(engine.namespace, key, message, chunks.length))
+async function idsOf(engine: Engine, key: SessionKey): Promise<string[]> {
+  return [...(await engine.state.ledger(key))].flatMap(([message, { chunks }]) => documentIds(engine.namespace, key, message, chunks.length))
 }
 
 /** What the sink holds of this namespace and no session names. Undefined when others write at this moment, so that it cannot be told. */
@@ -138,9 +142,10 @@ async function strayDocuments(engine: Engine, seen: DocumentSet): Promise<readon
     }),
   )
   if (strays.size === 0) return []
-  if (state.status().queue.leased > 0 || state.status().wal.records > 0) return undefined
+  const { queue, wal } = await state.status()
+  if (queue.leased > 0 || wal.records > 0) return undefined
   // What was written since its session was looked at is in a ledger by now.
-  for (const { key } of state.sessions()) for (const id of idsOf(engine, key)) strays.delete(id)
+  for (const { key } of await state.sessions()) for (const id of await idsOf(engine, key)) strays.delete(id)
   return [...strays].map((document) => ({ kind: 'orphan', key: undefined, message: undefined, document }))
 }
 

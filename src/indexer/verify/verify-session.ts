@@ -34,7 +34,7 @@ export async function inspectSession(
 ): Promise<SessionFindings | undefined> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     options.signal.throwIfAborted()
-    const ledger = engine.state.ledger(key)
+    const ledger = await engine.state.ledger(key)
     const held = await heldDocuments(engine, key)
     const found = wanted === 'none' ? removal(key, ledger) : await compareSource(engine, key, ledger, options)
     if (found === undefined) return undefined
@@ -45,7 +45,7 @@ export async function inspectSession(
       ...orphans.map((document) => ({ kind: 'orphan' as const, key, message: undefined, document })),
     ]
     // Between a write to the sink and its commit the two differ for a moment, but never without a lease.
-    const isStill = differences.length === 0 || (!isLeased(engine, key) && isSame(ledger, engine.state.ledger(key)))
+    const isStill = differences.length === 0 || (!(await isLeased(engine, key)) && isSame(ledger, await engine.state.ledger(key)))
     if (isStill) return { ...found, held: [...held.keys()], differences }
   }
   return undefined
@@ -119,8 +119,8 @@ async function compareMessage(engine: Engine, tail: SessionTail, node: MessageNo
   return row.state === 'quarantined' ? 'quarantined' : 'same'
 }
 
-function isLeased({ state }: Engine, key: SessionKey): boolean {
-  return state.status().leases.some((lease) => encodeKey(lease.key) === encodeKey(key))
+async function isLeased({ state }: Engine, key: SessionKey): Promise<boolean> {
+  return (await state.status()).leases.some((lease) => encodeKey(lease.key) === encodeKey(key))
 }
 
 function isSame(a: ReadonlyMap<MessageId, LedgerRow>, b: ReadonlyMap<MessageId, LedgerRow>): boolean {

@@ -9,13 +9,13 @@
 import type { Clock } from '../../core/clock.js'
 import type { SessionId } from '../../core/ids.js'
 import { fingerprint } from '../fingerprint.js'
-import { isBefore, isUnsure, timesOf } from '../generation.js'
+import { type FileTimes, isBefore, isUnsure, timesOf } from '../generation.js'
 import type { ListOptions, SessionEntry } from '../listing.js'
 import type { StoreWork } from '../store.js'
 import { turnsOf } from '../turns.js'
 import { dirtyLeaves } from './dirty.js'
 import type { FileLayout } from './layout.js'
-import { ABSENT, type Looked, lookAtFile, lookAtLeaves, type Seen, stateOf } from './looks.js'
+import { type Folder, type Looked, type LookedBefore, lookAtFile, lookAtLeaves, type Seen, stateOf } from './looks.js'
 
 /** A session is hot for so many milliseconds after a write to it. */
 const HOT_MS = 10 * 60_000
@@ -33,7 +33,7 @@ export interface FileLooks {
   /** When this process listed the tree first, epoch milliseconds. */
   readonly since: number
   readonly hot: ReadonlySet<SessionId>
-  readonly last: ReadonlyMap<SessionId, Looked>
+  readonly last: ReadonlyMap<SessionId, LookedBefore>
   /** Fingerprints of all leaves of a session. */
   readonly whole: ReadonlyMap<SessionId, string>
   /** By path, of those that somebody said were written to. */
@@ -52,6 +52,14 @@ interface Look {
   readonly options: ListOptions
 }
 
+interface Found {
+  readonly entry: SessionEntry
+  /** Of the session's own file. */
+  readonly times: FileTimes | undefined
+  /** Of its messages. */
+  readonly folder: Seen
+}
+
 /** The entries with their versions; the same object where nothing moved. */
 export async function stampVersions(
   entries: readonly SessionEntry[],
@@ -59,22 +67,22 @@ export async function stampVersions(
 ): Promise<{ readonly entries: readonly SessionEntry[]; readonly looks: FileLooks }> {
   const { layout, work, clock, before, looks, options } = look
   const turns = turnsOf(clock)
-  const folders = new Map<SessionId, Seen>()
-  for (const { key, project } of entries) {
+  const found: Found[] = []
+  for (const entry of entries) {
     if (turns.isDue()) await turns.take()
-    folders.set(key.session, lookAtFile(layout.messageFolder(key.session, project), work, clock))
+    const folder = lookAtFile(layout.messageFolder(entry.key.session, entry.project), work, clock)
+    found.push({ entry, times: timesOf(entry.generation), folder })
   }
   const dirty = dirtyLeaves(options.dirty ?? [], entries, looks?.last ?? new Map(), layout, work)
-  const hot = hotOnes(entries, folders, look)
+  const hot = hotOnes(found, look)
   const leaves = new Leaves(look, new Set([...hot.marked, ...hot.recent, ...(looks?.hot ?? []), ...dirty.keys()]))
   const stamped: SessionEntry[] = []
-  for (const entry of entries) {
+  for (const { entry, times, folder } of found) {
     if (turns.isDue()) await turns.take()
     options.signal?.throwIfAborted()
     const id = entry.key.session
     const held = before.get(id)
-    const folder = folders.get(id) ?? ABSENT
-    const version = `${ownVersion(entry, look)}|${folder.state}|${leaves.of(entry, leavesIn(held?.version), dirty.get(id))}`
+    const version = `${ownVersion(entry, look, times)}|${folder.state}|${leaves.of(entry, leavesIn(held?.version), dirty.get(id))}`
     stamped.push(entry === held && held.version === version ? held : { ...entry, version })
   }
   // What is hot is looked at once more after it has cooled: it may have been written to just before.
@@ -82,15 +90,15 @@ export async function stampVersions(
 }
 
 /** Of the session's own file. */
-export function ownVersion({ generation }: SessionEntry, { clock, now }: Pick<Look, 'clock' | 'now'>): string {
-  return `${generation}${isUnsure(timesOf(generation), now, clock.now()) ? '?' : ''}`
+export function ownVersion({ generation }: SessionEntry, { clock, now }: Pick<Look, 'clock' | 'now'>, times = timesOf(generation)): string {
+  return isUnsure(times, now, clock.now()) ? `${generation}?` : generation
 }
 
 /** What the versions say of leaves: moves when they do, and stays where nobody looks. */
 class Leaves {
   readonly #look: Look
   readonly #hot: ReadonlySet<SessionId>
-  readonly #last: Map<SessionId, Looked>
+  readonly #last: Map<SessionId, LookedBefore>
   readonly #whole: Map<SessionId, string>
   #leaves: Map<string, string> | undefined
 
@@ -107,9 +115,10 @@ class Leaves {
     const id = entry.key.session
     let said = held ?? ''
     if (this.#hot.has(id)) {
-      const known = this.#last.get(id)?.fingerprint
-      const looked = lookAtLeaves(entry, LAST_MESSAGES, layout, work, clock)
-      this.#last.set(id, looked)
+      const last = this.#last.get(id)
+      const known = last?.fingerprint
+      const looked = lookAtLeaves(entry, LAST_MESSAGES, { layout, work, clock, held: last })
+      this.#last.set(id, keptOf(looked))
       // Leaves that were never looked at are taken as they are, but where somebody knows that they were written to.
       const baseline = known ?? (said === '' ? undefined : said)
       const leaves = (dirty ?? []).filter((path) => path !== entry.path && path !== layout.messageFolder(id, entry.project))
@@ -121,10 +130,12 @@ class Leaves {
   }
 
   left(recent: ReadonlySet<SessionId>, entries: readonly SessionEntry[]): FileLooks {
-    const present = new Set(entries.map(({ key }) => key.session))
-    if (this.#look.options.only === undefined) {
+    if (this.#look.options.only === undefined && this.#last.size + this.#whole.size > 0) {
+      const present = new Set(entries.map(({ key }) => key.session))
       for (const held of [this.#last, this.#whole]) for (const id of held.keys()) if (!present.has(id)) held.delete(id)
     }
+    // Names are kept of what will be looked at next time: of all sessions they would be many.
+    for (const [id, looked] of this.#last) if (!recent.has(id) && looked.folders.size > 0) this.#last.set(id, { ...looked, folders: NO_FOLDERS })
     const hot = this.#look.options.only === undefined ? recent : new Set([...(this.#look.looks?.hot ?? []), ...recent])
     return {
       since: this.#look.looks?.since ?? this.#look.now,
@@ -153,7 +164,7 @@ class Leaves {
   /** The first time that all leaves of a session are looked at there is nothing to hold them against but when they were last touched. */
   #deep(entry: SessionEntry, held: string | undefined, said: string): string {
     const { layout, work, clock, looks } = this.#look
-    const { fingerprint: whole, moved } = lookAtLeaves(entry, Number.POSITIVE_INFINITY, layout, work, clock)
+    const { fingerprint: whole, moved } = lookAtLeaves(entry, Number.POSITIVE_INFINITY, { layout, work, clock })
     const known = this.#whole.get(entry.key.session)
     this.#whole.set(entry.key.session, whole)
     if (held === undefined || known === whole) return said
@@ -163,17 +174,16 @@ class Leaves {
 }
 
 function hotOnes(
-  entries: readonly SessionEntry[],
-  folders: ReadonlyMap<SessionId, Seen>,
+  found: readonly Found[],
   { now, before, looks, options }: Look,
 ): { readonly recent: ReadonlySet<SessionId>; readonly marked: ReadonlySet<SessionId> } {
   const recent: Touch[] = []
   const cooled: Touch[] = []
   const marked = new Set<SessionId>()
-  for (const { key, generation } of entries) {
+  for (const { entry, times, folder } of found) {
+    const { key } = entry
     const id = key.session
-    const folder = folders.get(id) ?? ABSENT
-    const touched = Math.max(timesOf(generation)?.changed ?? 0, folder.changed, looks?.last.get(id)?.touched ?? 0)
+    const touched = Math.max(times?.changed ?? 0, folder.changed, looks?.last.get(id)?.touched ?? 0)
     if (touched > now - HOT_MS) recent.push({ id, touched })
     const wasHot = looks === undefined && (leavesIn(before.get(id)?.version) ?? '') !== ''
     if (wasHot) cooled.push({ id, touched })
@@ -182,6 +192,13 @@ function hotOnes(
   for (const id of lastOf(cooled, MOST_COOLED)) marked.add(id)
   return { recent: new Set(lastOf(recent, MOST_HOT)), marked }
 }
+
+/** Not the look itself: what it can be asked holds on to all that it saw. */
+function keptOf({ fingerprint, touched, messages, folders }: Looked): LookedBefore {
+  return { fingerprint, touched, messages, folders }
+}
+
+const NO_FOLDERS: ReadonlyMap<string, Folder> = new Map()
 
 interface Touch {
   readonly id: SessionId

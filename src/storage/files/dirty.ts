@@ -5,14 +5,14 @@ import { idTime, type SessionId } from '../../core/ids.js'
 import type { SessionEntry } from '../listing.js'
 import type { StoreWork } from '../store.js'
 import type { FileLayout } from './layout.js'
-import type { Looked } from './looks.js'
+import type { LookedBefore } from './looks.js'
 import { readableNames } from './names.js'
 
 /** By session. A path that holds more than one session can have, as that of the tree, is everybody's. */
 export function dirtyLeaves(
   paths: readonly string[],
   entries: readonly SessionEntry[],
-  last: ReadonlyMap<SessionId, Looked>,
+  last: ReadonlyMap<SessionId, LookedBefore>,
   layout: FileLayout,
   work: StoreWork,
 ): ReadonlyMap<SessionId, readonly string[]> {

@@ -1,5 +1,5 @@
 /** Where the records of a tree of files stand, for the eras that kept them as files. */
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import type { MessageId, SessionId } from '../../core/ids.js'
 import type { EntityKey } from '../../core/keys.js'
 import type { Slab } from '../slab.js'
@@ -37,13 +37,15 @@ export interface FileLayout {
 /** Era B (1.0 to 1.1): one tree for all projects. */
 export function eraBLayout(path: string): FileLayout {
   const root = join(path, 'session')
+  // One string less to take apart and put together for each session and each message.
+  const [messages, parts] = [join(path, 'message'), join(path, 'part')]
   return {
     kind: 'opencode-json',
     path,
     root,
     sessionFolders: () => foldersIn(root).map((project) => ({ project, path: join(root, project) })),
-    messageFolder: (session) => join(path, 'message', session),
-    partFolders: (_session, message) => [join(path, 'part', message)],
+    messageFolder: (session) => `${messages}${sep}${session}`,
+    partFolders: (_session, message) => [`${parts}${sep}${message}`],
     documentFile: (kind, session) => join(path, kind === 'todo' ? 'todo' : 'session_diff', `${session}.json`),
     census: (homeOf, open, slab, options) => treeCensus(path, homeOf, open, slab, options),
   }

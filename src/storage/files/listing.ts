@@ -1,6 +1,6 @@
 /** Listing a tree of files: its session files with their light records. What did not change since the listing before is not opened again. */
-import { existsSync, lstatSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, lstatSync, type Stats, statSync } from 'node:fs'
+import { join, sep } from 'node:path'
 import type { Clock } from '../../core/clock.js'
 import { StorageError, systemCode } from '../../core/errors.js'
 import type { SessionId } from '../../core/ids.js'
@@ -120,7 +120,7 @@ export class FileListings {
       signal?.throwIfAborted()
       for (const name of wanted === undefined ? readableNames(folder, undefined, issues) : existing(folder, wanted, this.#work)) {
         if (turns.isDue()) await turns.take()
-        const path = join(folder, `${name}${ENDING}`)
+        const path = `${folder}${sep}${name}${ENDING}`
         const file: SessionFile = { key: sessionKey('opencode', name as SessionId), project, path }
         files.push(file)
         const known = held.get(path)
@@ -217,8 +217,10 @@ function readSession(file: SessionFile, slab: Slab, work: StoreWork, clock: Cloc
   }
   let generation = '' as SessionEntry['generation']
   try {
-    generation = fileGeneration(statSync(path))
-    const length = readInto(slab, path)
+    const take = (stat: Stats): void => {
+      generation = fileGeneration(stat)
+    }
+    const length = readInto(slab, path, take, 'before')
     work.files++
     work.stats++
     work.bytes += length
@@ -229,6 +231,15 @@ function readSession(file: SessionFile, slab: Slab, work: StoreWork, clock: Cloc
     if (error instanceof StorageError) {
       damaged({ ...issueOf(error, key, path), ...(isFreshFile(path, clock) && { transient: true }) }, generation)
     } else if (systemCode(error) === 'ENOENT' && !isListed(path)) file.entry = undefined
-    else damaged({ code: 'UNREADABLE_RECORD', reason: `it cannot be read (${systemCode(error) ?? String(error)})` }, generation)
+    else damaged({ code: 'UNREADABLE_RECORD', reason: `it cannot be read (${systemCode(error) ?? String(error)})` }, generation || generationAt(path))
+  }
+}
+
+/** Of a file that cannot be opened, and may yet be looked at. */
+function generationAt(path: string): SessionEntry['generation'] {
+  try {
+    return fileGeneration(statSync(path))
+  } catch {
+    return '' as SessionEntry['generation']
   }
 }

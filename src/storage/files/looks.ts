@@ -35,28 +35,60 @@ export function lookAtFile(path: string, work: StoreWork, clock: Clock): Seen {
   }
 }
 
-export interface Looked {
+/** What is kept of a look at the leaves of a session. */
+export interface LookedBefore {
   /** Moves with the names of all messages, and with the leaves of those that were looked at. */
   readonly fingerprint: string
   /** When one of the leaves was last written to, epoch milliseconds. */
   readonly touched: number
-  /** When anything of one of them changed last, epoch milliseconds; infinite where one cannot be looked at. */
-  readonly moved: number
   /** The messages that were looked at. */
   readonly messages: readonly string[]
+  /** The folders that were looked into, by path. */
+  readonly folders: ReadonlyMap<string, Folder>
+}
+
+export interface Looked extends LookedBefore {
+  /** When anything of one of them changed last, epoch milliseconds; infinite where one cannot be looked at. */
+  readonly moved: number
   /** True for a file that was looked at, and for one that is in a folder that was. */
   has(path: string): boolean
 }
 
+export interface Folder {
+  /** Taken before the names were read. */
+  readonly state: string
+  readonly names: readonly string[]
+}
+
+/** What stands in a folder; it is not read again while nothing was added or removed since it was `held`. */
+function lookIntoFolder(path: string, held: Folder | undefined, work: StoreWork, clock: Clock): Folder {
+  const { state } = lookAtFile(path, work, clock)
+  return held?.state === state && !state.endsWith('?') ? held : { state, names: readableNames(path, undefined, []) }
+}
+
+/** What a look at the leaves of a session needs besides. */
+export interface LeafLook {
+  readonly layout: FileLayout
+  readonly work: StoreWork
+  readonly clock: Clock
+  /** The look before this one; undefined where nothing may be taken from it. */
+  readonly held?: LookedBefore | undefined
+}
+
 /** The messages of a session, of the last `most` of them with their parts; of all of them with the folders of parts, which deletions move. */
-export function lookAtLeaves({ key, project, record }: SessionEntry, most: number, layout: FileLayout, work: StoreWork, clock: Clock): Looked {
+export function lookAtLeaves({ key, project, record }: SessionEntry, most: number, { layout, work, clock, held }: LeafLook): Looked {
+  const folders = new Map<string, Folder>()
+  const namesIn = (path: string): readonly string[] => {
+    const looked = lookIntoFolder(path, held?.folders.get(path), work, clock)
+    folders.set(path, looked)
+    return looked.names
+  }
   const folder = layout.messageFolder(key.session, project)
   const near = record?.time.created || clock.now()
-  const timeOf = (name: string): number => idTime(name, near) ?? 0
-  const names = readableNames(folder, undefined, []).sort((a, b) => timeOf(a) - timeOf(b) || (a < b ? -1 : 1))
+  const timed = namesIn(folder).map((name) => ({ name, time: idTime(name, near) ?? 0 }))
+  const names = timed.sort((a, b) => a.time - b.time || (a.name < b.name ? -1 : 1)).map(({ name }) => name)
   const messages = names.slice(Math.max(0, names.length - most))
   const seen: string[] = [...names]
-  const folders = new Set<string>()
   let [touched, moved] = [0, 0]
   const look = (path: string): void => {
     const leaf = lookAtFile(path, work, clock)
@@ -67,14 +99,14 @@ export function lookAtLeaves({ key, project, record }: SessionEntry, most: numbe
   for (const message of messages) {
     look(`${folder}/${message}.json`)
     for (const parts of layout.partFolders(key.session, message as MessageId, project)) {
-      folders.add(parts)
       if (most === Number.POSITIVE_INFINITY) look(parts)
-      for (const part of readableNames(parts, undefined, [])) look(`${parts}/${part}.json`)
+      for (const part of namesIn(parts)) look(`${parts}/${part}.json`)
     }
   }
   const files = new Set(messages.map((message) => `${folder}/${message}.json`))
-  const has = (path: string): boolean => files.has(path) || folders.has(path) || folders.has(path.slice(0, path.lastIndexOf('/')))
-  return { fingerprint: fingerprint(seen.join('\n')), touched, moved, messages, has }
+  const isParts = (path: string): boolean => path !== folder && folders.has(path)
+  const has = (path: string): boolean => files.has(path) || isParts(path) || isParts(path.slice(0, path.lastIndexOf('/')))
+  return { fingerprint: fingerprint(seen.join('\n')), touched, moved, messages, folders, has }
 }
 
 /** What the file says, or the folder with the files in it. Ends with `?` as the state of one does. */

@@ -80,6 +80,11 @@ class FileStore implements Store {
     return this.#listings.list(options)
   }
 
+  async ids(): Promise<readonly SessionId[]> {
+    const names = this.#layout.sessionFolders().flatMap(({ path }) => readableNames(path, undefined, []))
+    return [...new Set(names)] as SessionId[]
+  }
+
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
     return sessions.map(({ session }) => readableNames(this.#messageFolder(session), undefined, []).length)
   }

@@ -12,7 +12,7 @@ import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log
 import { ownId } from './log-chain.js'
 import { type FoundFile, filesUnder } from './log-folders.js'
 import { promptIn } from './prompt-text.js'
-import { Sightings } from './sightings.js'
+import { LastSighting } from './sightings.js'
 import { Skim } from './skim.js'
 
 export const claudeAdapter: LogAdapter = { agent: 'claude', kind: 'claude-jsonl', format: 'claude', list, read: readClaude, tells, describe, timeOf }
@@ -75,16 +75,20 @@ const SPOKEN = ['user"', 'assistant"', 'system"', 'attachment"'].map((text) => B
 const TYPE = new Skim({ type: 0, message: 1 })
 
 function tells(bytes: Buffer, start: number, end: number, meta: LogMeta, offset = start, until = end): boolean {
-  if (begins(bytes, start, end, PARENT_FIRST)) return !isKnown(meta) || isLeaf(bytes, start, end, meta, offset, until)
+  const kind = kindOf(bytes, start, end)
+  return kind === 'spoken' ? !isKnown(meta) || isLeaf(bytes, start, end, meta, offset, until) : kind === 'title'
+}
+
+function kindOf(bytes: Buffer, start: number, end: number): 'spoken' | 'title' | undefined {
+  if (begins(bytes, start, end, PARENT_FIRST)) return 'spoken'
   let name = start + TYPE_FIRST.length
-  let isSpoken = false
   if (!begins(bytes, start, end, TYPE_FIRST)) {
     TYPE.run(bytes, start, end)
     name = TYPE.has(0) ? (TYPE.from[0] as number) + 1 : end
-    isSpoken = !TYPE.has(0) && TYPE.has(1)
+    if (!TYPE.has(0) && TYPE.has(1)) return 'spoken'
   }
-  if (isSpoken || isAmong(SPOKEN, bytes, name, end)) return !isKnown(meta) || isLeaf(bytes, start, end, meta, offset, until)
-  return isAmong(TITLES, bytes, name, end)
+  if (isAmong(SPOKEN, bytes, name, end)) return 'spoken'
+  return isAmong(TITLES, bytes, name, end) ? 'title' : undefined
 }
 
 function isAmong(texts: readonly Buffer[], bytes: Buffer, start: number, end: number): boolean {
@@ -134,25 +138,30 @@ function summarize({ summary, leafUuid }: Document, meta: LogMeta): void {
   else if (typeof summary === 'string') meta.notes = { ...meta.notes, waiting: [...waitingIn(meta), [leaf, summary] as const].slice(-WAITING) }
 }
 
-/** What stands before the id in the line that follows, which is another one. */
-const PARENT = '{"parentUuid":"'
+/** Of the lines that are waited for, by the list of those that wait, which is one log's. */
+const leaves = new WeakMap<Waiting, LastSighting>()
+const NAME = new Skim({ uuid: 0 })
 
-/** Of the lines that are waited for, by the list of those that wait, which is one log's. Without a quote before the id the search takes a fifth. */
-const leaves = new WeakMap<Waiting, Sightings>()
-
-/** Whether a summary may wait for the line. */
+/** Whether a summary waits for the line, and for no later one that is at hand: the newest title counts. */
 function isLeaf(bytes: Buffer, start: number, end: number, meta: LogMeta, offset: number, until: number): boolean {
   const waiting = waitingIn(meta)
   if (waiting.length === 0) return false
-  let seen = leaves.get(waiting)
-  if (seen === undefined) {
-    seen = new Sightings(
-      waiting.map(([leaf]) => `${leaf}"`),
-      PARENT,
-    )
-    leaves.set(waiting, seen)
+  let sighting = leaves.get(waiting)
+  if (sighting === undefined) {
+    sighting = sightingOf(waiting.map(([leaf]) => leaf))
+    leaves.set(waiting, sighting)
   }
-  return seen.in(bytes, start, end, offset, until)
+  return sighting.is(bytes, start, end, offset, until)
+}
+
+/** Without a quote before the id the search takes a fifth. */
+function sightingOf(ids: readonly string[]): LastSighting {
+  const isMeant = (bytes: Buffer, start: number, end: number): boolean =>
+    NAME.whole(bytes, start, end) && ids.includes(NAME.plain(0) ?? '') && kindOf(bytes, start, end) === 'spoken'
+  return new LastSighting(
+    ids.map((id) => `${id}"`),
+    isMeant,
+  )
 }
 
 /** The newest title of the highest rank: one that somebody gave, one that was made for the session, one of a branch. */
@@ -203,7 +212,7 @@ function identify(line: Document, meta: LogMeta, path: string, isAgent: boolean)
   }
 }
 
-const TIME = new Skim({ timestamp: 0 })
+const TIME = new Skim({ timestamp: 0 }, 0)
 
 function timeOf(bytes: Buffer, start: number, end: number): number | undefined {
   TIME.run(bytes, start, end)

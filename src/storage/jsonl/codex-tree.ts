@@ -6,7 +6,7 @@
  * the step that it aborted: each as a further line of the step's own.
  */
 import { crc32 } from 'node:zlib'
-import { COPIES, COUNTS, EVENT_KINDS, EVENTS, type EventKind, HEAD, itemKind, LINES, ROLES, ROLLBACKS, TURNS } from './codex-kinds.js'
+import { COPIES, COUNTS, EVENT_KINDS, EVENTS, type EventKind, HEAD, itemKind, LINES, type LineKind, ROLES, ROLLBACKS, TURNS } from './codex-kinds.js'
 import { type CodexNotes, isCopied, noteHead, noteTurn, noteTwin, takeTwin } from './codex-notes.js'
 import { findText, isTypedText, textChecksum } from './codex-texts.js'
 import { type Fields, LineFields } from './line-fields.js'
@@ -29,9 +29,15 @@ const PAYLOAD: SkimShape = {
   text: TEXT,
 }
 const wrapped = new LineFields({ timestamp: TIME, type: TYPE, payload: PAYLOAD })
-const isItem = (): boolean => wrapped.now.word(LINES, TYPE) === 'item'
+/** What is told from its document; of all else the bytes are compared, or say enough. */
+const isParsed = (): boolean => PARSED.has(wrapped.now.word(LINES, TYPE))
+const PARSED: ReadonlySet<unknown> = new Set<LineKind>(['item', 'context'])
 /** Lines of the first versions are the items themselves. */
 const bare = new LineFields({ timestamp: TIME, type: KIND, role: ROLE, call_id: CALL, id: ID, record_type: STATE, payload: TYPE })
+
+/** Where the type of a line stands that begins as every line does that Codex writes: `{"timestamp":"2026-01-20T15:03:49.065Z","type":"event_msg"`. */
+const TYPE_START = 48
+const LETTER_E = 0x65
 
 /** A step that is so many messages back gets no more lines: a cursor would not remember it. */
 const NEAR = 8
@@ -50,8 +56,8 @@ interface Reading {
 export function readCodexLine(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   const notes = log.notes as CodexNotes
   // What an event says is compared by its bytes, and most of them say nothing.
-  const begins = log.lasting && bytes.toString('latin1', start, Math.min(end, start + 128)).includes('"response_item"')
-  if (!(begins ? wrapped.read(bytes, start, end, line, log, isItem) : wrapped.readBytes(bytes, start, end))) {
+  const isEvent = bytes[start + TYPE_START] === LETTER_E
+  if (!(isEvent ? wrapped.readBytes(bytes, start, end) : wrapped.read(bytes, start, end, line, log, isParsed))) {
     log.damaged(line)
     return
   }
@@ -86,8 +92,9 @@ function readHead({ found, line, log, notes }: Reading): void {
 
 function readContext({ found, line, log, notes }: Reading): void {
   if (notes.context !== undefined) log.ignore(notes.context, 'settings of turns without a step')
-  const { file, offset, length, line: number, crc } = line
-  notes.context = { file, offset, length, line: number, crc }
+  const { file, offset, length, line: number, crc, parsed } = line
+  // The notes of a log that lasts are kept in no cursor.
+  notes.context = { file, offset, length, line: number, crc, ...(parsed && { parsed: { ...parsed, isShared: true } }) }
   noteTurn(notes, found.plain(TURN))
   leaveStep(log, notes)
 }

@@ -30,6 +30,17 @@ export function splitJcode(bytes: Buffer): SplitDocument | undefined {
   const lists = longLists(bytes)
   if (lists === undefined) return undefined
   const messages = lists.get(MESSAGES)?.items ?? []
+  let rest: Buffer | undefined
+  return {
+    messages,
+    get rest() {
+      rest ??= restOf(bytes, lists, messages)
+      return rest
+    },
+  }
+}
+
+function restOf(bytes: Buffer, lists: ReadonlyMap<string, LongList>, messages: readonly Range[]): Buffer {
   const rest: Uint8Array[] = []
   let at = 0
   for (const [name, { start, end }] of [...lists].sort(([, a], [, b]) => a.start - b.start)) {
@@ -38,7 +49,7 @@ export function splitJcode(bytes: Buffer): SplitDocument | undefined {
     at = end - 1
   }
   rest.push(bytes.subarray(at))
-  return { messages, rest: Buffer.concat(rest) }
+  return Buffer.concat(rest)
 }
 
 const QUOTE = 0x22

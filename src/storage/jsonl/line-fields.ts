@@ -3,6 +3,7 @@
  * through is parsed once, and what it is then told from its document; any other is not parsed here.
  */
 import { timeIn } from '../../core/agents/message-draft.js'
+import { utcTime } from '../../core/agents/utc-time.js'
 import { isDocument } from '../../core/documents.js'
 import { parseText } from '../span.js'
 import { isoTime } from './iso-time.js'
@@ -50,7 +51,7 @@ export class LineFields {
     this.now = this.#inDocument
     this.#inDocument.fill(document)
     if (fits !== undefined && !fits()) return this.readBytes(bytes, start, end)
-    line.parsed = { document }
+    line.parsed = { document, isShared: false }
     return true
   }
 
@@ -63,9 +64,21 @@ export class LineFields {
 /** Undefined for what is damaged or no object, and where escapes may hide what its bytes do not show: `"\u0069d"`. */
 function documentIn(bytes: Buffer, start: number, end: number): Record<string, unknown> | undefined {
   const text = bytes.toString('utf8', start, end)
-  if (text.includes('\\u') || text.includes('\\/')) return undefined
+  if (hides(text)) return undefined
   const document = parseText(text)
   return isDocument(document) ? document : undefined
+}
+
+const SLASH = 0x2f
+const LETTER_U = 0x75
+
+/** Whether characters are escaped that need not be (`\u....`, `\/`). In one pass: two searches cost a tenth of the parse. */
+function hides(text: string): boolean {
+  for (let at = text.indexOf('\\'); at >= 0; at = text.indexOf('\\', at + 2)) {
+    const escaped = text.charCodeAt(at + 1)
+    if (escaped === LETTER_U || escaped === SLASH) return true
+  }
+  return false
 }
 
 const QUOTE = 0x22
@@ -180,6 +193,8 @@ class DocumentFields implements Fields {
   time(slot: number): number | undefined {
     const value = this.#values[slot]
     if (typeof value === 'number') return timeIn(value)
+    const usual = typeof value === 'string' ? utcTime(value) : undefined
+    if (usual !== undefined) return usual
     if (typeof value !== 'string' || value.length > LONGEST_TIME) return timeIn(this.plain(slot))
     // As the bytes are: no character of it is escaped in another way.
     return isoTime(scratch, 0, scratch.write(ESCAPED.test(value) ? JSON.stringify(value) : `"${value}"`))

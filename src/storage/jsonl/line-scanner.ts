@@ -108,6 +108,11 @@ export class LineScanner {
     return this.#offset + this.#nuls + this.#skipped + this.#end - this.#start
   }
 
+  /** Of the bytes right before `place` as many as asked for; undefined where they are not held any more. Valid until `room`. */
+  before(length: number): Buffer | undefined {
+    return length <= this.#start && this.#nuls === 0 && this.#skipped === 0 ? this.#buffer.subarray(this.#start - length, this.#start) : undefined
+  }
+
   /** What to read into; never empty, and valid until `filled`. */
   room(): Buffer {
     const { length } = this.#buffer

@@ -42,7 +42,7 @@ export interface LogMeta {
   id?: string
   /** A name that somebody or the agent gave. */
   title?: string
-  /** The beginning of what was asked first; the title where there is no other. */
+  /** The beginning of what was asked first (`promptIn`); of it is the title where there is no other. */
   prompt?: string
   directory?: string
   version?: string
@@ -89,6 +89,6 @@ export interface LogAdapter {
 
 export interface SplitDocument {
   readonly messages: readonly { readonly start: number; readonly end: number }[]
-  /** The object without its long lists, as JSON. */
+  /** The object without its long lists, as JSON; made when it is asked for, of the bytes that were split. */
   readonly rest: Buffer
 }

@@ -6,6 +6,7 @@ import type { Slab, SlabPool } from '../slab.js'
 import type { StoreWork } from '../store.js'
 import { LineScanner, type LineVisitor, LOG_START, type LogPlace, type Rest } from './line-scanner.js'
 import type { LogFile } from './log-adapter.js'
+import { readAside, readFully } from './log-reads.js'
 import { type LogStat, type OpenLog, withLog } from './log-stat.js'
 import { anchorHeld, cursorAt, type TailCursor } from './tail-cursor.js'
 import { unpackFile } from './unpack.js'
@@ -23,6 +24,8 @@ export interface ReadingOptions {
   readonly signal?: AbortSignal | undefined
   /** Lends its chunks to read into. */
   readonly pool?: SlabPool | undefined
+  /** Long reads are for another thread: worth it where several logs are read at once. @default false */
+  readonly aside?: boolean | undefined
 }
 
 export interface ScanOptions extends ReadingOptions {
@@ -97,8 +100,8 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
       const rest = scanner.rest()
       if (rest !== undefined) visitor.rest?.(rest)
       const { place, read } = scanner
-      const cursor =
-        options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, { most: options.anchor, held, into: buffer }) : undefined
+      const anchoring = { most: options.anchor, held, before: (length: number) => scanner.before(length), into: buffer }
+      const cursor = options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, anchoring) : undefined
       return { stat: log.stat, place, read, cursor, damage }
     } finally {
       pool?.give(buffer)
@@ -111,12 +114,17 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
  * Gives the bytes of a whole file to `use`; they are valid only during the call.
  * @throws the system's error as it is, EFTYPE when it is no regular file
  */
-export async function withWhole<T>(path: string, { work, pool }: ReadingOptions, use: (bytes: Buffer, stat: LogStat) => T): Promise<T> {
-  return withLog(path, work, ({ fd, stat }) => {
+export async function withWhole<T>(
+  path: string,
+  { work, pool, aside = false }: ReadingOptions,
+  use: (bytes: Buffer, stat: LogStat) => T,
+): Promise<T> {
+  return withLog(path, work, async ({ fd, stat }) => {
     const chunk = stat.size <= CHUNK ? pool?.take() : undefined
     const buffer = chunk ?? Buffer.allocUnsafeSlow(stat.size)
     try {
-      const held = readFully(fd, buffer, 0, stat.size, 0)
+      const begun = aside ? await readAside(fd, buffer, stat.size, 0) : 0
+      const held = begun + readFully(fd, buffer, begun, stat.size - begun, begun)
       work.bytes += held
       return use(buffer.subarray(0, held), stat)
     } finally {
@@ -125,11 +133,12 @@ export async function withWhole<T>(path: string, { work, pool }: ReadingOptions,
   })
 }
 
-async function scanPlain({ fd, stat }: OpenLog, scanner: LineScanner, from: number, { work, signal }: ScanOptions): Promise<undefined> {
+async function scanPlain({ fd, stat }: OpenLog, scanner: LineScanner, from: number, { work, signal, aside }: ScanOptions): Promise<undefined> {
   let breath = from + BREATH
   for (let at = from; at < stat.size; ) {
     const room = scanner.room()
-    const count = readSync(fd, room, 0, Math.min(room.length, CHUNK, stat.size - at), at)
+    const length = Math.min(room.length, CHUNK, stat.size - at)
+    const count = aside === true ? await readAside(fd, room, length, at) : readSync(fd, room, 0, length, at)
     if (count === 0) return
     work.bytes += count
     at += count
@@ -258,13 +267,6 @@ function groupAt(wanted: readonly Wanted[], at: number, left: number): { readonl
     end = Math.max(end, next.end)
   }
   return { until, start, end }
-}
-
-/** Returns how many bytes there were. */
-function readFully(fd: number, buffer: Buffer, to: number, length: number, position: number): number {
-  let held = 0
-  for (let count = -1; held < length && count !== 0; held += count) count = readSync(fd, buffer, to + held, length - held, position + held)
-  return held
 }
 
 async function pickRanges(

@@ -50,8 +50,7 @@ export function tipOf({ notes: { tip } }: LogIndex): MessageId | undefined {
 export function link(log: LogIndex, id: string, message: MessageId | undefined, time: number | undefined, content: Sum): void {
   const { notes } = log
   // An id that is there already keeps its place among the links, which may be one that is soon forgotten.
-  const isAgain = log.entry(id) !== undefined
-  log.enter(id, typeof content === 'number' ? { message, content } : new LaterEntry(message, content))
+  const isAgain = !log.enter(id, typeof content === 'number' ? { message, content } : new LaterEntry(message, content))
   if (time !== undefined && time > latest(log)) {
     notes.latest = time
     notes.since = 0

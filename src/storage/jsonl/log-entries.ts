@@ -2,7 +2,7 @@
 import { fingerprint } from '../fingerprint.js'
 import type { Generation } from '../generation.js'
 import type { SessionEntry } from '../store.js'
-import type { LogListing } from './log-adapter.js'
+import type { LogListing, LogSession } from './log-adapter.js'
 import type { LogStat } from './log-stat.js'
 
 export function versionOf(stats: readonly (LogStat | undefined)[]): Generation {
@@ -32,4 +32,19 @@ export function asListed(before: readonly SessionEntry[] | undefined, entries: r
 export function listOnly({ sessions, leftOut }: LogListing, only: string): LogListing {
   const own = sessions.filter(({ files }) => files.some(({ path }) => path === only))
   return { sessions: own, issues: [], leftOut: leftOut.filter(({ path }) => path === only) }
+}
+
+/** What a session's log goes by: its first file. */
+export function pathOf({ files }: LogSession): string {
+  return files[0]?.path ?? ''
+}
+
+export function byPath(entries: readonly SessionEntry[]): ReadonlyMap<string, SessionEntry> {
+  return new Map(entries.map((entry) => [entry.path, entry]))
+}
+
+/** The log that was written to last first; of logs as old as one another the order of the listing stays. */
+export function byRecency<T extends { readonly files: readonly { readonly written: number }[] }>(passes: Iterable<T>): T[] {
+  const timed = Array.from(passes, (pass) => ({ pass, time: pass.files.reduce((latest, { written }) => Math.max(latest, written), 0) }))
+  return timed.sort((a, b) => b.time - a.time).map(({ pass }) => pass)
 }

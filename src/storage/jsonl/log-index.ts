@@ -145,7 +145,7 @@ export class LogIndex {
     }
     this.#count++
     this.#hold(message)
-    this.#touched.add(message)
+    if (this.#resumed) this.#touched.add(message)
     return message
   }
 
@@ -165,9 +165,11 @@ export class LogIndex {
     return this.lasting ? make : make()
   }
 
-  /** A link of the chain. */
-  enter(id: string, entry: LogEntry): void {
+  /** A link of the chain. Whether its id is new. */
+  enter(id: string, entry: LogEntry): boolean {
+    const before = this.#entries.size
     this.#entries.set(id, entry)
+    return this.#entries.size > before
   }
 
   entry(id: string): LogEntry | undefined {
@@ -221,7 +223,7 @@ export class LogIndex {
     this.begin({ id: lineId(line), created: undefined }, line)
   }
 
-  /** The messages that began or got lines since the last call. */
+  /** Of a resumed index: the messages that began or got lines since the last call. */
   takeTouched(): readonly LogMessage[] {
     const touched = [...this.#touched].sort((a, b) => a.order - b.order)
     this.#touched = new Set()
@@ -249,6 +251,7 @@ export class LogIndex {
   }
 
   #touch(message: LogMessage): void {
+    if (!this.#resumed) return
     if (this.#cut.has(message)) this.lost ??= 'a message of very many lines goes on'
     this.#touched.add(message)
   }

@@ -1,17 +1,18 @@
 /** Lines of a log as leaves: read in few reads, or seen through a map of their file. A line that is not what it was is stale. */
 import { crc32 } from 'node:zlib'
 import { systemCode } from '../../core/errors.js'
-import { type PartId, parsePartId } from '../../core/ids.js'
 import type { EntityKey } from '../../core/keys.js'
 import { fileIssue, rewritten } from '../files/file-issues.js'
 import type { Generation } from '../generation.js'
 import type { FileMaps } from '../maps/file-maps.js'
 import { MappedSpan } from '../maps/mapped-span.js'
 import type { SharedBytes, Slab } from '../slab.js'
-import { ParsedSpan, SlabSpan, type SpanSource } from '../span.js'
+import { SlabSpan } from '../span.js'
 import type { Leaf, StoreWork } from '../store.js'
+import { KeptSpan } from './kept-lines.js'
+import { sourceOf } from './line-names.js'
 import { readRanges } from './log-bytes.js'
-import { type LogLine, lineId, type UsedLine } from './log-index.js'
+import type { LogLine, UsedLine } from './log-index.js'
 import type { LogView, ViewedFile } from './log-view.js'
 
 /** A line longer than so many bytes is told, and never opened. */
@@ -28,16 +29,6 @@ export interface LeavesOptions {
   readonly maps: FileMaps
   readonly work: StoreWork
   readonly signal?: AbortSignal | undefined
-}
-
-/** Offset, length and checksum: a line that was copied, rotated or compressed with its log keeps its generation. */
-export function lineGeneration({ offset, length, crc }: LogLine): Generation {
-  return `${offset}:${length}:${crc.toString(36)}` as Generation
-}
-
-/** What a further line of a message goes by. */
-export function linePart(line: LogLine): PartId {
-  return parsePartId(lineId(line))
 }
 
 /** One leaf per read, in order. The slab shares the texts of the view. */
@@ -58,17 +49,10 @@ export async function openLines(view: LogView, reads: readonly LineRead[], slab:
 
 /** From the bytes that were kept, which are those that were indexed: no I/O, and nothing to check. */
 function openKept({ bytes }: SharedBytes, path: string, file: number, reads: readonly LineRead[], leaves: Leaf[], slab: Slab): void {
+  const kept = { path, bytes, slab }
   for (let place = 0; place < reads.length; place++) {
-    const { key, line, generation } = reads[place] as LineRead
-    if (line.file !== file) continue
-    const { parsed, offset, length } = line
-    const source = sourceOf(path, line)
-    leaves[place] = {
-      span:
-        parsed === undefined
-          ? new SlabSpan(key, source, generation, slab, offset, length, bytes)
-          : new ParsedSpan(parsed, key, source, generation, slab, offset, length, bytes),
-    }
+    const { key, line } = reads[place] as LineRead
+    if (line.file === file) leaves[place] = { span: new KeptSpan(key, false, line, kept) }
   }
 }
 
@@ -129,10 +113,6 @@ function checked(sum: () => number, { crc }: LogLine, leaf: Leaf, key: EntityKey
   } catch {
     return { issue: rewritten(key, path) }
   }
-}
-
-function sourceOf(path: string, { offset, line, use }: UsedLine): SpanSource {
-  return use === 'answer' ? { path, offset, line, type: use } : { path, offset, line }
 }
 
 function tooLong(key: EntityKey, path: string, { offset, length, line }: LogLine): Leaf['issue'] & object {

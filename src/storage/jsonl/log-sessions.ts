@@ -3,20 +3,20 @@
  * that tell something, and a look at its end for the time. A file that only grew is read on where the last pass stopped.
  */
 import type { Clock } from '../../core/clock.js'
-import { type Document, isDocument } from '../../core/documents.js'
-import { StorageError, systemCode } from '../../core/errors.js'
-import { isSafeId, type ProjectId, parseSessionId, type SessionId } from '../../core/ids.js'
+import { systemCode } from '../../core/errors.js'
+import { isSafeId, parseSessionId, type SessionId } from '../../core/ids.js'
 import { type SessionKey, sessionKey } from '../../core/keys.js'
-import type { SessionRecord } from '../../core/records.js'
 import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../files/file-issues.js'
 import type { SlabPool } from '../slab.js'
-import { OwnedSpan, parseSpan } from '../span.js'
 import type { Listing, ListOptions, SessionEntry, StoreWork } from '../store.js'
+import { inOrder } from './in-order.js'
 import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
-import type { LogAdapter, LogFile, LogMeta, LogSession } from './log-adapter.js'
+import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, withWhole } from './log-bytes.js'
-import { asHeld, asListed, listOnly, revisionOf, versionOf } from './log-entries.js'
+import { asHeld, asListed, byPath, byRecency, listOnly, pathOf, revisionOf, versionOf } from './log-entries.js'
+import { type LogLook, MOST_NEW, mayBe } from './log-look.js'
+import { NOBODY, parsed, recordOf } from './log-record.js'
 import { isSame, statOf } from './log-view.js'
 import { checkCursor, type TailCursor } from './tail-cursor.js'
 
@@ -26,6 +26,9 @@ const LIGHT = 2 ** 20
 const NEAR_END = 4096
 /** Of so many bytes is the anchor that a listing goes on from: the light fields are worth no more. */
 const ANCHOR = 4096
+
+/** Logs that are read at once: one is scanned while the other is read. */
+const AT_ONCE = 2
 
 /** A session as it was listed last. */
 export interface ListedLog {
@@ -53,6 +56,12 @@ interface PassedFile {
   readonly cursor: TailCursor | undefined
   /** Entries behind the last newline: NULs, and what follows them. They are none of the pass yet, lest they be counted twice. */
   readonly loose: number
+}
+
+interface Taken {
+  readonly listed: Map<string, ListedLog>
+  readonly leftOut: { path: string; reason: string }[]
+  readonly issues: StageIssue[]
 }
 
 export class LogSessions {
@@ -94,29 +103,57 @@ export class LogSessions {
   }
 
   /** @throws StorageError STORE_UNREADABLE */
-  async list(root: string, only: string | undefined, { signal, before, deep = false }: ListOptions = {}): Promise<Listing<SessionEntry>> {
-    const held = new Map((before?.entries ?? []).map((entry) => [entry.path, entry]))
-    const found = only === undefined ? this.#adapter.list(root, only) : listOnly(this.#adapter.list(root), only)
-    const { sessions } = found
-    const passes = new Map<string, Pass>()
-    for (const session of sessions) {
+  async list(root: string, only: string | undefined, options: ListOptions = {}): Promise<Listing<SessionEntry>> {
+    const { signal, before, deep = false } = options
+    const held = byPath(before?.entries ?? [])
+    const found = this.#find(root, only)
+    const wanted = options.only && new Set(options.only.map(({ session }) => session))
+    const passes = await this.#passAll(found.sessions, deep ? undefined : held, { signal, wanted })
+    this.#passes = new Map(passes.map((pass) => [pathOf(pass.session), pass]))
+    const taken: Taken = { listed: new Map(), leftOut: [...found.leftOut], issues: [...found.issues] }
+    for (const pass of byRecency(passes)) this.#take(pass, held, taken)
+    this.#listed = taken.listed
+    this.leftOut = taken.leftOut
+    const entries = [...taken.listed.values()].map(({ entry }) => entry)
+    return { entries: asListed(before?.entries, entries), issues: taken.issues, complete: found.issues.length === 0 }
+  }
+
+  /** See `Store.look`. @throws StorageError STORE_UNREADABLE */
+  async look(root: string, only: string | undefined, { wanted, before, known }: LogLook): Promise<Listing<SessionEntry> | undefined> {
+    const { sessions, issues } = this.#find(root, only)
+    const own = sessions.filter((session) => mayBe(session, wanted, known, this.#work))
+    if (own.length > wanted.size + MOST_NEW) return undefined
+    const taken: Taken = { listed: new Map(), leftOut: [], issues: [...issues] }
+    for (const pass of byRecency(await this.#passAll(own, byPath(before)))) this.#take(pass, byPath(before), taken)
+    const others = new Set([...known.values()].map(({ session }) => session))
+    const looked = [...taken.listed.values()].filter(({ key: { session } }) => wanted.has(session) || !others.has(session))
+    for (const one of looked) this.#listed.set(one.key.session, one)
+    return { entries: looked.map(({ entry }) => entry), issues: taken.issues, complete: issues.length === 0 }
+  }
+
+  #find(root: string, only: string | undefined): LogListing {
+    return only === undefined ? this.#adapter.list(root, only) : listOnly(this.#adapter.list(root), only)
+  }
+
+  /** `held` undefined: nothing that was read before is trusted. With `wanted` the files of the other ones that it has are not looked at. */
+  #passAll(
+    sessions: readonly LogSession[],
+    held: ReadonlyMap<string, SessionEntry> | undefined,
+    { signal, wanted }: { readonly signal?: AbortSignal | undefined; readonly wanted?: ReadonlySet<SessionId> | undefined } = {},
+  ): Promise<readonly Pass[]> {
+    return inOrder(sessions, AT_ONCE, async (session) => {
       signal?.throwIfAborted()
-      const [{ path } = { path: '' }] = session.files
-      const known = deep ? undefined : (this.#passes.get(path) ?? this.#unread(session, held.get(path)))
-      passes.set(path, await this.#pass(session, known, signal))
-    }
-    this.#passes = passes
-    const leftOut = [...found.leftOut]
-    const issues = [...found.issues]
-    this.#listed = new Map()
-    for (const pass of byRecency([...passes.values()])) this.#take(pass, held, leftOut, issues)
-    this.leftOut = leftOut
-    const entries = [...this.#listed.values()].map(({ entry }) => entry)
-    return { entries: asListed(before?.entries, entries), issues, complete: found.issues.length === 0 }
+      const entry = held?.get(pathOf(session))
+      const passed = held && this.#passes.get(pathOf(session))
+      const isLeftAlone = entry !== undefined && entry.damage === undefined && wanted?.has(entry.key.session) === false
+      if (passed !== undefined && isLeftAlone && passed.session.files.length === session.files.length) return { ...passed, session }
+      const known = passed ?? (held && this.#unread(session, entry))
+      return this.#pass(session, known, signal)
+    })
   }
 
   /** Of two logs with the same id the one that was written to last counts; the other one is named. */
-  #take(pass: Pass, held: ReadonlyMap<string, SessionEntry>, leftOut: { path: string; reason: string }[], issues: StageIssue[]): void {
+  #take(pass: Pass, held: ReadonlyMap<string, SessionEntry>, { listed, leftOut, issues }: Taken): void {
     const { session, meta, files, damage } = pass
     const id = [meta.id, session.id].find(isSafeId)
     const [file] = session.files
@@ -125,7 +162,7 @@ export class LogSessions {
       return
     }
     const key = sessionKey(this.#adapter.agent, parseSessionId(id))
-    const other = this.#listed.get(id)
+    const other = listed.get(id)
     if (other !== undefined) {
       leftOut.push({ path: file.path, reason: `an older log of the session that is read from ${other.entry.path}` })
       return
@@ -142,7 +179,7 @@ export class LogSessions {
         generation: versionOf(stats),
         version: revisionOf(stats),
       })
-    this.#listed.set(id, { key, session, entry, meta, stats })
+    listed.set(id, { key, session, entry, meta, stats })
   }
 
   /** A log whose files are as they were when another process listed it is not read before it is written to. */
@@ -239,60 +276,19 @@ export class LogSessions {
         take(bytes, start, end, contentOffset, end)
       },
     }
-    const reading = { work: this.#work, signal, pool: this.#pool, opened }
+    const reading = { work: this.#work, signal, pool: this.#pool, aside: true, opened }
     const { stat, cursor } = await scanLog(file, visitor, { ...reading, from, cursor: !file.packed, anchor: ANCHOR })
     meta.updated = time ?? meta.updated ?? stat.mtimeMs
     return { stat, written: stat.mtimeMs, cursor, loose }
   }
 
   #document(file: LogFile, meta: LogMeta): Promise<PassedFile> {
-    return withWhole(file.path, { work: this.#work, pool: this.#pool }, (bytes, stat) => {
+    return withWhole(file.path, { work: this.#work, pool: this.#pool, aside: true }, (bytes, stat) => {
       const document = this.#adapter.split?.(bytes)
       const rest = document === undefined ? undefined : parsed(document.rest, 0, document.rest.length)
       if (document !== undefined) meta.entries += document.messages.length
       if (rest !== undefined) this.#adapter.describe(rest, meta, file)
       return { stat, written: stat.mtimeMs, cursor: undefined, loose: 0 }
     })
-  }
-}
-
-/** The log that was written to last first; of logs as old as one another the order of the listing stays. */
-function byRecency(passes: Pass[]): Pass[] {
-  const time = ({ files }: Pass): number => Math.max(0, ...files.map(({ written }) => written))
-  return passes.sort((a, b) => time(b) - time(a))
-}
-
-/** Undefined for what is damaged: that is for whoever reads the line to say. */
-function parsed(bytes: Buffer, start: number, end: number): Document | undefined {
-  try {
-    const value = parseSpan(new OwnedSpan(NOBODY, { path: '' }, undefined, bytes.subarray(start, end)))
-    return isDocument(value) ? value : undefined
-  } catch (error) {
-    if (error instanceof StorageError) return undefined
-    throw error
-  }
-}
-
-/** Nobody asks whose the line is. */
-const NOBODY: SessionKey = { kind: 'session', agent: 'pi', session: '' as SessionId }
-
-function recordOf(key: SessionKey, { session, meta, files }: Pass, now: number): SessionRecord {
-  const { title, prompt, directory, version, model, archived, label, tag } = meta
-  const updated = meta.updated ?? now
-  const [parent, fork] = [session.parent ?? meta.parent, meta.fork].map((id) => (isSafeId(id) && id !== key.session ? parseSessionId(id) : undefined))
-  const shelved = archived ?? (session.archived === true ? updated : undefined)
-  return {
-    id: key.session,
-    projectID: session.project as ProjectId,
-    directory: directory ?? '',
-    title: title ?? prompt ?? '',
-    version: version ?? '',
-    ...(parent !== undefined && { parentID: parent }),
-    ...(fork !== undefined && { forkSessionID: fork }),
-    ...(model !== undefined && { model }),
-    ...(label !== undefined && { label }),
-    ...(tag !== undefined && { tag }),
-    entries: files.reduce((sum, { loose }) => sum + loose, meta.entries),
-    time: { created: meta.created ?? updated, updated, ...(shelved !== undefined && { archived: shelved }) },
   }
 }

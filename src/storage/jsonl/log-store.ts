@@ -18,6 +18,7 @@ import { type Slab, SlabPool } from '../slab.js'
 import type {
   CensusEntry,
   CensusOptions,
+  KnownSession,
   Leaf,
   Listing,
   ListOptions,
@@ -33,12 +34,15 @@ import type {
   StoreKind,
   StoreTotals,
   StoreWork,
+  WholeMessage,
 } from '../store.js'
+import { keptMessages } from './kept-lines.js'
+import { lineGeneration, lineOf, linePart } from './line-names.js'
 import type { LogAdapter } from './log-adapter.js'
 import { logCensus } from './log-census.js'
 import { revisionOf } from './log-entries.js'
-import { type LogLine, lineId, type UsedLine } from './log-index.js'
-import { type LineRead, lineGeneration, linePart, openLines } from './log-leaves.js'
+import type { LogLine } from './log-index.js'
+import { type LineRead, openLines } from './log-leaves.js'
 import { sessionLeaf, sessionPrice } from './log-record.js'
 import { LogSessions } from './log-sessions.js'
 import { cursorOf, openTail, resumeView } from './log-tail.js'
@@ -76,6 +80,16 @@ export class LogStore implements Store {
   async sessions(options: ListOptions = {}): Promise<Listing<SessionEntry>> {
     const isLog = isFile(this.path)
     return this.#sessions.list(isLog ? dirname(this.path) : this.path, isLog ? this.path : undefined, options)
+  }
+
+  async look(
+    sessions: readonly SessionKey[],
+    before: readonly SessionEntry[],
+    known: ReadonlyMap<string, KnownSession>,
+  ): Promise<Listing<SessionEntry> | undefined> {
+    const isLog = isFile(this.path)
+    const wanted = new Set(sessions.map(({ session }) => session))
+    return this.#sessions.look(isLog ? dirname(this.path) : this.path, isLog ? this.path : undefined, { wanted, before, known })
   }
 
   async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
@@ -124,7 +138,7 @@ export class LogStore implements Store {
       if (kind === 'session') return sessionPrice(this.#sessions.find(key.session)?.entry)
       if (kind !== 'message' && kind !== 'part') return undefined
       const held = await viewOf(key)
-      const line = held && lineOf(held.view, key)
+      const line = held && lineOf(held.view.log, key)
       return line && held && priceOf(line, held)
     })
   }
@@ -142,7 +156,7 @@ export class LogStore implements Store {
       }
       const seen = kind === 'message' || kind === 'part' ? viewOf(key) : undefined
       const held = seen instanceof Promise ? await seen : seen
-      const line = held && lineOf(held.view, key)
+      const line = held && lineOf(held.view.log, key)
       if (held === undefined || line === undefined) {
         leaves[place] = { issue: gone(key, held?.view.session.files[0]?.path ?? this.path, kind) }
         continue
@@ -175,6 +189,21 @@ export class LogStore implements Store {
     let next = 0
     const entries = reads.map((own) => own.map(({ key }): PartLeaf => ({ key, leaf: leaves[next++] as Leaf })))
     return { entries, issues: [], complete: true }
+  }
+
+  async openWhole(session: SessionKey, messages: readonly MessageKey[], slab: Slab, options: ReadOptions = {}): Promise<readonly WholeMessage[]> {
+    const held = await this.#views.view(session, { signal: options.signal, unsummed: true, slab })
+    const missing = (key: MessageKey): Leaf => ({ issue: gone(key, held?.view.session.files[0]?.path ?? this.path, 'message') })
+    if (held === undefined) return messages.map((key) => ({ leaf: missing(key), parts: [] }))
+    const kept = keptMessages(held.view, messages, slab, missing)
+    if (kept !== undefined) return kept
+    const leaves = await this.open(
+      messages.map((key): Read => ({ kind: 'message', key })),
+      slab,
+      options,
+    )
+    const { entries } = await this.openParts(session, messages, slab, options)
+    return leaves.map((leaf, at) => ({ leaf, parts: entries[at] ?? [] }))
   }
 
   async tail(
@@ -248,16 +277,6 @@ function isFile(path: string): boolean {
 
 function priceOf(line: LogLine, { view }: HeldView): Price {
   return { generation: lineGeneration(line), bytes: line.length, changed: view.files[line.file]?.stat?.mtimeMs ?? 0 }
-}
-
-/** A message's own line, or the further one that a part's key names. */
-function lineOf({ log }: LogView, key: EntityKey): UsedLine | undefined {
-  if (key.kind === 'session') return undefined
-  const lines = log.find(key.message)?.lines
-  if (key.kind === 'message') return lines?.[0]
-  // By numbers: a message may have thousands of lines, and each is asked for.
-  const [, file = 0, offset] = /^@(?:(\d+)\.)?(\d+)$/.exec(key.part)?.map(Number) ?? []
-  return lines?.find((line, at) => at > 0 && line.offset === offset && line.file === (file || 0) && lineId(line) === key.part)
 }
 
 /** The generation that was asked for must be the line's. */

@@ -1,8 +1,9 @@
-/** The beginning of what was asked, short enough to stand for a title. */
+/** The beginning of what was asked, on one line, and of that what stands for a title. */
 import { isDocument } from '../../core/documents.js'
 
-/** In UTF-16 code units. */
-const LONGEST = 200
+/** In UTF-16 code units, as the one below. */
+const LONGEST = 1000
+const LONGEST_TITLE = 200
 
 /** Blanks that are more, or another one, than a space: of the others there are a hundred in every prompt. */
 const BLANKS = /\s\s+|[^\S ]/g
@@ -17,9 +18,18 @@ export function promptIn(content: unknown, counts: (text: string) => boolean = (
     const line = whole(text.slice(0, 4 * LONGEST))
       .replace(BLANKS, ' ')
       .trim()
-    if (line !== '') return line.length <= LONGEST ? line : `${whole(line.slice(0, LONGEST - 1))}…`
+    if (line !== '') return cut(line, LONGEST)
   }
   return undefined
+}
+
+/** Of a prompt that `promptIn` gave. */
+export function titleOfPrompt(prompt: string): string {
+  return cut(prompt, LONGEST_TITLE)
+}
+
+function cut(line: string, longest: number): string {
+  return line.length <= longest ? line : `${whole(line.slice(0, longest - 1))}…`
 }
 
 /** Without half a character at its end. */

@@ -1,50 +1,53 @@
 /**
- * Known texts among the lines of one log, whatever pieces it comes in. All that a piece holds is searched at once, and remembered is
- * where the next sighting is: most lines then cost a comparison, and not a search of their own.
+ * The last line of a log that one of some texts names, whatever pieces the log comes in. A piece is searched from its end, where the
+ * line stands more often than not; the other lines then cost a comparison.
  */
 
-interface Sought {
-  readonly text: Buffer
-  /** Of the log was searched what stands between these; bytes from its start. */
-  from: number
-  until: number
-  /** The first sighting from `from` on; Infinity where there is none before `until`. */
-  next: number
-}
+const NEWLINE = 0x0a
+const NUL = 0x00
 
-export class Sightings {
-  readonly #sought: readonly Sought[]
-  readonly #unless: Buffer
+export class LastSighting {
+  readonly #texts: readonly Buffer[]
+  readonly #isMeant: (bytes: Buffer, start: number, end: number) => boolean
+  /** Up to where the log was searched, and where the line begins that was found: in bytes from its start. */
+  #until = -1
+  #line = -1
 
-  /** Right behind `unless` a text does not count. */
-  constructor(texts: readonly string[], unless: string) {
-    this.#unless = Buffer.from(unless)
-    this.#sought = texts.map((text) => ({ text: Buffer.from(text), from: 0, until: -1, next: Number.POSITIVE_INFINITY }))
+  /** Not every line that holds one of the texts is meant. */
+  constructor(texts: readonly string[], isMeant: (bytes: Buffer, start: number, end: number) => boolean) {
+    this.#texts = texts.map((text) => Buffer.from(text))
+    this.#isMeant = isMeant
   }
 
   /**
-   * Whether a text stands in the line from `start` to `end`. `offset` is where `bytes[start]` stands in the log, and `until`, at least
-   * `end`, is the end of what `bytes` hold of it. What was given before may not change.
+   * Whether of the lines that `bytes` hold the one from `start` to `end` is the last that is meant. `offset` is where `bytes[start]`
+   * stands in the log, and `until`, at least `end`, is the end of what `bytes` hold of it. Lines are given in their order.
    */
-  in(bytes: Buffer, start: number, end: number, offset: number, until: number): boolean {
-    const lineEnd = offset + end - start
-    for (const sought of this.#sought) {
-      if (offset < sought.from || lineEnd > sought.until || sought.next < offset) {
-        const found = this.#find(bytes.subarray(start, until), sought.text)
-        sought.from = offset
-        sought.until = offset + until - start
-        sought.next = found < 0 ? Number.POSITIVE_INFINITY : offset + found
-      }
-      if (sought.next + sought.text.length <= lineEnd) return true
+  is(bytes: Buffer, start: number, end: number, offset: number, until: number): boolean {
+    if (offset + end - start > this.#until) {
+      // What follows the last newline is no line yet.
+      const whole = Math.max(end, bytes.subarray(0, until).lastIndexOf(NEWLINE))
+      const found = this.#lastIn(bytes.subarray(start, whole))
+      this.#until = offset + whole - start
+      this.#line = found < 0 ? -1 : offset + found
     }
-    return false
+    return offset === this.#line
   }
 
-  #find(bytes: Buffer, text: Buffer): number {
-    const unless = this.#unless
-    let found = bytes.indexOf(text)
-    while (found >= unless.length && bytes.compare(unless, 0, unless.length, found - unless.length, found) === 0)
-      found = bytes.indexOf(text, found + 1)
-    return found
+  /** Where it begins; -1 when there is none. */
+  #lastIn(bytes: Buffer): number {
+    let last = -1
+    for (const text of this.#texts) {
+      for (let at = bytes.lastIndexOf(text); at > last; ) {
+        let start = at === 0 ? 0 : bytes.lastIndexOf(NEWLINE, at - 1) + 1
+        const end = bytes.indexOf(NEWLINE, at)
+        const before = start - 1
+        while (bytes[start] === NUL) start++
+        if (this.#isMeant(bytes, start, end < 0 ? bytes.length : end)) last = start
+        if (start === last || before < text.length) break
+        at = bytes.lastIndexOf(text, before - text.length)
+      }
+    }
+    return last
   }
 }

@@ -107,8 +107,8 @@ export class DatabaseListings {
     const messageTail = this.#tail(message)
     const partTail = part === undefined ? [] : this.#tail(part)
     const parts = left === undefined || part === undefined ? undefined : this.#news(part, left.partTail)
-    const messages = unlessMissing(() => messagesIn(this.#connection, this.#layout))
     const counts = unlessMissing(() => countsOf(this.#connection, this.#layout))
+    const messages = counts && sumOf(counts.values())
     const { entries, issues } = listSessionRows(this.#connection, session, new Map(before.map((entry) => [entry.key.session, entry])))
     const ids = new Set(parts?.rows.keys())
     const touched: Touched = {
@@ -190,6 +190,8 @@ export class DatabaseListings {
 
   /** None where the database has no such table, or OpenCode does not fill it. */
   #sequences(): RowBlocks | undefined {
+    // Asked for what is not there, a connection looks at its whole schema anew.
+    if (!this.#connection.schema.tables.has('event_sequence')) return undefined
     return unlessMissing(() => readBlocks(this.#connection, 'event_sequence', ['aggregate_id', 'seq']))
   }
 
@@ -208,8 +210,8 @@ function sequencesIn(blocks: RowBlocks): ReadonlyMap<string, string> {
   return new Map(blocks.texts.flatMap((text) => text.split('\u001e').map((row) => [row.slice(0, row.indexOf('\u001f')), secondIn(row)] as const)))
 }
 
-function sumOf(numbers: Iterable<number>): number {
+function sumOf(numbers: Iterable<number | string>): number {
   let sum = 0
-  for (const number of numbers) sum += number
+  for (const number of numbers) sum += Number(number)
   return sum
 }

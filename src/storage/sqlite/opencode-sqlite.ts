@@ -6,7 +6,7 @@
  */
 import { dirname, join } from 'node:path'
 import { type Clock, systemClock } from '../../core/clock.js'
-import { byIdTime, isSafeId, type MessageId, type PartId, quotedId, type SessionId } from '../../core/ids.js'
+import { byIdTime, isSafeId, type MessageId, type PartId, parseSessionId, quotedId, type SessionId } from '../../core/ids.js'
 import { type EntityKey, type MessageKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
 import { openDiffFile } from '../files/diff-files.js'
@@ -42,6 +42,9 @@ import type { RowText } from './rows.js'
 import { databaseTotals, newestRows } from './totals.js'
 
 /** One generation's tables in a database. The connection is the store's own, and is closed with it. */
+/** Sessions that are counted one by one; of more all are counted at once. */
+const FEW_COUNTS = 64
+
 export class SqliteStore implements Store {
   readonly agent = 'opencode'
   readonly kind: Store['kind']
@@ -71,15 +74,21 @@ export class SqliteStore implements Store {
     return this.#listings.list(options)
   }
 
+  async ids(): Promise<readonly SessionId[]> {
+    const { session } = this.#layout
+    return this.#connection.all(`SELECT id FROM ${session}`).flatMap(([id]) => (isSafeId(id) ? [parseSessionId(id)] : []))
+  }
+
   async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {
     return listing(newestRows(this.#connection, this.#layout, sessions), [])
   }
 
   async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
     const { message } = this.#layout
+    const one = `SELECT session_id, count(*) FROM ${message} WHERE session_id = ?`
     const rows =
-      sessions.length === 1
-        ? this.#connection.all(`SELECT session_id, count(*) FROM ${message} WHERE session_id = ?`, sessions[0]?.session ?? '')
+      sessions.length <= FEW_COUNTS
+        ? sessions.flatMap(({ session }) => this.#connection.all(one, session))
         : this.#connection.all(`SELECT session_id, count(*) FROM ${message} GROUP BY session_id`)
     const counts = new Map(rows.map(([id, count]) => [id, Number(count)]))
     return sessions.map(({ session }) => counts.get(session) ?? 0)
@@ -224,7 +233,7 @@ export class SqliteStore implements Store {
       eachRow(pack, (at, row, start, length) => {
         const read = wanted[at]
         const source = this.#source(table, pack.types?.[row])
-        if (read !== undefined) leaves.set(read, this.#rowLeaf(read, source, Number(pack.updated[row]), slab, start, length))
+        if (read !== undefined) leaves.set(read, this.#rowLeaf(read, source, Number(pack.updated?.[row]), slab, start, length))
       })
     }
   }

@@ -12,8 +12,8 @@ export interface PackedRows {
   readonly ids: readonly (string | null)[]
   /** Bytes; null: the row has no data. */
   readonly lengths: readonly (number | null)[]
-  /** `time_updated`, epoch ms. */
-  readonly updated: readonly (number | null)[]
+  /** `time_updated`, epoch ms; undefined of the parts of messages, which are read whatever their version is. */
+  readonly updated: readonly (number | null)[] | undefined
   /** What the rows say their records are; undefined where no column does. */
   readonly types: readonly string[] | undefined
   readonly bytes: Buffer
@@ -41,7 +41,8 @@ export function packRows(query: Query, source: PackSource, ids: readonly string[
   const from = FROM[source]
   const ordinal = first === 0 ? 'w.key' : `w.key + ${first}`
   const type = source === 'session-messages' ? [TEXT_TYPE] : []
-  const columns = [ordinal, TEXT_ID, 'octet_length(r.data)', 'r.time_updated', ...type].map((column) => `json_group_array(${column})`)
+  const time = source === 'parts-of-messages' ? [] : ['r.time_updated']
+  const columns = [ordinal, TEXT_ID, 'octet_length(r.data)', ...time, ...type].map((column) => `json_group_array(${column})`)
   try {
     const [[data, at, rowIds, lengths, updated, types] = []] = query(
       `SELECT CAST(group_concat(r.data, '') AS BLOB), ${columns} FROM ${from}`,
@@ -52,7 +53,7 @@ export function packRows(query: Query, source: PackSource, ids: readonly string[
       at: list<number>(at),
       ids: list<string | null>(rowIds),
       lengths: list<number | null>(lengths),
-      updated: list<number | null>(updated),
+      updated: updated === undefined ? undefined : list<number | null>(updated),
     }
     return [{ ...lists, types: types === undefined ? undefined : list(types), bytes: asBuffer(data) }]
   } catch (error) {
@@ -62,11 +63,11 @@ export function packRows(query: Query, source: PackSource, ids: readonly string[
     const middle = ids.length >> 1
     return [...packRows(query, source, ids.slice(0, middle), first), ...packRows(query, source, ids.slice(middle), first + middle)]
   }
-  const rows = query(`SELECT ${[ordinal, TEXT_ID, 'r.time_updated', 'CAST(r.data AS BLOB)', ...type]} FROM ${from}`, JSON.stringify(ids))
-  return rows.map(([at, id, updated, data, type]) => {
+  const rows = query(`SELECT ${[ordinal, TEXT_ID, 'CAST(r.data AS BLOB)', ...time, ...type]} FROM ${from}`, JSON.stringify(ids))
+  return rows.map(([at, id, data, updated, type]) => {
     const bytes = asBuffer(data)
-    const lists = { at: [Number(at)], ids: [typeof id === 'string' ? id : null], lengths: [bytes.length], updated: [Number(updated)] }
-    return { ...lists, types: type === undefined ? undefined : [String(type)], bytes }
+    const lists = { at: [Number(at)], ids: [typeof id === 'string' ? id : null], lengths: [bytes.length] }
+    return { ...lists, updated: updated === undefined ? undefined : [Number(updated)], types: type === undefined ? undefined : [String(type)], bytes }
   })
 }
 

@@ -129,7 +129,12 @@ function rowText(fields: readonly ColumnField[]): RowText {
     `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) <> 'blob' AND json_valid(${column}) THEN ${column} ELSE json_quote(CAST(${column} AS TEXT)) END`
   const select = ({ column, json }: ColumnField): string => (json === true ? jsonOf(`"${column}"`) : `"${column}"`)
   const members = membersOf(fields, 0, 0)
-  return { columns: fields.map(select).join(', ') || 'NULL', names: fields.map(({ column }) => column), text: (row) => objectText(members, row) }
+  const json = fields.flatMap((field, at) => (field.json === true ? [at] : []))
+  const text = (row: SqlRow): string => {
+    const isPlain = json.every((at) => row[at] === null || row[at] === undefined)
+    return isPlain ? JSON.stringify(objectOf(members, row) ?? {}) : objectText(members, row)
+  }
+  return { columns: fields.map(select).join(', ') || 'NULL', names: fields.map(({ column }) => column), text }
 }
 
 /** A member of a document: the value of the column at a place, or an object of members. */
@@ -153,6 +158,24 @@ function membersOf(fields: readonly ColumnField[], depth: number, first: number)
     at = end
   }
   return members
+}
+
+/** What `objectText` is the text of, for a row without JSON: to write that at once is several times faster. */
+function objectOf(members: readonly Member[], row: SqlRow): Readonly<Record<string, unknown>> | undefined {
+  let object: Record<string, unknown> | undefined
+  for (const member of members) {
+    const value = member.members === undefined ? plainValue(row[member.at]) : objectOf(member.members, row)
+    if (value === undefined) continue
+    object ??= {}
+    object[member.name] = value
+  }
+  return object
+}
+
+function plainValue(value: SqlValue | undefined): unknown {
+  if (typeof value === 'bigint') return Number(value)
+  if (typeof value !== 'object') return value
+  return value === null || JSON.stringify(value) === '{}' ? undefined : value
 }
 
 /** NULL leaves its member out, as OpenCode does. */

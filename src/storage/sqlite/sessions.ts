@@ -6,8 +6,7 @@ import { toSession } from '../../core/records.js'
 import { issueOf, type StageIssue } from '../../core/stage.js'
 import { textGeneration } from '../generation.js'
 import type { Listing, SessionEntry } from '../listing.js'
-import { Slab } from '../slab.js'
-import { parseSpan, SlabSpan } from '../span.js'
+import { OwnedSpan, parseSpan, parseText } from '../span.js'
 import type { SqliteConnection } from './connection.js'
 import type { SqlRow } from './driver.js'
 import type { SessionTable } from './rows.js'
@@ -26,7 +25,6 @@ export function listSessionRows(
   only?: readonly string[],
 ): Listing<SessionEntry> {
   const issues: StageIssue[] = []
-  using slab = new Slab()
   const { columns, text } = connection.schema.session[table].light
   const entries: SessionEntry[] = []
   const take = (row: SqlRow): void => {
@@ -35,22 +33,20 @@ export function listSessionRows(
       issues.push({ code: 'INVALID_ID', path: connection.path, reason: `a row of ${table} has the unsafe id ${quotedId(id)}` })
       return
     }
-    slab.used = 0
-    entries.push(sessionEntry(connection.path, table, sessionKey('opencode', id as SessionId), text(row), slab, held.get(id)))
+    entries.push(sessionEntry(connection.path, table, sessionKey('opencode', id as SessionId), text(row), held.get(id)))
   }
   if (only === undefined) connection.each(`SELECT ${columns}, id FROM ${table}`, take)
   else for (const id of only) for (const row of connection.all(`SELECT ${columns}, id FROM ${table} WHERE id = ?`, id)) take(row)
   return { entries, issues, complete: true }
 }
 
-function sessionEntry(path: string, table: SessionTable, key: SessionKey, text: string, slab: Slab, held: SessionEntry | undefined): SessionEntry {
+function sessionEntry(path: string, table: SessionTable, key: SessionKey, text: string, held: SessionEntry | undefined): SessionEntry {
   const generation = textGeneration(text)
   if (held?.generation === generation && held.path === path) return held
-  const bytes = Buffer.from(text)
-  const span = new SlabSpan(key, { path, table }, generation, slab, slab.append(bytes), bytes.length)
   const damaged = (damage: StageIssue): SessionEntry => ({ key, path, generation, project: '', record: undefined, damage })
   try {
-    const reading = toSession(parseSpan(span), key, '')
+    const document = parseText(text) ?? parseSpan(new OwnedSpan(key, { path, table }, generation, Buffer.from(text)))
+    const reading = toSession(document, key, '')
     if ('damage' in reading) return damaged({ code: 'CORRUPT_RECORD', key, path, reason: reading.damage })
     return { key, path, generation, project: reading.record.projectID, record: reading.record }
   } catch (error) {

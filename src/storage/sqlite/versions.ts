@@ -102,13 +102,18 @@ export function stampRows(
 ): { readonly entries: readonly SessionEntry[]; readonly windows: Windows } {
   const { entries, held, touched, forced, hot, windows, whole, now } = stamping
   const isNews = newsAgainst(stamping)
-  const news = new Set(entries.flatMap(({ key }) => (isNews(key.session) ? [key.session as string] : [])))
+  const known = new Set<string>(entries.map(({ key }) => key.session))
+  const told = touched.counts === undefined ? [...touched.ids, ...(touched.sequences?.keys() ?? [])] : [...known]
+  const news = new Set(told.filter((id) => known.has(id) && isNews(id)))
   const wanted = new Set([...news, ...forced, ...stamping.looked, ...hot.keys(), ...(windows?.hot.keys() ?? cooled(held, entries))])
   const looked = unlessMissing(() => windowsOf(connection, layout, [...wanted])) ?? new Map<string, SessionWindow>()
   const last = new Map(windows?.last)
+  // Of these versions all fields are known to be those of before.
+  const isKnown = windows !== undefined && whole === undefined && touched.counts === undefined
   const stamped = entries.map((entry) => {
     const id = entry.key.session
     const old = held.get(id)
+    if (isKnown && entry === old && !looked.has(id) && touched.sequences?.has(id) !== true) return old
     const said = fieldsOf(old?.version)
     const seen = looked.get(id)
     const window = seen && fingerprint(seen.window)
@@ -129,7 +134,6 @@ export function stampRows(
     const version = `${entry.generation}|${sequence}|${count}|${shown}`
     return entry === old && old.version === version ? old : { ...entry, version }
   })
-  const known = new Set<string>(entries.map(({ key }) => key.session))
   for (const id of last.keys()) if (!known.has(id)) last.delete(id)
   const seenHot = new Map([...hot, ...[...news].map((id) => [id, now] as const)])
   return { entries: stamped, windows: { since: windows?.since ?? now, hot: seenHot, last, whole: whole ?? windows?.whole ?? new Map() } }
@@ -156,6 +160,7 @@ function newsAgainst({ held, touched }: Stamping): (id: string) => boolean {
 
 /** Those that were hot when another process listed them, the ones touched last. */
 function cooled(held: ReadonlyMap<string, SessionEntry>, entries: readonly SessionEntry[]): readonly string[] {
+  if (held.size === 0) return []
   const were = entries.filter(({ key }) => (fieldsOf(held.get(key.session)?.version)?.window ?? '') !== '')
   const updated = ({ record }: SessionEntry): number => record?.time.updated ?? 0
   return were
@@ -171,6 +176,7 @@ interface Fields {
 }
 
 function fieldsOf(version: string | undefined): Fields | undefined {
-  const [, sequence, count, window, ...others] = version?.split('|') ?? []
+  if (version === undefined) return undefined
+  const [, sequence, count, window, ...others] = version.split('|')
   return sequence === undefined || count === undefined || window === undefined || others.length > 0 ? undefined : { sequence, count, window }
 }

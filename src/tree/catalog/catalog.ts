@@ -4,27 +4,32 @@
  * Invariants:
  * - it is a copy: whatever happens to it, nothing is lost but time, and no call fails where the stores can answer;
  * - a row is given back with the very version that its store gave it, so a store tells by it whether the row is old;
- * - rows go only when a complete listing of their store does not have them; stores that a set of sessions does not know are left alone;
+ * - rows go when a complete listing of their store does not have them, or with a store that is gone for long; other stores that a set of
+ *   sessions does not know are left alone;
  * - several processes may read and write at once: every transaction leaves rows that are each true of some time, and a mark that does not
  *   stand beside all of its rows is not given back.
  */
 import { join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
 import { StorageError } from '../../core/errors.js'
 import type { SessionId } from '../../core/ids.js'
 import type { SessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
-import { type SqlValue, sqliteFailure } from '../../storage/sqlite/driver.js'
-import type { ListedBefore, Listing, SessionEntry } from '../../storage/store.js'
-import { cursorOf, type ReadQuery } from '../sessions/session-page.js'
+import type { Generation } from '../../storage/generation.js'
+import { type SqlRow, type SqlValue, sqliteFailure } from '../../storage/sqlite/driver.js'
+import type { KnownSession, ListedBefore, Listing, SessionEntry } from '../../storage/store.js'
+import type { ReadQuery } from '../sessions/session-page.js'
 import type { SessionMeta } from '../types.js'
+import { entriesBefore } from './before.js'
+import { catalogCounts } from './counts.js'
 import { type CatalogFile, catalogError, discardCatalog, isBroken, openCatalogFile, within } from './file.js'
 import { awaitIndexLock, type IndexLock } from './index-lock.js'
-import { countSessions, findSessions, MOST_ASKED_FOLDERS, type Prepare, preparing, type Segment, sessionsWhere, storeName } from './pages.js'
+import { type Pager, pagerOf } from './pager.js'
+import { countSessions, MOST_ASKED_FOLDERS, type Prepare, preparing, type Segment, sessionsWhere, storeName } from './pages.js'
 import { type CatalogPlaces, catalogPlaces } from './places.js'
 import type { Catalog, CatalogOptions, CatalogPage, CatalogStore, Showing } from './port.js'
-import { ENTRY_COLUMNS, entryIn } from './rows.js'
-import { type ShownRow, type Written, writeStore } from './write.js'
+import { pruneStores } from './prune.js'
+import { ENTRY_COLUMNS, ENTRY_ROWS, entryIn } from './rows.js'
+import { keepOnly, type ShownRow, type Written, writeStore } from './write.js'
 
 export type { Catalog, CatalogOptions, CatalogPage, CatalogStore } from './port.js'
 
@@ -40,6 +45,7 @@ class FileCatalog implements Catalog {
   #file: CatalogFile
   #prepare: Prepare
   #places: CatalogPlaces
+  #pager: Pager
   /** Rows that did not pass were met, or SQLite said so: the file is made anew before it is written the next time. */
   #damage: string | undefined
   #failure: StageIssue | undefined
@@ -48,13 +54,25 @@ class FileCatalog implements Catalog {
   readonly #rows = new Map<number, Map<SessionId, Written>>()
   #seen: SqlValue | undefined
   #edition = 1
+  #isPruned = false
   #closed = false
+
+  readonly counts = catalogCounts({
+    read: (store, ask) => this.#read(() => ask(this.#prepare, this.#places.find(store)?.store ?? 0)),
+    write: async (store, act) => {
+      await this.#inLine(async () => {
+        const place = this.#places.find(store)
+        if (place !== undefined) await within(this.#file.database, this.#options.clock, () => act(this.#prepare, place.store))
+      })
+    },
+  })
 
   constructor(options: CatalogOptions, file: CatalogFile) {
     this.#options = options
     this.#file = file
     this.#prepare = preparing(file.database)
     this.#places = catalogPlaces(this.#prepare)
+    this.#pager = pagerOf(this.#prepare)
   }
 
   get path(): string {
@@ -73,38 +91,17 @@ class FileCatalog implements Catalog {
     return this.#read(() => this.#places.find(store)?.listed ?? false)
   }
 
-  async before(store: CatalogStore): Promise<ListedBefore | undefined> {
+  async before(store: CatalogStore, signal?: AbortSignal): Promise<ListedBefore | undefined> {
     const place = this.#read(() => this.#places.find(store))
     if (place === undefined || !place.listed) return undefined
     this.#read(() => this.#forgetOthers())
     const known = new Map<SessionId, Written>()
     this.#rows.set(place.store, known)
-    const entries: SessionEntry[] = []
-    let digest = 0
-    let dropped = 0
-    let last: unknown = ''
-    while (typeof last === 'string') {
-      const from = last
-      const sql = `SELECT ${ENTRY_COLUMNS}, segment, plain FROM sessions WHERE store = ? AND id > ? ORDER BY id LIMIT 200`
-      const rows = this.#read(() => this.#prepare(sql).all(place.store, from))
-      for (const row of rows) {
-        const found = entryIn(storeName(store), store.agent, row)
-        if (found === undefined) dropped++
-        else {
-          entries.push(found.entry)
-          const { entry, crc } = found
-          known.set(entry.key.session, { entry, crc, segment: Number(row.at(-2)), isPlain: row.at(-1) === 1, meta: undefined })
-          digest += found.crc
-        }
-      }
-      const next: unknown = rows.at(-1)?.[0]
-      // An index that is damaged may lead round in a circle.
-      last = typeof next === 'string' && next > from ? next : undefined
-      await turn()
-    }
+    const { rows, digest, dropped } = await entriesBefore((step) => this.#read(step), { prepare: this.#prepare, store, number: place.store, signal })
+    for (const row of rows) known.set(row.entry.key.session, row)
     this.#noteDamage(dropped)
-    const isWhole = dropped === 0 && place.rows === entries.length && place.digest === digest
-    return { entries, mark: isWhole ? place.mark : undefined }
+    const isWhole = dropped === 0 && place.rows === rows.length && place.digest === digest
+    return { entries: rows.map(({ entry }) => entry), mark: isWhole ? place.mark : undefined }
   }
 
   copies(key: SessionKey, stores: readonly CatalogStore[]): readonly { readonly store: CatalogStore; readonly entry: SessionEntry }[] {
@@ -112,7 +109,7 @@ class FileCatalog implements Catalog {
       stores.flatMap((store) => {
         const place = store.agent === key.agent ? this.#places.find(store) : undefined
         if (place === undefined) return []
-        const row = this.#prepare(`SELECT ${ENTRY_COLUMNS} FROM sessions WHERE store = ? AND id = ?`).get(place.store, key.session)
+        const row = this.#prepare(`SELECT ${ENTRY_COLUMNS} FROM ${ENTRY_ROWS} WHERE store = ? AND id = ?`).get(place.store, key.session)
         if (row === undefined) return []
         const found = entryIn(storeName(store), store.agent, row)
         if (found === undefined) this.#noteDamage(1)
@@ -121,23 +118,32 @@ class FileCatalog implements Catalog {
     )
   }
 
+  ids(store: CatalogStore): ReadonlySet<SessionId> {
+    const rows = this.#rowsOf(store, 'SELECT id FROM sessions WHERE store = ?')
+    return new Set(rows.map(([id]) => id as SessionId))
+  }
+
+  known(store: CatalogStore): ReadonlyMap<string, KnownSession> {
+    const rows = this.#rowsOf(store, 'SELECT path, id, generation FROM sessions JOIN entries USING (row) WHERE store = ?')
+    return new Map(rows.map(([path, id, generation]) => [String(path), { session: id as SessionId, generation: generation as Generation }]))
+  }
+
+  #rowsOf(store: CatalogStore, sql: string): readonly SqlRow[] {
+    return this.#read(() => this.#prepare(sql).all(this.#places.find(store)?.store ?? 0))
+  }
+
   write(store: CatalogStore, listing: Listing<SessionEntry>, shown: Showing, among = [store]): Promise<number | undefined> {
-    const write = this.#writes.then(() => this.#writeOrTell(() => this.#writeOnce(store, listing, shown, among)))
-    // What went wrong in one write is not the next one's.
-    this.#writes = write.catch(() => undefined)
+    const write = this.#inLine(() => this.#writeOnce(store, listing, shown, among))
+    this.#writes = this.#writes.then(() => this.#pruneOnce(among)).catch(() => undefined)
     return write
   }
 
   page(query: ReadQuery, stores: readonly CatalogStore[]): CatalogPage {
     if ((query.folders?.length ?? 0) > MOST_ASKED_FOLDERS)
       throw new StorageError('CATALOG_UNAVAILABLE', { reason: `no more than ${MOST_ASKED_FOLDERS} folders can be asked for`, path: this.path })
-    const { sessions, damaged } = this.#read(() => findSessions(this.#prepare, this.#places.segments(stores), query))
+    const { sessions, next, damaged } = this.#read(() => this.#pager(this.#places.segments(stores), query))
     this.#noteDamage(damaged)
-    // Where a damaged row took the place of one behind the page, it goes on there.
-    if (sessions.length + damaged <= query.limit) return { sessions, next: undefined }
-    const page = sessions.slice(0, query.limit)
-    const last = page.at(-1)
-    return { sessions: page, next: last && cursorOf(query, last) }
+    return { sessions, next }
   }
 
   count(query: ReadQuery, stores: readonly CatalogStore[]): number {
@@ -170,14 +176,19 @@ class FileCatalog implements Catalog {
     this.#file.database[Symbol.dispose]()
   }
 
-  #segments(stores: readonly CatalogStore[]): readonly Segment[] {
-    return this.#read(() => this.#places.segments(stores))
-  }
+  readonly #segments = (stores: readonly CatalogStore[]): readonly Segment[] => this.#read(() => this.#places.segments(stores))
 
   #where(segments: readonly Segment[], sql: string, values: readonly SqlValue[]): SessionMeta[] {
     const { sessions, damaged } = this.#read(() => sessionsWhere(this.#prepare, segments, { sql, values }))
     this.#noteDamage(damaged)
     return [...sessions]
+  }
+
+  #inLine(write: () => Promise<void>): Promise<number | undefined> {
+    const written = this.#writes.then(() => this.#writeOrTell(write))
+    // What went wrong in one write is not the next one's.
+    this.#writes = written.catch(() => undefined)
+    return written
   }
 
   async #writeOrTell(write: () => Promise<void>): Promise<number | undefined> {
@@ -236,6 +247,18 @@ class FileCatalog implements Catalog {
     this.#rows.set(place.store, known)
   }
 
+  /** What keeps it from it keeps the rows for another process to prune. */
+  async #pruneOnce(known: readonly CatalogStore[]): Promise<void> {
+    if (this.#isPruned || this.#closed) return
+    this.#isPruned = true
+    const onStep = (): void => {
+      this.#places.changed()
+      this.#rows.clear()
+    }
+    const [{ database }, { clock }, isClosed] = [this.#file, this.#options, () => this.#closed]
+    await pruneStores({ database, prepare: this.#prepare, clock, known, isClosed, onStep })
+  }
+
   /** What this process knows of rows is of no use once another one wrote. */
   #forgetOthers(): void {
     const version = this.#places.version()
@@ -256,6 +279,7 @@ class FileCatalog implements Catalog {
     this.#edition++
     this.#prepare = preparing(file.database)
     this.#places = catalogPlaces(this.#prepare)
+    this.#pager = pagerOf(this.#prepare)
     this.#rows.clear()
     this.#seen = undefined
   }
@@ -272,9 +296,4 @@ class FileCatalog implements Catalog {
       throw catalogError(error, this.path)
     }
   }
-}
-
-function keepOnly(rows: Map<SessionId, Written>, entries: readonly SessionEntry[]): void {
-  const listed = new Set(entries.map(({ key }) => key.session))
-  for (const id of rows.keys()) if (!listed.has(id)) rows.delete(id)
 }

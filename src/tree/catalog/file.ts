@@ -5,12 +5,13 @@
  * library made, or what is no database at all, a second name is used. Ours is thrown away when it is damaged or of an older schema: all that
  * it holds is read again from the stores.
  */
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readSync, rmSync, type Stats, statSync } from 'node:fs'
+import { chmodSync, closeSync, lstatSync, openSync, readSync, rmSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../core/clock.js'
 import { messageOf, StorageError, systemCode } from '../../core/errors.js'
 import type { StageIssue } from '../../core/stage.js'
 import { openSqlite, type SqliteDatabase, sqliteFailure } from '../../storage/sqlite/driver.js'
+import { makeFolder } from '../make-folder.js'
 import { APPLICATION, SCHEMA, SCHEMA_VERSION } from './schema.js'
 
 export const CATALOG_NAME = 'sessions.idx.db'
@@ -40,7 +41,7 @@ type Tenant = 'nothing' | 'ours' | 'older' | 'newer' | 'a database of another pr
 export async function openCatalogFile(home: string, clock: Clock): Promise<CatalogFile> {
   const issues: StageIssue[] = []
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 })
+    makeFolder(home)
     for (const path of [join(home, CATALOG_NAME), join(home, SECOND_NAME)]) {
       const tenant = tenantOf(path)
       if (isUsable(tenant)) return await openOwn(path, tenant, issues, clock)

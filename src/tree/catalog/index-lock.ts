@@ -5,9 +5,10 @@
  * owner is provably gone (it does not run any more, its pid belongs to another process, the machine was started anew) is taken over; where
  * nothing can be proved it is left to its age.
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../../core/clock.js'
+import { makeFolder } from '../make-folder.js'
 import { type Owner, type OwnerProbe, procOwners } from './owner.js'
 
 export interface IndexLock extends Disposable {
@@ -29,7 +30,7 @@ export function takeIndexLock(path: string, { clock, owners = procOwners() }: In
   const text = JSON.stringify({ ...self, since: clock.now() })
   const draft = `${path}.${self.pid}.${self.start ?? 0}`
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path))
     writeFileSync(draft, text, { mode: 0o600 })
     if (link(draft, path)) return lock(path, text, undefined)
     const held = readText(path)

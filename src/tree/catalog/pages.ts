@@ -1,21 +1,23 @@
 /**
  * Lists of the catalog's sessions: a query becomes ranges of indexes, each in the order that is asked for, and their rows are merged.
- * No range is read further than the page goes, and none is sorted; only a search, and a folder in another order than the last update, sort what
- * they found.
+ * Of each range little more is read than its share of the page, and none is sorted; only a search, and a folder in another order than the
+ * last update, sort what they found.
  */
 import { compareText } from '../../core/ids.js'
 import type { Agent } from '../../core/keys.js'
 import type { SqliteDatabase, SqliteStatement, SqlRow, SqlValue } from '../../storage/sqlite/driver.js'
 import { ftsExpression } from '../sessions/search-words.js'
-import { comparePlaces, placeOf, type ReadQuery, type SessionPlace } from '../sessions/session-page.js'
+import { compareValues, type ReadQuery, type SessionPlace } from '../sessions/session-page.js'
 import type { SessionMeta, SessionOrigin } from '../types.js'
-import { CARD_COLUMNS, metaIn } from './rows.js'
+import { CARD_COLUMNS, metaIn } from './cards.js'
 
 /** Rows that stand together in every index. */
 export interface Segment {
   readonly segment: number
   readonly agent: Agent
   readonly source: SessionOrigin
+  /** What the sums of its rows begin with. */
+  readonly seed: number
   readonly store: number
   /** Of children (1), of archived ones (2). */
   readonly aside: number
@@ -24,7 +26,6 @@ export interface Segment {
 }
 
 export interface FoundSessions {
-  /** One more than the page holds where there are more. */
   readonly sessions: readonly SessionMeta[]
   /** Rows that did not pass, which are not among the sessions. */
   readonly damaged: number
@@ -57,43 +58,85 @@ interface Range {
   readonly condition: Condition
 }
 
-/** The sessions of these segments in the order of the query, as many as a page holds and one more. */
-export function findSessions(prepare: Prepare, segments: readonly Segment[], query: ReadQuery): FoundSessions {
-  const limit = query.limit < Number.MAX_SAFE_INTEGER ? query.limit + 1 : -1
+/** The sessions of a query in order, read little by little: what was read and not given is there for the next page. */
+export interface SessionReading {
+  /** As many sessions as there are, up to `count`. */
+  take(count: number): FoundSessions
+  isAtEnd(): boolean
+}
+
+/** Begins behind `query.after`. Of what is written meanwhile a part may show: it is for who knows that nothing is. */
+export function readSessions(prepare: Prepare, segments: readonly Segment[], query: ReadQuery): SessionReading {
+  const searched = matching(prepare, query)
   const wanted = segments.filter((one) => isWanted(one, query)).sort((x, y) => compareText(x.agent, y.agent))
-  const ranges = wanted.flatMap((segment) => rangesOf(prepare, segment, query).map((condition): Range => ({ segment, condition })))
-  const isMerged = ranges.length > 1 && ranges.length <= MOST_MERGED && query.words.length === 0
-  const found: SessionMeta[] = []
-  let damaged = 0
-  const take = (segment: Segment | undefined, row: SqlRow): void => {
-    const meta = segment && metaOfRow(segment, row)
-    if (meta === undefined) damaged++
-    else found.push(meta)
-  }
-  if (isMerged) for (const row of mergeRanges(prepare, ranges, query, limit)) take(ranges[Number(row[CARD_WIDTH])]?.segment, row)
-  else for (const { segment, condition } of ranges) for (const row of readRange(prepare, condition, segment, query, limit)) take(segment, row)
-  return { sessions: ranges.length > 1 && !isMerged ? merged(found, query, limit) : found, damaged }
-}
-
-/** Ranges that one statement merges; SQLite takes 500 parts at most, and each range may be two. */
-const MOST_MERGED = 100
-const CARD_WIDTH = CARD_COLUMNS.split(', ').length
-
-/** In the order of the query, reading of each range what is given of it: SQLite merges what is in order. Of equal places the first range comes first. */
-function mergeRanges(prepare: Prepare, ranges: readonly Range[], query: ReadQuery, limit: number): readonly SqlRow[] {
-  const { column, direction } = ORDERS[query.sort]
-  const { after } = query
-  const values: SqlValue[] = []
-  const parts = ranges.flatMap(({ segment: { segment, agent }, condition }, at) => {
-    const part = (place: string, ...more: readonly SqlValue[]): string => {
-      values.push(segment, ...condition.values, ...more)
-      return `SELECT ${CARD_COLUMNS}, ${at}, ${column} FROM sessions WHERE ${condition.sql}${place}`
+  const ranges = wanted.flatMap((segment) => rangesOf(prepare, segment, query, searched).map((condition): Range => ({ segment, condition })))
+  // To go on with a search is to search anew.
+  const share = query.words.length > 0 ? query.limit : Math.ceil(query.limit / ranges.length)
+  const asked = query.limit < Number.MAX_SAFE_INTEGER ? share + 1 : EVERYTHING
+  const heads = ranges.map((range): Head => ({ range, rows: readRange(prepare, range, query, query.after, asked), at: 0, asked }))
+  let ahead = 0
+  const first = (missing: number): Head | undefined => {
+    let found: Head | undefined
+    for (const head of heads) {
+      if (head.at === head.asked) readOn(prepare, head, query, Math.max(ahead, missing))
+      const row = head.rows[head.at]
+      if (row !== undefined && (found === undefined || isBefore(row, found.rows[found.at] ?? row))) found = head
     }
-    if (after === undefined) return [part('')]
-    return [part(tieOf(query), after.value, firstOf(agent, after)), part(restOf(query), after.value)]
-  })
-  return prepare(`${parts.join(' UNION ALL ')} ORDER BY ${CARD_WIDTH + 2}${direction}, 1 LIMIT ?`).all(...values, limit)
+    return found
+  }
+  return {
+    take(count) {
+      const sessions: SessionMeta[] = []
+      let damaged = 0
+      for (let head = first(count); head !== undefined; head = sessions.length < count ? first(count - sessions.length) : undefined) {
+        const { seed, agent, source } = head.range.segment
+        const row = head.rows[head.at++]
+        const meta = metaIn(seed, agent, source, row?.[0], row?.[1])
+        if (meta === undefined) damaged++
+        else sessions.push(meta)
+      }
+      // Who goes on will go on.
+      ahead = Math.min(MOST_AHEAD, Math.max(count, 2 * ahead))
+      return { sessions, damaged }
+    },
+    isAtEnd: () => first(1) === undefined,
+  }
 }
+
+/** What was read of a range, and how far it was given. */
+interface Head {
+  readonly range: Range
+  rows: readonly SqlRow[]
+  at: number
+  /** How many rows were asked for: if there are less, that was all. */
+  asked: number
+}
+
+/** Instead of a limit. */
+const EVERYTHING = -1
+/** Rows of one range that are read at a time, at most. */
+const MOST_AHEAD = 256
+
+function readOn(prepare: Prepare, head: Head, query: ReadQuery, asked: number): void {
+  const last = head.rows.at(-1) ?? []
+  const place = { value: valueIn(last), id: String(last[0]), agent: head.range.segment.agent }
+  head.asked = Math.min(MOST_AHEAD, asked)
+  head.rows = readRange(prepare, head.range, query, place, head.asked)
+  head.at = 0
+}
+
+/** Of equal places the first one comes first: the segments stand in the order of their agents. */
+function isBefore(a: SqlRow, b: SqlRow): boolean {
+  return (compareValues(valueIn(a), valueIn(b)) || compareText(String(a[0]), String(b[0]))) < 0
+}
+
+function valueIn(row: SqlRow): string | number {
+  const value = row[PLACE]
+  return typeof value === 'number' ? value : String(value)
+}
+
+/** The column behind those of the card. */
+const PLACE = CARD_COLUMNS.split(', ').length
 
 /** Of an equal place the agents stand in order, and a range is of one agent. */
 function firstOf(agent: Agent, after: SessionPlace): string {
@@ -105,7 +148,8 @@ export function sessionsWhere(prepare: Prepare, segments: readonly Segment[], { 
   let damaged = 0
   const sessions = segments.flatMap((segment) => {
     const rows = prepare(`SELECT ${CARD_COLUMNS} FROM sessions WHERE ${sql} AND segment = ?${segment.shown.sql}`)
-    const metas = rows.all(...values, segment.segment, ...segment.shown.values).map((row) => metaOfRow(segment, row))
+    const { seed, agent, source, shown } = segment
+    const metas = rows.all(...values, segment.segment, ...shown.values).map(([id, card]) => metaIn(seed, agent, source, id, card))
     const found = metas.filter((meta) => meta !== undefined)
     damaged += metas.length - found.length
     return found
@@ -113,14 +157,11 @@ export function sessionsWhere(prepare: Prepare, segments: readonly Segment[], { 
   return { sessions, damaged }
 }
 
-function metaOfRow({ source, agent }: Segment, row: SqlRow): SessionMeta | undefined {
-  return metaIn(storeName(source), agent, source, row)
-}
-
 export function countSessions(prepare: Prepare, segments: readonly Segment[], query: ReadQuery): number {
+  const searched = matching(prepare, query)
   let count = 0
   for (const segment of segments.filter((one) => isWanted(one, query))) {
-    for (const { sql, values } of rangesOf(prepare, segment, query)) {
+    for (const { sql, values } of rangesOf(prepare, segment, query, searched)) {
       count += Number(prepare(`SELECT count(*) FROM sessions WHERE ${sql}`).get(segment.segment, ...values)?.[0] ?? 0)
     }
   }
@@ -138,8 +179,12 @@ function isWanted({ agent, aside }: Segment, { agents, children, archived }: Rea
 }
 
 /** Each in the order of the query. */
-function rangesOf(prepare: Prepare, { segment, shown }: Segment, { folders, tag, words, sort }: ReadQuery): readonly Condition[] {
-  const searched = words.length === 0 ? ALL : matching(prepare, ftsExpression(words))
+function rangesOf(
+  prepare: Prepare,
+  { segment, shown }: Segment,
+  { folders, tag, words, sort }: ReadQuery,
+  searched: Condition,
+): readonly Condition[] {
   const base = both(tag === undefined ? searched : both(searched, { sql: ' AND tag = ?', values: [tag] }), shown)
   if (folders === undefined) return [base]
   const names = sort === 'updated' && words.length === 0 && tag === undefined ? namesOf(prepare, segment, folders) : undefined
@@ -151,7 +196,9 @@ function rangesOf(prepare: Prepare, { segment, shown }: Segment, { folders, tag,
 const FEW_TITLES = 2000
 
 /** The plus keeps SQLite from the index of the segment, or from the list of the rows. */
-function matching(prepare: Prepare, expression: string): Condition {
+function matching(prepare: Prepare, { words }: ReadQuery): Condition {
+  if (words.length === 0) return ALL
+  const expression = ftsExpression(words)
   const [count] = prepare('SELECT count(*) FROM (SELECT rowid FROM titles WHERE titles MATCH ? LIMIT ?)').get(expression, FEW_TITLES) ?? []
   const rows = 'row IN (SELECT rowid FROM titles WHERE titles MATCH ?)'
   return { sql: Number(count) < FEW_TITLES ? `+segment = ? AND ${rows}` : `segment = ? AND +${rows}`, values: [expression] }
@@ -202,13 +249,19 @@ function anyFolder(folders: NonNullable<ReadQuery['folders']>): Condition {
   return { sql: ` AND (${tests.join(' OR ') || '0'})`, values }
 }
 
-function readRange(prepare: Prepare, { sql, values }: Condition, { segment, agent }: Segment, query: ReadQuery, limit: number): readonly SqlRow[] {
-  const { after } = query
+function readRange(
+  prepare: Prepare,
+  { segment: { segment, agent }, condition: { sql, values } }: Range,
+  query: ReadQuery,
+  after: SessionPlace | undefined,
+  limit: number,
+): readonly SqlRow[] {
   if (after === undefined) return prepare(statementOf(query, sql, '')).all(segment, ...values, limit)
   const ties = prepare(statementOf(query, sql, tieOf(query))).all(segment, ...values, after.value, firstOf(agent, after), limit)
-  if (limit >= 0 && ties.length >= limit) return ties
-  const rest = limit < 0 ? limit : limit - ties.length
-  return [...ties, ...prepare(statementOf(query, sql, restOf(query))).all(segment, ...values, after.value, rest)]
+  if (limit !== EVERYTHING && ties.length >= limit) return ties
+  const rest = limit === EVERYTHING ? limit : limit - ties.length
+  const behind = prepare(statementOf(query, sql, restOf(query))).all(segment, ...values, after.value, rest)
+  return ties.length === 0 ? behind : [...ties, ...behind]
 }
 
 const ORDERS = {
@@ -227,11 +280,5 @@ function restOf({ sort }: ReadQuery): string {
 
 function statementOf({ sort }: ReadQuery, condition: string, place: string): string {
   const { column, direction } = ORDERS[sort]
-  return `SELECT ${CARD_COLUMNS} FROM sessions WHERE ${condition}${place} ORDER BY ${column}${direction}, id LIMIT ?`
-}
-
-function merged(found: readonly SessionMeta[], { sort }: ReadQuery, limit: number): readonly SessionMeta[] {
-  const placed = found.map((meta): { readonly meta: SessionMeta; readonly place: SessionPlace } => ({ meta, place: placeOf(meta, sort) }))
-  const sorted = placed.sort((a, b) => comparePlaces(a.place, b.place)).map(({ meta }) => meta)
-  return limit < 0 ? sorted : sorted.slice(0, limit)
+  return `SELECT ${CARD_COLUMNS}, ${column} FROM sessions WHERE ${condition}${place} ORDER BY ${column}${direction}, id LIMIT ?`
 }

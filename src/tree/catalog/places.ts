@@ -3,8 +3,9 @@ import { type Agent, isAgent } from '../../core/keys.js'
 import { byPrecedence } from '../../storage/precedence.js'
 import type { SqlValue } from '../../storage/sqlite/driver.js'
 import type { SessionMeta, SessionOrigin } from '../types.js'
-import type { Condition, Prepare, Segment } from './pages.js'
+import { type Condition, type Prepare, type Segment, storeName } from './pages.js'
 import type { CatalogStore } from './port.js'
+import { seedOf } from './rows.js'
 
 /** A store as the catalog knows it. */
 export interface CatalogPlace {
@@ -27,7 +28,7 @@ export interface CatalogPlaces {
    */
   resolved(wanted: number, held: number | undefined, stores: readonly CatalogStore[]): number
   /**
-   * Those that are shown to who has these stores. A copy that is hidden by a store which is not among them is shown, unless a store among
+   * Those that are shown to who has these stores; the same list until anything is written. A copy that is hidden by a store which is not among them is shown, unless a store among
    * them shows another one, or has one and comes before.
    */
   segments(stores: readonly CatalogStore[]): readonly Segment[]
@@ -44,12 +45,14 @@ export function catalogPlaces(prepare: Prepare): CatalogPlaces {
   let version: SqlValue | undefined
   let places = new Map<string, CatalogPlace>()
   let numbers: readonly number[] = []
+  let shown: { readonly stores: readonly CatalogStore[]; readonly segments: readonly Segment[] } | undefined
   const current = (): SqlValue => prepare('PRAGMA data_version').get()?.[0] ?? null
   const load = (): void => {
     const now = current()
     if (now === version) return
     places = readPlaces(prepare)
     numbers = readSegments(prepare)
+    shown = undefined
     version = now
   }
   const numbered = (stores: readonly CatalogStore[]): ReadonlyMap<number, CatalogStore> => {
@@ -85,8 +88,11 @@ export function catalogPlaces(prepare: Prepare): CatalogPlaces {
     },
     segments(stores) {
       load()
+      if (shown !== undefined && areSame(shown.stores, stores)) return shown.segments
       const known = numbered(stores)
-      return numbers.flatMap((segment) => segmentIn(segment, known))
+      const segments = numbers.flatMap((segment) => segmentIn(segment, known))
+      shown = { stores: [...stores], segments }
+      return segments
     },
     version: current,
     changed() {
@@ -94,6 +100,10 @@ export function catalogPlaces(prepare: Prepare): CatalogPlaces {
     },
   }
   return self
+}
+
+function areSame(a: readonly CatalogStore[], b: readonly CatalogStore[]): boolean {
+  return a.length === b.length && a.every((store, at) => store === b[at])
 }
 
 const ALL: Condition = { sql: '', values: [] }
@@ -105,11 +115,16 @@ function segmentIn(segment: number, stores: ReadonlyMap<number, CatalogStore>): 
   if (store === undefined || stores.has(hider)) return []
   const source = { kind: store.kind, path: store.path }
   const shown = hider === 0 ? ALL : unlessShownBy(store, stores)
-  return [{ segment, store: number, agent: store.agent, source, aside: segment % ASIDES, shown }]
+  return [{ segment, seed: seedOf(storeName(source)), store: number, agent: store.agent, source, aside: segment % ASIDES, shown }]
 }
 
-function hiderOf(segment: number): number {
+export function hiderOf(segment: number): number {
   return Math.floor(segment / ASIDES) % STORES
+}
+
+/** The segment of the same rows when nothing hides them. */
+export function unhidden(segment: number): number {
+  return segment - hiderOf(segment) * ASIDES
 }
 
 function unlessShownBy(store: CatalogStore, stores: ReadonlyMap<number, CatalogStore>): Condition {
@@ -139,7 +154,7 @@ function readPlaces(prepare: Prepare): Map<string, CatalogPlace> {
 }
 
 /** Step by step down the index: there are few, however many rows they have. */
-function readSegments(prepare: Prepare): readonly number[] {
+export function readSegments(prepare: Prepare): readonly number[] {
   const next = prepare('SELECT segment FROM sessions WHERE segment > ? ORDER BY segment LIMIT 1')
   const found: number[] = []
   for (let at = next.get(-1)?.[0]; typeof at === 'number' && at > (found.at(-1) ?? -1); at = next.get(at)?.[0]) found.push(at)

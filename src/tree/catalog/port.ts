@@ -3,9 +3,10 @@ import type { Clock } from '../../core/clock.js'
 import type { SessionId } from '../../core/ids.js'
 import type { SessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
-import type { ListedBefore, Listing, SessionEntry, Store } from '../../storage/store.js'
+import type { KnownSession, ListedBefore, Listing, SessionEntry, Store } from '../../storage/store.js'
 import type { ReadQuery } from '../sessions/session-page.js'
 import type { SessionMeta } from '../types.js'
+import type { CatalogCounts } from './counts.js'
 import type { IndexLock } from './index-lock.js'
 import type { OwnerProbe } from './owner.js'
 import type { ShownAs } from './write.js'
@@ -36,12 +37,18 @@ export interface Catalog extends Disposable {
   readonly rebuilt: string | undefined
   /** What keeps it from being used, or from its name. */
   readonly issues: readonly StageIssue[]
+  /** How many messages sessions have. */
+  readonly counts: CatalogCounts
   /** Whether a listing of this store was ever written. */
   knows(store: CatalogStore): boolean
   /** What a store's listing left, for `Store.sessions`; undefined for one that was never written. */
-  before(store: CatalogStore): Promise<ListedBefore | undefined>
+  before(store: CatalogStore, signal?: AbortSignal): Promise<ListedBefore | undefined>
   /** The copies of a session in these stores, as they were listed. */
   copies(key: SessionKey, stores: readonly CatalogStore[]): readonly { readonly store: CatalogStore; readonly entry: SessionEntry }[]
+  /** The sessions of the store that were listed. */
+  ids(store: CatalogStore): ReadonlySet<SessionId>
+  /** What each file of the store was listed as, by path: of stores in which sessions have files of their own. */
+  known(store: CatalogStore): ReadonlyMap<string, KnownSession>
   /**
    * What a store listed, and how the merged view shows it. Costs what differs. Gives the edition that it was written in; undefined for what
    * cannot be written now, since another process writes: that is no error. Calls are carried out one after the other. `among`: the stores of

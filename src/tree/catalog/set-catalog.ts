@@ -1,27 +1,32 @@
 /** A set of sessions and its catalog: what the set's listings go on from, and what they leave. */
+import { setImmediate as turn } from 'node:timers/promises'
 import { StorageError } from '../../core/errors.js'
-import { encodeKey, type SessionKey } from '../../core/keys.js'
+import type { SessionId } from '../../core/ids.js'
+import { type Agent, encodeKey, type SessionKey, sessionKey } from '../../core/keys.js'
 import type { MergedSessions, StoreListing } from '../../storage/merged.js'
 import type { ListedBefore, Listing, SessionEntry, Store } from '../../storage/store.js'
 import { metaOf } from '../sessions/session-meta.js'
 import type { SessionMeta } from '../types.js'
 import type { IndexLock } from './index-lock.js'
+import { type LookOptions, lookAlone } from './look-alone.js'
 import type { Catalog } from './port.js'
 import type { ShownAs } from './write.js'
 
 export interface SetCatalog {
   /** Whether all of them were listed before, so that there is something to show until they are listed again. */
   isWarm(stores: readonly Store[]): boolean
-  before(store: Store): Promise<ListedBefore | undefined>
+  before(store: Store, signal?: AbortSignal): Promise<ListedBefore | undefined>
   /**
-   * Looks at one session alone, in every store of its agent, since it may have moved to another one. Nothing where that is not possible: of
-   * logs, and of what the catalog does not have.
-   * @throws StorageError of a store that cannot be listed
+   * Looks at these sessions of an agent alone, in every store of it, since they may have moved to another one. `news`: at those that nobody
+   * listed, too. Undefined where only a listing of everything tells.
+   * @throws StorageError of a store that cannot be looked at
    */
-  look(key: SessionKey, stores: readonly Store[]): Promise<readonly StoreListing[]>
+  look(agent: Agent, ids: readonly SessionId[], stores: readonly Store[], options?: LookOptions): Promise<readonly StoreListing[] | undefined>
   /** Leaves what was listed. It is not waited for: `settled` does. `isSame`: what is shown is what was shown before. */
   write(listings: readonly StoreListing[], shown: Shown, isSame: boolean): void
   settled(): Promise<void>
+  /** How many messages each of these sessions of a store has; what somebody counted since they were listed so is not counted again. */
+  messageCounts(store: Store, sessions: readonly SessionEntry[]): Promise<readonly number[]>
   lock(signal: AbortSignal): Promise<IndexLock | undefined>
 }
 
@@ -34,12 +39,14 @@ export interface Shown {
   readonly now: number
 }
 
-export function setCatalog(catalog: Catalog): SetCatalog {
+/** `signal` ends what is done in the background. */
+export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
   /** By place, and only when all of it was written. */
   const written = new Map<string, { readonly listing: Listing<SessionEntry>; readonly edition: number }>()
   /** Of copies that are not shown. */
   const metas = new WeakMap<SessionEntry, SessionMeta>()
   let writes: Promise<unknown> = Promise.resolve()
+  let counting: Promise<unknown> = Promise.resolve()
 
   const plainMeta = (store: Store, entry: SessionEntry, now: number): SessionMeta => {
     const meta = metas.get(entry) ?? metaOf({ entry, store, record: entry.record, hidden: [] }, now)
@@ -61,32 +68,28 @@ export function setCatalog(catalog: Catalog): SetCatalog {
     written.delete(place)
     const edition = await catalog.write(store, listing, (entry) => shownAs(store, entry, shown), shown.stores)
     if (edition !== undefined) written.set(place, { listing, edition })
+    counting = counting.then(() => countMissing(catalog, store, signal))
+    counting.catch(() => undefined)
   }
 
   return {
     isWarm: (stores) => stores.length > 0 && stores.every((store) => isKept(store) && (attempt(() => catalog.knows(store)) ?? false)),
-    async before(store) {
+    async before(store, signal) {
       if (!isKept(store)) return undefined
       try {
-        return await catalog.before(store)
+        return await catalog.before(store, signal)
       } catch (error) {
         if (error instanceof StorageError) return undefined
         throw error
       }
     },
-    async look(key, stores) {
-      const own = stores.filter((store) => isKept(store) && store.agent === key.agent)
-      const copies = attempt(() => catalog.copies(key, own)) ?? []
-      // Logs are looked at all together, and then it costs less to go on from all that was listed of them.
-      if (copies.length === 0 || own.some(({ supports }) => supports.lines === true)) return []
-      const listings: StoreListing[] = []
-      for (const store of own) {
-        const held = copies.flatMap((copy) => (placeOf(copy.store) === placeOf(store) ? [copy.entry] : []))
-        const listing = await store.sessions({ before: { entries: held, mark: undefined }, only: [key] })
-        listings.push({ store, listing: { ...listing, entries: listing.entries.filter((found) => found.key.session === key.session) } })
-      }
-      return listings
-    },
+    look: (agent, ids, stores, options) =>
+      lookAlone(
+        catalog,
+        ids.map((id) => sessionKey(agent, id)),
+        stores.filter((store) => store.agent === agent),
+        options,
+      ),
     write(listings, shown, isSame) {
       const edition = catalog.edition()
       for (const { store, listing } of listings) {
@@ -99,8 +102,37 @@ export function setCatalog(catalog: Catalog): SetCatalog {
     },
     async settled() {
       await writes
+      // It ends with the next page.
+      if (signal.aborted) await counting
     },
+    messageCounts: (store, sessions) => messageCounts(catalog, store, sessions),
     lock: (signal) => catalog.lock(signal),
+  }
+}
+
+async function messageCounts({ counts }: Catalog, store: Store, sessions: readonly SessionEntry[]): Promise<readonly number[]> {
+  const known = isKept(store) && store.supports.lines !== true ? (attempt(() => counts.of(store, sessions)) ?? []) : []
+  const asked = sessions.filter((_, at) => known[at] === undefined)
+  const numbers = asked.length === 0 ? [] : await store.messageCounts(asked.map(({ key }) => key))
+  const found = new Map(asked.map((entry, at) => [entry, numbers[at]]))
+  return sessions.map((entry, at) => known[at] ?? found.get(entry) ?? 0)
+}
+
+/** Sessions that are counted in one go. */
+const COUNTED = 64
+
+/** Of a store that was listed: sessions that are new, or others than when they were counted. What fails is left for the next time. */
+async function countMissing({ counts }: Catalog, store: Store, signal: AbortSignal): Promise<void> {
+  if (store.supports.lines === true) return
+  try {
+    for (let after: string | undefined = ''; after !== undefined && !signal.aborted; await turn()) {
+      const sessions = counts.missing(store, after, COUNTED)
+      const numbers = sessions.length === 0 ? [] : await store.messageCounts(sessions.map(({ key }) => sessionKey(store.agent, key.session)))
+      if (sessions.length > 0) await counts.keep(store, sessions, numbers)
+      after = sessions.length < COUNTED ? undefined : sessions.at(-1)?.key.session
+    }
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error
   }
 }
 

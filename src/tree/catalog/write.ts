@@ -1,14 +1,16 @@
 /** Writing a listing into the catalog: only the rows that differ, in one transaction. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Clock } from '../../core/clock.js'
+import type { SessionId } from '../../core/ids.js'
 import { sumFile } from '../../storage/files/file-sum.js'
 import type { SqliteDatabase, SqlValue } from '../../storage/sqlite/driver.js'
 import type { Listing, SessionEntry, StoreKind } from '../../storage/store.js'
 import { searchWords } from '../sessions/search-words.js'
 import type { SessionMeta, SessionOrigin } from '../types.js'
+import { metaIn } from './cards.js'
 import { within } from './file.js'
 import { type Prepare, storeName } from './pages.js'
-import { columnsOf, type RowTexts, textsOf } from './rows.js'
+import { columnsOf, type RowTexts, seedOf, textsOf } from './rows.js'
 
 /** How a copy of a session is shown. */
 export interface ShownAs {
@@ -53,7 +55,7 @@ export interface StoreWrite {
 const STEP = 32
 
 /** What is held of a row: enough to tell whether it is to be written, and what to do with its words. */
-const HELD = 'SELECT row, segment, crc, card_crc, name, label FROM sessions WHERE store = ? AND id = ?'
+const HELD = 'SELECT row, segment, crc, card FROM sessions WHERE store = ? AND id = ?'
 
 interface Change {
   readonly entry: SessionEntry
@@ -130,11 +132,11 @@ async function compare(
     const texts = textsOf(storeName(origin), entry, as.meta)
     if (texts === undefined) continue
     digest += texts.crc
-    const [row, segment, crc, cardCrc] = held.get(store, entry.key.session) ?? []
+    const [row, segment, crc, card] = held.get(store, entry.key.session) ?? []
     if (row !== undefined) standing++
     const next = segmentOf(as.segment, row === undefined ? undefined : Number(segment))
     onWritten({ ...as, entry, segment: next, crc: texts.crc })
-    if (segment !== next || crc !== texts.crc || cardCrc !== texts.cardCrc) changed.push(entry)
+    if (segment !== next || crc !== texts.crc || card !== texts.card) changed.push(entry)
   }
   return { changed, digest, standing }
 }
@@ -162,16 +164,18 @@ async function goneOf(prepare: Prepare, { store, listing: { entries } }: StoreWr
   return gone
 }
 
-function removeRow(prepare: Prepare, row: number): void {
+export function removeRow(prepare: Prepare, row: number): void {
   prepare('DELETE FROM titles WHERE rowid = ?').run(row)
+  prepare('DELETE FROM entries WHERE row = ?').run(row)
   prepare('DELETE FROM sessions WHERE row = ?').run(row)
 }
 
 const META_COLUMNS = 'cwd, parent, archived, last_modified, started_at, name, name_order, tag, label, model, entry_count'
-const OWN_COLUMNS = `store, segment, id, ${META_COLUMNS}, path, project, generation, version, record, damage, crc, card, card_crc, plain, file_size, checksum`
-const NAMES = OWN_COLUMNS.split(', ')
-const INSERT = `INSERT INTO sessions (${OWN_COLUMNS}) VALUES (${NAMES.map(() => '?').join(', ')})`
-const UPDATE = `UPDATE sessions SET ${NAMES.map((name) => `${name} = ?`).join(', ')} WHERE row = ?`
+const NAMES = `store, segment, id, card, ${META_COLUMNS}, file_size, checksum, crc, plain`.split(', ')
+const INSERT = `INSERT INTO sessions (${NAMES.join(', ')}) VALUES (${NAMES.map(() => '?').join(', ')})`
+/** What was counted is of the entry that was there. */
+const UPDATE = `UPDATE sessions SET ${NAMES.map((name) => `${name} = ?`).join(', ')}, messages = iif(crc = ?, messages, NULL) WHERE row = ?`
+const ENTRY = 'REPLACE INTO entries (row, path, project, generation, version, record, damage) VALUES (?, ?, ?, ?, ?, ?, ?)'
 
 /** Of these a session is no file. */
 const IN_DATABASES: readonly StoreKind[] = ['opencode-sqlite', 'opencode-v2', 'memory']
@@ -180,15 +184,25 @@ function putRow(prepare: Prepare, { store, origin, segment: segmentOf }: StoreWr
   const { meta, isPlain, segment: wanted } = shown
   const { session: id } = entry.key
   const file = IN_DATABASES.includes(origin.kind) ? undefined : sumFile(entry.path)
-  const [row, held, , , name, label] = prepare(HELD).get(store, id) ?? []
+  const [row, held, crc, card] = prepare(HELD).get(store, id) ?? []
   const segment = segmentOf(wanted, row === undefined ? undefined : Number(held))
-  const entryTexts = [...texts.entry, texts.crc, texts.card, texts.cardCrc, isPlain ? 1 : 0]
-  const values = [store, segment, id, ...columnsOf(meta), ...entryTexts, file?.size ?? null, file?.sum ?? null]
+  const values = [store, segment, id, texts.card, ...columnsOf(meta), file?.size ?? null, file?.sum ?? null, texts.crc, isPlain ? 1 : 0]
   if (row === undefined) prepare(INSERT).run(...values)
-  else prepare(UPDATE).run(...values, row)
-  if (row !== undefined && name === meta.title && label === (meta.label ?? null)) return
-  if (row !== undefined) prepare('DELETE FROM titles WHERE rowid = ?').run(row)
-  const words = [meta.title, meta.label ?? ''].map((text) => searchWords(text).join(' '))
+  else prepare(UPDATE).run(...values, texts.crc, row)
   const number = row ?? prepare('SELECT last_insert_rowid()').get()?.[0] ?? null
-  prepare('INSERT INTO titles (rowid, name, label) VALUES (?, ?, ?)').run(number, ...words)
+  if (crc !== texts.crc) prepare(ENTRY).run(number, ...texts.entry)
+  const before = row === undefined ? undefined : metaIn(seedOf(storeName(origin)), meta.key.agent, origin, id, card)
+  if (before !== undefined && TITLES.every((name) => before[name] === meta[name])) return
+  if (row !== undefined) prepare('DELETE FROM titles WHERE rowid = ?').run(row)
+  const words = TITLES.map((name) => searchWords(meta[name] ?? '').join(' '))
+  prepare('INSERT INTO titles (rowid, name, label, prompt) VALUES (?, ?, ?, ?)').run(number, ...words)
+}
+
+/** What is searched, in the order of the columns. */
+const TITLES = ['title', 'label', 'prompt'] as const
+
+/** Of rows that are known. */
+export function keepOnly(rows: Map<SessionId, Written>, entries: readonly SessionEntry[]): void {
+  const listed = new Set(entries.map(({ key }) => key.session))
+  for (const id of rows.keys()) if (!listed.has(id)) rows.delete(id)
 }

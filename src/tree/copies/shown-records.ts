@@ -8,6 +8,7 @@ import { StorageError } from '../../core/errors.js'
 import type { SessionRecord } from '../../core/records.js'
 import type { StageIssue } from '../../core/stage.js'
 import type { MergedSession, MergedSessions } from '../../storage/merged.js'
+import { inTurns, type Turns } from '../../storage/turns.js'
 import { fromCopy, rebuiltInstead } from './mend.js'
 import { rebuildRecord } from './rebuild.js'
 
@@ -38,19 +39,19 @@ export class ShownRecords {
   }
 
   /** The sessions with the records that stand for them, and the damage of every session record that was listed. */
-  async complete(sessions: MergedSessions): Promise<{ readonly sessions: MergedSessions; readonly issues: readonly StageIssue[] }> {
-    const shown = new Map(sessions)
+  async complete(sessions: MergedSessions, turns: Turns): Promise<{ readonly sessions: MergedSessions; readonly issues: readonly StageIssue[] }> {
+    const shown = new Map<string, MergedSession>()
     const issues: StageIssue[] = []
     const poor: Named[] = []
     this.isSettled = true
-    for (const [name, session] of sessions) {
+    await inTurns(sessions, turns, ([name, session]) => {
       const { entry, hidden } = session
       for (const copy of hidden) if (copy.entry.damage !== undefined) issues.push(copy.entry.damage)
       const other = entry.record === undefined ? hidden.find((copy) => copy.entry.record !== undefined) : undefined
-      if (other !== undefined) shown.set(name, this.#fromOther(session, other.entry.record))
-      else if (entry.record === undefined || entry.record.directory === '') poor.push({ name, session })
+      shown.set(name, other === undefined ? session : this.#fromOther(session, other.entry.record))
+      if (other === undefined && (entry.record === undefined || entry.record.directory === '')) poor.push({ name, session })
       if (other !== undefined && entry.damage !== undefined) issues.push(fromCopy(entry.damage, other.store))
-    }
+    })
     if (poor.length > 0 || this.#rebuilt.size > 0) await this.#rebuild(poor, shown, issues)
     return { sessions: shown, issues }
   }

@@ -15,8 +15,9 @@ import { isInAny, readQuery, type SessionQuery } from '../sessions/session-page.
 import type { Sessions } from '../sessions/sessions.js'
 import type { SessionMeta } from '../types.js'
 import { byteFilter } from './filter.js'
-import { type FoundText, GrepReader, type GrepSearch } from './reader.js'
-import { excerptsIn, type GrepKind, matcherOf } from './text.js'
+import { AT_ONCE, type FoundText, GrepReader, type GrepSearch, taken } from './reader.js'
+import { type GrepKind, matcherOf } from './text.js'
+import { limitedTo, unlimited } from './time-limit.js'
 
 export interface GrepOptions {
   /** @default every agent */
@@ -33,6 +34,8 @@ export interface GrepOptions {
   readonly limit?: number
   /** Characters that are shown of a line before and behind the match. @default 80 */
   readonly context?: number
+  /** How long a regular expression may take of a text, in milliseconds. @default 2000 */
+  readonly timeoutMs?: number
   readonly signal?: AbortSignal
   /** Damaged and unreadable records, and sessions that could not be read: everything else is searched. */
   readonly onIssue?: (issue: StageIssue) => void
@@ -77,19 +80,24 @@ export interface GrepHit {
 /**
  * The lines that hold a text, or that match a regular expression, as they are found: sessions from the last updated one, messages in their
  * order, one hit for each line of each text. A fork's copies are hits of their own. An expression sees whole texts: `^` and `$` are
- * the ends of lines with its flag `m`; `g` and `y` count for nothing. Nothing bounds the time that it takes of a text: one that tries
- * without end (`(a+)+$`) blocks the thread, so do not run those of strangers here.
- * @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID; the reason of `signal` once it is aborted, at the next page
+ * the ends of lines with its flag `m`; `g` and `y` count for nothing. One that tries without end (`(a+)+$`) blocks the thread, with a worker
+ * too, until `timeoutMs` have passed.
+ * @throws StorageError INVALID_OPTION, also of an expression that takes too long; NOT_FOUND, AMBIGUOUS_ID; the reason of `signal` once it is
+ * aborted, at the next page
  */
 export async function* grepSessions(sessions: Sessions, pattern: string | RegExp, options: GrepOptions = {}): AsyncGenerator<GrepHit> {
-  const { limit = Number.POSITIVE_INFINITY, context = 80 } = options
+  const { limit = Number.POSITIVE_INFINITY } = options
   const search = readSearch(pattern, options)
   let found = 0
   for await (const text of textsFound(sessions, search, options)) {
-    const { session, message, part, kind, field, tool, role, created } = text
-    for (const excerpt of excerptsIn(text.text, search.find, context)) {
-      yield { session, message, part, kind, field, tool, role, created, ...excerpt }
-      if (++found >= limit) return
+    const { session, message, part, kind, field, tool, role, created, rest } = text
+    let { excerpts } = text
+    while (excerpts.length > 0) {
+      for (const excerpt of excerpts) {
+        yield { session, message, part, kind, field, tool, role, created, ...excerpt }
+        if (++found >= limit) return
+      }
+      excerpts = excerpts.length < AT_ONCE ? [] : search.limit(() => taken(rest, AT_ONCE))
     }
   }
 }
@@ -109,17 +117,24 @@ export async function* findSessionsContaining(
   }
 }
 
+const TIMEOUT_MS = 2000
+/** The longest that a timer can wait. */
+const LONGEST_MS = 2 ** 31 - 1
+
 /** @throws StorageError INVALID_OPTION */
 function readSearch(pattern: string | RegExp, options: GrepOptions): GrepSearch {
-  refuseUnknown(options, ['agent', 'cwd', 'sessions', 'kinds', 'ignoreCase', 'limit', 'context', 'signal', 'onIssue', 'onProgress'])
-  const { kinds, ignoreCase = false, limit, context, signal, onIssue } = options
+  refuseUnknown(options, ['agent', 'cwd', 'sessions', 'kinds', 'ignoreCase', 'limit', 'context', 'timeoutMs', 'signal', 'onIssue', 'onProgress'])
+  const { kinds, ignoreCase = false, limit, context = 80, timeoutMs = TIMEOUT_MS, signal, onIssue } = options
   if (typeof pattern !== 'string' && !(pattern instanceof RegExp)) throw invalid('the pattern must be a text or a regular expression')
   checkNumber('limit', limit, 1)
   checkNumber('context', context, 0)
+  checkNumber('timeoutMs', timeoutMs, 1, LONGEST_MS)
   const stranger = kinds?.find((kind) => kind !== 'message' && !PART_KINDS.includes(kind))
   if (stranger !== undefined) throw invalid(`there is no kind ${JSON.stringify(stranger)}; a kind is one of ${PART_KINDS.join(', ')}, message`)
   return {
     find: matcherOf(pattern, ignoreCase),
+    limit: typeof pattern === 'string' ? unlimited : limitedTo(timeoutMs),
+    context,
     filter: typeof pattern === 'string' ? byteFilter(pattern, ignoreCase) : undefined,
     kinds: kinds && new Set(kinds),
     once: false,

@@ -12,10 +12,15 @@ import { resolveSessionTree } from '../resolve.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { MessageNode, MessageRefNode, SessionRefTree, SessionTreePlan } from '../types.js'
 import type { ByteFilter } from './filter.js'
-import { type GrepKind, type GrepText, type Matcher, textsOfMessage, textsOfPart } from './text.js'
+import { type Excerpt, excerptsIn, type GrepKind, type GrepText, type Matcher, textsOfMessage, textsOfPart } from './text.js'
+import type { TimeLimit } from './time-limit.js'
 
 export interface GrepSearch {
   readonly find: Matcher
+  /** Whatever asks `find` is done by this. */
+  readonly limit: TimeLimit
+  /** Characters before and behind a match. */
+  readonly context: number
   /** Undefined: everything is parsed. */
   readonly filter: ByteFilter | undefined
   /** Undefined: all. */
@@ -28,6 +33,9 @@ export interface GrepSearch {
 
 /** A text that holds the pattern. */
 export interface FoundText extends GrepText {
+  /** The first places of it, up to `AT_ONCE`. */
+  readonly excerpts: readonly Excerpt[]
+  readonly rest: Iterator<Excerpt>
   readonly message: MessageKey
   readonly part: PartKey | undefined
   readonly kind: GrepKind
@@ -37,6 +45,8 @@ export interface FoundText extends GrepText {
   readonly created: number
 }
 
+/** Places in a text that are looked for in one go. */
+export const AT_ONCE = 64
 /** Milliseconds after which others get their turn. */
 const TURN_MS = 2
 /** A page has about so many bytes, as far as the pages before tell, and at most so many messages. */
@@ -121,21 +131,34 @@ export class GrepReader {
 
   async #textsIn(refs: SessionRefTree, tell: GrepSearch['tell']): Promise<readonly FoundText[]> {
     const found: FoundText[] = []
-    for (const node of refs.messages) {
-      if (performance.now() - this.#turn >= TURN_MS) await this.#giveWay()
-      const worth = this.#worthParsing(node, refs.format)
-      if (worth === undefined) continue
-      const hydrated = hydrateSessionTree({ ...refs, session: { key: refs.key, leaf: notRead(refs.key) }, messages: [worth] })
-      for (const issue of issuesOf(hydrated)) tell(issue)
-      if (hydrated.status === 'failed') continue
-      for (const message of hydrated.value.messages) {
-        for (const text of this.#textsOf(message, node)) {
-          found.push(text)
-          if (this.#search.once) return found
-        }
-      }
+    const issues: StageIssue[] = []
+    for (let at = 0; at < refs.messages.length; ) {
+      await this.#giveWay()
+      at = this.#search.limit(() => this.#stretch(refs, at, { found, issues }))
+      for (const issue of issues.splice(0)) tell(issue)
+      if (this.#search.once && found.length > 0) break
     }
     return found
+  }
+
+  /** As many messages as fit between two turns, one at least; gives the place behind the last. Calls nothing that is the caller's. */
+  #stretch(refs: SessionRefTree, from: number, { found, issues }: { readonly found: FoundText[]; readonly issues: StageIssue[] }): number {
+    let at = from
+    do {
+      const node = refs.messages[at++]
+      const worth = node && this.#worthParsing(node, refs.format)
+      if (worth === undefined) continue
+      const hydrated = hydrateSessionTree({ ...refs, session: { key: refs.key, leaf: notRead(refs.key) }, messages: [worth] })
+      issues.push(...issuesOf(hydrated))
+      if (hydrated.status === 'failed') continue
+      for (const message of hydrated.value.messages) {
+        for (const text of this.#textsOf(message, worth)) {
+          found.push(text)
+          if (this.#search.once) return at
+        }
+      }
+    } while (at < refs.messages.length && performance.now() - this.#turn < TURN_MS)
+    return at
   }
 
   /** The message with the parts that may hold the pattern; undefined when neither it nor one of them does. */
@@ -156,7 +179,7 @@ export class GrepReader {
   }
 
   *#textsOf({ key, message, parts }: MessageNode, { created }: MessageRefNode): Generator<FoundText> {
-    const { kinds, find } = this.#search
+    const { kinds } = this.#search
     const role = message?.role
     const time = message === undefined || message.role === 'unknown' ? created : message.time.created
     const about = { message: key, role, created: time }
@@ -164,13 +187,22 @@ export class GrepReader {
       if (kinds?.has(part.type) === false) continue
       const tool = part.type === 'tool' ? part.tool : undefined
       for (const text of textsOfPart(part)) {
-        if (find(text.text, 0) !== undefined) yield { ...text, ...about, part: partKey(key, part.id), kind: part.type, tool }
+        const excerpts = this.#excerptsIn(text.text)
+        if (excerpts !== undefined) yield { ...text, ...about, ...excerpts, part: partKey(key, part.id), kind: part.type, tool }
       }
     }
     if (message === undefined || kinds?.has('message') === false) return
     for (const text of textsOfMessage(message)) {
-      if (find(text.text, 0) !== undefined) yield { ...text, ...about, part: undefined, kind: 'message', tool: undefined }
+      const excerpts = this.#excerptsIn(text.text)
+      if (excerpts !== undefined) yield { ...text, ...about, ...excerpts, part: undefined, kind: 'message', tool: undefined }
     }
+  }
+
+  #excerptsIn(text: string): Pick<FoundText, 'excerpts' | 'rest'> | undefined {
+    const { find, context, once } = this.#search
+    const all = excerptsIn(text, find, context)
+    const excerpts = taken(all, once ? 1 : AT_ONCE)
+    return excerpts.length === 0 ? undefined : { excerpts, rest: all }
   }
 
   /** Where it is time to. */
@@ -189,6 +221,17 @@ export class GrepReader {
       told.add(name)
     }
   }
+}
+
+/** The next ones, so many at most. */
+export function taken<T>(items: Iterator<T>, most: number): readonly T[] {
+  const list: T[] = []
+  while (list.length < most) {
+    const { value, done } = items.next()
+    if (done === true) break
+    list.push(value)
+  }
+  return list
 }
 
 function isLog(format: FormatName): boolean {

@@ -3,7 +3,10 @@ import { type Document, isDocument } from '../../core/documents.js'
 import { isSafeId, parseSessionId, type SessionId } from '../../core/ids.js'
 import { type PartKey, partKey, type SessionKey, sessionKey } from '../../core/keys.js'
 import type { Part, ToolPart } from '../../core/parts.js'
-import type { MessageNode, SessionHydratedTree } from '../types.js'
+import { earlySessionsOf } from '../catalog/early.js'
+import type { LookOptions } from '../catalog/look-alone.js'
+import type { MessageNode, SessionHydratedTree, SessionMeta } from '../types.js'
+import { byAge } from './session-order.js'
 import type { Sessions } from './sessions.js'
 
 export interface ChildLink {
@@ -20,19 +23,53 @@ export interface ChildLink {
  * Each child once: those that name this session, oldest first, then those that only a tool names, in the order of the tools.
  * A session that names another parent, which exists, is that one's: a fork holds copies of the tools of its origin.
  * Of a tree with a window of messages, or without tool parts, the tools in it are asked.
+ * While the sessions are stale it goes by what was listed before; `findChildLinks` looks.
  */
-export function childLinks(sessions: Sessions, { key, messages }: Pick<SessionHydratedTree, 'key' | 'messages'>): readonly ChildLink[] {
+export function childLinks({ index }: Sessions, tree: Tree): readonly ChildLink[] {
+  const { key, messages } = tree
+  const family = { children: index.children(key), find: (id: SessionId) => index.session(sessionKey(key.agent, id)) }
+  return linksTo(key, namedByTools(key, messages), family)
+}
+
+/**
+ * As `childLinks`, of the sessions as they are now: while they are stale the family is looked at alone, or everything is listed. That a session
+ * which was listed before has another parent than it had is seen by a listing: no agent moves one.
+ */
+export async function findChildLinks(sessions: Sessions, tree: Tree): Promise<readonly ChildLink[]> {
+  const { key, messages } = tree
   const named = namedByTools(key, messages)
-  const links: ChildLink[] = []
-  for (const { id } of sessions.index.children(key)) {
-    const part = named.get(id)
-    named.delete(id)
-    if (id !== key.session) links.push({ session: id, by: part === undefined ? 'parent' : 'both', ...(part && { part }), missing: false })
+  const early = earlySessionsOf(sessions)
+  const look = async (ids: Iterable<SessionId>, options?: LookOptions) => (await early?.look(key.agent, [...new Set(ids)], options)) ?? undefined
+  const near = await look([...sessions.index.children(key).map(({ id }) => id), ...named.keys()], { news: true })
+  const parents = near && (await look(near.flatMap(({ parent }) => (parent === undefined || parent === key.session ? [] : parent))))
+  if (near === undefined || parents === undefined) {
+    if (sessions.stale) await sessions.refresh()
+    return childLinks(sessions, tree)
   }
-  for (const [session, part] of named) {
-    const child = sessions.index.session(sessionKey(key.agent, session))
-    const isOthers = child?.parent !== undefined && sessions.index.session(sessionKey(key.agent, child.parent)) !== undefined
-    if (!isOthers) links.push({ session, by: 'tool', part, missing: child === undefined })
+  const found = new Map([...parents, ...near].map((meta) => [meta.id, meta]))
+  const children = near.filter(({ parent }) => parent === key.session).sort(byAge)
+  return linksTo(key, named, { children, find: (id) => found.get(id) })
+}
+
+type Tree = Pick<SessionHydratedTree, 'key' | 'messages'>
+
+interface Family {
+  /** The oldest first. */
+  readonly children: readonly SessionMeta[]
+  find(id: SessionId): SessionMeta | undefined
+}
+
+function linksTo({ session }: SessionKey, named: ReadonlyMap<SessionId, PartKey>, { children, find }: Family): readonly ChildLink[] {
+  const links: ChildLink[] = []
+  for (const { id } of children) {
+    const part = named.get(id)
+    if (id !== session) links.push({ session: id, by: part === undefined ? 'parent' : 'both', ...(part && { part }), missing: false })
+  }
+  const own = new Set(children.map(({ id }) => id))
+  for (const [id, part] of named) {
+    const child = find(id)
+    const isOthers = child?.parent !== undefined && find(child.parent) !== undefined
+    if (!own.has(id) && !isOthers) links.push({ session: id, by: 'tool', part, missing: child === undefined })
   }
   return links
 }

@@ -1,65 +1,88 @@
 /** What one look at the stores shows that the look before did not, and what it cost. */
 import { encodeKey, type SessionKey } from '../../core/keys.js'
 import type { MergedSession, MergedSessions, SessionCopy } from '../../storage/merged.js'
-import { isSameStore } from '../../storage/precedence.js'
 import type { SessionEntry, Store, StoreWork } from '../../storage/store.js'
+import { inTurns, type Turns } from '../../storage/turns.js'
 import type { RefreshReport, SessionChanges } from './sessions.js'
+
+type Changes = Omit<SessionChanges, 'report'>
+
+/** What a look found, and what the next one is held against once this one is taken. */
+export interface Told {
+  readonly changes: Changes
+  readonly shown: MergedSessions
+  readonly away: MergedSessions
+}
+
+export interface LookOptions {
+  /** Nobody knows what the store holds now. */
+  readonly isUnsure: (store: Store) => boolean
+  readonly turns: Turns
+}
+
+const NONE: MergedSessions = new Map()
 
 /** Holds each look against what was told of those before it, so that every change is told once. */
 export class ChangeTeller {
-  #shown: MergedSessions = new Map()
-  /** Sessions that were told of and are not listed, of stores that could not be listed whole since: nobody knows that they are gone. */
-  readonly #away = new Map<string, MergedSession>()
+  #shown: MergedSessions = NONE
+  /** Sessions that were told of and are not listed, of stores that are unsure: nobody knows that they are gone. */
+  #away: MergedSessions = NONE
 
-  /** `whole`: the stores of which this look has everything. Sessions that are the same object did not change. */
-  changes(now: MergedSessions, whole: readonly Store[]): Omit<SessionChanges, 'report'> {
+  /** Sessions that are the same object did not change. */
+  async changes(now: MergedSessions, { isUnsure, turns }: LookOptions): Promise<Told> {
     const added: SessionKey[] = []
     const changed: SessionKey[] = []
     const removed: SessionKey[] = []
-    let back = 0
-    for (const [name, session] of now) {
-      const held = this.#shown.get(name) ?? this.#away.get(name)
-      if (this.#away.delete(name)) back++
-      if (held === undefined) added.push(session.entry.key)
-      else if (held !== session && differs(held, session)) changed.push(session.entry.key)
+    let kept = 0
+    if (now !== this.#shown) {
+      await inTurns(now, turns, ([name, session]) => {
+        const shown = this.#shown.get(name)
+        if (shown !== undefined) kept++
+        const held = shown ?? this.#away.get(name)
+        if (held === undefined) added.push(session.entry.key)
+        else if (held !== session && differs(held, session)) changed.push(session.entry.key)
+      })
     }
-    if (now.size !== this.#shown.size + added.length + back) {
-      for (const [name, session] of this.#shown) if (!now.has(name)) this.#away.set(name, session)
+    const away = new Map<string, MergedSession>()
+    const miss = ([name, session]: readonly [string, MergedSession]): void => {
+      if (now.has(name)) return
+      if ([session, ...session.hidden].some(({ store }) => isUnsure(store))) away.set(name, session)
+      else removed.push(session.entry.key)
     }
-    for (const [name, session] of this.#away) {
-      if (![session, ...session.hidden].every((copy) => whole.some((store) => isSameStore(store, copy.store)))) continue
-      this.#away.delete(name)
-      removed.push(session.entry.key)
-    }
-    this.#shown = now
-    return { added, changed, removed }
+    if (now !== this.#shown && kept < this.#shown.size) await inTurns(this.#shown, turns, miss)
+    await inTurns(this.#away, turns, miss)
+    return { changes: { added, changed, removed }, shown: now, away }
   }
 
   /** Of the first look: against what an earlier process listed, by the store that listed it. */
-  changesSince(before: ReadonlyMap<Store, readonly SessionEntry[]>, now: MergedSessions, whole: readonly Store[]): Omit<SessionChanges, 'report'> {
+  async changesSince(before: ReadonlyMap<Store, readonly SessionEntry[]>, now: MergedSessions, { isUnsure, turns }: LookOptions): Promise<Told> {
     const held = new Map<string, SessionCopy[]>()
     for (const [store, entries] of before) {
-      for (const entry of entries) {
+      await inTurns(entries, turns, (entry) => {
         const name = encodeKey(entry.key)
         const copies = held.get(name)
         if (copies === undefined) held.set(name, [{ store, entry }])
         else copies.push({ store, entry })
-      }
+      })
     }
     const added: SessionKey[] = []
     const changed: SessionKey[] = []
     const removed: SessionKey[] = []
-    for (const [name, session] of now) {
+    await inTurns(now, turns, ([name, session]) => {
       const copies = held.get(name)
       if (copies === undefined) added.push(session.entry.key)
       else if (!isSameCopies(copies, [session, ...session.hidden])) changed.push(session.entry.key)
-    }
-    for (const [name, copies] of held) {
+    })
+    await inTurns(held, turns, ([name, copies]) => {
       const [copy] = copies
-      if (copy !== undefined && !now.has(name) && copies.every(({ store }) => whole.includes(store))) removed.push(copy.entry.key)
-    }
-    this.#shown = now
-    return { added, changed, removed }
+      if (copy !== undefined && !now.has(name) && !copies.some(({ store }) => isUnsure(store))) removed.push(copy.entry.key)
+    })
+    return { changes: { added, changed, removed }, shown: now, away: NONE }
+  }
+
+  keep({ shown, away }: Told): void {
+    this.#shown = shown
+    this.#away = away
   }
 }
 

@@ -10,20 +10,36 @@ import { fingerprint } from '../../storage/fingerprint.js'
 import type { MergedSession, MergedSessions } from '../../storage/merged.js'
 import { isSameStore } from '../../storage/precedence.js'
 import type { MessageEntry, SessionEntry, Store } from '../../storage/store.js'
+import { inTurns, type Turns } from '../../storage/turns.js'
 import type { EarlySessions } from '../catalog/early.js'
 import type { IndexStats, MessageMeta, PartRef, SessionIndex, SessionMeta, Usage } from '../types.js'
 import { addUpUsage } from '../usage.js'
 import { metaOf } from './session-meta.js'
-import { SessionOrder } from './session-order.js'
+import { type NextOrder, SessionOrder } from './session-order.js'
 import { notFound, type Sessions } from './sessions.js'
 
 /** Message lists are kept up to this many messages in all, least recently used out first. */
 const HELD_MESSAGES = 200_000
 
+/** An index to come. */
+export interface NextIndex {
+  readonly merged: MergedSessions
+  /** Of sessions that are new, or others than before. */
+  readonly fresh: Map<string, SessionMeta>
+  readonly removed: readonly string[]
+  /** To another store, or away. */
+  readonly moved: readonly string[]
+  readonly order: NextOrder | undefined
+}
+
+/** How many messages each of these sessions has, of the store that it is read from. */
+export type CountsOf = (store: Store, sessions: readonly SessionEntry[]) => Promise<readonly number[]>
+
 export class MergedIndex implements SessionIndex {
   readonly #sessions: Sessions
+  readonly #countsOf: CountsOf
   #merged: MergedSessions = new Map()
-  readonly #metas = new Map<string, SessionMeta>()
+  #metas = new Map<string, SessionMeta>()
   readonly #order = new SessionOrder()
   readonly #lists = new Map<string, readonly MessageEntry[]>()
   #listed = 0
@@ -31,13 +47,23 @@ export class MergedIndex implements SessionIndex {
   #early: EarlySessions | undefined
   readonly #looked = new Map<string, { readonly session: MergedSession; readonly meta: SessionMeta }>()
 
-  constructor(sessions: Sessions) {
+  constructor(sessions: Sessions, counts: CountsOf = (store, entries) => store.messageCounts(entries.map(({ key }) => key))) {
     this.#sessions = sessions
+    this.#countsOf = counts
   }
 
   /** Shows these until the first listing is taken. */
   showEarly(early: EarlySessions): void {
     this.#early = early
+  }
+
+  metasOf(sessions: MergedSessions | undefined): readonly SessionMeta[] | undefined {
+    return sessions && [...sessions.values()].flatMap(({ entry }) => this.session(entry.key) ?? [])
+  }
+
+  /** The sessions of this id, as they were listed before. */
+  keysEarly(id: SessionId): readonly SessionKey[] {
+    return this.#early?.withId(id).map(({ key }) => key) ?? []
   }
 
   get isEarly(): boolean {
@@ -49,39 +75,39 @@ export class MergedIndex implements SessionIndex {
     this.#looked.set(encodeKey(session.entry.key), { session, meta: metaOf(session, this.#sessions.clock.now()) })
   }
 
-  /**
-   * Takes a new listing of all stores. What is known of a session that is the same object stays.
-   * True when a session moved to another store: what was read of it is of no use then.
-   */
-  replace(merged: MergedSessions): boolean {
+  /** What a new listing of all stores makes of the index. Of sessions that are the same objects nothing is made. Nothing shows of it before `take`. */
+  async next(merged: MergedSessions, turns: Turns): Promise<NextIndex> {
     const now = this.#sessions.clock.now()
     const gone = new Set<SessionMeta>()
-    const fresh: SessionMeta[] = []
-    let isMoved = false
-    const drop = (name: string, session: MergedSession): void => {
+    const [removed, moved]: [string[], string[]] = [[], []]
+    await inTurns(this.#merged, turns, ([name, session]) => {
+      const then = merged.get(name)
+      if (then === session) return
       const meta = this.#metas.get(name)
       if (meta !== undefined) gone.add(meta)
-      if (merged.get(name)?.store === session.store) return
-      isMoved = true
-      this.#drop(name)
-    }
-    for (const [name, { session }] of this.#looked) drop(name, session)
+      if (then === undefined) removed.push(name)
+      if (then?.store !== session.store) moved.push(name)
+    })
+    const fresh = new Map<string, SessionMeta>()
+    await inTurns(merged, turns, ([name, session]) => {
+      if (this.#merged.get(name) !== session) fresh.set(name, metaOf(session, now))
+    })
+    const order = gone.size + fresh.size > 0 ? await this.#order.next(gone, [...fresh.values()], turns) : undefined
+    return { merged, fresh, removed, moved, order }
+  }
+
+  /** In one go. `next` must be of the index as it is. True when a session moved to another store: what was read of it is of no use then. */
+  take({ merged, fresh, removed, moved, order }: NextIndex): boolean {
+    const looked = [...this.#looked].flatMap(([name, { session }]) => (merged.get(name)?.store === session.store ? [] : [name]))
     this.#looked.clear()
     this.#early = undefined
-    for (const [name, session] of this.#merged) {
-      if (merged.get(name) === session) continue
-      drop(name, session)
-      if (!merged.has(name)) this.#metas.delete(name)
-    }
-    for (const [name, session] of merged) {
-      if (this.#merged.get(name) === session) continue
-      const meta = metaOf(session, now)
-      this.#metas.set(name, meta)
-      fresh.push(meta)
-    }
+    for (const name of removed) this.#metas.delete(name)
+    if (this.#metas.size === 0) this.#metas = fresh
+    else for (const [name, meta] of fresh) this.#metas.set(name, meta)
     this.#merged = merged
-    if (gone.size + fresh.length > 0) this.#order.replace(gone, fresh)
-    return isMoved
+    if (order !== undefined) this.#order.take(order)
+    for (const name of [...looked, ...moved]) this.#drop(name)
+    return looked.length + moved.length > 0
   }
 
   get all(): MergedSessions {
@@ -176,7 +202,9 @@ export class MergedIndex implements SessionIndex {
   async messageCounts(keys: readonly SessionKey[]): Promise<readonly number[]> {
     const counts = new Map<string, number>()
     for (const [store, group] of groupBy(keys, (key) => this.#storeOf(key))) {
-      const numbers = await store.messageCounts(group)
+      const entries = group.flatMap((key) => this.merged(key)?.entry ?? [])
+      // Of sessions that were not listed yet nobody knows whether they changed.
+      const numbers = entries.length === group.length ? await this.#countsOf(store, entries) : await store.messageCounts(group)
       for (const [at, key] of group.entries()) counts.set(encodeKey(key), numbers[at] ?? 0)
     }
     return keys.map((key) => counts.get(encodeKey(key)) ?? 0)

@@ -34,6 +34,7 @@ export function metaOf({ entry, store, record, hidden }: MetaSource, now: number
     ...(record?.entries !== undefined && { entries: record.entries }),
     ...(record?.label !== undefined && { label: record.label }),
     ...(record?.tag !== undefined && { tag: record.tag }),
+    ...(record?.prompt !== undefined && { prompt: record.prompt }),
     source: originOf(store),
     hides: hidden.map((copy) => originOf(copy.store)),
   }

@@ -27,8 +27,8 @@ export interface SessionQuery {
   /** Exactly this tag. */
   readonly tag?: string
   /**
-   * Words that all stand in the title (the first prompt, where nobody gave a log a name) or the label, without case and accents; the last
-   * one may be the beginning of a word.
+   * Words that all stand in the title, the label or, of a log, the beginning of the first prompt, without case and accents; the last one may
+   * be the beginning of a word.
    * Punctuation separates words and means nothing; a text without a word leaves nothing out.
    */
   readonly search?: string
@@ -138,8 +138,12 @@ export function nameOrder(title: string): string {
 }
 
 /** For `after`: goes on behind `session`. */
-export function cursorOf({ sort, name }: Pick<ReadQuery, 'sort' | 'name'>, session: SessionMeta): string {
-  const { value, id, agent } = placeOf(session, sort)
+function cursorOf(query: Pick<ReadQuery, 'sort' | 'name'>, session: SessionMeta): string {
+  return cursorAt(query, placeOf(session, query.sort))
+}
+
+/** Goes on behind this place. */
+export function cursorAt({ name }: Pick<ReadQuery, 'name'>, { value, id, agent }: SessionPlace): string {
   return Buffer.from(JSON.stringify([VERSION, name, value, id, agent])).toString('base64url')
 }
 
@@ -193,9 +197,13 @@ function inOrder(listed: readonly SessionMeta[], sort: SessionSort): readonly Se
   return sorted
 }
 
-export function comparePlaces(a: SessionPlace, b: SessionPlace): number {
-  const byValue = typeof a.value === 'number' && typeof b.value === 'number' ? b.value - a.value : comparePoints(String(a.value), String(b.value))
-  return byValue || compareText(a.id, b.id) || compareText(a.agent, b.agent)
+function comparePlaces(a: SessionPlace, b: SessionPlace): number {
+  return compareValues(a.value, b.value) || compareText(a.id, b.id) || compareText(a.agent, b.agent)
+}
+
+/** Of two places. */
+export function compareValues(a: number | string, b: number | string): number {
+  return typeof a === 'number' && typeof b === 'number' ? b - a : comparePoints(String(a), String(b))
 }
 
 /** JavaScript's own order puts the second half of the BMP behind the characters beyond it. */
@@ -244,7 +252,7 @@ const held = new WeakMap<SessionMeta, ReadonlySet<string>>()
 function wordsOf(row: SessionMeta): ReadonlySet<string> {
   const known = held.get(row)
   if (known !== undefined) return known
-  const words = new Set([row.title, row.label ?? ''].flatMap(searchWords))
+  const words = new Set([row.title, row.label ?? '', row.prompt ?? ''].flatMap(searchWords))
   held.set(row, words)
   return words
 }

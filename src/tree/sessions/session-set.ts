@@ -1,27 +1,30 @@
 /** The open stores as one set of sessions; lists them, keeps what was listed, and closes them. */
-import { sep } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { createDirtyTracker } from '../../core/dirty-tracker.js'
 import { StorageError } from '../../core/errors.js'
 import type { SessionId } from '../../core/ids.js'
-import { encodeKey, type SessionKey } from '../../core/keys.js'
+import { type Agent, encodeKey, type SessionKey } from '../../core/keys.js'
 import { following, untilAborted } from '../../core/signals.js'
 import { type StageIssue, storeIssueOf } from '../../core/stage.js'
-import { type Merge, type MergedSession, mergeSessions, type StoreListing } from '../../storage/merged.js'
+import { type Merge, type MergedSession, type MergedSessions, mergeSessions } from '../../storage/merged.js'
 import { SlabPool } from '../../storage/slab.js'
 import { SpanCache } from '../../storage/span-cache.js'
-import type { ListedBefore, Listing, ListOptions, MessageEntry, SessionEntry, Store } from '../../storage/store.js'
+import type { ListedBefore, Listing, MessageEntry, Store } from '../../storage/store.js'
 import { fixedStores, type StoreSource } from '../../storage/store-source.js'
+import { turnsOf } from '../../storage/turns.js'
 import type { Catalog } from '../catalog/catalog.js'
 import { rememberEarly } from '../catalog/early.js'
+import { lookEarly } from '../catalog/early-look.js'
 import { earlySessions } from '../catalog/early-sessions.js'
-import { placeOf, type SetCatalog, setCatalog } from '../catalog/set-catalog.js'
+import type { LookOptions } from '../catalog/look-alone.js'
+import { type SetCatalog, setCatalog } from '../catalog/set-catalog.js'
 import { ShownRecords } from '../copies/shown-records.js'
-import { tellChanges } from '../watch/told.js'
+import { tellChanges, tellClosing } from '../watch/told.js'
+import { ListedStores, type Look, unsureStores } from './listed-stores.js'
 import { ChangeTeller, reportOf, workSoFar } from './session-changes.js'
 import { MergedIndex } from './session-index.js'
-import { notFound, type RefreshOptions, type SessionChanges, type Sessions } from './sessions.js'
+import { notFound, type RefreshOptions, type RefreshReport, type SessionChanges, type Sessions } from './sessions.js'
 
 export interface SessionSetOptions {
   readonly clock?: Clock
@@ -50,11 +53,24 @@ export async function createSessionSet(stores: readonly Store[] | StoreSource, o
   }
 }
 
-/** What a refresh ended with. */
+interface Taking {
+  /** Which look it is, and the tick of the dirty paths when it began. */
+  readonly turn: number
+  readonly tick: number
+  readonly report: () => RefreshReport
+  readonly signal: AbortSignal
+}
+
+/** What a look ended with. */
 interface Taken {
   readonly merge: Merge
   readonly shown: Awaited<ReturnType<ShownRecords['complete']>>
+  /** Nothing is left to be asked again. */
+  readonly isSettled: boolean
 }
+
+/** Milliseconds that a set is open before the stores are listed in the background. */
+const FIRST_MS = 50
 
 class SessionSet implements Sessions {
   readonly clock: Clock
@@ -64,7 +80,6 @@ class SessionSet implements Sessions {
   readonly index: MergedIndex
   readonly #source: StoreSource
   readonly #records: ShownRecords
-  readonly #before: SessionSetOptions['before']
   readonly #catalog: Catalog | undefined
   readonly #kept: SetCatalog | undefined
   readonly #further: readonly StageIssue[]
@@ -75,12 +90,10 @@ class SessionSet implements Sessions {
   readonly #told = new ChangeTeller()
   #issues: readonly StageIssue[] = []
   /** Of the last refresh that was taken. */
-  #taken: Taken = { merge: { sessions: new Map(), issues: [] }, shown: { sessions: new Map(), issues: [] } }
-  #listed: ReadonlyMap<Store, Listing<SessionEntry>> = new Map()
-  /** Places whose stores were listed at any time. */
-  readonly #met = new Set<string>()
-  /** By store: paths that were marked after this tick were not looked at since. */
-  #lookedAt: ReadonlyMap<Store, number> = new Map()
+  #taken: Taken = { merge: { sessions: new Map(), issues: [] }, shown: { sessions: new Map(), issues: [] }, isSettled: false }
+  readonly #listed: ListedStores
+  /** Looks are taken one after the other: each is held against the one before. */
+  #taking: Promise<unknown> = Promise.resolve()
   /** Listings begun, and the last one that was taken. */
   #begun = 0
   #replaced = 0
@@ -88,13 +101,18 @@ class SessionSet implements Sessions {
   constructor(source: StoreSource, { clock = systemClock, cacheBytes = 16 * 2 ** 20, before, catalog, issues = [] }: SessionSetOptions) {
     this.#source = source
     this.clock = clock
-    this.#before = before
     this.#catalog = catalog
-    this.#kept = catalog && setCatalog(catalog)
+    this.#kept = catalog && setCatalog(catalog, this.#closing.signal)
+    this.#listed = new ListedStores({
+      dirty: this.dirty,
+      held: (store) => this.index.entriesOf(store),
+      before: async (store) => before?.(store) ?? (await this.#kept?.before(store, this.#closing.signal)),
+    })
     this.#further = issues
     this.cache = new SpanCache(cacheBytes, this.dirty)
-    this.index = new MergedIndex(this)
+    this.index = new MergedIndex(this, this.#kept?.messageCounts)
     this.#records = new ShownRecords(clock)
+    tellClosing(this, this.#closing.signal)
   }
 
   get stores(): readonly Store[] {
@@ -118,8 +136,9 @@ class SessionSet implements Sessions {
   beginEarly(): boolean {
     if (this.#catalog === undefined || this.#kept?.isWarm(this.stores) !== true) return false
     const early = earlySessions(this.#catalog, () => this.stores)
-    rememberEarly(this, early)
+    rememberEarly(this, { page: early.page, look: async (...asked) => this.index.metasOf(await this.#lookEarly(...asked)) })
     this.index.showEarly(early)
+    this.#issues = this.#source.issues
     const first = this.#listFirst(this.#kept).finally(() => {
       this.#first = undefined
     })
@@ -132,9 +151,10 @@ class SessionSet implements Sessions {
   }
 
   async #listFirst(kept: SetCatalog): Promise<SessionChanges> {
-    // Whoever opened the set goes first.
-    await turn()
     using end = following(this.#closing.signal, this.#hurry.signal)
+    // Whoever opened the set goes first, and may be done with it by then.
+    await delay(FIRST_MS, undefined, { signal: end.signal }).catch(() => undefined)
+    this.#closing.signal.throwIfAborted()
     const lock = await kept.lock(end.signal)
     try {
       return await this.#look({ signal: this.#closing.signal })
@@ -154,85 +174,56 @@ class SessionSet implements Sessions {
     return isUnderWay ? this.#look(options) : changes
   }
 
-  async #look(options: RefreshOptions): Promise<SessionChanges> {
+  async #look({ signal, ...options }: RefreshOptions): Promise<SessionChanges> {
     const turn = ++this.#begun
     const start = this.clock.monotonic()
     const tick = this.dirty.clock.now
     const before = workSoFar(this.stores)
-    await this.#source.refresh(options)
-    const { stores } = this
-    const issues = [...this.#source.issues]
-    const listings: StoreListing[] = []
-    const listed = new Map<Store, Listing<SessionEntry>>()
-    const earlier = new Map<Store, readonly SessionEntry[]>()
-    for (const store of stores) {
-      const asked = await this.#listOptions(store, options)
-      if (asked.before !== undefined) earlier.set(store, asked.before.entries)
-      try {
-        const listing = await store.sessions(asked)
-        listings.push({ store, listing })
-        listed.set(store, listing)
-        issues.push(...listing.issues)
-      } catch (error) {
-        if (!(error instanceof StorageError)) throw error
-        // A listing that failed says nothing about what is there: the last good one of this store stays.
-        const held = this.index.entriesOf(store)
-        listings.push({ store, listing: { entries: held.length > 0 ? held : (asked.before?.entries ?? []), issues: [], complete: false } })
-        issues.push(storeIssueOf(error, store.path))
-      }
+    using end = following(this.#closing.signal, signal)
+    const asked = { ...options, signal: end.signal }
+    await this.#source.refresh(asked)
+    const { stores, issues } = this.#source
+    const look = await this.#listed.list(stores, issues, asked)
+    const report = (): RefreshReport => {
+      const durationMs = this.clock.monotonic() - start
+      return reportOf(look.stores, before, { durationMs, sessions: this.#taken.shown.sessions.size })
     }
-    const same = this.#isAsBefore(stores, listed) ? this.#taken : undefined
-    const merge = same?.merge ?? (await mergeSessions(listings, this.#taken.merge))
-    const { sessions, issues: damage } = same?.shown ?? (await this.#records.complete(merge.sessions))
-    const report = reportOf(stores, before, { durationMs: this.clock.monotonic() - start, sessions: sessions.size })
-    // Of listings that overlap the one begun last stays, whichever ends last; what this one saw is then in the changes of that one.
-    if (turn < this.#replaced) return { added: [], changed: [], removed: [], report }
+    const taken = this.#taking.then(() => this.#take(look, { turn, tick, report, signal: end.signal }))
+    this.#taking = taken.catch(() => undefined)
+    return await taken
+  }
+
+  /** Made ready with turns in between, and then shown in one go: there is no time at which a part of it shows. */
+  async #take({ stores, listings, listed, earlier, issues }: Look, { turn, tick, report, signal }: Taking): Promise<SessionChanges> {
+    // Of looks that overlap the one begun last stays, whichever ends last; what this one saw is then in the changes of that one.
+    if (turn < this.#replaced) return { added: [], changed: [], removed: [], report: report() }
+    const turns = turnsOf(this.clock, signal)
+    const same = this.#taken.isSettled && this.#listed.areSame(stores, listed) ? this.#taken : undefined
+    const merge = same?.merge ?? (await mergeSessions(listings, turns, this.#taken.merge))
+    const shown = same?.shown ?? (await this.#records.complete(merge.sessions, turns))
+    const isSettled = same !== undefined || (this.#records.isSettled && merge.issues.length === 0)
+    const isUnsure = unsureStores(stores, listed, issues)
+    const told = this.stale
+      ? await this.#told.changesSince(earlier, shown.sessions, { isUnsure, turns })
+      : await this.#told.changes(shown.sessions, { isUnsure, turns })
+    const next = same === undefined || this.stale ? await this.index.next(shown.sessions, turns) : undefined
+    signal.throwIfAborted()
     this.#replaced = turn
-    this.#taken = { merge, shown: { sessions, issues: damage } }
-    this.#issues = [...issues, ...merge.issues, ...damage]
-    this.#keep(stores, listed, tick)
-    const whole = stores.filter((store) => listed.get(store)?.complete === true)
-    const seen = this.stale ? this.#told.changesSince(earlier, sessions, whole) : this.#told.changes(sessions, whole)
-    const changes = { ...seen, report }
-    if ((same === undefined || this.stale) && this.index.replace(sessions)) this.cache.clear()
+    this.#taken = { merge, shown, isSettled }
+    this.#issues = [...issues, ...merge.issues, ...shown.issues]
+    this.#listed.keep(stores, listed, tick)
+    this.#told.keep(told)
+    if (next !== undefined && this.index.take(next)) this.cache.clear()
+    const { sessions } = shown
     this.#kept?.write(listings, { stores, sessions, meta: (key) => this.index.session(key), now: this.clock.now() }, same !== undefined)
+    const changes = { ...told.changes, report: report() }
     tellChanges(this, changes)
     return changes
   }
 
-  /** What the next listing of a store goes on from. One that was opened anew goes on from nothing: another store may stand in its place. */
-  async #listOptions(store: Store, { signal, deep }: RefreshOptions): Promise<ListOptions> {
-    const held = this.#listed.get(store)
-    const before = held ?? (this.#met.has(placeOf(store)) ? undefined : (this.#before?.(store) ?? (await this.#kept?.before(store))))
-    const dirty = this.dirty.since(this.#lookedAt.get(store) ?? 0).flatMap((path) => within(store.path, path) ?? [])
-    return {
-      ...(signal !== undefined && { signal }),
-      ...(deep !== undefined && { deep }),
-      ...(before !== undefined && { before: { entries: before.entries, mark: before.mark } }),
-      ...(dirty.length > 0 && { dirty }),
-    }
-  }
-
-  /** True when every store gave the very list that it gave before, and nothing is left to be asked again. */
-  #isAsBefore(stores: readonly Store[], listed: ReadonlyMap<Store, Listing<SessionEntry>>): boolean {
-    const isSettled = this.#records.isSettled && this.#taken.merge.issues.length === 0 && stores.length === this.#listed.size
-    return isSettled && stores.every((store) => listed.has(store) && listed.get(store)?.entries === this.#listed.get(store)?.entries)
-  }
-
-  #keep(stores: readonly Store[], listed: ReadonlyMap<Store, Listing<SessionEntry>>, tick: number): void {
-    const kept = new Map<Store, Listing<SessionEntry>>()
-    this.#lookedAt = new Map(stores.map((store) => [store, listed.has(store) ? tick : (this.#lookedAt.get(store) ?? 0)]))
-    for (const store of stores) {
-      const listing = listed.get(store) ?? this.#listed.get(store)
-      if (listing !== undefined) kept.set(store, listing)
-      this.#met.add(placeOf(store))
-    }
-    this.#listed = kept
-  }
-
   async locate(session: SessionKey | SessionId): Promise<MergedSession> {
     const find = (): MergedSession | undefined => (typeof session === 'string' ? this.index.findMerged(session) : this.index.merged(session))
-    const found = find() ?? (await this.#locateEarly(session))
+    const found = this.stale ? await this.#locateEarly(session) : find()
     if (found !== undefined) return found
     await this.refresh()
     const fresh = find()
@@ -240,21 +231,22 @@ class SessionSet implements Sessions {
     return fresh
   }
 
-  /** Of a session that is used before the stores are listed: it is looked at alone. */
+  /** Of a session that is used before the stores are listed: it is looked at alone. Undefined where a listing must tell. */
   async #locateEarly(session: SessionKey | SessionId): Promise<MergedSession | undefined> {
-    const key = typeof session === 'string' ? (this.stale ? this.index.findById(session)?.key : undefined) : session
-    if (!this.stale || key === undefined || this.#kept === undefined) return undefined
-    try {
-      const merge = await mergeSessions(await this.#kept.look(key, this.stores))
-      const { sessions } = await new ShownRecords(this.clock).complete(merge.sessions)
-      const found = sessions.get(encodeKey(key))
-      if (found !== undefined && this.stale) this.index.showLooked(found)
-      return found
-    } catch (error) {
-      // The listing that goes on tells what is the matter.
-      if (error instanceof StorageError) return undefined
-      throw error
-    }
+    const [key, ...others] = typeof session === 'string' ? this.index.keysEarly(session) : [session]
+    if (key === undefined || others.length > 0) return undefined
+    const looked = this.index.merged(key)
+    if (looked !== undefined) return looked
+    return (await this.#lookEarly(key.agent, [key.session]))?.get(encodeKey(key))
+  }
+
+  /** Shows them as they are from now on. Undefined where a listing must tell. */
+  async #lookEarly(agent: Agent, ids: readonly SessionId[], options?: LookOptions): Promise<MergedSessions | undefined> {
+    if (!this.stale || this.#kept === undefined) return undefined
+    const turns = turnsOf(this.clock, this.#closing.signal)
+    const sessions = await lookEarly(() => this.#kept?.look(agent, ids, this.stores, options), this.clock, turns)
+    if (sessions !== undefined && this.stale) for (const session of sessions.values()) this.index.showLooked(session)
+    return sessions
   }
 
   async listMessages(
@@ -277,7 +269,7 @@ class SessionSet implements Sessions {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort()
+    this.#closing.abort(new StorageError('STORE_NOT_READY', { reason: 'the set of sessions was closed' }))
     await this.#first?.catch(() => undefined)
     this.cache.clear()
     try {
@@ -287,10 +279,4 @@ class SessionSet implements Sessions {
       await this.#source[Symbol.asyncDispose]()
     }
   }
-}
-
-/** A path in the store; the store's own for one that the store is in. */
-function within(store: string, path: string): string | undefined {
-  if (path === store || path.startsWith(store + sep)) return path
-  return store.startsWith(path + sep) ? store : undefined
 }

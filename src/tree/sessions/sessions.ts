@@ -18,8 +18,8 @@ export interface RefreshOptions {
 }
 
 /**
- * How the sessions differ from what the refresh before reported; each of them stands in one list at most. A store that cannot be listed, or
- * not as a whole, removes none.
+ * How the sessions differ from what the refresh before reported; each of them stands in one list at most. A store that cannot be opened or
+ * listed, or not as a whole, removes none; one that is gone removes all that it had.
  */
 export interface SessionChanges {
   readonly added: readonly SessionKey[]

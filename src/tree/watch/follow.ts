@@ -4,6 +4,7 @@ import type { MessageId, SessionId } from '../../core/ids.js'
 import type { SessionKey } from '../../core/keys.js'
 import { checkNumber, refuseUnknown } from '../../core/options.js'
 import type { SessionRecord } from '../../core/records.js'
+import { following, untilAborted } from '../../core/signals.js'
 import type { StageIssue } from '../../core/stage.js'
 import type { Cursor } from '../../storage/cursor.js'
 import { fingerprint } from '../../storage/fingerprint.js'
@@ -13,7 +14,7 @@ import { runSessionTreeFlow } from '../flow.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from '../types.js'
 import { createBell } from './bell.js'
-import { isPassing, listenTo } from './told.js'
+import { closingOf, isPassing, listenTo } from './told.js'
 
 export interface FollowOptions {
   /** Where an earlier reading ended. @default the session's beginning: the first update has all that is there */
@@ -49,8 +50,9 @@ const PATIENCE_MS = 10_000
 /**
  * Yields an update at once, and one for every look that finds something new. A look at a session that did not change costs next to
  * nothing; a store that cannot be read for the moment is asked again. Events of the folder that the session is written in, and of
- * `watchSessions` where that runs on the same set, bring a look at once. Ends with the signal.
- * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), and what no time mends
+ * `watchSessions` where that runs on the same set, bring a look at once. Ends with the signal, at once whatever it is about.
+ * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), STORE_NOT_READY once the set is
+ * closed, and what no time mends
  */
 export async function* followSession(sessions: Sessions, session: SessionKey | SessionId, options: FollowOptions = {}): AsyncGenerator<FollowUpdate> {
   refuseUnknown(options, ['since', 'pollMs', 'native', 'signal'])
@@ -62,29 +64,37 @@ export async function* followSession(sessions: Sessions, session: SessionKey | S
   const bell = createBell(sessions.clock)
   using _ = listenTo(sessions, { woken: bell.ring })
   using events = watchSession(bell.ring)
-  const look = new Look(sessions, { session, native, ...(signal && { signal }) })
-  while (signal?.aborted !== true) {
-    if (sessions.clock.monotonic() - listedAt >= LIST_MS) {
-      await listAgain(sessions, signal)
-      listedAt = sessions.clock.monotonic()
+  using end = following(signal, closingOf(sessions))
+  const { signal: ended } = end
+  const look = new Look(sessions, { session, native, signal: ended })
+  try {
+    while (!ended.aborted) {
+      if (sessions.clock.monotonic() - listedAt >= LIST_MS) {
+        await untilAborted(listAgain(sessions, ended), ended)
+        listedAt = sessions.clock.monotonic()
+      }
+      const result = await untilAborted(look.at(since), ended)
+      if (result !== undefined) {
+        since = result.cursor ?? since
+        const update = news.of(updateOf(result))
+        if (update !== undefined) yield update
+      }
+      if (look.found !== undefined) events.follow(look.found.store, look.found.entry)
+      await bell.wait(pollMs, ended)
     }
-    const result = await look.at(since)
-    if (result !== undefined) {
-      since = result.cursor ?? since
-      const update = news.of(updateOf(result))
-      if (update !== undefined) yield update
-    }
-    if (look.found !== undefined) events.follow(look.found.store, look.found.entry)
-    await bell.wait(pollMs, signal)
+  } catch (error) {
+    if (!ended.aborted) throw error
   }
+  // Not by the caller: then the set was closed.
+  if (signal?.aborted !== true) ended.throwIfAborted()
 }
 
 /** Does without when that fails for the moment. */
-async function listAgain(sessions: Sessions, signal: AbortSignal | undefined): Promise<void> {
+async function listAgain(sessions: Sessions, signal: AbortSignal): Promise<void> {
   try {
-    await sessions.refresh(signal === undefined ? {} : { signal })
+    await sessions.refresh({ signal })
   } catch (error) {
-    if (signal?.aborted !== true && !isPassing(error)) throw error
+    if (!signal.aborted && !isPassing(error)) throw error
   }
 }
 

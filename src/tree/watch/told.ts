@@ -26,6 +26,17 @@ export function tellWoken(sessions: Sessions): void {
   for (const listener of LISTENERS.get(sessions) ?? []) listener.woken?.()
 }
 
+const CLOSING = new WeakMap<Sessions, AbortSignal>()
+
+/** @param signal Aborted when the set is closed; its reason is what is thrown of it from then on. */
+export function tellClosing(sessions: Sessions, signal: AbortSignal): void {
+  CLOSING.set(sessions, signal)
+}
+
+export function closingOf(sessions: Sessions): AbortSignal | undefined {
+  return CLOSING.get(sessions)
+}
+
 /** A refresh failed, and another one may not. Sets that were closed say that they are not ready. */
 export function isPassing(error: unknown): error is StorageError {
   return error instanceof StorageError && error.retryable && error.code !== 'STORE_NOT_READY'

@@ -1,8 +1,9 @@
 /** The sessions of all stores as they change, for as long as the caller listens. */
+import { setImmediate as turn } from 'node:timers/promises'
 import { StorageError } from '../../core/errors.js'
 import { checkNumber, refuseUnknown } from '../../core/options.js'
+import { untilAborted } from '../../core/signals.js'
 import type { StageIssue } from '../../core/stage.js'
-import { loadParcelWatcher } from '../../storage/watch/parcel.js'
 import type { Loaded, WatchedRoots } from '../../storage/watch/root.js'
 import { pollingInstead, type StoresWatch, watchStores } from '../../storage/watch/stores.js'
 import { type LoadWatcher, WATCH_BACKENDS, type WatchBackend } from '../../storage/watch/watch.js'
@@ -10,7 +11,7 @@ import type { Sessions } from '../sessions/sessions.js'
 import { type Bell, createBell } from './bell.js'
 import { ChangeFeed, type SessionChange } from './feed.js'
 import { Pace } from './pace.js'
-import { isPassing, listenTo, tellWoken } from './told.js'
+import { closingOf, isPassing, listenTo, tellWoken } from './told.js'
 
 export interface WatchOptions {
   /** Ends the iteration, and lets go of everything at once. */
@@ -57,7 +58,8 @@ const AGAIN_MS = 500
  *
  * A change to a message rewritten in place counts as far as a refresh sees it: at once where events tell of it, else of hot messages;
  * of others within some minutes: then it looks at every file, which for 10,000 takes half a second of this thread, without `worker`.
- * Ends with the signal, or with the loop of the caller; no handle, timer or subscription is left then.
+ * Ends with the loop of the caller, and no handle, timer or subscription is left then; or with the signal, at once whatever it is about:
+ * what the system takes to let go of folders `return()` waits for.
  * A refresh that fails for the moment, as while a worker is replaced, is an issue and is done again.
  * @throws StorageError INVALID_OPTION; STORE_NOT_READY once the set is closed; what else `sessions.refresh` throws and no time mends
  */
@@ -110,6 +112,7 @@ class Watching {
   readonly #ending = new AbortController()
   readonly #signal: AbortSignal
   readonly #onAbort = (): void => void this.end()
+  readonly #closing: AbortSignal | undefined
   #stores: StoresWatch | undefined
   /** While it looks: what is found was written before. */
   #lookStart: number | undefined
@@ -117,6 +120,8 @@ class Watching {
   #failure: string | undefined
   #beatAt = Number.NEGATIVE_INFINITY
   #ended: Promise<void> | undefined
+  /** It was the set that ended it. */
+  #isClosed = false
 
   constructor(sessions: Sessions, options: WatchOptions, dependencies: WatchDependencies) {
     this.#sessions = sessions
@@ -131,28 +136,33 @@ class Watching {
     this.#signal = this.#ending.signal
     // From here on nothing is missed, whoever looks at the stores.
     this.#told = listenTo(sessions, { changed: (changes) => this.#feed.add(changes, sessions.dirty.clock.tick(), this.#lookStart ?? this.#now) })
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
-    if (signal?.aborted === true) this.#onAbort()
+    this.#closing = closingOf(sessions)
+    for (const source of [signal, this.#closing]) {
+      source?.addEventListener('abort', this.#onAbort, { once: true })
+      if (source?.aborted === true) this.#onAbort()
+    }
   }
 
   async *changes(): AsyncGenerator<SessionChange, undefined, undefined> {
     try {
-      await this.#begin()
+      await this.#untilEnd(this.#begin())
       while (!this.#signal.aborted) {
-        await this.#beat()
+        await this.#untilEnd(this.#beat())
         const late = this.#now - this.#lookAt()
         // A look tells whether it is quiet. One that takes long lets what is due go first, but a caller who takes longer gets no old news.
         const goesFirst = late < 0 || (late < this.#maxDelayMs && this.#pace.took > this.#quietMs)
         const change = goesFirst ? this.#feed.take(this.#now) : undefined
         if (change !== undefined) yield change
-        else if (late >= 0) await this.#look()
+        else if (late >= 0) await this.#untilEnd(this.#look())
         else await this.#rest()
       }
     } catch (error) {
       if (!this.#signal.aborted) throw error
     } finally {
-      await this.end()
+      // It is begun; a system that takes its time keeps nobody waiting.
+      await Promise.race([this.end(), turn()])
     }
+    if (this.#isClosed) this.#closing?.throwIfAborted()
     return undefined
   }
 
@@ -165,10 +175,15 @@ class Watching {
     return this.#sessions.clock.monotonic()
   }
 
+  #untilEnd<T>(step: Promise<T>): Promise<T> {
+    return untilAborted(step, this.#signal)
+  }
+
   async #letGo(): Promise<void> {
+    this.#isClosed = this.#closing?.aborted === true && this.#options.signal?.aborted !== true
     this.#ending.abort()
     this.#told[Symbol.dispose]()
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    for (const source of [this.#options.signal, this.#closing]) source?.removeEventListener('abort', this.#onAbort)
     await this.#stores?.[Symbol.asyncDispose]()
   }
 
@@ -191,7 +206,9 @@ class Watching {
   async #load(): Promise<Loaded | undefined> {
     const { watch = 'auto' } = this.#options
     if (watch === 'poll' || watch === 'brute-force' || this.#signal.aborted) return undefined
-    const loaded = await (this.#dependencies.load ?? loadParcelWatcher)(watch)
+    // What it needs of the system is loaded by who watches.
+    const load = this.#dependencies.load ?? (await import('../../storage/watch/parcel.js')).loadParcelWatcher
+    const loaded = await load(watch)
     if (loaded.why === undefined) return loaded
     this.#tell(pollingInstead(loaded.why))
     return undefined

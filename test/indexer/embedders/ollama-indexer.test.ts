@@ -63,7 +63,7 @@ describe('an outage of Ollama (B18)', () => {
       expect([report.failed, report.embedded]).toEqual([0, 0])
       expect(report.deferred).toBeLessThanOrEqual(2)
     }
-    const { services, counters, dead, wal } = r.indexer.status()
+    const { services, counters, dead, wal } = await r.indexer.status()
     expect(services[0]).toMatchObject({ state: 'open', failure: { code: 'EMBEDDER_UNAVAILABLE' } })
     expect([counters.failures, dead, wal.records]).toEqual([0, 0, 0])
     await fake.start()
@@ -101,8 +101,8 @@ describe('an outage of Ollama (B18)', () => {
     fake.models.clear()
     await r.indexer.observe()
     const report = await r.indexer.drain()
-    expect([report.deferred, report.failed, r.indexer.deadLetters()]).toEqual([1, 0, []])
-    expect(r.indexer.status().services[0]?.failure).toMatchObject({ code: 'EMBEDDER_REFUSED' })
+    expect([report.deferred, report.failed, await r.indexer.deadLetters()]).toEqual([1, 0, []])
+    expect((await r.indexer.status()).services[0]?.failure).toMatchObject({ code: 'EMBEDDER_REFUSED' })
     if (model !== undefined) fake.models.set(FAKE_MODEL, model)
     r.clock.advance(10_000)
     await r.indexer.drain()
@@ -172,18 +172,13 @@ describe('poison among a thousand messages (B19)', () => {
       return word === undefined ? undefined : poison[word]
     }
     await r.run()
-    expect(
-      r.indexer
-        .deadLetters()
-        .map(({ code }) => code)
-        .sort(),
-    ).toEqual(['EMBEDDING_INVALID', 'TEXT_REFUSED', 'TEXT_TOO_LONG'])
-    const status = r.indexer.status()
+    expect((await r.indexer.deadLetters()).map(({ code }) => code).sort()).toEqual(['EMBEDDING_INVALID', 'TEXT_REFUSED', 'TEXT_TOO_LONG'])
+    const status = await r.indexer.status()
     expect([status.queue.ready, status.queue.backoff, status.counters.failures]).toEqual([0, 0, 0])
     const missing = [...r.world.expected().keys()].filter((id) => !r.sink.rows.has(id))
     expect(missing.length).toBeLessThanOrEqual(3)
     expect(new Set([...r.sink.rows.values()].map(({ text }) => text)).size).toBeGreaterThanOrEqual(997)
-    expect(JSON.stringify([r.indexer.deadLetters(), status])).not.toMatch(/NOT-A-NUMBER|ENDLESS-WORD|RUNNER-KILLER/)
+    expect(JSON.stringify([await r.indexer.deadLetters(), status])).not.toMatch(/NOT-A-NUMBER|ENDLESS-WORD|RUNNER-KILLER/)
     fake.fault = () => undefined
     expect(await r.indexer.retry()).toBe(3)
     await r.indexer.drain()
@@ -196,7 +191,7 @@ describe('poison among a thousand messages (B19)', () => {
     await using r = await rig({ embedder })
     r.world.add('ses_a', ['short', 'a long text of many words. '.repeat(55), 'short again'])
     await r.run()
-    expect(r.indexer.deadLetters()).toEqual([])
+    expect(await r.indexer.deadLetters()).toEqual([])
     expect(
       [...r.sink.rows.values()]
         .map(({ text }) => text)
@@ -249,6 +244,6 @@ describe('a stop while Ollama computes (B21)', () => {
       const look = (): void => (fake.disconnects > 0 ? resolve() : void setImmediate(look))
       look()
     })
-    expect(r.indexer.status().queue.leased).toBe(0)
+    expect((await r.indexer.status()).queue.leased).toBe(0)
   })
 })

@@ -77,6 +77,37 @@ describe('local sink file', () => {
     expect(await sink.count()).toBe(1)
   })
 
+  it.each(['upsert', 'delete'] as const)('leaves the thread free while another process writes (%s)', async (call) => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path })
+    await sink.upsert([sinkRow('a')])
+    // It holds the file until this very thread has had its turn.
+    using writer = await openSqlite(path, { readOnly: false })
+    writer.exec('BEGIN IMMEDIATE')
+    const turns = setTimeout(() => writer.exec('ROLLBACK'), 50)
+    const write = call === 'upsert' ? sink.upsert([sinkRow('b')]) : sink.delete(['a'])
+    expect(await sink.count()).toBe(1)
+    await write
+    clearTimeout(turns)
+    expect(await sink.count()).toBe(call === 'upsert' ? 2 : 0)
+  })
+
+  it('ends its waiting with the signal, and when it is closed', async () => {
+    const path = freshPath()
+    const sink = await openLocalSink({ path })
+    using writer = await openSqlite(path, { readOnly: false })
+    writer.exec('BEGIN IMMEDIATE')
+    const abort = new AbortController()
+    const reason = new Error('enough')
+    const given = sink.upsert([sinkRow('a')], { signal: abort.signal })
+    abort.abort(reason)
+    await expect(given).rejects.toBe(reason)
+    const left = sink.upsert([sinkRow('a')])
+    await sink[Symbol.asyncDispose]()
+    await expect(left).rejects.toMatchObject({ code: 'SINK_FAILED', reason: 'the sink is closed' })
+    writer.exec('ROLLBACK')
+  })
+
   it('leaves nothing of a forgotten text in its tables', async () => {
     const path = freshPath()
     await using sink = await openLocalSink({ path })

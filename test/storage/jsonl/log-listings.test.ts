@@ -1,5 +1,5 @@
 /** What a store of logs makes of its own listings: of sessions that it lacks, of logs that cannot be read for the moment, of many at once. */
-import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseSessionId } from '../../../src/core/ids.js'
@@ -52,6 +52,27 @@ function storeOf(root: string, adapter: LogAdapter = piAdapter): Store {
   const clock = manualClock(START)
   return new LogStore(adapter, root, { clock, maps: createFileMaps({ map: 'never', clock }) })
 }
+
+describe('a listing of some sessions alone', () => {
+  it('looks at their files and at those of logs that are new; the others are as they were listed last', async () => {
+    const names = Array.from({ length: 10 }, (_, n) => `--w--/1_s${n}.jsonl`)
+    const root = rootOf(Object.fromEntries(names.map((name, n) => [name, piLog(`s${n}`, 1)])))
+    const store = storeOf(root)
+    const before = await store.sessions()
+    for (const name of names.slice(0, 2)) appendFileSync(join(root, name), textOf([{ type: 'session_info', name: 'Named' }]))
+    writeFileSync(join(root, '--w--', '1_new.jsonl'), piLog('new', 1))
+    const work = { ...store.work }
+    const listing = await store.sessions({ before, only: [keyOf('s0'), keyOf('s5')] })
+    const titles = new Map<string, string | undefined>(listing.entries.map(({ key, record }) => [key.session, record?.title]))
+    expect([titles.size, titles.get('s0'), titles.get('s1'), titles.get('new')]).toEqual([11, 'Named', 'x 0', 'x 0'])
+    // The other entries are the very same.
+    expect(listing.entries.filter((entry) => before.entries.includes(entry)).length).toBe(9)
+    // Of s0 and s5 a stat, of s0 another one and a look at its anchor before it is read on; the new log is read.
+    expect({ files: store.work.files - work.files, stats: store.work.stats - work.stats }).toEqual({ files: 3, stats: 3 })
+    const all = await store.sessions({ before: listing })
+    expect(all.entries.find(({ key }) => key.session === 's1')?.record?.title).toBe('Named')
+  })
+})
 
 describe('a session that the last listing lacks', () => {
   it('is not one without messages: whoever still holds it loses nothing', async () => {

@@ -1,11 +1,11 @@
 /** A prompt is the beginning of a text, on one line. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { promptIn } from '../../../src/storage/jsonl/prompt-text.js'
+import { promptIn, titleOfPrompt } from '../../../src/storage/jsonl/prompt-text.js'
 
 describe('a prompt', () => {
   it('has every run of blanks as one space, whatever blanks they are (property)', () => {
-    const piece = fc.constantFrom(' ', '  ', '\n', '\t ', '\u00a0', '\u2028', 'word', 'x', '😀', '\ud83d')
+    const piece = fc.constantFrom(' ', '  ', '\n', '\t ', '\u00a0', '\u2028', 'word', 'x', 'w'.repeat(70), '😀', '\ud83d')
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => {
         const text = pieces.join('')
@@ -13,8 +13,9 @@ describe('a prompt', () => {
           .replace(/[\ud800-\udbff]$/, '')
           .replace(/\s+/g, ' ')
           .trim()
-        const cut = line.length <= 200 ? line : `${line.slice(0, 199).replace(/[\ud800-\udbff]$/, '')}…`
-        expect(promptIn(text)).toBe(cut === '' ? undefined : cut)
+        const cut = (longest: number) => (line.length <= longest ? line : `${line.slice(0, longest - 1).replace(/[\ud800-\udbff]$/, '')}…`)
+        expect(promptIn(text)).toBe(line === '' ? undefined : cut(1000))
+        expect(titleOfPrompt(promptIn(text) ?? '')).toBe(cut(200))
       }),
       { numRuns: 2000 },
     )

@@ -21,7 +21,7 @@ import { storeInWorker } from '../../support/worker-stores.js'
 const START = Date.parse('2026-03-01T10:00:00.000Z')
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
 /** All of them take some minutes. */
-const [CALLS, RESTARTS] = process.env.SPANLEAF_TEST_WORKERS === undefined ? [200, 8] : [1000, 100]
+const [CALLS, RESTARTS] = [1000, 100]
 
 /** Everything that can be read of a set, but for how long it took. */
 async function told(sessions: Sessions, native: boolean): Promise<unknown> {

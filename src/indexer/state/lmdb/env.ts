@@ -4,10 +4,12 @@
  * `transact` is the only way to write. It is built on childTransaction, which undoes everything when the change throws (plain `transaction`
  * keeps what was written before the throw), waits for the writer of another process on a thread of its own, and resolves after the data
  * reached the disk: without overlappingSync a commit and its flush are one.
- * A commit that fails leaves the handle in doubt: it is closed and opened anew, and the change runs again,
+ * Changes that are asked for at the same time share a commit, which is what takes long; each is undone or done for itself.
+ * A commit that fails leaves the handle in doubt: it is closed and opened anew, and the changes run again,
  * which is safe since every change checks its fencing token itself.
  */
 import { resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Database, Key, RangeOptions, RootDatabase } from 'lmdb'
 import { messageOf, StorageError, systemCode } from '../../../core/errors.js'
 import { makePrivate } from '../local-disk.js'
@@ -51,19 +53,37 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
   let handle: Handle<Tables<O>> | undefined = await inTurn(path, () => openHandle(open, options))
   let closed = false
 
-  const attempt = async <R>(change: (tables: Tables<O>) => R, last: boolean): Promise<{ readonly result: R } | undefined> => {
+  /** Gives those whose commit failed. */
+  const attempt = async (
+    changes: readonly Asked<Tables<O>>[],
+  ): Promise<{ readonly failed: readonly Asked<Tables<O>>[]; readonly cause: unknown }> => {
     if (closed) throw closedError(path)
-    handle ??= await openHandle(open, options)
+    const own = handle ?? (await openHandle(open, options))
+    handle = own
+    const ends = await Promise.all(changes.map((asked) => settleOne(own, asked, options)))
+    const [failure] = ends.filter((end) => end !== undefined)
+    if (failure === undefined) return { failed: [], cause: undefined }
+    handle = undefined
+    await closeHandle(own.root)
+    handle = await openHandle(open, options)
+    return { failed: changes.filter((_, at) => ends[at] !== undefined), cause: failure.cause }
+  }
+
+  let waiting: Asked<Tables<O>>[] = []
+  /** Whoever asks until it begins is in it. */
+  const commitWaiting = async (): Promise<void> => {
+    // Who has just been told of the commit before asks for the next.
+    await nextTurn()
+    let left: readonly Asked<Tables<O>>[] = waiting
+    waiting = []
     try {
-      return { result: await runOnce(handle, change, options) }
+      for (let n = 1; left.length > 0; n++) {
+        const { failed, cause } = await attempt(left)
+        left = failed
+        if (failed.length > 0 && n === MAX_ATTEMPTS) throw unavailable('the index state could not be written', path, cause)
+      }
     } catch (error) {
-      if (!(error instanceof CommitFailure)) throw error
-      const { root } = handle
-      handle = undefined
-      await closeHandle(root)
-      handle = await openHandle(open, options)
-      if (last) throw unavailable('the index state could not be written', path, error.cause)
-      return undefined
+      for (const { reject } of left) reject(error)
     }
   }
 
@@ -75,12 +95,10 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
       handle.root.resetReadTxn()
       return handle.tables
     },
-    transact: (change) =>
-      inTurn(path, async () => {
-        for (let n = 1; ; n++) {
-          const done = await attempt(change, n === MAX_ATTEMPTS)
-          if (done !== undefined) return done.result
-        }
+    transact: <R>(change: (tables: Tables<O>) => R) =>
+      new Promise<R>((resolve, reject) => {
+        waiting.push({ change, resolve: resolve as (result: unknown) => void, reject })
+        if (waiting.length === 1) void inTurn(path, commitWaiting)
       }),
     forgetDeadReaders() {
       if (!closed) handle?.root.readerCheck()
@@ -142,6 +160,24 @@ async function openHandle<O extends LmdbOptions>(open: typeof import('lmdb').ope
     }
     throw unavailable('the index state could not be opened', path, error)
   }
+}
+
+/** A change that somebody waits for. */
+interface Asked<T> {
+  readonly change: (tables: T) => unknown
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Tells who asked how it ended, unless its commit failed: that is given. */
+async function settleOne<T>(handle: Handle<T>, { change, resolve, reject }: Asked<T>, options: LmdbOptions): Promise<CommitFailure | undefined> {
+  try {
+    resolve(await runOnce(handle, change, options))
+  } catch (error) {
+    if (error instanceof CommitFailure) return error
+    reject(error)
+  }
+  return undefined
 }
 
 /** What LMDB says when a transaction cannot begin, write or commit. */

@@ -8,8 +8,8 @@ import { checkNumber, withDefaults } from '../../../core/options.js'
 import { type OwnerProbe, procOwners } from '../../../tree/catalog/owner.js'
 import { preparePrivateFolder } from '../local-disk.js'
 import { type Claim, LANES, type WalRecord } from '../rows.js'
-import { type IndexStore, MAX_ID_BYTES } from '../state.js'
-import { encodeWal } from '../wal-codec.js'
+import { type LocalIndexStore, MAX_ID_BYTES } from '../state.js'
+import { encodeWalAside } from '../wal-codec.js'
 import { deadLetters, quarantineRecord, resetSession, retryLetter } from './dead.js'
 import { openLmdb } from './env.js'
 import { longUnseen, lostOwner, scanSessions, sweep, verifySession, whatEnded } from './leases.js'
@@ -63,7 +63,7 @@ const DEFAULTS = {
 }
 
 /** @throws StorageError STATE_TOO_NEW, STATE_DAMAGED, STATE_UNAVAILABLE, NETWORK_FILESYSTEM, INVALID_OPTION */
-export async function openLmdbState(options: LmdbStateOptions): Promise<IndexStore> {
+export async function openLmdbState(options: LmdbStateOptions): Promise<LocalIndexStore> {
   const settings = withDefaults<typeof DEFAULTS>(DEFAULTS, options)
   for (const name of ['leaseMs', 'maxDelayMs', 'lockWaitMs', 'sweepPage'] as const) checkNumber(name, settings[name], 1)
   const { directory, filesystem, force, clock, failpoint, lockWaitMs } = settings
@@ -90,7 +90,7 @@ interface Handle extends Settings {
   bound: string | undefined
 }
 
-function storeOn(environment: StateEnvironment, settings: Settings): IndexStore {
+function storeOn(environment: StateEnvironment, settings: Settings): LocalIndexStore {
   const { clock, maxDelayMs } = settings
   const moment = (): Moment => ({ now: clock.now(), monotonic: clock.monotonic(), maxDelayMs })
   const handle: Handle = { ...settings, environment, moment, bound: undefined }
@@ -129,7 +129,7 @@ function spacesOf(handle: Handle) {
       return spacesInOrder(t).some(({ id, state }) => id === space && state === 'retiring') ? ledgerPage(t, space, limit) : []
     },
     retire: (space, rows) => environment.transact((t) => retireRows(t, space, rows, moment())),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function queueOf(handle: Handle) {
@@ -152,7 +152,7 @@ function queueOf(handle: Handle) {
     },
     renew: (claim) => environment.transact((t) => renewLease(t, claim, leaseMs, moment())),
     release: (claim, outcome) => environment.transact((t) => releaseSession(t, claim, outcome, moment())),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function leasesOf({ environment, owners, moment, sweepPage: size }: Handle) {
@@ -179,14 +179,14 @@ function leasesOf({ environment, owners, moment, sweepPage: size }: Handle) {
       const self = owners.self()
       await environment.transact((t) => noteRunning(t, self, is, ended, moment().now))
     },
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function recordsOf({ environment, clock }: Handle) {
   return {
     async walAppend(claim, record) {
       checkMessages(record)
-      const bytes = encodeWal(record)
+      const bytes = await encodeWalAside(record)
       return environment.transact((t) => putRecord(t, claim, record, bytes))
     },
     async commit(claim, commit) {
@@ -196,11 +196,11 @@ function recordsOf({ environment, clock }: Handle) {
     remove: (claim) => environment.transact((t) => removeSession(t, claim)),
     async forget(claim, deletes, space = claim.space) {
       const record = deletes.length === 0 ? undefined : deletionOf({ ...claim, space }, deletes, clock.now())
-      const bytes = record && encodeWal(record)
+      const bytes = record && (await encodeWalAside(record))
       return environment.transact((t) => forgetSession(t, claim, record, bytes))
     },
     probe: (claim, message) => environment.transact((t) => probeMessage(t, claim, message)),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function asideOf({ environment, moment }: Handle) {
@@ -223,7 +223,7 @@ function asideOf({ environment, moment }: Handle) {
       }
       return dropped.length
     },
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function readsOf(handle: Handle) {
@@ -239,7 +239,7 @@ function readsOf(handle: Handle) {
     deadLetters: () => deadLetters(environment.tables).map(({ letter }) => letter),
     status: () => statusOf(environment.tables, owners.isGone, moment()),
     nextRunAt: (lanes = LANE_NAMES) => nextRunAt(environment.tables, lanes, handle.bound, moment()),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 /** Sessions of one transaction: the write lock is everybody's. */

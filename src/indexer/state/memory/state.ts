@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../../../core/clock.js'
 import { StorageError } from '../../../core/errors.js'
 import { checkNumber, withDefaults } from '../../../core/options.js'
 import { type OwnerProbe, procOwners } from '../../../tree/catalog/owner.js'
-import { type IndexStore, MAX_ID_BYTES } from '../state.js'
+import { type LocalIndexStore, MAX_ID_BYTES } from '../state.js'
 import type { IndexNote } from '../status.js'
 import { decodeWal } from '../wal-codec.js'
 import { dropDead, lettersOf, quarantine, reset, retryDead } from './dead.js'
@@ -50,7 +50,7 @@ const DEFAULTS = {
 }
 
 /** @throws StorageError INVALID_OPTION */
-export function memoryState(options: MemoryStateOptions = {}): IndexStore {
+export function memoryState(options: MemoryStateOptions = {}): LocalIndexStore {
   const settings = withDefaults<typeof DEFAULTS>(DEFAULTS, options)
   checkNumber('leaseMs', settings.leaseMs, 1)
   checkNumber('maxDelayMs', settings.maxDelayMs, 1)
@@ -75,7 +75,7 @@ interface Handle extends Settings {
   bound: string | undefined
 }
 
-function storeOn(settings: Settings): IndexStore {
+function storeOn(settings: Settings): LocalIndexStore {
   const { place, clock, maxDelayMs } = settings
   let closed = false
   const rows = (): MemoryRows => {
@@ -124,7 +124,7 @@ function spacesOf(handle: Handle) {
     cutOver: () => transact(cutOver),
     retiring: (space, limit) => read((rows) => retiring(rows, space, limit).map(({ key, message, row }) => ({ key, message, row }))),
     retire: (space, gone) => transact((rows) => retire(rows, space, structuredClone(gone), moment())),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function queueOf(handle: Handle) {
@@ -144,7 +144,7 @@ function queueOf(handle: Handle) {
     claim: (request = {}) => transact((rows) => claim(rows, request, { ...moment(), owner: owners.self(), ttl: leaseMs, bound: handle.bound })),
     renew: (held) => transact((rows) => renew(rows, held, leaseMs, moment())),
     release: (held, outcome) => transact((rows) => release(rows, held, structuredClone(outcome), moment())),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function leasesOf({ transact, moment, owners, clock }: Handle) {
@@ -160,7 +160,7 @@ function leasesOf({ transact, moment, owners, clock }: Handle) {
         const others = rows.running.filter(({ owner }) => owner.pid !== self.pid || owner.boot !== self.boot)
         rows.running = is ? [...others, { owner: self, since: clock.now() }] : others
       }),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function recordsOf({ transact, moment, clock }: Handle) {
@@ -182,7 +182,7 @@ function recordsOf({ transact, moment, clock }: Handle) {
     reset: (keys) => transact((rows) => reset(rows, keys, moment())),
     retryDead: (ids) => transact((rows) => retryDead(rows, ids, moment())),
     dropDead: (ids) => transact((rows) => dropDead(rows, ids)),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 function readsOf(handle: Handle) {
@@ -199,7 +199,7 @@ function readsOf(handle: Handle) {
     deadLetters: () => read((rows) => lettersOf(rows).map(({ letter }) => letter)),
     status: () => read((rows) => statusOf(rows, owners.isGone, moment())),
     nextRunAt: (lanes) => nextRunAt(rows(), lanes, handle.bound, moment()),
-  } satisfies Partial<IndexStore>
+  } satisfies Partial<LocalIndexStore>
 }
 
 /** As an engine with keys of bounded length would. @throws StorageError KEY_TOO_LONG */
