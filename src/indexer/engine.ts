@@ -97,20 +97,10 @@ export type IndexProgress =
   | { readonly kind: 'error'; readonly during: 'listing' | 'retiring' | 'loop'; readonly failure: Failure; readonly error: unknown }
   | { readonly kind: 'left-out'; readonly key: SessionKey; readonly code: 'KEY_TOO_LONG' }
 
-/** A session as it was listed, by its hashes, which are kept for as long as it is listed so. */
-export interface Listed {
-  /** All that goes into them. */
-  readonly as: string
-  /** See `observedRevision`. */
-  readonly revision: string
-  /** See `metaHashOf`. */
-  readonly meta: string
-}
-
 export interface Engine {
   readonly sessions: SessionSource
-  /** What the last listing of this process showed, by encoded key. */
-  readonly listed: Map<string, Listed>
+  /** The observed revision of each session in the last listing of this process, by encoded key. */
+  readonly listed: Map<string, string>
   readonly state: IndexStore
   readonly embedder: Embedder
   /** Of the space that is worked in. */

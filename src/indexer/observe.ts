@@ -1,6 +1,6 @@
 /** Observation: a listing is compared with the state in memory, and only what differs is written. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
-import { type Engine, type Exclusion, isExcluded, isWithheld, type Listed, metaHashOf, observedRevision } from './engine.js'
+import { type Engine, type Exclusion, isExcluded, isWithheld, metaHashOf, observedRevision } from './engine.js'
 import { pages } from './records.js'
 import { removeVectors } from './remove.js'
 import type { SessionListing, SourceSession } from './source.js'
@@ -28,10 +28,10 @@ export interface ObserveReport {
 export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<ObserveReport> {
   const { state } = engine
   const size = Math.min(MAX_PAGE, engine.limits.listPage)
-  const { listing, sessions } = await listAll(engine, signal)
+  const listing = await listAll(engine, signal)
   const exclude = engine.exclude()
   const known = new Map((await state.sessions()).map((session) => [encodeKey(session.key), session]))
-  const here = compareListed(engine, { listing, sessions }, exclude, known)
+  const here = compareListed(engine, listing, exclude, known)
   const others = compareUnlisted(listing, exclude, [...known.values()])
   for (const page of pages(here.seen, size)) await state.observe({ seen: page, gone: [] })
   const out = [...here.out, ...others.out]
@@ -51,28 +51,12 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
   return report
 }
 
-interface Named {
-  readonly listing: SessionListing
-  readonly sessions: readonly (SourceSession & { readonly name: string; readonly listed: Listed })[]
-}
-
-async function listAll(engine: Engine, signal: AbortSignal | undefined): Promise<Named> {
+async function listAll(engine: Engine, signal: AbortSignal | undefined): Promise<SessionListing> {
   const listing = await engine.sessions.list(signal)
   signal?.throwIfAborted()
-  const sessions = listing.sessions.map((session) => {
-    const name = encodeKey(session.meta.key)
-    return { ...session, name, listed: listedAs(engine, session, engine.listed.get(name)) }
-  })
   engine.listed.clear()
-  for (const { name, listed } of sessions) engine.listed.set(name, listed)
-  return { listing, sessions }
-}
-
-/** Most sessions are listed as they were before: comparing what is hashed costs a tenth of hashing it. */
-function listedAs({ projectName }: Engine, { revision, meta }: SourceSession, before: Listed | undefined): Listed {
-  const as = JSON.stringify([revision, meta.title, meta.directory, meta.project, meta.source.kind, meta.revert])
-  if (before?.as === as) return before
-  return { as, revision: observedRevision(revision, meta, projectName), meta: metaHashOf(meta, projectName) }
+  for (const { meta, revision } of listing.sessions) engine.listed.set(encodeKey(meta.key), observedRevision(revision, meta, engine.projectName))
+  return listing
 }
 
 /**
@@ -80,7 +64,7 @@ function listedAs({ projectName }: Engine, { revision, meta }: SourceSession, be
  * hides, would be that of before, and nothing would make the session run again. False when it cannot be listed now.
  */
 export async function catchUp(engine: Engine, { key, revision }: Claim, signal: AbortSignal): Promise<boolean> {
-  if (engine.listed.get(encodeKey(key))?.revision === revision) return true
+  if (engine.listed.get(encodeKey(key)) === revision) return true
   try {
     await listAll(engine, signal)
     return true
@@ -91,26 +75,26 @@ export async function catchUp(engine: Engine, { key, revision }: Claim, signal: 
 }
 
 /** Takes from `known` what is listed. */
-function compareListed(engine: Engine, { listing, sessions }: Named, exclude: Exclusion, known: Map<string, KnownSession>) {
+function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
   const seen: ObservedSession[] = []
   /** Excluded. */
   const out: SessionKey[] = []
   const counts = { changed: 0, excluded: 0, leftOut: 0, elsewhere: 0 }
-  for (const { meta, name, listed } of sessions) {
-    const { key, source } = meta
-    const held = known.get(name)
-    known.delete(name)
+  for (const session of listing.sessions) {
+    const { key, source } = session.meta
+    const held = known.get(encodeKey(key))
+    known.delete(encodeKey(key))
     if (Buffer.byteLength(key.session) > MAX_ID_BYTES) {
       counts.leftOut++
       engine.progress({ kind: 'left-out', key, code: 'KEY_TOO_LONG' })
       continue
     }
-    if (isExcluded(exclude, meta)) {
+    if (isExcluded(exclude, session.meta)) {
       counts.excluded++
       if (held !== undefined && (!held.gone || held.stranded)) out.push(key)
       continue
     }
-    if (isWithheld(exclude, meta)) {
+    if (isWithheld(exclude, session.meta)) {
       counts.excluded++
       continue
     }
@@ -119,10 +103,11 @@ function compareListed(engine: Engine, { listing, sessions }: Named, exclude: Ex
       counts.elsewhere++
       continue
     }
-    const due = held === undefined || isDue(engine, held, listed.revision)
+    const due = held === undefined || isDue(engine, held, session)
     if (due) counts.changed++
     if (due || held.store !== source.path) {
-      seen.push({ key, revision: listed.revision, meta: listed.meta, store: source.path })
+      const revision = observedRevision(session.revision, session.meta, engine.projectName)
+      seen.push({ key, revision, meta: metaHashOf(session.meta, engine.projectName), store: source.path })
     }
   }
   return { seen, out, ...counts }
@@ -149,8 +134,8 @@ function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: 
   return { gone, out, absent, excluded, elsewhere }
 }
 
-function isDue(engine: Engine, held: KnownSession, revision: string): boolean {
-  if (held.gone || held.stranded || held.revision !== revision) return true
+function isDue(engine: Engine, held: KnownSession, { revision, meta }: SourceSession): boolean {
+  if (held.gone || held.stranded || held.revision !== observedRevision(revision, meta, engine.projectName)) return true
   const ageMs = engine.clock.now() - held.checkedAt
   return held.incomplete && (ageMs < 0 || ageMs >= engine.limits.incompleteRecheckMs)
 }

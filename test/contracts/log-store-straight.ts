@@ -1,6 +1,9 @@
 /** Logs that are read straight through give what the stages give, also where they change between the listing and the reading. */
 import { appendFileSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import { unwrap } from '../../src/core/stage.js'
+import { Slab } from '../../src/storage/slab.js'
+import type { Leaf, PartLeaf } from '../../src/storage/store.js'
 import { type FlowScope, runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
 import { planTree } from '../../src/tree/plan.js'
 import { readPlanned } from '../../src/tree/read-planned.js'
@@ -42,6 +45,29 @@ export function describeStraight(world: MakeLogWorld, dialect: LogDialect): void
       expect(told(await runSessionTreeFlow(w.set, { session }))).toEqual(told(first))
       expect(told(await straight(w.set, { session }))).toEqual(told(first))
       expect(told(await firstOf(runSessionFlow(w.set, { session }, { output: 'messages' })))).toEqual(told(first))
+    }
+  })
+
+  it('opens messages whole as it opens them and their further lines apart', async () => {
+    await using w = await world()
+    for (const said of CORPUS) {
+      const { messages } = unwrap(await planTree(w.set, { session: w.keyOf(said) }, false))
+      const keys = messages.map(({ key }) => key)
+      const place = ({ span, issue }: Leaf): unknown => [span?.key, span?.source, span?.text(), issue]
+      using slab = new Slab()
+      const whole = (await w.store.openWhole?.(w.keyOf(said), keys, slab)) ?? []
+      const leaves = await w.store.open(
+        keys.map((key) => ({ kind: 'message', key })),
+        slab,
+      )
+      const { entries } = await w.store.openParts(w.keyOf(said), keys, slab)
+      expect(whole.map(({ leaf }) => place(leaf))).toEqual(leaves.map(place))
+      const parts = (list: readonly PartLeaf[]): unknown => list.map(({ key, leaf }) => [key, place(leaf)])
+      expect(whole.map((message) => parts(message.parts))).toEqual(entries.map(parts))
+      const absent = { ...(keys[0] ?? w.keyOf(said)), message: 'absent' } as never
+      expect((await w.store.openWhole?.(w.keyOf(said), [absent], slab))?.map(({ leaf }) => leaf.issue?.code)).toEqual(['STALE_SPAN'])
+      slab[Symbol.dispose]()
+      expect(() => whole[0]?.leaf.span?.text()).toThrow(expect.objectContaining({ code: 'SPAN_DISPOSED' }))
     }
   })
 

@@ -18,6 +18,8 @@ interface World extends Disposable {
   readonly stores: { readonly gone: CatalogStore; readonly there: CatalogStore; readonly own: CatalogStore }
   /** What another process does so many days later: it lists its own store, or another one. */
   later(days: number, writes?: CatalogStore, among?: readonly CatalogStore[]): Promise<void>
+  /** The stores that hide rows, by number. */
+  hiders(): readonly unknown[]
   /** Rows by table. */
   rows(): Readonly<Record<string, number>>
   shown(stores: readonly CatalogStore[]): Promise<readonly string[]>
@@ -50,6 +52,12 @@ async function world(): Promise<World> {
       // Pruning goes before the next write.
       await other.write(writes, listed(writes === own ? OWN : ENTRIES, 'm2'), plainly(writes), among)
     },
+    hiders() {
+      const database = new Database(join(home, 'sessions.idx.db'), { readonly: true })
+      const found = database.prepare('SELECT DISTINCT (segment / 4) % 1048576 FROM sessions ORDER BY 1').pluck().all()
+      database.close()
+      return found
+    },
     rows() {
       const database = new Database(join(home, 'sessions.idx.db'), { readonly: true })
       const count = (table: string): number => Number(database.prepare(`SELECT count(*) FROM ${table}`).pluck().get())
@@ -74,8 +82,9 @@ describe('rows of a store that is gone', () => {
     const { gone, there, own } = place.stores
     place.remove()
     await place.later(29)
-    expect(place.rows()).toEqual(ALL)
+    expect([place.rows(), place.hiders()]).toEqual([ALL, [0, 1]])
     await place.later(31)
+    expect(place.hiders()).toEqual([0])
     expect(place.rows()).toEqual({ stores: 2, sessions: 3, entries: 3, titles: 3 })
     expect(await place.shown([there])).toEqual(['there'])
     expect(await place.shown([gone, own])).toEqual(['own', 's0007'])

@@ -113,6 +113,13 @@ const CHANGES: readonly (readonly [string, (place: World) => void])[] = [
     },
   ],
   [
+    'a newer log of the same session under a name that says nothing',
+    ({ agents }) => {
+      const path = join(agents, LOGS.codex)
+      writeFileSync(join(dirname(path), 'copy.jsonl'), readFileSync(path, 'utf8').replaceAll('Halley', 'Encke'))
+    },
+  ],
+  [
     'an older log of the same session under a name that says nothing',
     ({ agents }) => {
       const path = join(agents, LOGS.codex)
