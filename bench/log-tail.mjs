@@ -4,7 +4,7 @@
  * of a round. The log is cut back to its length at the end.
  */
 import { appendFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
-import { openSessions, runSessionTreeFlow } from '../dist/index.js'
+import { openSessions, runSessionTreeFlow } from 'spanleaf'
 import { spread } from './measure.mjs'
 
 /** Rounds whose times are not counted: the compiler is still at work. */

@@ -1,5 +1,5 @@
 /** The tokens of every session: node log-usage.mjs DATA. Every message is read for that. */
-import { openSessions } from '../dist/index.js'
+import { openSessions } from 'spanleaf'
 
 const sessions = await openSessions({ data: process.argv[2] })
 const metas = sessions.index.sessionsByTime()

@@ -7,7 +7,7 @@ import Module from 'node:module'
 
 const [mode, data, option] = process.argv.slice(2)
 if (mode === 'deep' && option === 'plain') hide('simdjson')
-const { listSessions, openSessions, runSessionFlow, runSessionTreeFlow, verifyStores } = await import('../dist/index.js')
+const { listSessions, openSessions, runSessionFlow, runSessionTreeFlow, verifyStores } = await import('spanleaf')
 
 const out = { mode, sessions: 0, messages: 0, parts: 0, bytes: 0 }
 const started = performance.now()

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openSessions, runSessionTreeFlow } from '../dist/index.js'
+import { openSessions, runSessionTreeFlow } from 'spanleaf'
 import { openSqlite } from '../dist/storage/sqlite/driver.js'
 import { spread } from './measure.mjs'
 

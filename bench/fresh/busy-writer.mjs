@@ -1,6 +1,6 @@
 /** Appends a message to one session after the other, a commit every so many milliseconds, until its input ends; then takes all of it back. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { openSessions } from '../../dist/index.js'
+import { openSessions } from 'spanleaf'
 import { writerOf } from './writer.mjs'
 
 const [layout, store, everyMs] = process.argv.slice(2)

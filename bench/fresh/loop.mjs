@@ -6,7 +6,7 @@
 import { openSync, readSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import { findSessionsContaining, openSessions, pageSessions, verifyStores } from '../../dist/index.js'
+import { findSessionsContaining, openSessions, pageSessions, verifyStores } from 'spanleaf'
 
 const [data, how, what] = process.argv.slice(2)
 const WORK = {

@@ -2,7 +2,7 @@
  * Opening the sessions, and paging through them: node open.mjs STORE [HOME]
  * With a home, from its catalog. Prints milliseconds of: opening, the first page of 50, all pages, and the refresh.
  */
-import { openSessions, pageSessions } from '../../dist/index.js'
+import { openSessions, pageSessions } from 'spanleaf'
 
 const [data, home] = process.argv.slice(2)
 let mark = performance.now()

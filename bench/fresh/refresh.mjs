@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
-import { openSessions } from '../../dist/index.js'
+import { openSessions } from 'spanleaf'
 import { spread } from '../measure.mjs'
 import { writerOf } from './writer.mjs'
 

@@ -3,7 +3,7 @@
  * Prints milliseconds p50 and p99, and the peak of the process's memory while it watches.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { openSessions, watchSessions } from '../../dist/index.js'
+import { openSessions, watchSessions } from 'spanleaf'
 import { writerOf } from './writer.mjs'
 
 const BETWEEN_MS = 150

@@ -81,7 +81,7 @@ describe('without the peer', () => {
   function loading(index?: string): unknown {
     using project = tempFolder()
     const dist = join(project.path, 'dist')
-    for (const file of ['storage/mmap.js', 'core/errors.js']) cpSync(join(REPOSITORY, 'dist', file), join(dist, file))
+    for (const file of ['storage/maps/mmap.js', 'core/errors.js']) cpSync(join(REPOSITORY, 'dist', file), join(dist, file))
     writeFileSync(join(project.path, 'package.json'), '{"type":"module"}')
     if (index !== undefined) {
       const peer = join(project.path, 'node_modules', 'mmap-io')
@@ -89,7 +89,7 @@ describe('without the peer', () => {
       writeFileSync(join(peer, 'package.json'), '{"main":"index.js"}')
       writeFileSync(join(peer, 'index.js'), index)
     }
-    const script = `import { loadMapper } from './storage/mmap.js'; console.log(JSON.stringify(loadMapper().why ?? 'loaded'))`
+    const script = `import { loadMapper } from './storage/maps/mmap.js'; console.log(JSON.stringify(loadMapper().why ?? 'loaded'))`
     writeFileSync(join(dist, 'main.js'), script)
     return ended([join(dist, 'main.js')])
   }

@@ -15,7 +15,7 @@ afterAll(() => folder[Symbol.dispose]())
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const LIMITED = spawnSync('unshare', ['-Ur', 'sh', '-c', 'echo 20 > /proc/sys/user/max_inotify_watches']).status === 0
-const BUILT = existsSync(join(REPOSITORY, 'dist', 'tree', 'watch.js'))
+const BUILT = existsSync(join(REPOSITORY, 'dist', 'tree', 'watch', 'watch.js'))
 
 /** Runs a script where the user has only so much of inotify. */
 function withLimit(limit: string, script: string): string {

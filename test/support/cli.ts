@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
-export const MAIN = `${REPOSITORY}dist/cli/main.js`
+export const MAIN = `${REPOSITORY}dist/bundle/spanleaf.js`
 export const DEMO = `${REPOSITORY}examples/demo-store/opencode`
 
 export interface CliResult {

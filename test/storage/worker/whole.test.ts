@@ -193,7 +193,7 @@ describe('nothing is left', () => {
   it('to keep a process alive that does not close its set', () => {
     using database = sqliteFixture('1.18')(sampleCorpus())
     const script = `
-      import { openSessions } from ${JSON.stringify(join(REPOSITORY, 'dist/index.js'))}
+      import { openSessions } from ${JSON.stringify(join(REPOSITORY, 'dist/bundle/index.js'))}
       const sessions = await openSessions({ data: ${JSON.stringify(database.path)}, worker: true })
       console.log(sessions.index.sessionsByTime().length)`
     const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 })
