@@ -35,6 +35,15 @@ export const LINES = new Words<LineKind>({
   inter_agent_communication_metadata: NOTES,
 })
 
+/** Where the type stands in a line that begins as Codex writes it: `{"timestamp":"2026-01-20T15:03:49.065Z","type":"event_msg"`. */
+const TYPE_START = 48
+const LETTER_E = 0x65
+
+/** A look that costs nothing, and may err. */
+export function mayBeEvent(bytes: Buffer, start: number): boolean {
+  return bytes[start + TYPE_START] === LETTER_E
+}
+
 /** 'call' and 'output' go by their call_id; 'model' is what the model says besides; a 'letter' comes from another agent. */
 export type ItemKind = 'message' | 'model' | 'call' | 'output' | 'compaction' | 'letter' | Reason
 

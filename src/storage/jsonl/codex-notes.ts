@@ -96,8 +96,17 @@ export function noteTwin(notes: CodexNotes, twin: Twin): void {
   if (notes.twins.length > TWINS) notes.twins.shift()
 }
 
+export function hasTwins({ twins }: CodexNotes): boolean {
+  return twins !== undefined && twins.length > 0
+}
+
 /** The event that says the same as an item, once. */
 export function takeTwin({ twins }: CodexNotes, count: number, role: string, crc: number): Twin | undefined {
   const at = twins?.findIndex((twin) => twin.role === role && twin.crc === crc && twin.order >= count - TWINS) ?? -1
   return at < 0 ? undefined : twins?.splice(at, 1)[0]
+}
+
+/** What the index remembers a turn by. */
+export function turnName(turn: number): string {
+  return `turn ${turn}`
 }

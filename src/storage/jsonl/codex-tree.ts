@@ -6,8 +6,8 @@
  * the step that it aborted: each as a further line of the step's own.
  */
 import { crc32 } from 'node:zlib'
-import { COPIES, COUNTS, EVENT_KINDS, EVENTS, type EventKind, HEAD, itemKind, LINES, type LineKind, ROLES, ROLLBACKS, TURNS } from './codex-kinds.js'
-import { type CodexNotes, isCopied, noteHead, noteTurn, noteTwin, takeTwin } from './codex-notes.js'
+import { COPIES, COUNTS, EVENT_KINDS, EVENTS, type EventKind, HEAD, itemKind, LINES, mayBeEvent, ROLES, ROLLBACKS, TURNS } from './codex-kinds.js'
+import { type CodexNotes, hasTwins, isCopied, noteHead, noteTurn, noteTwin, takeTwin, turnName } from './codex-notes.js'
 import { findText, isTypedText, textChecksum } from './codex-texts.js'
 import { type Fields, LineFields } from './line-fields.js'
 import { setTip, tipOf } from './log-chain.js'
@@ -30,14 +30,12 @@ const PAYLOAD: SkimShape = {
 }
 const wrapped = new LineFields({ timestamp: TIME, type: TYPE, payload: PAYLOAD })
 /** What is told from its document; of all else the bytes are compared, or say enough. */
-const isParsed = (): boolean => PARSED.has(wrapped.now.word(LINES, TYPE))
-const PARSED: ReadonlySet<unknown> = new Set<LineKind>(['item', 'context'])
+const isParsed = (): boolean => {
+  const kind = wrapped.now.word(LINES, TYPE)
+  return kind === 'item' || kind === 'context'
+}
 /** Lines of the first versions are the items themselves. */
 const bare = new LineFields({ timestamp: TIME, type: KIND, role: ROLE, call_id: CALL, id: ID, record_type: STATE, payload: TYPE })
-
-/** Where the type of a line stands that begins as every line does that Codex writes: `{"timestamp":"2026-01-20T15:03:49.065Z","type":"event_msg"`. */
-const TYPE_START = 48
-const LETTER_E = 0x65
 
 /** A step that is so many messages back gets no more lines: a cursor would not remember it. */
 const NEAR = 8
@@ -56,8 +54,7 @@ interface Reading {
 export function readCodexLine(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   const notes = log.notes as CodexNotes
   // What an event says is compared by its bytes, and most of them say nothing.
-  const isEvent = bytes[start + TYPE_START] === LETTER_E
-  if (!(isEvent ? wrapped.readBytes(bytes, start, end) : wrapped.read(bytes, start, end, line, log, isParsed))) {
+  if (!(mayBeEvent(bytes, start) ? wrapped.readBytes(bytes, start, end) : wrapped.read(bytes, start, end, line, log, isParsed))) {
     log.damaged(line)
     return
   }
@@ -263,10 +260,6 @@ function rollBack({ found, bytes, log, notes }: Reading): void {
   notes.turns = left
 }
 
-function turnName(turn: number): string {
-  return `turn ${turn}`
-}
-
 function messageAt(log: LogIndex, order: number): LogMessage | undefined {
   const there = log.messages[order]
   return there?.order === order ? there : log.messages.find((message) => message.order === order)
@@ -288,10 +281,6 @@ function endStep(log: LogIndex, notes: CodexNotes): void {
 function leaveStep(log: LogIndex, notes: CodexNotes): void {
   endStep(log, notes)
   log.setGroup(STEP, undefined)
-}
-
-function hasTwins({ twins }: CodexNotes): boolean {
-  return twins !== undefined && twins.length > 0
 }
 
 /** Whether the text that was found is an event's that stands as a message already; then the line is one of that message's. */

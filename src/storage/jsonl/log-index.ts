@@ -145,7 +145,7 @@ export class LogIndex {
     }
     this.#count++
     this.#hold(message)
-    if (this.#resumed) this.#touched.add(message)
+    this.#touched.add(message)
     return message
   }
 
@@ -223,7 +223,7 @@ export class LogIndex {
     this.begin({ id: lineId(line), created: undefined }, line)
   }
 
-  /** Of a resumed index: the messages that began or got lines since the last call. */
+  /** The messages that began or got lines since the last call. */
   takeTouched(): readonly LogMessage[] {
     const touched = [...this.#touched].sort((a, b) => a.order - b.order)
     this.#touched = new Set()
@@ -251,7 +251,6 @@ export class LogIndex {
   }
 
   #touch(message: LogMessage): void {
-    if (!this.#resumed) return
     if (this.#cut.has(message)) this.lost ??= 'a message of very many lines goes on'
     this.#touched.add(message)
   }

@@ -12,7 +12,11 @@ const written = fc
 
 describe('the time of a line', () => {
   it('is read without Date.parse where it is written as nearly all are (property)', () => {
-    fc.assert(fc.property(moment, (time) => expect(utcTime(time.toISOString())).toBe(time.getTime())))
+    fc.assert(
+      fc.property(moment, (time) => {
+        expect(utcTime(time.toISOString())).toBe(time.getTime())
+      }),
+    )
   })
 
   it('is what Date.parse says, or is left to it (property)', () => {
