@@ -69,21 +69,26 @@ export async function openLmdb<const O extends LmdbOptions>(options: O): Promise
     return { failed: changes.filter((_, at) => ends[at] !== undefined), cause: failure.cause }
   }
 
+  /** One that is too much for the disk takes nobody with it: what failed together is tried again one by one. */
+  const commit = async (changes: readonly Asked<Tables<O>>[], attempts = MAX_ATTEMPTS): Promise<void> => {
+    const { failed, cause } = await attempt(changes)
+    for (const asked of failed) {
+      if (attempts > 1) await commit([asked], attempts - 1)
+      else asked.reject(unavailable('the index state could not be written', path, cause))
+    }
+  }
+
   let waiting: Asked<Tables<O>>[] = []
   /** Whoever asks until it begins is in it. */
   const commitWaiting = async (): Promise<void> => {
     // Who has just been told of the commit before asks for the next.
     await nextTurn()
-    let left: readonly Asked<Tables<O>>[] = waiting
+    const changes = waiting
     waiting = []
     try {
-      for (let n = 1; left.length > 0; n++) {
-        const { failed, cause } = await attempt(left)
-        left = failed
-        if (failed.length > 0 && n === MAX_ATTEMPTS) throw unavailable('the index state could not be written', path, cause)
-      }
+      await commit(changes)
     } catch (error) {
-      for (const { reject } of left) reject(error)
+      for (const { reject } of changes) reject(error)
     }
   }
 
@@ -209,7 +214,8 @@ async function runOnce<T, R>(handle: Handle<T>, change: (tables: T) => R, { path
     return await running
   } catch (error) {
     if (abandoned) throw error
-    if (refused !== undefined && !isLmdbError(refused.error)) throw refused.error
+    // Its own words end a change; a commit that failed may have undone what it was refused for.
+    if (refused !== undefined && error === refused.error && !isLmdbError(error)) throw error
     // lmdb hangs a promise on the error that would end the process if nobody looked at it.
     if (typeof error === 'object' && error !== null && 'commitError' in error) Promise.resolve(error.commitError).catch(() => undefined)
     throw new CommitFailure('commit', { cause: error })
