@@ -71,7 +71,8 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<Co
     .version(version(), '--version')
     .showHelpAfterError('(see --help)')
     .exitOverride()
-  const name = argv.slice(2).find((word) => word !== 'help' && !word.startsWith('-'))
+  const [first, second] = argv.slice(2)
+  const name = first === 'help' ? second : first
   if (!isCommand(name)) {
     for (const [other, about] of Object.entries(ABOUT)) root.command(other).description(about)
     return root

@@ -7,9 +7,9 @@ import { failureOf, outside } from './faults.js'
 import { type HeldLease, holdLease } from './lease.js'
 import type { Sink } from './ports.js'
 import { deletionRecord, documentIds, pages } from './records.js'
-import { otherSpaces, removeSession, removeVectors } from './remove.js'
+import { intactRecord, otherSpaces, removeSession, removeVectors } from './remove.js'
 import { applyRecord } from './sending.js'
-import type { Claim, WalRecord } from './state/rows.js'
+import type { Claim } from './state/rows.js'
 import { heldDocuments } from './verify/held.js'
 
 const PAUSE_MS = 50
@@ -93,7 +93,8 @@ async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
   const { claim, signal } = lease
   const { key } = claim
   const atHand = [claim.space, ...(await otherSpaces(engine, claim))]
-  const pending = await pendingRecord(engine, claim)
+  // A damaged one names nothing; the sink names what it left there.
+  const pending = claim.wal === undefined ? undefined : await intactRecord(state, claim.wal)
   // Of one space: no other sink was ever given what it holds.
   const space = pending?.space || claim.space
   const ids = atHand.includes(space) ? await idsIn(engine, await sinkOf(engine, space), key) : new Set<string>()
@@ -123,16 +124,5 @@ async function forgetUnder(engine: Engine, lease: HeldLease): Promise<number> {
 async function forgetNamed({ state, namespace }: Engine, { key }: Claim, space: string, ids: Set<string>): Promise<void> {
   for (const [message, { chunks }] of await state.ledger(key, space)) {
     for (const id of documentIds(namespace, key, message, chunks.length)) ids.delete(id)
-  }
-}
-
-/** A damaged record has no rows to name; the sink names what it left there. */
-async function pendingRecord(engine: Engine, { wal }: Claim): Promise<WalRecord | undefined> {
-  if (wal === undefined) return undefined
-  try {
-    return await engine.state.walRead(wal)
-  } catch (error) {
-    if (error instanceof StorageError && error.code === 'WAL_DAMAGED') return undefined
-    throw error
   }
 }

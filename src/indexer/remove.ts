@@ -1,11 +1,13 @@
 /** Removal: every document of a session leaves the sinks of every space, page by page, through records like any other change. */
+import { StorageError } from '../core/errors.js'
 import type { MessageId } from '../core/ids.js'
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { type Engine, sinkOf } from './engine.js'
 import type { HeldLease } from './lease.js'
 import { deletionRecord, deletionRecords, pages } from './records.js'
 import { writeRecord } from './sending.js'
-import type { Claim, LedgerEntry, LedgerRow } from './state/rows.js'
+import type { Claim, LedgerEntry, LedgerRow, WalRecord } from './state/rows.js'
+import type { IndexStore } from './state/state.js'
 import { heldDocuments } from './verify/held.js'
 
 /** Rows of one ledger transaction, and deletions of one record. */
@@ -38,10 +40,21 @@ export async function removeVectors({ state, cache }: Engine, keys: readonly Ses
   if (cache === undefined || keys.length === 0) return
   const names = new Set(keys.map(encodeKey))
   const rows: LedgerRow[] = []
-  for (const { id } of await state.spaces()) for (const key of keys) rows.push(...(await state.ledger(key, id)).values())
+  // The ledger last: it has what a record held that is committed meanwhile.
   const pending = (await state.pending()).filter(({ key }) => names.has(encodeKey(key)))
-  for (const { seq } of pending) rows.push(...(await state.walRead(seq)).ledger.map(({ row }) => row))
+  for (const { seq } of pending) rows.push(...((await intactRecord(state, seq))?.ledger ?? []).map(({ row }) => row))
+  for (const { id } of await state.spaces()) for (const key of keys) rows.push(...(await state.ledger(key, id)).values())
   await cache.remove(rows.flatMap(({ chunks }) => chunks.filter((chunk) => chunk !== '')))
+}
+
+/** Undefined for one that is damaged, or that is no longer pending: it has nothing to name. */
+export async function intactRecord(state: IndexStore, seq: number): Promise<WalRecord | undefined> {
+  try {
+    return await state.walRead(seq)
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'WAL_DAMAGED') return undefined
+    throw error
+  }
 }
 
 /** @throws StorageError SINK_FAILED when a space holds documents of the session and its sink is not at hand */

@@ -142,7 +142,11 @@ export class OwnedSpan implements Span {
  */
 export function parseSpan(span: Span): unknown {
   const document = span.takeDocument?.()
-  if (document !== undefined) return document
+  return document === undefined ? parseAnew(span) : document
+}
+
+/** A document that nobody else has, whatever was parsed already. @throws StorageError as `parseSpan` does */
+export function parseAnew(span: Span): unknown {
   const text = textOf(span)
   try {
     const value: unknown = JSON.parse(text)

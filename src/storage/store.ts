@@ -222,8 +222,8 @@ export interface Store extends AsyncDisposable {
    * What a store notes by itself (OpenCode 2: a switch, a turn's end) does not count.
    */
   newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>>
-  /** How many messages each of the sessions has, in their order, without opening one. */
-  messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]>
+  /** How many messages each of the sessions has, in their order, without opening one; undefined where they cannot be listed. */
+  messageCounts(sessions: readonly SessionKey[]): Promise<readonly (number | undefined)[]>
   /** The messages of a session by `order`, else by (created, id). With the `previous` entries at hand only what is new is looked at closely. */
   messages(
     session: SessionKey,

@@ -9,7 +9,7 @@ import type { EntityKey } from '../core/keys.js'
 import type { Part, PartKind } from '../core/parts.js'
 import type { Message, MessageReading, SessionRecord } from '../core/records.js'
 import { issueOf, type StageIssue, type StageResult, settle } from '../core/stage.js'
-import { parseSpan, type Span } from '../storage/span.js'
+import { parseAnew, parseSpan, type Span } from '../storage/span.js'
 import type { Leaf } from '../storage/store.js'
 import { unsettledSignature } from './plan.js'
 import { isFinished } from './settled.js'
@@ -161,13 +161,13 @@ function nativeMessage(message: Leaf, parts: readonly PartRefNode[]): NativeMess
   return { message: original(message), parts: parts.map(({ key, leaf }) => ({ id: key.part, document: original(leaf) })) }
 }
 
-/** Parsed anew, since typing a document changes it. The row of a session is its document: what the span holds was put together from it. */
+/** Parsed anew: typing a document changes it, and others may share it. The row of a session is its document: the span was put together from it. */
 function original(leaf: Leaf): unknown {
   if (leaf.span === undefined) return undefined
   const { span, row } = leaf
   if (row !== undefined && span.key.kind === 'session') return row
   try {
-    const document = parseSpan(span)
+    const document = parseAnew(span)
     return row === undefined ? document : { ...row, data: document }
   } catch (error) {
     if (error instanceof StorageError && error.code === 'CORRUPT_RECORD') return undefined

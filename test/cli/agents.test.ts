@@ -177,7 +177,7 @@ describe('plan, spans and verify', () => {
       expect(JSON.parse(log.subarray(source.offset, source.offset + bytes).toString())).toMatchObject({ type: 'message' })
       expect(mapped).toBe(false)
     }
-    expect(run('spans', SHARED_ID, '--agent', 'pi').stdout).toMatch(/^message +\d+ {2}[0-9a-f]{16} {2}aaaaaaa1 {2}line 3, byte \d+$/m)
+    expect(run('spans', SHARED_ID, '--agent', 'pi').stdout).toMatch(/^message +\d+ B {2}[0-9a-f]{16} {2}aaaaaaa1 {2}line 3, byte \d+$/m)
   })
 
   it('account for every line, and name a damaged one by its line', () => {

@@ -14,6 +14,8 @@ const POINTS = (Object.keys(FAILPOINTS) as FailpointName[]).filter((name) => nam
 const UNLOGGED = POINTS.filter((name) => name !== 'e')
 /** Texts of one record, see index-child.mjs: what a crash before it is durable may cost at most. */
 const RECORD = 4
+/** Texts of one call of the embedder. */
+const BATCH = 2
 
 /** Killed at the point, then run to the end. Fails unless the point was passed. */
 async function recovered(killAt: string, options: RunOptions = {}, name = killAt) {
@@ -52,6 +54,7 @@ describe.concurrent('killed at a point', () => {
   it.each(['c:1', 'c:2', 'c:3', 'd:1', 'd:3', 'e:1', 'f:2', 'j:9'])('%s, with a cache no text is embedded twice at all', async (killAt) => {
     const { content, events } = await recovered(killAt, { cache: true }, 'cache')
     expect(content).toEqual(rig.undisturbed)
+    expect(events.recomputed).toEqual([])
     expect(surplus(events)).toBe(0)
   })
 
@@ -63,6 +66,8 @@ describe.concurrent('killed at a point', () => {
   it.each(['c:2', 'd:2', 'f:1', 'g:2'])('%s, without write-ahead records a cache still spares what was answered', async (killAt) => {
     const { content, events } = await recovered(killAt, { wal: false, cache: true, concurrency: 2 }, 'unlogged-cache')
     expect(content).toEqual(rig.undisturbed)
-    expect(surplus(events)).toBe(0)
+    expect(events.recomputed).toEqual([])
+    // One answer may be on its way to the cache while the other session passes the point.
+    expect(surplus(events)).toBeLessThanOrEqual(BATCH)
   })
 })

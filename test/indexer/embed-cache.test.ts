@@ -226,6 +226,27 @@ describe('a damaged cache', () => {
     expect(startedOver).toBeGreaterThan(0)
   })
 
+  it('[n] starts over once for all who write at that moment', async () => {
+    for (const page of [5, 6, 17]) {
+      using folder = tempFolder()
+      const path = join(folder.path, 'embcache.mdb')
+      {
+        await using cache = await openEmbedCache({ directory: folder.path, now })
+        for (let i = 0; i < 150; i += 30) await cache.put(entries(i, i + 30, 100))
+      }
+      const file = openSync(path, 'r+')
+      writeSync(file, Buffer.alloc(4096), 0, 4096, page * 4096)
+      closeSync(file)
+      const at = [1000, 2000, 3000]
+      {
+        await using cache = await openEmbedCache({ directory: folder.path, now })
+        await Promise.all(at.map((i) => cache.put(entries(i, i + 10, 100))))
+      }
+      await using cache = await openEmbedCache({ directory: folder.path, now })
+      expect(at.map((i) => cache.get(keyOf(i))?.[0])).toEqual([1001, 2001, 3001])
+    }
+  })
+
   it('is never one that was merely used', async () => {
     using folder = tempFolder()
     const { clock, reopen } = onDays(folder, { maxBytes: 100_000 })

@@ -181,6 +181,27 @@ describe('the vectors of a session', () => {
     expect(keysOf()).toHaveLength(1)
   })
 
+  it('that is excluded leave the cache with it, also those of a record that another process commits meanwhile', async () => {
+    using folder = tempFolder()
+    await using cache = await openEmbedCache({ directory: folder.path, now: () => START })
+    await using it = await rig({ cache })
+    it.world.add('ses_a', ['one', 'two'])
+    it.sink.before = DOWN
+    await it.run()
+    it.sink.before = () => undefined
+    const pending = async () => {
+      const found = it.state.pending()
+      await it.indexer.walRecover()
+      return found
+    }
+    const { indexer } = await it.join(2, { state: { ...it.state, pending }, exclude: { sessions: ['ses_a'] } })
+    expect(await indexer.observe()).toMatchObject({ removed: 1 })
+    const keys = it.embedder.texts.map((text) => embeddingKey(it.embedder.space, 'document', text))
+    expect(keys.map((key) => cache.get(key))).toEqual([undefined, undefined])
+    await indexer.drain()
+    expect(it.sink.rows.size).toBe(0)
+  })
+
   it('that is deleted in its store stay for its forks, which are renamed without an embedding', async () => {
     using folder = tempFolder()
     await using cache = await openEmbedCache({ directory: folder.path, now: () => START })

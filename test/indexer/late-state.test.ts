@@ -1,8 +1,11 @@
 /** A state that lies elsewhere: its answers come later, and everything works on it as on one of this machine. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
+import type { IndexStore } from '../../src/indexer/state/state.js'
 import { describeState } from '../contracts/state.js'
+import { rig } from '../support/index-rig.js'
 import { contentOf, countingEmbedder, fakeClock, fakeOwners, flakySink, keyOf, World } from '../support/index-world.js'
 import { lateState } from '../support/late-state.js'
 
@@ -92,5 +95,30 @@ describe('an indexer on a state that lies elsewhere', () => {
     expect(sink.rows.size).toBe(0)
     expect((await second.status()).spaces).toMatchObject([{ space: 'other', state: 'live' }])
     await second[Symbol.asyncDispose]()
+  })
+
+  it('goes on with what a session left to do that ended while the next was asked for', async () => {
+    await using it = await rig({}, { memory: true })
+    it.world.add('ses_a', ['one', 'two', 'three'])
+    let claims = 0
+    let releases = 0
+    const state: IndexStore = {
+      ...it.state,
+      async claim(request) {
+        const claim = await it.state.claim(request)
+        if (claim !== undefined) claims++
+        else while (releases < claims) await nextTurn()
+        return claim
+      },
+      async release(claim, outcome) {
+        await it.state.release(claim, outcome)
+        releases++
+      },
+    }
+    const { indexer } = await it.join(2, { state, quantum: 1 })
+    await indexer.observe()
+    await indexer.drain()
+    expect(contentOf(it.sink)).toEqual(it.world.expected())
+    expect(claims).toBeGreaterThan(2)
   })
 })

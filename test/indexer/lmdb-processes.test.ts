@@ -157,6 +157,17 @@ it.runIf(process.platform === 'linux')(
   60_000,
 )
 
+it.runIf(process.platform === 'linux')(
+  'a change that the disk has no room for takes with it none of those that share its commit, and nothing of it is seen by them',
+  async () => {
+    using folder = tempFolder()
+    const task = JSON.stringify({ task: 'share', directory: folder.path })
+    const { stdout } = await run('bash', ['-c', `trap '' XFSZ; ulimit -f 512; exec "$0" "$@"`, process.execPath, CHILD, task])
+    expect(JSON.parse(stdout)).toEqual({ ends: [true, 'STATE_UNAVAILABLE', true, 'free'], held: ['before', 'after'] })
+  },
+  60_000,
+)
+
 it('a process that was killed while it read is forgotten by the next sweep, so that freed pages are used again', async () => {
   using folder = tempFolder()
   await using state = await stateIn(folder.path)

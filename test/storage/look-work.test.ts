@@ -76,6 +76,24 @@ it('a database without event_sequence is not probed anew by each look', async ()
   expect(connection.schema).toBe(schema)
 })
 
+it('what event_sequence tells is seen from the look on that finds the table', async () => {
+  const other = corpusSession(START + 1000, [userMessage(START + 1010, ['hello'])])
+  using fixture = sqliteFixture('1.2.1')([SESSION, other])
+  const { database, frozen } = await openForeignDatabase(fixture.path)
+  using connection = new SqliteConnection(fixture.path, database, frozen)
+  const [layout] = layoutsIn(connection.schema.tables)
+  if (layout === undefined) throw new Error('no database of sessions')
+  const listings = new DatabaseListings(connection, layout, LATER)
+  const before = listings.list({})
+  using writer = await openSqlite(fixture.path, { readOnly: false })
+  writer.exec('CREATE TABLE event_sequence (aggregate_id TEXT PRIMARY KEY, seq INTEGER NOT NULL)')
+  writer.prepare('INSERT INTO event_sequence VALUES (?, 7)').run(SESSION.id)
+  const now = listings.list({ before })
+  const held = new Set(before.entries)
+  expect(now.entries.filter((entry) => !held.has(entry)).map(({ key }) => key.session)).toEqual([SESSION.id])
+  expect(listings.list({ before: now }).entries).toBe(now.entries)
+})
+
 it('the stat that is taken before a file is read is not that of what is written meanwhile', () => {
   const folder = mkdtempSync(join(tmpdir(), 'spanleaf-read-'))
   try {

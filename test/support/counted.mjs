@@ -2,21 +2,33 @@
 import { createHash } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { embeddingKey } from '../../dist/indexer/embedding/embed-cache.js'
 
 export function hashOf(text) {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 
-/** Gives the same vector for the same text in the same space; `E hash` in the log before each text. */
+/** Gives the same vector for the same text in the same space; `E hash space key` in the log before each text, with its key in the cache. */
 export function loggingEmbedder({ log, space = 'fake', delayMs = 0, dimensions = 8 }) {
   return {
     name: 'fake',
     space,
     dimensions,
     async embed(texts, { signal } = {}) {
-      appendFileSync(log, texts.map((text) => `E ${hashOf(text)} ${space}\n`).join(''))
+      appendFileSync(log, texts.map((text) => `E ${hashOf(text)} ${space} ${embeddingKey(space, 'document', text)}\n`).join(''))
       if (delayMs > 0) await delay(delayMs, undefined, { signal })
       return Float32Array.from(texts.flatMap((text) => [...createHash('sha256').update(space).update(text).digest().subarray(0, dimensions)]))
+    },
+  }
+}
+
+/** `C key` in the log once the vector of a text is stored. */
+export function loggingCache(cache, log) {
+  return {
+    ...cache,
+    async put(entries) {
+      await cache.put(entries)
+      appendFileSync(log, entries.map(({ key }) => `C ${key}\n`).join(''))
     },
   }
 }

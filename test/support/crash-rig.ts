@@ -149,6 +149,8 @@ export interface Events {
   readonly embedded: readonly string[]
   /** Embedded after a record with it had become durable. A text of several sessions is embedded for each where there is no cache. */
   readonly repeated: readonly string[]
+  /** Embedded though the cache had its vector. */
+  readonly recomputed: readonly string[]
   /** The points at which children were killed. */
   readonly killedAt: readonly string[]
 }
@@ -157,16 +159,20 @@ export function eventsOf({ folder }: Place): Events {
   const durable = new Map<string, Set<string>>()
   const embedded: string[] = []
   const repeated: string[] = []
+  const cached = new Set<string>()
+  const recomputed: string[] = []
   const killedAt: string[] = []
   for (const line of linesOf(join(folder, 'events.log'))) {
-    const [kind, what = '', session = ''] = line.split(' ')
+    const [kind, what = '', session = '', key = ''] = line.split(' ')
     if (kind === 'W') durable.set(what, (durable.get(what) ?? new Set()).add(session))
+    if (kind === 'C') cached.add(what)
     if (kind === 'K') killedAt.push(what)
     if (kind !== 'E') continue
     embedded.push(what)
     if (durable.has(what)) repeated.push(what)
+    if (cached.has(key)) recomputed.push(what)
   }
-  return { embedded, repeated: repeated.filter((text) => durable.get(text)?.size === 1), killedAt }
+  return { embedded, repeated: repeated.filter((text) => durable.get(text)?.size === 1), recomputed, killedAt }
 }
 
 /** How many embeddings were not the first of their text. */

@@ -12,7 +12,7 @@ import { openEmbedCache } from '../../dist/indexer/embedding/embed-cache.js'
 import { createIndexer } from '../../dist/indexer/indexer.js'
 import { openLocalSink } from '../../dist/indexer/sinks/local.js'
 import { openLmdbState } from '../../dist/indexer/state/lmdb/state.js'
-import { hashOf, killingFailpoint, loggingEmbedder, loggingState } from './counted.mjs'
+import { hashOf, killingFailpoint, loggingCache, loggingEmbedder, loggingState } from './counted.mjs'
 
 const options = JSON.parse(process.argv[2])
 const { folder, killAt = '', delay = 0, space = 'fake', former = [], rebuild = false } = options
@@ -103,7 +103,7 @@ const indexer = createIndexer({
   sink,
   former: others,
   rebuild,
-  cache,
+  cache: cache && loggingCache(cache, log),
   walEnabled: options.wal ?? true,
   concurrency: options.concurrency ?? 1,
   batchSize: 2,

@@ -2,6 +2,7 @@
  * One process on an index state, for tests of several. Argument: {"task", "directory", ...}.
  *   hold    begins a transaction, says "holding", and stays in it until the file `until` exists, 10 s at most
  *   hammer  claims, commits and releases until nothing is runnable; says which tokens it had, as JSON
+ *   share   asks for four changes at once, of which the second is too large to be written; says how each ended, as JSON
  *   fill    writes records until the state cannot be written any more; says how that failed, as JSON
  */
 import { closeSync, existsSync, openSync, unlinkSync, writeSync } from 'node:fs'
@@ -49,6 +50,26 @@ const tasks = {
     }
     await state[Symbol.asyncDispose]()
     say(JSON.stringify(had))
+  },
+
+  async share() {
+    const environment = await openLmdb({ path: join(directory, 'x.mdb'), tables: { rows: 'msgpack', large: 'binary' } })
+    const put = (name) => environment.transact((t) => t.rows.putSync(name, true))
+    const ends = await Promise.allSettled([
+      put('before'),
+      environment.transact((t) => {
+        t.large.putSync('large', Buffer.alloc(2 ** 20))
+        t.rows.putSync('taken', true)
+      }),
+      put('after'),
+      environment.transact((t) => {
+        if (t.rows.get('taken')) throw new Error('taken')
+        return 'free'
+      }),
+    ])
+    const held = ['before', 'taken', 'after'].filter((name) => environment.tables.rows.get(name))
+    await environment[Symbol.asyncDispose]()
+    say(JSON.stringify({ ends: ends.map(({ value, reason }) => value ?? reason.code ?? reason.message), held }))
   },
 
   async fill() {

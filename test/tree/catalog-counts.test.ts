@@ -1,4 +1,5 @@
 /** How many messages sessions have, as the catalog keeps it. */
+import { readdirSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it, vi } from 'vitest'
@@ -12,6 +13,18 @@ import { catalogWorld, listed, manyEntries, plainly, storeOf } from '../support/
 import { type Corpus, conversation, corpusSession, generatedId, userMessage } from '../support/corpus.js'
 import { type FixtureMaker, jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
+
+/** What a process with too many open files finds in folders of messages. */
+const disk = vi.hoisted(() => ({ isFull: false }))
+vi.mock('node:fs', async (original) => {
+  const real = await original<typeof import('node:fs')>()
+  const readdir = real.readdirSync as (...asked: readonly unknown[]) => unknown
+  const readdirSync = (path: string, ...options: readonly unknown[]): unknown => {
+    if (disk.isFull && path.includes('/message/')) throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
+    return readdir(path, ...options)
+  }
+  return { ...real, readdirSync }
+})
 
 const START = Date.parse('2026-09-01T10:00:00Z')
 /** Ids are made of times. */
@@ -82,6 +95,27 @@ describe.each<[string, FixtureMaker]>([
     expect(await second.counts()).toEqual(TRUTH.map((count, at) => (at === 7 ? count + 1 : count)))
     await second.settled()
     expect(new Set(second.asked.map(({ session }) => session))).toEqual(new Set([id]))
+  })
+})
+
+describe('messages that cannot be counted now', () => {
+  it('are counted the next time, and nothing is kept of them', async () => {
+    using store = jsonFixture(CORPUS)
+    using home = tempFolder()
+    // Leaves are looked at of what was written lately.
+    for (const name of readdirSync(store.path, { recursive: true })) utimesSync(join(store.path, String(name)), 1e9, 1e9)
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    {
+      disk.isFull = true
+      await using first = await opened(home.path, () => store.open())
+      await vi.waitFor(() => expect(first.asked.length).toBeGreaterThanOrEqual(CORPUS.length))
+      expect(await first.counts()).toEqual(TRUTH.map(() => 0))
+      await first.sessions.close()
+      disk.isFull = false
+    }
+    await using second = await opened(home.path, () => store.open())
+    expect(await second.counts()).toEqual(TRUTH)
+    await second.settled()
   })
 })
 

@@ -1,8 +1,9 @@
 /** Stores that are gone. */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/core/clock.js'
 import { type Catalog, type CatalogStore, openCatalog } from '../../src/tree/catalog/catalog.js'
 import { readQuery } from '../../src/tree/sessions/session-page.js'
@@ -10,13 +11,23 @@ import { entriesOf } from '../contracts/session-page.js'
 import { listed, manyEntries, plainly, storeOf } from '../support/catalog-world.js'
 import { tempFolder } from '../support/temp.js'
 
+/** What a disk that does not answer does. */
+const disk = vi.hoisted(() => ({ hangs: false }))
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>()
+  return { ...real, lstat: (path: string) => (disk.hangs ? new Promise(() => undefined) : real.lstat(path)) }
+})
+
+const FOREVER = new AbortController().signal
 const DAY = 24 * 60 * 60_000
 const ENTRIES = manyEntries(1200)
 const OWN = entriesOf([{ id: 'own' }, { id: 's0007' }], 'opencode')
 
 interface World extends Disposable {
   readonly stores: { readonly gone: CatalogStore; readonly there: CatalogStore; readonly own: CatalogStore }
-  /** What another process does so many days later: it lists its own store, or another one. */
+  /** So many days later. */
+  opened(days: number): Promise<Catalog>
+  /** What another process does then: it lists its own store, or another one. */
   later(days: number, writes?: CatalogStore, among?: readonly CatalogStore[]): Promise<void>
   /** The stores that hide rows, by number. */
   hiders(): readonly unknown[]
@@ -46,11 +57,11 @@ async function world(): Promise<World> {
   ])
   return {
     stores: { gone, there, own },
+    opened,
     async later(days, writes = own, among = [writes]) {
       using other = await opened(days)
       await other.write(writes, listed(writes === own ? OWN : ENTRIES, 'm2'), plainly(writes), among)
-      // Pruning goes before the next write.
-      await other.write(writes, listed(writes === own ? OWN : ENTRIES, 'm2'), plainly(writes), among)
+      await other.prune(among, FOREVER)
     },
     hiders() {
       const database = new Database(join(home, 'sessions.idx.db'), { readonly: true })
@@ -71,6 +82,15 @@ async function world(): Promise<World> {
     },
     remove: () => rmSync(gone.path, { recursive: true }),
     [Symbol.dispose]: () => folder[Symbol.dispose](),
+  }
+}
+
+/** Writes, until some of the rows of the gone store are gone. */
+async function writesUntilSome(place: World, catalog: Catalog): Promise<void> {
+  const { own } = place.stores
+  for (let at = 0; place.rows().sessions === ALL.sessions; at++) {
+    await turn()
+    await catalog.write(own, listed(OWN, `m${at}`), plainly(own), [own])
   }
 }
 
@@ -102,6 +122,52 @@ describe('rows of a store that is gone', () => {
     const { gone, own } = place.stores
     await place.later(400, own, [gone, own])
     expect(place.rows()).toEqual(ALL)
+  })
+
+  it('go between the writes of others, which wait for one step at most', async () => {
+    using place = await world()
+    place.remove()
+    using catalog = await place.opened(31)
+    const { own } = place.stores
+    const pruning = catalog.prune([own], FOREVER)
+    await writesUntilSome(place, catalog)
+    expect(place.rows().sessions).toBeGreaterThan(3)
+    await pruning
+    expect(place.rows()).toMatchObject({ stores: 2, sessions: 3 })
+  })
+
+  it('keep neither a write nor the end waiting while a disk does not answer', async () => {
+    using place = await world()
+    place.remove()
+    using catalog = await place.opened(31)
+    const { own } = place.stores
+    const closing = new AbortController()
+    disk.hangs = true
+    try {
+      const pruning = catalog.prune([own], closing.signal).catch((error: unknown) => error)
+      expect(await catalog.write(own, listed(OWN, 'm3'), plainly(own), [own])).toBe(1)
+      closing.abort('closed')
+      expect(await pruning).toBe('closed')
+    } finally {
+      disk.hangs = false
+    }
+    expect(place.rows()).toEqual(ALL)
+  })
+
+  it('end with the signal, and are taken up by the next process', async () => {
+    using place = await world()
+    place.remove()
+    {
+      using catalog = await place.opened(31)
+      const closing = new AbortController()
+      const pruning = catalog.prune([place.stores.own], closing.signal).catch((error: unknown) => error)
+      await writesUntilSome(place, catalog)
+      closing.abort('closed')
+      expect(await pruning).toBe('closed')
+    }
+    expect(place.rows()).toMatchObject({ stores: 3 })
+    await place.later(31)
+    expect(place.rows()).toMatchObject({ stores: 2, sessions: 3 })
   })
 
   it('count from the last listing of any process', async () => {

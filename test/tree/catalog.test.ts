@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
@@ -8,13 +8,14 @@ import { sessionKey } from '../../src/core/keys.js'
 import type { Generation } from '../../src/storage/generation.js'
 import { openSqlite, type SqlRow } from '../../src/storage/sqlite/driver.js'
 import type { SessionEntry } from '../../src/storage/store.js'
-import { type Catalog, openCatalog } from '../../src/tree/catalog/catalog.js'
+import { type Catalog, type CatalogStore, openCatalog } from '../../src/tree/catalog/catalog.js'
 import { type Prepare, preparing, readSessions, type SessionReading } from '../../src/tree/catalog/pages.js'
 import { catalogPlaces } from '../../src/tree/catalog/places.js'
 import { cursorAfter, readQuery, type SessionQuery } from '../../src/tree/sessions/session-page.js'
 import type { SessionMeta } from '../../src/tree/types.js'
 import { describePages, entriesOf } from '../contracts/session-page.js'
 import { type CatalogWorld, catalogWorld, listed, manyEntries, plainly, storeOf } from '../support/catalog-world.js'
+import { tempFolder } from '../support/temp.js'
 
 describePages('in the catalog', catalogWorld)
 
@@ -212,16 +213,17 @@ describe('writing a listing', () => {
 
   it('writes again what was written before another listing took its place', async () => {
     await using world = await catalogWorld()
-    const other = entries.slice(5).map((entry, at) => (at % 9 === 0 ? { ...entry, version: 'other' } : entry))
+    const changed = entries.slice(5).map((entry, at) => (at % 9 === 0 ? { ...entry, version: 'other' } : entry))
     const shown = plainly(store)
     for (const [list, mark] of [
       [entries, 'a'],
-      [other, 'b'],
+      [changed, 'b'],
       [entries, 'a'],
-      [other, 'b'],
+      [changed, 'b'],
     ] as const) {
       await world.catalog.write(store, listed(list, mark), shown)
-      const before = await (await reopened(world)).before(store)
+      using other = await reopened(world)
+      const before = await other.before(store)
       expect(before?.mark).toBe(mark)
       expect(before?.entries.map(({ version }) => version)).toEqual(list.map(({ version }) => version))
     }
@@ -247,6 +249,20 @@ describe('writing a listing', () => {
     })
     expect([...seen]).toEqual(['0,0', '1000,0', '1500,0'])
     expect((await world.catalog.before(store))?.mark).toBe('m')
+  })
+
+  it('leaves no row behind of a store that another process takes away meanwhile, and writes all of it the next time', async () => {
+    await using world = await catalogWorld()
+    await world.catalog.write(store, listed(entries.slice(0, 3), 'm'), plainly(store))
+    const shown = plainly(store)
+    let asked = 0
+    const taken = await world.catalog.write(store, listed(entries, 'm2'), (entry) => {
+      if (asked++ === 0) damage(world, 'DELETE FROM sessions; DELETE FROM entries; DELETE FROM stores')
+      return shown(entry)
+    })
+    expect([taken, rowsOf(world, 'SELECT count(*) FROM sessions'), world.catalog.issues.length]).toEqual([undefined, [[0]], 1])
+    expect(await world.catalog.write(store, listed(entries, 'm2'), shown)).toBe(1)
+    expect([world.read({ limit: 500 }).length, world.catalog.issues]).toEqual([500, []])
   })
 
   it('keeps no thread waiting while another process writes', async () => {
@@ -442,6 +458,26 @@ describe('the plan of a page', () => {
     expect(world.catalog.page(readQuery({ limit: 1, after: first.next ?? '' }), [store]).sessions.map(({ id }) => id)).toEqual(['s010'])
   })
 
+  it('shows each row once, though another process moves it to where others stand while the page is read', async () => {
+    await using world = await catalogWorld()
+    const store = storeOf()
+    await world.catalog.write(store, listed(manyEntries(3), 'm'), plainly(store))
+    using other = await openSqlite(world.catalog.path, { readOnly: false })
+    let asked = 0
+    const archives: CatalogStore = {
+      ...store,
+      // It is asked for once the segments are known.
+      get path() {
+        if (asked++ === 0) other.exec("UPDATE sessions SET segment = segment + 2 WHERE id = 's1'")
+        return store.path
+      },
+    }
+    const page = world.catalog.page(readQuery({ archived: true }), [archives])
+    expect(page.sessions.map(({ id }) => id)).toEqual(['s0', 's1', 's2'])
+    expect(world.read({ archived: true }, [archives])).toEqual(['s0', 's1', 's2'])
+    expect(world.read({}, [archives])).toEqual(['s0', 's2'])
+  })
+
   it('finds few and many titles alike', async () => {
     await using world = await catalogWorld()
     const store = storeOf()
@@ -483,6 +519,19 @@ describe('children', () => {
 })
 
 describe('the file', () => {
+  it('does not keep the text of what is gone', async () => {
+    using folder = tempFolder()
+    const store = storeOf()
+    const prompt = 'a word behind the other'
+    const texts = (): readonly string[] => readdirSync(folder.path).filter((name) => readFileSync(join(folder.path, name)).includes(prompt))
+    for (const [mark, gone] of [['m', manyEntries(60, () => ({ title: prompt }))] as const, ['m2', []] as const]) {
+      using catalog = await openCatalog({ home: folder.path, clock: systemClock })
+      await catalog.write(store, listed([...entriesOf([{ id: 'x' }], 'opencode'), ...gone], mark), plainly(store))
+      if (gone.length > 0) expect(texts()).not.toEqual([])
+    }
+    expect(texts()).toEqual([])
+  })
+
   it('is for its owner alone, and so are those beside it', async () => {
     await using world = await catalogWorld()
     await world.put([{ id: 'a' }])

@@ -1,4 +1,6 @@
 /** Watching and following end at once, whatever hangs meanwhile: all that is counted here hangs for ever. */
+import { getEventListeners } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseSessionId } from '../../src/core/ids.js'
 import { sessionKey } from '../../src/core/keys.js'
@@ -9,6 +11,7 @@ import type { LoadWatcher } from '../../src/storage/watch/watch.js'
 import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { followSession } from '../../src/tree/watch/follow.js'
+import { closingOf } from '../../src/tree/watch/told.js'
 import { startWatch } from '../../src/tree/watch/watch.js'
 import { conversation, corpusSession, DAY } from '../support/corpus.js'
 import { sqliteFixture } from '../support/store-fixtures.js'
@@ -119,6 +122,39 @@ describe('a watch', () => {
     expect(await watch.next()).toEqual(OVER)
     await expect(startWatch(at.sessions, { watch: 'poll' }).next()).rejects.toMatchObject(CLOSED)
   })
+
+  it('leaves nothing behind with the set when its signal was aborted before', async () => {
+    await using sessions = (await world()).sessions
+    const closing = closingOf(sessions)
+    const listeners = (): number | undefined => closing && getEventListeners(closing, 'abort').length
+    const before = listeners()
+    expect(await startWatch(sessions, { signal: AbortSignal.abort(), watch: 'poll' }).next()).toEqual(OVER)
+    expect([before, listeners()]).toEqual([0, 0])
+  })
+
+  it('is one of as many as somebody wants: their number is no leak', async () => {
+    await using sessions = (await world()).sessions
+    const warnings: string[] = []
+    const hear = ({ message }: Error): void => void warnings.push(message)
+    process.on('warning', hear)
+    const watches = Array.from({ length: 20 }, () => startWatch(sessions, { watch: 'poll' }))
+    await turn()
+    for (const watch of watches) await watch.return()
+    process.off('warning', hear)
+    expect(warnings).toEqual([])
+  })
+})
+
+it('following returns at once to a caller who does not wait for the next write', async () => {
+  const at = await world()
+  const closing = closingOf(at.sessions)
+  const updates = followSession(at.sessions, KEY)
+  await updates.next()
+  const next = updates.next()
+  expect(await updates.return(undefined)).toEqual(OVER)
+  expect(await next).toEqual(OVER)
+  expect([at.clock.sleepers, closing && getEventListeners(closing, 'abort').length]).toEqual([0, 0])
+  await at.sessions.close()
 })
 
 describe.each(['stamp', 'sessions', 'messages'] as const)('following while %s hangs', (method) => {

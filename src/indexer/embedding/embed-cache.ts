@@ -111,6 +111,8 @@ class SlabCache {
   readonly #bounds: Bounds
   /** Texts come back in the order in which they came, so the next vector is most often in the slab of the last. */
   #last: { readonly slab: number; readonly bytes: Buffer } | undefined
+  /** While it starts over. */
+  #anew: Promise<void> | undefined
   /** Slabs that were used today and are not noted so yet. */
   readonly #used = new Set<number>()
   #hits = 0
@@ -182,11 +184,15 @@ class SlabCache {
   /** A cache that cannot be written stays as it is; one that turns out to be damaged starts over. */
   async #write(change: (tables: SlabTables) => void): Promise<void> {
     try {
+      await this.#anew
+      const environment = this.#environment
       try {
-        await this.#environment.transact(change)
+        await environment.transact(change)
       } catch (error) {
-        if (!(error instanceof StorageError) || !isDamage(error)) throw error
-        await this.#startOver()
+        // Whoever found it damaged first has closed it on the others.
+        const isOver = this.#anew !== undefined || this.#environment !== environment
+        if (!isOver && !(error instanceof StorageError && isDamage(error))) throw error
+        if (this.#environment === environment) await this.#startOver()
         await this.#environment.transact(change)
       }
     } catch (error) {
@@ -194,12 +200,17 @@ class SlabCache {
     }
   }
 
-  /** Other processes go on with the file that they have open. */
-  async #startOver(): Promise<void> {
-    await this.#environment[Symbol.asyncDispose]()
-    startOver(this.#path)
-    this.#last = undefined
-    this.#environment = await openLmdb({ path: this.#path, ...ENVIRONMENT })
+  /** Once for all who ask meanwhile. Other processes go on with the file that they have open. */
+  #startOver(): Promise<void> {
+    this.#anew ??= (async () => {
+      await this.#environment[Symbol.asyncDispose]()
+      startOver(this.#path)
+      this.#last = undefined
+      this.#environment = await openLmdb({ path: this.#path, ...ENVIRONMENT })
+    })().finally(() => {
+      this.#anew = undefined
+    })
+    return this.#anew
   }
 
   async remove(keys: readonly string[]): Promise<void> {
@@ -215,6 +226,7 @@ class SlabCache {
     const used = this.#takeUsed()
     const today = this.#bounds.today()
     if (used.length > 0) await this.#write((tables) => touch(tables, used, today))
+    await this.#anew?.catch(() => undefined)
     await this.#environment[Symbol.asyncDispose]()
   }
 }

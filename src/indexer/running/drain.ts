@@ -63,7 +63,8 @@ async function runAll(engine: Engine, options: DrainOptions, tally: Tally, faile
   }
   for (;;) {
     const free = !stopping.aborted && !isolated && running.size < most && tally.claims < maxClaims
-    const claim = free ? await next(running.size === 0).catch(fail) : undefined
+    const alone = running.size === 0
+    const claim = free ? await next(alone).catch(fail) : undefined
     if (claim) {
       tally.claims++
       isolated = isIsolated(claim)
@@ -76,8 +77,9 @@ async function runAll(engine: Engine, options: DrainOptions, tally: Tally, faile
       })
       continue
     }
-    if (running.size === 0) break
-    await Promise.race(woken !== undefined && free ? [...running, woken()] : running)
+    if (running.size > 0) await Promise.race(woken !== undefined && free ? [...running, woken()] : running)
+    // What ended while a claim was asked for may have left the next one.
+    else if (alone || !free) break
   }
   if (failure !== undefined) throw failure.error
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { StorageError } from '../../core/errors.js'
 import { checkNumber, withDefaults } from '../../core/options.js'
 import type { SqliteDatabase, SqliteStatement, SqlRow, SqlValue } from '../../storage/sqlite/driver.js'
+import { createTurn } from '../embedding/turn.js'
 import type { HeldDocument, Sink, SinkFilter, SinkHit, SinkRow } from '../ports.js'
 import { matchExpression, piecesText } from './full-text.js'
 import {
@@ -89,6 +90,7 @@ class LocalSink implements Sink {
   readonly #vectors: LocalVectors
   /** By their SQL, which is one of few. */
   readonly #statements = new Map<string, SqliteStatement>()
+  readonly #turn = createTurn()
   #open = true
 
   constructor(
@@ -109,7 +111,7 @@ class LocalSink implements Sink {
     this.#beginWrite(options.signal)
     if (rows.length === 0) return
     checkVectors(rows)
-    await this.#write(options.signal, () => {
+    await this.#write(() => {
       const docs = transact(this.#database, () => {
         this.#vectors.adopt(rows)
         let next = Number(this.#prepare('SELECT coalesce(max(doc), 0) FROM documents').get()?.[0]) + 1
@@ -120,16 +122,16 @@ class LocalSink implements Sink {
         })
       })
       for (const [i, row] of rows.entries()) this.#vectors.noteStored(docs[i] ?? 0, row)
-    })
+    }, options.signal)
   }
 
   async delete(ids: readonly string[], options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     this.#beginWrite(options.signal)
     if (ids.length === 0) return
-    await this.#write(options.signal, () => {
+    await this.#write(() => {
       const docs = transact(this.#database, () => ids.map((id) => this.#remove(id)))
       for (const doc of docs) if (doc !== undefined) this.#vectors.noteRemoved(doc)
-    })
+    }, options.signal)
   }
 
   async count(): Promise<number> {
@@ -244,12 +246,12 @@ class LocalSink implements Sink {
     return statement
   }
 
-  /** Once no other process writes; `work` may be done again. */
-  async #write(signal: AbortSignal | undefined, work: () => void): Promise<void> {
+  /** After those that were asked for before, once no other process writes; `work` may be done again. */
+  async #write(work: () => void, signal = new AbortController().signal): Promise<void> {
     try {
-      await whenFree(this.#database, { waitMs: this.#waitMs, check: () => this.#beginWrite(signal) }, work)
+      await this.#turn(() => whenFree(this.#database, { waitMs: this.#waitMs, check: () => this.#beginWrite(signal) }, work), signal)
     } catch (error) {
-      signal?.throwIfAborted()
+      signal.throwIfAborted()
       throw localFailure(error, this.#path)
     }
   }

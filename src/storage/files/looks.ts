@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import type { Clock } from '../../core/clock.js'
 import { systemCode } from '../../core/errors.js'
 import { idTime, type MessageId } from '../../core/ids.js'
+import type { StageIssue } from '../../core/stage.js'
 import { fingerprint } from '../fingerprint.js'
 import { fileGeneration, isUnsure, unreadableGeneration } from '../generation.js'
 import type { SessionEntry } from '../listing.js'
@@ -63,7 +64,11 @@ export interface Folder {
 /** What stands in a folder; it is not read again while nothing was added or removed since it was `held`. */
 function lookIntoFolder(path: string, held: Folder | undefined, work: StoreWork, clock: Clock): Folder {
   const { state } = lookAtFile(path, work, clock)
-  return held?.state === state && !state.endsWith('?') ? held : { state, names: readableNames(path, undefined, []) }
+  if (held?.state === state && !state.endsWith('?')) return held
+  const issues: StageIssue[] = []
+  const names = readableNames(path, undefined, issues)
+  // What cannot be read for the moment, as with too many open files, can be read later without a trace in its state.
+  return { state: issues.length === 0 ? state : `${state}?`, names }
 }
 
 /** What a look at the leaves of a session needs besides. */

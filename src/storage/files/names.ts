@@ -39,16 +39,35 @@ export function readableNames(path: string, key: EntityKey | undefined, issues: 
   }
 }
 
+/** Undefined for a folder that cannot be read. */
+export function countNames(folder: string): number | undefined {
+  try {
+    return namesIn(folder).length
+  } catch {
+    return undefined
+  }
+}
+
+/** The record names in a folder. @throws StorageError STORE_UNREADABLE */
+export function allNames(folder: string): readonly string[] {
+  try {
+    return namesIn(folder)
+  } catch (error) {
+    throw unreadable(folder, error)
+  }
+}
+
 /** @throws StorageError STORE_UNREADABLE */
 export function foldersIn(folder: string): string[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [] : [entry.name]))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return []
-    throw new StorageError(
-      'STORE_UNREADABLE',
-      { reason: `the folder cannot be read (${systemCode(error) ?? 'unknown'})`, path: folder },
-      { cause: error },
-    )
+    throw unreadable(folder, error)
   }
+}
+
+function unreadable(folder: string, error: unknown): StorageError {
+  const reason = `the folder cannot be read (${systemCode(error) ?? 'unknown'})`
+  return new StorageError('STORE_UNREADABLE', { reason, path: folder }, { cause: error })
 }

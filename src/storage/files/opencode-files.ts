@@ -41,7 +41,7 @@ import type { MapFile } from './frozen-tree.js'
 import { eraBLayout, type FileLayout } from './layout.js'
 import { FileListings } from './listing.js'
 import { lastCreated, listing, sinceListed } from './messages.js'
-import { readableNames } from './names.js'
+import { allNames, countNames, readableNames } from './names.js'
 import { isFreshFile, mendTorn } from './torn-files.js'
 import { filesTotals } from './totals.js'
 
@@ -81,12 +81,12 @@ class FileStore implements Store {
   }
 
   async ids(): Promise<readonly SessionId[]> {
-    const names = this.#layout.sessionFolders().flatMap(({ path }) => readableNames(path, undefined, []))
+    const names = this.#layout.sessionFolders().flatMap(({ path }) => allNames(path))
     return [...new Set(names)] as SessionId[]
   }
 
-  async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
-    return sessions.map(({ session }) => readableNames(this.#messageFolder(session), undefined, []).length)
+  async messageCounts(sessions: readonly SessionKey[]): Promise<readonly (number | undefined)[]> {
+    return sessions.map(({ session }) => countNames(this.#messageFolder(session)))
   }
 
   async newest(sessions: readonly SessionKey[]): Promise<Listing<MessageEntry | undefined>> {

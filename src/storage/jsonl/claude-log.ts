@@ -8,9 +8,10 @@ import { type Document, isDocument } from '../../core/documents.js'
 import { isSafeId } from '../../core/ids.js'
 import { readClaude } from './claude-tree.js'
 import { isoTime } from './iso-time.js'
-import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
+import { LIGHT, type LogAdapter, type LogFile, type LogListing, type LogMeta, type LogSession } from './log-adapter.js'
 import { ownId } from './log-chain.js'
 import { type FoundFile, filesUnder } from './log-folders.js'
+import { parsed } from './log-record.js'
 import { promptIn } from './prompt-text.js'
 import { LastSighting } from './sightings.js'
 import { Skim } from './skim.js'
@@ -135,7 +136,8 @@ function waitingIn({ notes }: LogMeta): Waiting {
 function summarize({ summary, leafUuid }: Document, meta: LogMeta): void {
   const leaf = ownId(leafUuid)
   if (leaf === undefined || meta.notes?.looked !== undefined) entitle(summary, 1, meta)
-  else if (typeof summary === 'string') meta.notes = { ...meta.notes, waiting: [...waitingIn(meta), [leaf, summary] as const].slice(-WAITING) }
+  else if (typeof summary === 'string' && summary.trim() !== '')
+    meta.notes = { ...meta.notes, waiting: [...waitingIn(meta), [leaf, summary] as const].slice(-WAITING) }
 }
 
 /** Of the lines that are waited for, by the list of those that wait, which is one log's. */
@@ -154,10 +156,11 @@ function isLeaf(bytes: Buffer, start: number, end: number, meta: LogMeta, offset
   return sighting.is(bytes, start, end, offset, until)
 }
 
-/** Without a quote before the id the search takes a fifth. */
+/** Without a quote before the id the search takes a fifth. A line that will not be described is not meant: an earlier one counts. */
 function sightingOf(ids: readonly string[]): LastSighting {
+  const isNamed = (bytes: Buffer, start: number, end: number): boolean => NAME.whole(bytes, start, end) && ids.includes(NAME.plain(0) ?? '')
   const isMeant = (bytes: Buffer, start: number, end: number): boolean =>
-    NAME.whole(bytes, start, end) && ids.includes(NAME.plain(0) ?? '') && kindOf(bytes, start, end) === 'spoken'
+    end - start <= LIGHT && isNamed(bytes, start, end) && kindOf(bytes, start, end) === 'spoken' && parsed(bytes, start, end) !== undefined
   return new LastSighting(
     ids.map((id) => `${id}"`),
     isMeant,
@@ -173,9 +176,11 @@ function entitle(title: unknown, rank: number, meta: LogMeta): void {
 }
 
 function describeSpoken(line: Document, meta: LogMeta, { path }: LogFile): void {
+  for (const [leaf, title] of waitingIn(meta)) if (leaf === line.uuid) entitle(title, 1, meta)
+  // Which of the later lines are given goes by the pieces that the log comes in: they say nothing else.
+  if (isKnown(meta)) return
   const looked = typeof meta.notes?.looked === 'number' ? meta.notes.looked : 0
   meta.notes = { ...meta.notes, looked: looked + 1 }
-  for (const [leaf, title] of waitingIn(meta)) if (leaf === line.uuid) entitle(title, 1, meta)
   const isAgent = basename(path).startsWith(AGENT)
   if (meta.id === undefined) identify(line, meta, path, isAgent)
   const time = timeIn(line.timestamp)
@@ -212,7 +217,7 @@ function identify(line: Document, meta: LogMeta, path: string, isAgent: boolean)
   }
 }
 
-const TIME = new Skim({ timestamp: 0 }, 0)
+const TIME = new Skim({ timestamp: 0 })
 
 function timeOf(bytes: Buffer, start: number, end: number): number | undefined {
   TIME.run(bytes, start, end)

@@ -2,6 +2,7 @@
  * A snapshot of jcode cut up, in one walk over its bytes: where each message stands, and what is left without the long lists. Strings
  * are passed from quote to quote, so what they hold costs little.
  */
+import { BACKSLASH, BROKEN, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, isScalar, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.js'
 import type { SplitDocument } from './log-adapter.js'
 import { Skim } from './skim.js'
 import { Words } from './words.js'
@@ -52,17 +53,6 @@ function restOf(bytes: Buffer, lists: ReadonlyMap<string, LongList>, messages: r
   return Buffer.concat(rest)
 }
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const COMMA = 0x2c
-const COLON = 0x3a
-/** Where a walk ends that met something else than JSON has at that place. */
-const BROKEN = -1
-
 /** By their names; of a list that stands twice the last counts. Undefined when the bytes are not one object, as far as brackets and strings tell. */
 function longLists(bytes: Buffer): ReadonlyMap<string, LongList> | undefined {
   const lists = new Map<string, LongList>()
@@ -96,7 +86,7 @@ function afterValue(bytes: Buffer, start: number): number {
   if (first === QUOTE) return afterString(bytes, start)
   if (first === OPEN_BRACE || first === OPEN_BRACKET) return afterNested(bytes, start)
   let end = start
-  while (isScalar(bytes[end])) end++
+  while (end < bytes.length && isScalar(bytes[end] as number)) end++
   return end === start ? BROKEN : end
 }
 
@@ -151,12 +141,6 @@ function afterBlanks(bytes: Buffer, start: number): number {
 
 function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d)
-}
-
-/** What numbers, true, false and null are made of. */
-function isScalar(byte: number | undefined): boolean {
-  if (byte === undefined) return false
-  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x45
 }
 
 const [ROLE, BLOCK] = [0, 1] as const

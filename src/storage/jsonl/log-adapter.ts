@@ -63,6 +63,9 @@ export interface LogMeta {
   notes?: Record<string, unknown>
 }
 
+/** A listing asks nothing of a line that is longer, in bytes: what is light stands in short lines. */
+export const LIGHT = 2 ** 20
+
 export interface LogAdapter {
   readonly agent: Agent
   readonly kind: StoreKind

@@ -24,7 +24,7 @@ export interface ReadingOptions {
   readonly signal?: AbortSignal | undefined
   /** Lends its chunks to read into. */
   readonly pool?: SlabPool | undefined
-  /** Long reads are for another thread: worth it where several logs are read at once. @default false */
+  /** Long reads are for another thread: worth it where several logs are read at once. Of large documents one is held at a time. @default false */
   readonly aside?: boolean | undefined
 }
 
@@ -123,7 +123,7 @@ export async function withWhole<T>(
     const chunk = stat.size <= CHUNK ? pool?.take() : undefined
     const buffer = chunk ?? Buffer.allocUnsafeSlow(stat.size)
     try {
-      const begun = aside ? await readAside(fd, buffer, stat.size, 0) : 0
+      const begun = aside && stat.size <= CHUNK ? await readAside(fd, buffer, stat.size, 0) : 0
       const held = begun + readFully(fd, buffer, begun, stat.size - begun, begun)
       work.bytes += held
       return use(buffer.subarray(0, held), stat)

@@ -12,7 +12,7 @@ import type { SlabPool } from '../slab.js'
 import type { Listing, ListOptions, SessionEntry, StoreWork } from '../store.js'
 import { inOrder } from './in-order.js'
 import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
-import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
+import { LIGHT, type LogAdapter, type LogFile, type LogListing, type LogMeta, type LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, withWhole } from './log-bytes.js'
 import { asHeld, asListed, byPath, byRecency, listOnly, pathOf, revisionOf, versionOf } from './log-entries.js'
 import { type LogLook, MOST_NEW, mayBe } from './log-look.js'
@@ -20,8 +20,6 @@ import { NOBODY, parsed, recordOf } from './log-record.js'
 import { isSame, statOf } from './log-view.js'
 import { checkCursor, type TailCursor } from './tail-cursor.js'
 
-/** A line that tells something and is longer than this is left unparsed: what is light stands in short lines. */
-const LIGHT = 2 ** 20
 /** Lines that end within so many bytes of the end of a file are asked for their time. */
 const NEAR_END = 4096
 /** Of so many bytes is the anchor that a listing goes on from: the light fields are worth no more. */

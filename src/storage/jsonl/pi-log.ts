@@ -139,7 +139,7 @@ function describeMessage({ timestamp, message }: Document, meta: LogMeta): void 
   if (prompt !== undefined) meta.prompt = prompt
 }
 
-const TIME = new Skim({ timestamp: 0 }, 0)
+const TIME = new Skim({ timestamp: 0 })
 
 function timeOf(bytes: Buffer, start: number, end: number): number | undefined {
   TIME.run(bytes, start, end)

@@ -6,6 +6,7 @@
  * A field whose name is written with escapes (`"\u0069d"`) is taken for another one; no program writes names so.
  */
 
+import { BACKSLASH, BROKEN, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, isScalar, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.js'
 import { type Field, highest, type Level, levelOf, type SkimShape } from './skim-shape.js'
 
 /** The bytes that were found: `from[slot]` and `to[slot]`, quotes included; `from` is -1 where there is no such field. */
@@ -15,30 +16,17 @@ export interface Skimmed {
   readonly to: Int32Array
 }
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const COMMA = 0x2c
-const COLON = 0x3a
 const SPACE = 0x20
-/** Where a walk ends that met something else than JSON has at that place. */
-const BROKEN = -1
 
 export class Skim implements Skimmed {
   bytes: Buffer
   readonly from: Int32Array
   readonly to: Int32Array
   readonly #top: Level
-  readonly #last: number | undefined
   #end = 0
 
-  /** `last`: a slot; once it is found the walk ends, as it would at something broken. */
-  constructor(shape: SkimShape, last?: number) {
+  constructor(shape: SkimShape) {
     this.#top = levelOf(shape)
-    this.#last = last
     const slots = 1 + highest(shape)
     this.from = new Int32Array(slots)
     this.to = new Int32Array(slots)
@@ -117,7 +105,7 @@ export class Skim implements Skimmed {
   #found(slot: number, from: number, to: number): number {
     this.from[slot] = from
     this.to[slot] = to
-    return slot === this.#last ? BROKEN : to
+    return to
   }
 
   #list(open: number, { level, end: told }: NonNullable<Field['items']>): number {
@@ -210,11 +198,6 @@ function afterBlanks(bytes: Buffer, start: number, end: number): number {
 
 function isBlank(byte: number): boolean {
   return byte === SPACE || byte === 0x0a || byte === 0x0d || byte === 0x09
-}
-
-/** What numbers, true, false and null are made of. */
-function isScalar(byte: number): boolean {
-  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x45
 }
 
 function fieldAt({ byLength }: Level, bytes: Buffer, from: number, to: number): Field | undefined {

@@ -126,7 +126,7 @@ export class DatabaseListings {
     const [rows, sequences] = [left.rows && this.#rows(), this.#sequences()]
     const changed = left.rows && rows && changedRows(left.rows, rows)
     if (rows === undefined || changed === undefined) return undefined
-    const moved = left.sequences && sequences && changedRows(left.sequences, sequences)
+    const moved = sequences && changedRows(left.sequences ?? NO_ROWS, sequences)
     const { message, part, session } = this.#layout
     const messageNews = this.#news(message, left.messageTail)
     const partNews = part === undefined ? undefined : this.#news(part, left.partTail)
@@ -205,6 +205,7 @@ export class DatabaseListings {
 }
 
 const NOBODY: ReadonlySet<string> = new Set()
+const NO_ROWS: RowBlocks = { texts: [], rows: 0 }
 
 function sequencesIn(blocks: RowBlocks): ReadonlyMap<string, string> {
   return new Map(blocks.texts.flatMap((text) => text.split('\u001e').map((row) => [row.slice(0, row.indexOf('\u001f')), secondIn(row)] as const)))

@@ -41,10 +41,10 @@ import { idOf, listing, noParts, rowPrice } from './records.js'
 import type { RowText } from './rows.js'
 import { databaseTotals, newestRows } from './totals.js'
 
-/** One generation's tables in a database. The connection is the store's own, and is closed with it. */
 /** Sessions that are counted one by one; of more all are counted at once. */
 const FEW_COUNTS = 64
 
+/** One generation's tables in a database. The connection is the store's own, and is closed with it. */
 export class SqliteStore implements Store {
   readonly agent = 'opencode'
   readonly kind: Store['kind']

@@ -119,7 +119,7 @@ export interface Calls {
   readonly prime: { readonly args: undefined; readonly page: undefined }
   readonly sessions: { readonly args: SessionsArgs; readonly page: SessionsPage }
   readonly newest: { readonly args: readonly string[]; readonly page: NewestPage }
-  readonly messageCounts: { readonly args: readonly string[]; readonly page: readonly number[] }
+  readonly messageCounts: { readonly args: readonly string[]; readonly page: readonly (number | undefined)[] }
   readonly messages: { readonly args: MessagesArgs; readonly page: MessagesPage }
   readonly parts: { readonly args: PartsArgs; readonly page: PartsPage }
   readonly price: { readonly args: PackedReads; readonly page: PackedPrices }

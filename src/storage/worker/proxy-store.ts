@@ -75,7 +75,7 @@ export class ProxyStore implements Store {
     return joined(pages.flat())
   }
 
-  async messageCounts(sessions: readonly SessionKey[]): Promise<readonly number[]> {
+  async messageCounts(sessions: readonly SessionKey[]): Promise<readonly (number | undefined)[]> {
     const pages = await inPieces(sessionIds(sessions), this.#bySession(), (ids, long) => this.#calls.one('messageCounts', ids, { long }))
     return pages.flat()
   }

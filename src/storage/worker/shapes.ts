@@ -151,7 +151,7 @@ export const PAGES: { readonly [M in Method]: Check<Calls[M]['page']> } = {
     end: maybe(shapeOf<NonNullable<SessionsPage['end']>>({ ...END, mark: maybe(isText), list: isNumber })),
   }),
   newest: shapeOf<NewestPage>({ ...END, entries: listOf(maybe(isMessageEntry)) }),
-  messageCounts: listOf(isNumber),
+  messageCounts: listOf(maybe(isNumber)),
   messages: shapeOf<MessagesPage>({
     based: isFlag,
     from: maybe(isPlaces),

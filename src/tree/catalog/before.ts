@@ -1,9 +1,12 @@
-/** What a store's listing left, row by row. */
+/** The rows of a store, some at a time, and what its listing left in them. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Prepare, storeName } from './pages.js'
+import type { SqlRow, SqlValue } from '../../storage/sqlite/driver.js'
+import { storeName } from './pages.js'
 import type { CatalogStore } from './port.js'
 import { ENTRY_COLUMNS, ENTRY_ROWS, entryIn } from './rows.js'
 import type { Written } from './write.js'
+
+export type Ask = (sql: string, values: readonly SqlValue[]) => readonly SqlRow[]
 
 export interface EntriesBefore {
   readonly rows: readonly Written[]
@@ -13,25 +16,19 @@ export interface EntriesBefore {
   readonly dropped: number
 }
 
-const STEP = 200
-
 export interface BeforeOptions {
-  readonly prepare: Prepare
   readonly store: CatalogStore
   readonly number: number
   readonly signal: AbortSignal | undefined
 }
 
-/** `read` is around every step, between which the event loop turns. */
-export async function entriesBefore(read: <T>(step: () => T) => T, { prepare, store, number, signal }: BeforeOptions): Promise<EntriesBefore> {
+export async function entriesBefore(ask: Ask, { store, number, signal }: BeforeOptions): Promise<EntriesBefore> {
   const rows: Written[] = []
   let digest = 0
   let dropped = 0
-  const sql = `SELECT ${ENTRY_COLUMNS}, segment, plain FROM ${ENTRY_ROWS} WHERE store = ? AND id > ? ORDER BY id LIMIT ${STEP}`
-  for (let last: unknown = ''; typeof last === 'string'; await turn()) {
+  const select = `SELECT ${ENTRY_COLUMNS}, segment, plain FROM ${ENTRY_ROWS}`
+  for await (const found of rowsById(ask, { select, number, atOnce: 200 })) {
     signal?.throwIfAborted()
-    const from = last
-    const found = read(() => prepare(sql).all(number, from))
     for (const row of found) {
       const passed = entryIn(storeName(store), store.agent, row)
       if (passed === undefined) dropped++
@@ -41,9 +38,33 @@ export async function entriesBefore(read: <T>(step: () => T) => T, { prepare, st
         digest += crc
       }
     }
-    const next: unknown = found.at(-1)?.[0]
+  }
+  return { rows, digest, dropped }
+}
+
+export interface RowsById {
+  /** Gives the id first. */
+  readonly select: string
+  /** Of the store. */
+  readonly number: number
+  readonly atOnce: number
+}
+
+/** The rows of a store, some at a time; the event loop turns in between. */
+async function* rowsById(ask: Ask, { select, number, atOnce }: RowsById): AsyncGenerator<readonly SqlRow[]> {
+  const sql = `${select} WHERE store = ? AND id > ? ORDER BY id LIMIT ${atOnce}`
+  for (let last: unknown = ''; typeof last === 'string'; await turn()) {
+    const from = last
+    const found = ask(sql, [number, from])
+    yield found
+    const next: unknown = found.length < atOnce ? undefined : found.at(-1)?.[0]
     // An index that is damaged may lead round in a circle.
     last = typeof next === 'string' && next > from ? next : undefined
   }
-  return { rows, digest, dropped }
+}
+
+export async function allRows(ask: Ask, rows: RowsById): Promise<readonly SqlRow[]> {
+  const found: SqlRow[] = []
+  for await (const some of rowsById(ask, rows)) for (const row of some) found.push(row)
+  return found
 }

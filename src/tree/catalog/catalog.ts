@@ -19,15 +19,15 @@ import { type SqlRow, type SqlValue, sqliteFailure } from '../../storage/sqlite/
 import type { KnownSession, ListedBefore, Listing, SessionEntry } from '../../storage/store.js'
 import type { ReadQuery } from '../sessions/session-page.js'
 import type { SessionMeta } from '../types.js'
-import { entriesBefore } from './before.js'
+import { type Ask, allRows, entriesBefore } from './before.js'
 import { catalogCounts } from './counts.js'
-import { type CatalogFile, catalogError, discardCatalog, isBroken, openCatalogFile, within } from './file.js'
+import { atOneTime, type CatalogFile, catalogError, discardCatalog, isBroken, openCatalogFile, within } from './file.js'
 import { awaitIndexLock, type IndexLock } from './index-lock.js'
 import { type Pager, pagerOf } from './pager.js'
-import { countSessions, MOST_ASKED_FOLDERS, type Prepare, preparing, type Segment, sessionsWhere, storeName } from './pages.js'
+import { type Condition, countSessions, MOST_ASKED_FOLDERS, type Prepare, preparing, type Segment, sessionsWhere, storeName } from './pages.js'
 import { type CatalogPlaces, catalogPlaces } from './places.js'
 import type { Catalog, CatalogOptions, CatalogPage, CatalogStore, Showing } from './port.js'
-import { pruneStores } from './prune.js'
+import { type Pruning, pruneStores } from './prune.js'
 import { ENTRY_COLUMNS, ENTRY_ROWS, entryIn } from './rows.js'
 import { keepOnly, type ShownRow, type Written, writeStore } from './write.js'
 
@@ -54,15 +54,14 @@ class FileCatalog implements Catalog {
   readonly #rows = new Map<number, Map<SessionId, Written>>()
   #seen: SqlValue | undefined
   #edition = 1
-  #isPruned = false
   #closed = false
 
   readonly counts = catalogCounts({
     read: (store, ask) => this.#read(() => ask(this.#prepare, this.#places.find(store)?.store ?? 0)),
     write: async (store, act) => {
-      await this.#inLine(async () => {
+      await this.#writeInLine(async () => {
         const place = this.#places.find(store)
-        if (place !== undefined) await within(this.#file.database, this.#options.clock, () => act(this.#prepare, place.store))
+        if (place !== undefined) await this.#within((prepare) => act(prepare, place.store))
       })
     },
   })
@@ -97,7 +96,7 @@ class FileCatalog implements Catalog {
     this.#read(() => this.#forgetOthers())
     const known = new Map<SessionId, Written>()
     this.#rows.set(place.store, known)
-    const { rows, digest, dropped } = await entriesBefore((step) => this.#read(step), { prepare: this.#prepare, store, number: place.store, signal })
+    const { rows, digest, dropped } = await entriesBefore(this.#ask, { store, number: place.store, signal })
     for (const row of rows) known.set(row.entry.key.session, row)
     this.#noteDamage(dropped)
     const isWhole = dropped === 0 && place.rows === rows.length && place.digest === digest
@@ -118,47 +117,56 @@ class FileCatalog implements Catalog {
     )
   }
 
-  ids(store: CatalogStore): ReadonlySet<SessionId> {
-    const rows = this.#rowsOf(store, 'SELECT id FROM sessions WHERE store = ?')
-    return new Set(rows.map(([id]) => id as SessionId))
+  async ids(store: CatalogStore): Promise<ReadonlySet<SessionId>> {
+    return new Set((await this.#rowsOf(store, 'SELECT id FROM sessions')).map(([id]) => id as SessionId))
   }
 
-  known(store: CatalogStore): ReadonlyMap<string, KnownSession> {
-    const rows = this.#rowsOf(store, 'SELECT path, id, generation FROM sessions JOIN entries USING (row) WHERE store = ?')
-    return new Map(rows.map(([path, id, generation]) => [String(path), { session: id as SessionId, generation: generation as Generation }]))
+  async known(store: CatalogStore): Promise<ReadonlyMap<string, KnownSession>> {
+    const rows = await this.#rowsOf(store, 'SELECT id, path, generation FROM sessions JOIN entries USING (row)')
+    return new Map(rows.map(([id, path, generation]) => [String(path), { session: id as SessionId, generation: generation as Generation }]))
   }
 
-  #rowsOf(store: CatalogStore, sql: string): readonly SqlRow[] {
-    return this.#read(() => this.#prepare(sql).all(this.#places.find(store)?.store ?? 0))
+  #rowsOf(store: CatalogStore, select: string): Promise<readonly SqlRow[]> {
+    return allRows(this.#ask, { select, number: this.#read(() => this.#places.find(store)?.store ?? 0), atOnce: 1000 })
   }
 
   write(store: CatalogStore, listing: Listing<SessionEntry>, shown: Showing, among = [store]): Promise<number | undefined> {
-    const write = this.#inLine(() => this.#writeOnce(store, listing, shown, among))
-    this.#writes = this.#writes.then(() => this.#pruneOnce(among)).catch(() => undefined)
-    return write
+    return this.#writeInLine(() => this.#writeOnce(store, listing, shown, among))
+  }
+
+  prune(known: readonly CatalogStore[], signal: AbortSignal): Promise<void> {
+    const step: Pruning['step'] = async (act) => {
+      let isMore = false
+      await this.#writeInLine(async () => {
+        isMore = await this.#within(act)
+        this.#places.changed()
+        this.#rows.clear()
+      })
+      return isMore
+    }
+    return pruneStores({ ask: this.#ask, step, clock: this.#options.clock, known, signal })
   }
 
   page(query: ReadQuery, stores: readonly CatalogStore[]): CatalogPage {
     if ((query.folders?.length ?? 0) > MOST_ASKED_FOLDERS)
       throw new StorageError('CATALOG_UNAVAILABLE', { reason: `no more than ${MOST_ASKED_FOLDERS} folders can be asked for`, path: this.path })
-    const { sessions, next, damaged } = this.#read(() => this.#pager(this.#places.segments(stores), query))
+    const { sessions, next, damaged } = this.#readShown(stores, (segments) => this.#pager(segments, query))
     this.#noteDamage(damaged)
     return { sessions, next }
   }
 
   count(query: ReadQuery, stores: readonly CatalogStore[]): number {
-    return this.#read(() => countSessions(this.#prepare, this.#places.segments(stores), query))
+    return this.#readShown(stores, (segments) => countSessions(this.#prepare, segments, query))
   }
 
   byId(id: SessionId, stores: readonly CatalogStore[]): readonly SessionMeta[] {
-    const segments = this.#segments(stores)
-    const sessions = segments.flatMap((segment) => this.#where([segment], 'store = ? AND id = ?', [segment.store, id]))
+    const sessions = this.#where(stores, ({ store }) => ({ sql: 'store = ? AND id = ?', values: [store, id] }))
     return [...new Map(sessions.map((meta) => [meta.key.agent, meta])).values()]
   }
 
   children(key: SessionKey, stores: readonly CatalogStore[]): readonly SessionMeta[] {
-    const segments = this.#segments(stores).filter(({ agent }) => agent === key.agent)
-    return this.#where(segments, 'parent = ?', [key.session]).sort((a, b) => a.created - b.created || (a.id < b.id ? -1 : 1))
+    const own = stores.filter(({ agent }) => agent === key.agent)
+    return this.#where(own, () => ({ sql: 'parent = ?', values: [key.session] })).sort((a, b) => a.created - b.created || (a.id < b.id ? -1 : 1))
   }
 
   edition(): number | undefined {
@@ -176,15 +184,22 @@ class FileCatalog implements Catalog {
     this.#file.database[Symbol.dispose]()
   }
 
-  readonly #segments = (stores: readonly CatalogStore[]): readonly Segment[] => this.#read(() => this.#places.segments(stores))
+  /** Segments and rows of one time: rows that move from one to another meanwhile are given once. */
+  #readShown<T>(stores: readonly CatalogStore[], read: (segments: readonly Segment[]) => T): T {
+    return this.#read(() => atOneTime(this.#prepare, () => read(this.#places.segments(stores))))
+  }
 
-  #where(segments: readonly Segment[], sql: string, values: readonly SqlValue[]): SessionMeta[] {
-    const { sessions, damaged } = this.#read(() => sessionsWhere(this.#prepare, segments, { sql, values }))
+  #where(stores: readonly CatalogStore[], condition: (segment: Segment) => Condition): SessionMeta[] {
+    const { sessions, damaged } = this.#readShown(stores, (segments) => sessionsWhere(this.#prepare, segments, condition))
     this.#noteDamage(damaged)
     return [...sessions]
   }
 
-  #inLine(write: () => Promise<void>): Promise<number | undefined> {
+  #within<T>(act: (prepare: Prepare) => T): Promise<T> {
+    return within(this.#file.database, this.#options.clock, () => act(this.#prepare))
+  }
+
+  #writeInLine(write: () => Promise<void>): Promise<number | undefined> {
     const written = this.#writes.then(() => this.#writeOrTell(write))
     // What went wrong in one write is not the next one's.
     this.#writes = written.catch(() => undefined)
@@ -202,12 +217,10 @@ class FileCatalog implements Catalog {
         await this.#mend()
         await write()
       }
-      this.#failure = undefined
       return this.#closed ? undefined : this.#edition
     } catch (error) {
-      if (this.#closed) return undefined
-      // Another process writes; what was left out differs the next time, too.
-      if (sqliteFailure(error) === 'busy') return undefined
+      // While another process writes, what was left out differs the next time, too.
+      if (this.#closed || sqliteFailure(error) === 'busy') return undefined
       const told = catalogError(error, this.path)
       if (!(told instanceof StorageError)) throw told
       this.#failure = { code: told.code, path: this.path, reason: told.reason, transient: true }
@@ -218,8 +231,7 @@ class FileCatalog implements Catalog {
   async #writeOnce(store: CatalogStore, listing: Listing<SessionEntry>, shown: Showing, among: readonly CatalogStore[]): Promise<void> {
     if (this.#closed) return
     const places = this.#places
-    const { clock } = this.#options
-    if (places.find(store) === undefined) await within(this.#file.database, clock, () => void places.ensure(store))
+    if (places.find(store) === undefined) await this.#within(() => void places.ensure(store))
     const place = places.ensure(store)
     this.#forgetOthers()
     const asRow = (entry: SessionEntry): ShownRow => {
@@ -235,28 +247,14 @@ class FileCatalog implements Catalog {
       listing,
       shown: asRow,
       segment: (wanted, held) => places.resolved(wanted, held, among),
-      known: (entry) => {
-        const row = known.get(entry.key.session)
-        return row?.entry === entry ? row : undefined
-      },
+      known,
       onWritten: (row) => pending.push(row),
-      clock,
+      clock: this.#options.clock,
     }).finally(() => places.changed())
     for (const row of pending) known.set(row.entry.key.session, row)
     if (listing.complete && known.size !== listing.entries.length) keepOnly(known, listing.entries)
     this.#rows.set(place.store, known)
-  }
-
-  /** What keeps it from it keeps the rows for another process to prune. */
-  async #pruneOnce(known: readonly CatalogStore[]): Promise<void> {
-    if (this.#isPruned || this.#closed) return
-    this.#isPruned = true
-    const onStep = (): void => {
-      this.#places.changed()
-      this.#rows.clear()
-    }
-    const [{ database }, { clock }, isClosed] = [this.#file, this.#options, () => this.#closed]
-    await pruneStores({ database, prepare: this.#prepare, clock, known, isClosed, onStep })
+    this.#failure = undefined
   }
 
   /** What this process knows of rows is of no use once another one wrote. */
@@ -287,6 +285,8 @@ class FileCatalog implements Catalog {
   #noteDamage(rows: number): void {
     if (rows > 0) this.#damage ??= 'rows in it were damaged'
   }
+
+  readonly #ask: Ask = (sql, values) => this.#read(() => this.#prepare(sql).all(...values))
 
   #read<T>(read: () => T): T {
     try {

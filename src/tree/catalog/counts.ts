@@ -17,8 +17,8 @@ export interface CatalogCounts {
   of(store: CatalogStore, sessions: readonly ListedSession[]): readonly (number | undefined)[]
   /** Sessions that nobody has counted, by id, at most `limit` behind `after`. Of logs none: their lines are counted as they are listed. */
   missing(store: CatalogStore, after: string, limit: number): readonly ListedSession[]
-  /** What was counted of sessions that were listed so; of those that are others by now nothing is kept, nor what cannot be written now. */
-  keep(store: CatalogStore, sessions: readonly ListedSession[], counts: readonly number[]): Promise<void>
+  /** What was counted of sessions that were listed so; of those that are others by now nothing is kept, nor of those that could not be counted. */
+  keep(store: CatalogStore, sessions: readonly ListedSession[], counts: readonly (number | undefined)[]): Promise<void>
 }
 
 export interface CountedRows {
@@ -62,7 +62,7 @@ function uncounted(prepare: Prepare, store: number, after: string, limit: number
   }))
 }
 
-function keepCounts(prepare: Prepare, store: number, sessions: readonly ListedSession[], counts: readonly number[]): void {
+function keepCounts(prepare: Prepare, store: number, sessions: readonly ListedSession[], counts: readonly (number | undefined)[]): void {
   const entry = 'EXISTS (SELECT 1 FROM entries WHERE row = sessions.row AND generation = ? AND version = ?)'
   const update = prepare(`UPDATE sessions SET messages = ? WHERE store = ? AND id = ? AND ${entry}`)
   for (const [at, { key, generation, version }] of sessions.entries()) {

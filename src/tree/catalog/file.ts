@@ -12,6 +12,7 @@ import { messageOf, StorageError, systemCode } from '../../core/errors.js'
 import type { StageIssue } from '../../core/stage.js'
 import { openSqlite, type SqliteDatabase, sqliteFailure } from '../../storage/sqlite/driver.js'
 import { makeFolder } from '../make-folder.js'
+import type { Prepare } from './pages.js'
 import { APPLICATION, SCHEMA, SCHEMA_VERSION } from './schema.js'
 
 export const CATALOG_NAME = 'sessions.idx.db'
@@ -71,11 +72,12 @@ export function catalogError(error: unknown, path: string): unknown {
 }
 
 /** Runs `work` in a transaction that other processes wait for, and may read beside; a throw undoes all of it. */
-export async function within(database: SqliteDatabase, clock: Clock, work: () => void | Promise<void>): Promise<void> {
+export async function within<T>(database: SqliteDatabase, clock: Clock, work: () => T | Promise<T>): Promise<T> {
   await begin(database, clock)
   try {
-    await work()
+    const result = await work()
     database.exec('COMMIT')
+    return result
   } catch (error) {
     try {
       database.exec('ROLLBACK')
@@ -84,6 +86,28 @@ export async function within(database: SqliteDatabase, clock: Clock, work: () =>
     }
     throw error
   }
+}
+
+/**
+ * All that `read` asks is of one time, whatever other processes write meanwhile, and SQLite locks the file once for it. Unlike a transaction
+ * this may stand in one.
+ */
+export function atOneTime<T>(prepare: Prepare, read: () => T): T {
+  const release = (): void => void prepare('RELEASE reading').run()
+  prepare('SAVEPOINT reading').run()
+  let result: T
+  try {
+    result = read()
+  } catch (error) {
+    try {
+      release()
+    } catch {
+      // SQLite may have ended it already; the first error is the one to report
+    }
+    throw error
+  }
+  release()
+  return result
 }
 
 /** While another process writes, the event loop turns: SQLite's own waiting would block it. */
@@ -174,7 +198,8 @@ function holding(inode: string): () => void {
 async function prepare(database: SqliteDatabase, clock: Clock): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
-      database.exec('PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 8388608')
+      // What is deleted is overwritten: titles and prompts do not outlive their session in free pages.
+      database.exec('PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 8388608; PRAGMA secure_delete = ON')
       if (numberOf(database, 'PRAGMA user_version') === 0) await within(database, clock, () => makeTables(database))
       // Reads a page of every table: what they are is in the schema.
       database.prepare('SELECT (SELECT count(*) FROM stores), (SELECT max(row) FROM sessions)').get()

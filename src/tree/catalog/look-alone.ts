@@ -43,7 +43,7 @@ export async function lookAlone(
 async function newKeys(stores: readonly Store[], catalog: Catalog): Promise<readonly SessionKey[]> {
   const keys: SessionKey[] = []
   for (const store of stores) {
-    const held = catalog.ids(store)
+    const held = await catalog.ids(store)
     for (const id of (await store.ids?.()) ?? []) if (!held.has(id)) keys.push(sessionKey(store.agent, id))
   }
   return keys
@@ -55,7 +55,7 @@ async function lookInto(store: Store, catalog: Catalog, keys: readonly SessionKe
   const listing =
     store.look === undefined
       ? await store.sessions({ before: { entries: before, mark: undefined }, only: keys })
-      : await store.look(keys, before, catalog.known(store))
+      : await store.look(keys, before, await catalog.known(store))
   if (listing === undefined || !listing.complete || listing.issues.length > 0) return undefined
   const found = new Set(listing.entries.map(({ key }) => encodeKey(key)))
   return before.every(({ key }) => found.has(encodeKey(key))) ? listing : undefined

@@ -17,7 +17,7 @@ interface Ahead {
 
 export function pagerOf(prepare: Prepare): Pager {
   let ahead: Ahead | undefined
-  const pageOf: Pager = (segments, query) => {
+  return (segments, query) => {
     const held = ahead
     ahead = undefined
     const goesOn = held?.segments === segments && held.name === query.name && isDeepStrictEqual(held.place, query.after)
@@ -28,23 +28,5 @@ export function pagerOf(prepare: Prepare): Pager {
     const place = placeOf(last, query.sort)
     ahead = { segments, name: query.name, place, reading }
     return { sessions, damaged, next: cursorAt(query, place) }
-  }
-  const release = (): void => void prepare('RELEASE page').run()
-  // SQLite locks the file once for all that a page asks, and not for each of it. Unlike a transaction this may stand in one.
-  return (segments, query) => {
-    prepare('SAVEPOINT page').run()
-    let page: ReturnType<Pager>
-    try {
-      page = pageOf(segments, query)
-    } catch (error) {
-      try {
-        release()
-      } catch {
-        // SQLite may have ended it already; the first error is the one to report
-      }
-      throw error
-    }
-    release()
-    return page
   }
 }

@@ -144,9 +144,10 @@ function firstOf(agent: Agent, after: SessionPlace): string {
 }
 
 /** The sessions of these segments that a condition holds for, in no order. */
-export function sessionsWhere(prepare: Prepare, segments: readonly Segment[], { sql, values }: Condition): FoundSessions {
+export function sessionsWhere(prepare: Prepare, segments: readonly Segment[], condition: (segment: Segment) => Condition): FoundSessions {
   let damaged = 0
   const sessions = segments.flatMap((segment) => {
+    const { sql, values } = condition(segment)
     const rows = prepare(`SELECT ${CARD_COLUMNS} FROM sessions WHERE ${sql} AND segment = ?${segment.shown.sql}`)
     const { seed, agent, source, shown } = segment
     const metas = rows.all(...values, segment.segment, ...shown.values).map(([id, card]) => metaIn(seed, agent, source, id, card))

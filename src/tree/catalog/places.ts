@@ -28,8 +28,8 @@ export interface CatalogPlaces {
    */
   resolved(wanted: number, held: number | undefined, stores: readonly CatalogStore[]): number
   /**
-   * Those that are shown to who has these stores; the same list until anything is written. A copy that is hidden by a store which is not among them is shown, unless a store among
-   * them shows another one, or has one and comes before.
+   * Those that are shown to who has these stores; the same list until anything is written. A copy that is hidden by a store which is not
+   * among them is shown, unless a store among them shows another one, or has one and comes before.
    */
   segments(stores: readonly CatalogStore[]): readonly Segment[]
   /** Moves with what others write. */

@@ -46,15 +46,17 @@ export interface Catalog extends Disposable {
   /** The copies of a session in these stores, as they were listed. */
   copies(key: SessionKey, stores: readonly CatalogStore[]): readonly { readonly store: CatalogStore; readonly entry: SessionEntry }[]
   /** The sessions of the store that were listed. */
-  ids(store: CatalogStore): ReadonlySet<SessionId>
+  ids(store: CatalogStore): Promise<ReadonlySet<SessionId>>
   /** What each file of the store was listed as, by path: of stores in which sessions have files of their own. */
-  known(store: CatalogStore): ReadonlyMap<string, KnownSession>
+  known(store: CatalogStore): Promise<ReadonlyMap<string, KnownSession>>
   /**
    * What a store listed, and how the merged view shows it. Costs what differs. Gives the edition that it was written in; undefined for what
    * cannot be written now, since another process writes: that is no error. Calls are carried out one after the other. `among`: the stores of
    * the merged view.
    */
   write(store: CatalogStore, listing: Listing<SessionEntry>, shown: Showing, among?: readonly CatalogStore[]): Promise<number | undefined>
+  /** Takes away the rows of stores that are gone for long, `known` ones aside, some between two writes; ends with the signal. */
+  prune(known: readonly CatalogStore[], signal: AbortSignal): Promise<void>
   /** Another one when the file is another one; undefined when it is damaged, or gone: the next write makes it anew. */
   edition(): number | undefined
   page(query: ReadQuery, stores: readonly CatalogStore[]): CatalogPage

@@ -6,9 +6,9 @@ import { lstat } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Clock } from '../../core/clock.js'
 import { systemCode } from '../../core/errors.js'
-import type { SqliteDatabase } from '../../storage/sqlite/driver.js'
+import { untilAborted } from '../../core/signals.js'
 import type { SessionOrigin } from '../types.js'
-import { within } from './file.js'
+import type { Ask } from './before.js'
 import type { Prepare } from './pages.js'
 import { hiderOf, readSegments, unhidden } from './places.js'
 import { removeRow } from './write.js'
@@ -19,37 +19,35 @@ const GRACE_MS = 30 * 24 * 60 * 60_000
 const STEP = 500
 
 export interface Pruning {
-  readonly database: SqliteDatabase
-  readonly prepare: Prepare
+  readonly ask: Ask
+  /** Carries it out in a transaction, behind the writes that wait already; false where it cannot be now. */
+  readonly step: (act: (prepare: Prepare) => boolean) => Promise<boolean>
   readonly clock: Clock
   /** These stay in any case. */
   readonly known: readonly SessionOrigin[]
-  /** Asked between two transactions. */
-  readonly isClosed: () => boolean
-  readonly onStep: () => void
+  readonly signal: AbortSignal
 }
 
-/** One store after the other, in short transactions: what is left when it is cut off is taken up by the next one. */
-export async function pruneStores(pruning: Pruning): Promise<void> {
-  const { prepare, clock, known, isClosed } = pruning
+/** One store after the other, in short transactions: what is left when it is cut off is taken up by the next one. @throws the reason of the signal */
+export async function pruneStores({ ask, step, clock, known, signal }: Pruning): Promise<void> {
   const before = clock.now() - GRACE_MS
-  const old = prepare('SELECT store, kind, path FROM stores WHERE listed IS NULL OR listed < ?').all(before)
-  for (const [store, kind, path] of old) {
-    if (known.some((one) => one.kind === kind && one.path === path) || !(await isGone(String(path)))) continue
-    while (!isClosed() && (await pruneSome(pruning, Number(store), before))) await turn()
+  for (const [store, kind, path] of ask('SELECT store, kind, path FROM stores WHERE listed IS NULL OR listed < ?', [before])) {
+    if (known.some((one) => one.kind === kind && one.path === path) || !(await untilAborted(isGone(String(path)), signal))) continue
+    while (await step((prepare) => pruneSome(prepare, Number(store), before))) {
+      await turn()
+      signal.throwIfAborted()
+    }
   }
 }
 
-async function pruneSome({ database, prepare, clock, onStep }: Pruning, store: number, before: number): Promise<boolean> {
-  let isMore = false
-  await within(database, clock, () => {
-    // Somebody may have listed it since.
-    if (prepare('SELECT 1 FROM stores WHERE store = ? AND (listed IS NULL OR listed < ?)').get(store, before) === undefined) return
-    // Nobody is shown a part of it.
-    prepare('UPDATE stores SET listed = NULL, mark = NULL WHERE store = ?').run(store)
-    isMore = unhideSome(prepare, store) || removeSome(prepare, store)
-    if (!isMore) prepare('DELETE FROM stores WHERE store = ?').run(store)
-  }).finally(onStep)
+/** True where more is left of the store. */
+function pruneSome(prepare: Prepare, store: number, before: number): boolean {
+  // Somebody may have listed it since.
+  if (prepare('SELECT 1 FROM stores WHERE store = ? AND (listed IS NULL OR listed < ?)').get(store, before) === undefined) return false
+  // Nobody is shown a part of it.
+  prepare('UPDATE stores SET listed = NULL, mark = NULL WHERE store = ?').run(store)
+  const isMore = unhideSome(prepare, store) || removeSome(prepare, store)
+  if (!isMore) prepare('DELETE FROM stores WHERE store = ?').run(store)
   return isMore
 }
 

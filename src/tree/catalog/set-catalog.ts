@@ -46,7 +46,8 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
   /** Of copies that are not shown. */
   const metas = new WeakMap<SessionEntry, SessionMeta>()
   let writes: Promise<unknown> = Promise.resolve()
-  let counting: Promise<unknown> = Promise.resolve()
+  let counting = Promise.resolve()
+  let pruning: Promise<void> | undefined
 
   const plainMeta = (store: Store, entry: SessionEntry, now: number): SessionMeta => {
     const meta = metas.get(entry) ?? metaOf({ entry, store, record: entry.record, hidden: [] }, now)
@@ -68,8 +69,7 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
     written.delete(place)
     const edition = await catalog.write(store, listing, (entry) => shownAs(store, entry, shown), shown.stores)
     if (edition !== undefined) written.set(place, { listing, edition })
-    counting = counting.then(() => countMissing(catalog, store, signal))
-    counting.catch(() => undefined)
+    counting = inBackground(counting.then(() => countMissing(catalog, store, signal)))
   }
 
   return {
@@ -92,6 +92,7 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
       ),
     write(listings, shown, isSame) {
       const edition = catalog.edition()
+      pruning ??= inBackground(catalog.prune(shown.stores, signal))
       for (const { store, listing } of listings) {
         const held = written.get(placeOf(store))
         if (!isKept(store) || (isSame && held?.edition === edition && isEqual(held?.listing, listing))) continue
@@ -102,8 +103,8 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
     },
     async settled() {
       await writes
-      // It ends with the next page.
-      if (signal.aborted) await counting
+      // They end with the next page.
+      if (signal.aborted) await Promise.all([counting, pruning])
     },
     messageCounts: (store, sessions) => messageCounts(catalog, store, sessions),
     lock: (signal) => catalog.lock(signal),
@@ -121,19 +122,24 @@ async function messageCounts({ counts }: Catalog, store: Store, sessions: readon
 /** Sessions that are counted in one go. */
 const COUNTED = 64
 
-/** Of a store that was listed: sessions that are new, or others than when they were counted. What fails is left for the next time. */
+/** Of a store that was listed: sessions that are new, or others than when they were counted. */
 async function countMissing({ counts }: Catalog, store: Store, signal: AbortSignal): Promise<void> {
   if (store.supports.lines === true) return
-  try {
-    for (let after: string | undefined = ''; after !== undefined && !signal.aborted; await turn()) {
-      const sessions = counts.missing(store, after, COUNTED)
-      const numbers = sessions.length === 0 ? [] : await store.messageCounts(sessions.map(({ key }) => sessionKey(store.agent, key.session)))
-      if (sessions.length > 0) await counts.keep(store, sessions, numbers)
-      after = sessions.length < COUNTED ? undefined : sessions.at(-1)?.key.session
-    }
-  } catch (error) {
-    if (!(error instanceof StorageError)) throw error
+  for (let after: string | undefined = ''; after !== undefined && !signal.aborted; await turn()) {
+    const sessions = counts.missing(store, after, COUNTED)
+    const numbers = sessions.length === 0 ? [] : await store.messageCounts(sessions.map(({ key }) => sessionKey(store.agent, key.session)))
+    if (sessions.length > 0) await counts.keep(store, sessions, numbers)
+    after = sessions.length < COUNTED ? undefined : sessions.at(-1)?.key.session
   }
+}
+
+/** What fails in a store or in the catalog is left for the next time. Whoever waits for it hears of a bug in it; nobody else must. */
+function inBackground(work: Promise<void>): Promise<void> {
+  const done = work.catch((error: unknown) => {
+    if (!(error instanceof StorageError)) throw error
+  })
+  done.catch(() => undefined)
+  return done
 }
 
 /** Sessions in memory are of one process. */

@@ -1,6 +1,7 @@
 /** Writing a listing into the catalog: only the rows that differ, in one transaction. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Clock } from '../../core/clock.js'
+import { StorageError } from '../../core/errors.js'
 import type { SessionId } from '../../core/ids.js'
 import { sumFile } from '../../storage/files/file-sum.js'
 import type { SqliteDatabase, SqlValue } from '../../storage/sqlite/driver.js'
@@ -45,8 +46,8 @@ export interface StoreWrite {
   readonly shown: (entry: SessionEntry) => ShownRow
   /** The segment of a row: another set of stores may know better what hides it. */
   readonly segment: (wanted: number, held: number | undefined) => number
-  /** What this process wrote of it, undefined when another one wrote since. */
-  readonly known: (entry: SessionEntry) => Written | undefined
+  /** What this process wrote of the store: nothing where another one wrote since. */
+  readonly known: ReadonlyMap<SessionId, Written>
   readonly onWritten: (written: Written) => void
   readonly clock: Clock
 }
@@ -90,7 +91,9 @@ export async function writeStore(database: SqliteDatabase, prepare: Prepare, wri
     }
     await putRows(prepare, write, changed.slice(early.length))
     const update = prepare('UPDATE stores SET mark = ?, rows = ?, digest = ?, listed = ? WHERE store = ?')
-    update.run(sure, entries.length, digest, now, write.store)
+    const isThere = update.run(sure, entries.length, digest, now, write.store) === 1
+    // Its rows would be nobody's.
+    if (!isThere) throw new StorageError('CATALOG_UNAVAILABLE', { reason: 'another process took the store away meanwhile' })
   })
 }
 
@@ -122,7 +125,8 @@ async function compare(
   let looked = 0
   for (const entry of listing.entries) {
     const as = shown(entry)
-    const before = known(entry)
+    const written = known.get(entry.key.session)
+    const before = written?.entry === entry ? written : undefined
     if (before !== undefined && isSame(before, as) && segmentOf(as.segment, before.segment) === before.segment) {
       digest += before.crc
       standing++

@@ -11,6 +11,7 @@ import { checkNumber, refuseUnknown } from '../../core/options.js'
 import { PART_KINDS } from '../../core/parts.js'
 import type { Message } from '../../core/records.js'
 import type { StageIssue } from '../../core/stage.js'
+import { turnsOf } from '../../storage/turns.js'
 import { isInAny, readQuery, type SessionQuery } from '../sessions/session-page.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SessionMeta } from '../types.js'
@@ -83,11 +84,12 @@ export interface GrepHit {
  * the ends of lines with its flag `m`; `g` and `y` count for nothing. One that tries without end (`(a+)+$`) blocks the thread, with a worker
  * too, until `timeoutMs` have passed.
  * @throws StorageError INVALID_OPTION, also of an expression that takes too long; NOT_FOUND, AMBIGUOUS_ID; the reason of `signal` once it is
- * aborted, at the next page
+ * aborted, at the next page or the next places of a long text
  */
 export async function* grepSessions(sessions: Sessions, pattern: string | RegExp, options: GrepOptions = {}): AsyncGenerator<GrepHit> {
   const { limit = Number.POSITIVE_INFINITY } = options
   const search = readSearch(pattern, options)
+  const turns = turnsOf(sessions.clock, options.signal)
   let found = 0
   for await (const text of textsFound(sessions, search, options)) {
     const { session, message, part, kind, field, tool, role, created, rest } = text
@@ -97,7 +99,9 @@ export async function* grepSessions(sessions: Sessions, pattern: string | RegExp
         yield { session, message, part, kind, field, tool, role, created, ...excerpt }
         if (++found >= limit) return
       }
-      excerpts = excerpts.length < AT_ONCE ? [] : search.limit(() => taken(rest, AT_ONCE))
+      // A text may have more places than others want to wait for.
+      if (turns.isDue()) await turns.take()
+      excerpts = excerpts.length < AT_ONCE ? [] : search.limit.within(() => taken(rest, AT_ONCE))
     }
   }
 }

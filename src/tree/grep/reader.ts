@@ -17,7 +17,7 @@ import type { TimeLimit } from './time-limit.js'
 
 export interface GrepSearch {
   readonly find: Matcher
-  /** Whatever asks `find` is done by this. */
+  /** Whatever asks `find` is done by this: how long it may take of one text. */
   readonly limit: TimeLimit
   /** Characters before and behind a match. */
   readonly context: number
@@ -31,17 +31,28 @@ export interface GrepSearch {
   readonly tell: (issue: StageIssue) => void
 }
 
-/** A text that holds the pattern. */
-export interface FoundText extends GrepText {
-  /** The first places of it, up to `AT_ONCE`. */
-  readonly excerpts: readonly Excerpt[]
-  readonly rest: Iterator<Excerpt>
+/** A text, and who said it. */
+interface Said extends GrepText {
   readonly message: MessageKey
   readonly part: PartKey | undefined
   readonly kind: GrepKind
   readonly tool: string | undefined
   readonly role: Message['role'] | undefined
   /** Epoch milliseconds. */
+  readonly created: number
+}
+
+/** A text that holds the pattern. */
+export interface FoundText extends Said {
+  /** The first places of it, up to `AT_ONCE`. */
+  readonly excerpts: readonly Excerpt[]
+  readonly rest: Iterator<Excerpt>
+}
+
+/** A message that was parsed. */
+interface Spoken {
+  readonly node: MessageNode
+  /** As its store says, epoch milliseconds. */
   readonly created: number
 }
 
@@ -134,15 +145,20 @@ export class GrepReader {
     const issues: StageIssue[] = []
     for (let at = 0; at < refs.messages.length; ) {
       await this.#giveWay()
-      at = this.#search.limit(() => this.#stretch(refs, at, { found, issues }))
+      const { spoken, end } = this.#stretch(refs, at, issues)
+      at = end
       for (const issue of issues.splice(0)) tell(issue)
+      // All at once; where that takes long, text by text: each may take its time.
+      const texts = this.#search.limit.attempt(() => this.#foundIn(spoken)) ?? (await this.#foundSlowly(spoken))
+      for (const text of texts) found.push(text)
       if (this.#search.once && found.length > 0) break
     }
     return found
   }
 
-  /** As many messages as fit between two turns, one at least; gives the place behind the last. Calls nothing that is the caller's. */
-  #stretch(refs: SessionRefTree, from: number, { found, issues }: { readonly found: FoundText[]; readonly issues: StageIssue[] }): number {
+  /** As many messages as can be parsed between two turns, one at least. */
+  #stretch(refs: SessionRefTree, from: number, issues: StageIssue[]): { readonly spoken: readonly Spoken[]; readonly end: number } {
+    const spoken: Spoken[] = []
     let at = from
     do {
       const node = refs.messages[at++]
@@ -151,14 +167,32 @@ export class GrepReader {
       const hydrated = hydrateSessionTree({ ...refs, session: { key: refs.key, leaf: notRead(refs.key) }, messages: [worth] })
       issues.push(...issuesOf(hydrated))
       if (hydrated.status === 'failed') continue
-      for (const message of hydrated.value.messages) {
-        for (const text of this.#textsOf(message, worth)) {
-          found.push(text)
-          if (this.#search.once) return at
-        }
-      }
+      for (const node of hydrated.value.messages) spoken.push({ node, created: worth.created })
     } while (at < refs.messages.length && performance.now() - this.#turn < TURN_MS)
-    return at
+    return { spoken, end: at }
+  }
+
+  /** Calls nothing that is the caller's. */
+  #foundIn(spoken: readonly Spoken[]): readonly FoundText[] {
+    const found: FoundText[] = []
+    for (const said of this.#saidIn(spoken)) {
+      const text = this.#matched(said)
+      if (text !== undefined) found.push(text)
+      if (text !== undefined && this.#search.once) break
+    }
+    return found
+  }
+
+  async #foundSlowly(spoken: readonly Spoken[]): Promise<readonly FoundText[]> {
+    const { limit, once } = this.#search
+    const found: FoundText[] = []
+    for (const said of this.#saidIn(spoken)) {
+      await this.#giveWay()
+      const text = limit.within(() => this.#matched(said))
+      if (text !== undefined) found.push(text)
+      if (text !== undefined && once) break
+    }
+    return found
   }
 
   /** The message with the parts that may hold the pattern; undefined when neither it nor one of them does. */
@@ -178,31 +212,27 @@ export class GrepReader {
     return filter(bytes) || (mark !== undefined && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(mark))
   }
 
-  *#textsOf({ key, message, parts }: MessageNode, { created }: MessageRefNode): Generator<FoundText> {
+  *#saidIn(spoken: readonly Spoken[]): Generator<Said> {
     const { kinds } = this.#search
-    const role = message?.role
-    const time = message === undefined || message.role === 'unknown' ? created : message.time.created
-    const about = { message: key, role, created: time }
-    for (const part of parts) {
-      if (kinds?.has(part.type) === false) continue
-      const tool = part.type === 'tool' ? part.tool : undefined
-      for (const text of textsOfPart(part)) {
-        const excerpts = this.#excerptsIn(text.text)
-        if (excerpts !== undefined) yield { ...text, ...about, ...excerpts, part: partKey(key, part.id), kind: part.type, tool }
+    for (const { node, created } of spoken) {
+      const { key, message, parts } = node
+      const time = message === undefined || message.role === 'unknown' ? created : message.time.created
+      const about = { message: key, role: message?.role, created: time }
+      for (const part of parts) {
+        if (kinds?.has(part.type) === false) continue
+        const tool = part.type === 'tool' ? part.tool : undefined
+        for (const text of textsOfPart(part)) yield { ...text, ...about, part: partKey(key, part.id), kind: part.type, tool }
       }
-    }
-    if (message === undefined || kinds?.has('message') === false) return
-    for (const text of textsOfMessage(message)) {
-      const excerpts = this.#excerptsIn(text.text)
-      if (excerpts !== undefined) yield { ...text, ...about, ...excerpts, part: undefined, kind: 'message', tool: undefined }
+      if (message === undefined || kinds?.has('message') === false) continue
+      for (const text of textsOfMessage(message)) yield { ...text, ...about, part: undefined, kind: 'message', tool: undefined }
     }
   }
 
-  #excerptsIn(text: string): Pick<FoundText, 'excerpts' | 'rest'> | undefined {
+  #matched(said: Said): FoundText | undefined {
     const { find, context, once } = this.#search
-    const all = excerptsIn(text, find, context)
-    const excerpts = taken(all, once ? 1 : AT_ONCE)
-    return excerpts.length === 0 ? undefined : { excerpts, rest: all }
+    const rest = excerptsIn(said.text, find, context)
+    const excerpts = taken(rest, once ? 1 : AT_ONCE)
+    return excerpts.length === 0 ? undefined : { ...said, excerpts, rest }
   }
 
   /** Where it is time to. */

@@ -14,7 +14,6 @@ export type Listings = ReadonlyMap<Store, Listing<SessionEntry>>
 /** What the stores gave. */
 export interface Look {
   readonly stores: readonly Store[]
-  readonly listings: readonly StoreListing[]
   readonly listed: Listings
   /** By store: from what its listing went on. */
   readonly earlier: ReadonlyMap<Store, readonly SessionEntry[]>
@@ -48,7 +47,6 @@ export class ListedStores {
   /** Changes nothing here: `keep` does. @throws the reason of the signal */
   async list(stores: readonly Store[], refused: readonly StageIssue[], options: RefreshOptions): Promise<Look> {
     const issues = [...refused]
-    const listings: StoreListing[] = []
     const listed = new Map<Store, Listing<SessionEntry>>()
     const earlier = new Map<Store, readonly SessionEntry[]>()
     for (const store of stores) {
@@ -56,19 +54,25 @@ export class ListedStores {
       if (asked.before !== undefined) earlier.set(store, asked.before.entries)
       try {
         const listing = await store.sessions(asked)
-        listings.push({ store, listing })
         listed.set(store, listing)
         issues.push(...listing.issues)
       } catch (error) {
         options.signal?.throwIfAborted()
         if (!(error instanceof StorageError)) throw error
-        // A listing that failed says nothing about what is there: the last good one of this store stays.
-        const held = this.#held(store)
-        listings.push({ store, listing: { entries: held.length > 0 ? held : (asked.before?.entries ?? []), issues: [], complete: false } })
         issues.push(storeIssueOf(error, store.path))
       }
     }
-    return { stores, issues, listings, listed, earlier }
+    return { stores, issues, listed, earlier }
+  }
+
+  /** A listing that failed says nothing about what is there: the last good one of its store stays, which a look meanwhile may have taken. */
+  listingsOf({ stores, listed, earlier }: Look): readonly StoreListing[] {
+    return stores.map((store) => {
+      const listing = listed.get(store)
+      if (listing !== undefined) return { store, listing }
+      const held = this.#held(store)
+      return { store, listing: { entries: held.length > 0 ? held : (earlier.get(store) ?? []), issues: [], complete: false } }
+    })
   }
 
   /** One that was opened anew goes on from nothing: another store may stand in its place. */

@@ -73,11 +73,14 @@ export class ChangeTeller {
       if (copies === undefined) added.push(session.entry.key)
       else if (!isSameCopies(copies, [session, ...session.hidden])) changed.push(session.entry.key)
     })
+    const away = new Map<string, MergedSession>()
     await inTurns(held, turns, ([name, copies]) => {
-      const [copy] = copies
-      if (copy !== undefined && !now.has(name) && !copies.some(({ store }) => isUnsure(store))) removed.push(copy.entry.key)
+      const [copy, ...hidden] = copies
+      if (copy === undefined || now.has(name)) return
+      if (copies.some(({ store }) => isUnsure(store))) away.set(name, { ...copy, record: copy.entry.record, hidden })
+      else removed.push(copy.entry.key)
     })
-    return { changes: { added, changed, removed }, shown: now, away: NONE }
+    return { changes: { added, changed, removed }, shown: now, away }
   }
 
   keep({ shown, away }: Told): void {

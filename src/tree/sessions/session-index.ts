@@ -33,7 +33,7 @@ export interface NextIndex {
 }
 
 /** How many messages each of these sessions has, of the store that it is read from. */
-export type CountsOf = (store: Store, sessions: readonly SessionEntry[]) => Promise<readonly number[]>
+export type CountsOf = (store: Store, sessions: readonly SessionEntry[]) => Promise<readonly (number | undefined)[]>
 
 export class MergedIndex implements SessionIndex {
   readonly #sessions: Sessions

@@ -1,4 +1,5 @@
 /** The open stores as one set of sessions; lists them, keeps what was listed, and closes them. */
+import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { createDirtyTracker } from '../../core/dirty-tracker.js'
@@ -112,6 +113,8 @@ class SessionSet implements Sessions {
     this.cache = new SpanCache(cacheBytes, this.dirty)
     this.index = new MergedIndex(this, this.#kept?.messageCounts)
     this.#records = new ShownRecords(clock)
+    // As many listen to it as read, refresh and watch at a time.
+    setMaxListeners(0, this.#closing.signal)
     tellClosing(this, this.#closing.signal)
   }
 
@@ -190,13 +193,15 @@ class SessionSet implements Sessions {
     }
     const taken = this.#taking.then(() => this.#take(look, { turn, tick, report, signal: end.signal }))
     this.#taking = taken.catch(() => undefined)
-    return await taken
+    return await untilAborted(taken, end.signal)
   }
 
   /** Made ready with turns in between, and then shown in one go: there is no time at which a part of it shows. */
-  async #take({ stores, listings, listed, earlier, issues }: Look, { turn, tick, report, signal }: Taking): Promise<SessionChanges> {
+  async #take(look: Look, { turn, tick, report, signal }: Taking): Promise<SessionChanges> {
     // Of looks that overlap the one begun last stays, whichever ends last; what this one saw is then in the changes of that one.
     if (turn < this.#replaced) return { added: [], changed: [], removed: [], report: report() }
+    const { stores, listed, earlier, issues } = look
+    const listings = this.#listed.listingsOf(look)
     const turns = turnsOf(this.clock, signal)
     const same = this.#taken.isSettled && this.#listed.areSame(stores, listed) ? this.#taken : undefined
     const merge = same?.merge ?? (await mergeSessions(listings, turns, this.#taken.merge))

@@ -54,7 +54,26 @@ const PATIENCE_MS = 10_000
  * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), STORE_NOT_READY once the set is
  * closed, and what no time mends
  */
-export async function* followSession(sessions: Sessions, session: SessionKey | SessionId, options: FollowOptions = {}): AsyncGenerator<FollowUpdate> {
+export function followSession(sessions: Sessions, session: SessionKey | SessionId, options: FollowOptions = {}): AsyncGenerator<FollowUpdate> {
+  const left = new AbortController()
+  const updates = updatesFrom(sessions, session, options, left.signal)
+  const end = updates.return.bind(updates)
+  // A generator waits for its `next` before it returns: for the next write, which may never come.
+  return Object.assign(updates, {
+    return(value: unknown) {
+      left.abort()
+      return end(value)
+    },
+  })
+}
+
+/** @param left Aborted when the caller goes. */
+async function* updatesFrom(
+  sessions: Sessions,
+  session: SessionKey | SessionId,
+  options: FollowOptions,
+  left: AbortSignal,
+): AsyncGenerator<FollowUpdate> {
   refuseUnknown(options, ['since', 'pollMs', 'native', 'signal'])
   checkNumber('pollMs', options.pollMs, 1, LONGEST_MS)
   const { pollMs = POLL_MS, native = false, signal } = options
@@ -64,7 +83,7 @@ export async function* followSession(sessions: Sessions, session: SessionKey | S
   const bell = createBell(sessions.clock)
   using _ = listenTo(sessions, { woken: bell.ring })
   using events = watchSession(bell.ring)
-  using end = following(signal, closingOf(sessions))
+  using end = following(signal, left, closingOf(sessions))
   const { signal: ended } = end
   const look = new Look(sessions, { session, native, signal: ended })
   try {
@@ -86,7 +105,7 @@ export async function* followSession(sessions: Sessions, session: SessionKey | S
     if (!ended.aborted) throw error
   }
   // Not by the caller: then the set was closed.
-  if (signal?.aborted !== true) ended.throwIfAborted()
+  if (signal?.aborted !== true && !left.aborted) ended.throwIfAborted()
 }
 
 /** Does without when that fails for the moment. */

@@ -137,10 +137,9 @@ class Watching {
     // From here on nothing is missed, whoever looks at the stores.
     this.#told = listenTo(sessions, { changed: (changes) => this.#feed.add(changes, sessions.dirty.clock.tick(), this.#lookStart ?? this.#now) })
     this.#closing = closingOf(sessions)
-    for (const source of [signal, this.#closing]) {
-      source?.addEventListener('abort', this.#onAbort, { once: true })
-      if (source?.aborted === true) this.#onAbort()
-    }
+    const sources = [signal, this.#closing]
+    for (const source of sources) source?.addEventListener('abort', this.#onAbort, { once: true })
+    if (sources.some((source) => source?.aborted === true)) this.#onAbort()
   }
 
   async *changes(): AsyncGenerator<SessionChange, undefined, undefined> {

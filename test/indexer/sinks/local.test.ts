@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { HeldDocument } from '../../../src/indexer/ports.js'
@@ -90,6 +91,19 @@ describe('local sink file', () => {
     await write
     clearTimeout(turns)
     expect(await sink.count()).toBe(call === 'upsert' ? 2 : 0)
+  })
+
+  it('writes in the order in which it was asked, however long the first had to wait', async () => {
+    const path = freshPath()
+    await using sink = await openLocalSink({ path })
+    using writer = await openSqlite(path, { readOnly: false })
+    writer.exec('BEGIN IMMEDIATE')
+    const first = sink.upsert([sinkRow('a', 'apple'), sinkRow('b')])
+    await delay(100) // it tries again every 20 ms by now
+    writer.exec('ROLLBACK')
+    await Promise.all([first, sink.upsert([sinkRow('a', 'banana')]), sink.delete(['b'])])
+    expect(await sink.matching('banana', 5)).toMatchObject([{ id: 'a' }])
+    expect(await sink.count()).toBe(1)
   })
 
   it('ends its waiting with the signal, and when it is closed', async () => {

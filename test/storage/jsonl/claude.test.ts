@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { claudeFormat } from '../../../src/core/agents/claude.js'
 import type { Document } from '../../../src/core/documents.js'
 import { claudeAdapter } from '../../../src/storage/jsonl/claude-log.js'
-import type { LogMeta } from '../../../src/storage/jsonl/log-adapter.js'
+import { LIGHT, type LogMeta } from '../../../src/storage/jsonl/log-adapter.js'
 import type { LogIndex } from '../../../src/storage/jsonl/log-index.js'
+import { parsed } from '../../../src/storage/jsonl/log-record.js'
 import { assembleAll, describeAll, feed, linesOf, rangesOf, resumeAt } from '../../support/log-lines.js'
 import { SETS_ARE_HERE, unpackSets } from '../../support/real-sets.js'
 import { tempFolder } from '../../support/temp.js'
@@ -560,7 +561,52 @@ describe('a title of another session', () => {
     const bytes = Buffer.from(linesOf(asked('u0', null, 1, 'before'), asked('u1', 'u0', 2, 'leaf'), asked('u2', 'u1', 3, 'after')))
     expect(rangesOf(bytes).map(({ start, end }) => claudeAdapter.tells(bytes, start, end, meta, start, bytes.length))).toEqual([false, true, false])
   })
+
+  const summary = (leafUuid: string, title: string): Document => ({ type: 'summary', summary: title, leafUuid })
+  const start = asked('u1', null, 1, 'Hi')
+  const answer = said('a1', 'u1', 2, 'm1', text('x'))
+
+  it('is that of the last leaf which can be read and has one', () => {
+    const leaves = [asked('u2', 'a1', 3, 'x'), asked('u3', 'u2', 4, 'y'), `${JSON.stringify(asked('u3', 'u2', 4, 'z')).slice(0, -1)},"n":01}`]
+    for (const other of ['Other', ' ']) {
+      const log = linesOf(summary('u2', 'Mine'), summary('u3', other), start, answer, ...leaves)
+      expect(describedIn(log, 1).title).toBe(other.trim() || 'Mine')
+      expect(describedIn(log, 100)).toEqual(describedIn(log, 1))
+    }
+    const long = linesOf(
+      summary('u2', 'Mine'),
+      summary('u3', 'Long'),
+      start,
+      answer,
+      asked('u2', 'a1', 3, 'x'),
+      asked('u3', 'u2', 4, 'x'.repeat(LIGHT)),
+    )
+    expect([describedIn(long, 1).title, describedIn(long, 100).title]).toEqual(['Mine', 'Mine'])
+  })
+
+  it('is all that its leaf tells, since not every leaf is asked', () => {
+    const many = Array.from({ length: 100 }, (_, at) => said(`b${at}`, null, at, `m${at}`, text('x'), { version: undefined }))
+    const asks = ['u2', 'u3'].map((id) => asked(id, 'b99', 200, `of ${id}`))
+    const log = linesOf(summary('u2', 'Two'), summary('u3', 'Three'), ...many, ...asks)
+    expect(describedIn(log, 1)).toEqual(describedIn(log, 200))
+    expect(describedIn(log, 200)).toMatchObject({ title: 'Three', entries: 104 })
+  })
 })
+
+/** As a listing reads a log that comes in pieces of so many lines. */
+function describedIn(log: string, held: number): LogMeta {
+  const bytes = Buffer.from(log)
+  const ranges = rangesOf(bytes)
+  const meta: LogMeta = { entries: 0 }
+  for (const [at, { start, end }] of ranges.entries()) {
+    meta.entries++
+    const until = ranges[Math.min(at - (at % held) + held, ranges.length) - 1]?.end ?? end
+    if (end - start > LIGHT || !claudeAdapter.tells(bytes, start, end, meta, start, until + 1)) continue
+    const document = parsed(bytes, start, end)
+    if (document !== undefined) claudeAdapter.describe(document, meta, { path: '/root/project/session.jsonl', form: 'lines', packed: false })
+  }
+  return meta
+}
 
 describe('a stray log beside the projects', () => {
   it('changes the project of no other', () => {

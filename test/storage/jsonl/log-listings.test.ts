@@ -1,15 +1,18 @@
 /** What a store of logs makes of its own listings: of sessions that it lacks, of logs that cannot be read for the moment, of many at once. */
 import { appendFileSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { parseSessionId } from '../../../src/core/ids.js'
 import { sessionKey } from '../../../src/core/keys.js'
 import { sessionSource } from '../../../src/indexer/session-source.js'
+import { claudeAdapter } from '../../../src/storage/jsonl/claude-log.js'
 import { codexAdapter } from '../../../src/storage/jsonl/codex-log.js'
+import { jcodeAdapter } from '../../../src/storage/jsonl/jcode-log.js'
 import type { LogAdapter } from '../../../src/storage/jsonl/log-adapter.js'
 import { LogStore } from '../../../src/storage/jsonl/log-store.js'
 import { piAdapter } from '../../../src/storage/jsonl/pi-log.js'
 import { createFileMaps } from '../../../src/storage/maps/file-maps.js'
+import { CHUNK } from '../../../src/storage/slab.js'
 import type { Store } from '../../../src/storage/store.js'
 import { runSessionFlow, runSessionTreeFlow } from '../../../src/tree/flow.js'
 import { createSessionSet } from '../../../src/tree/sessions/session-set.js'
@@ -52,6 +55,33 @@ function storeOf(root: string, adapter: LogAdapter = piAdapter): Store {
   const clock = manualClock(START)
   return new LogStore(adapter, root, { clock, maps: createFileMaps({ map: 'never', clock }) })
 }
+
+describe('the time of the last line', () => {
+  it.each([piAdapter, claudeAdapter])('is the later of two that $agent has on it, as in its document', (adapter) => {
+    const line = Buffer.from(`{"type":"message","timestamp":"${at(1)}","message":{"timestamp":3},"timestamp":"${at(2)}"}`)
+    expect(adapter.timeOf(line, 0, line.length)).toBe(Date.parse(JSON.parse(line.toString()).timestamp))
+  })
+})
+
+describe('a listing of large snapshots', () => {
+  it('holds one at a time', async () => {
+    const large = JSON.stringify({ id: 's', messages: [{ id: 'm', role: 'user', content: [{ type: 'text', text: 'x'.repeat(CHUNK) }] }] })
+    const root = rootOf(Object.fromEntries(['a', 'b', 'c'].map((name) => [`session_${name}.json`, large])))
+    const told: string[] = []
+    const allocate = Buffer.allocUnsafeSlow
+    const spy = vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation((size) => {
+      if (size === large.length) told.push('made')
+      return allocate(size)
+    })
+    onTestFinished(() => spy.mockRestore())
+    const split = (bytes: Buffer) => {
+      told.push('used')
+      return jcodeAdapter.split?.(bytes)
+    }
+    await storeOf(root, { ...jcodeAdapter, split }).sessions()
+    expect(told).toEqual(['made', 'used', 'made', 'used', 'made', 'used'])
+  })
+})
 
 describe('a listing of some sessions alone', () => {
   it('looks at their files and at those of logs that are new; the others are as they were listed last', async () => {

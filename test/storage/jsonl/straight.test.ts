@@ -1,6 +1,7 @@
 /** Logs that are read straight through: what that costs, harmed logs, and those that are too large to be kept. */
 import { readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { isDocument } from '../../../src/core/documents.js'
 import { keepText, MOST_KEPT } from '../../../src/storage/jsonl/kept-text.js'
 import { SharedBytes, Slab, SlabPool } from '../../../src/storage/slab.js'
 import { runSessionFlow, runSessionTreeFlow } from '../../../src/tree/flow.js'
@@ -8,6 +9,7 @@ import { planTree } from '../../../src/tree/plan.js'
 import { straight, told } from '../../contracts/log-store-straight.js'
 import { bytesOf, DIALECTS, type LogDialect } from '../../support/log-dialects.js'
 import { claude } from '../../support/log-dialects-chained.js'
+import { codex } from '../../support/log-dialects-linear.js'
 import { dice, harmed, randomSession } from '../../support/log-mutants.js'
 import { CORPUS } from '../../support/log-sayings.js'
 import { type LogWorld, logWorld, plainTree, writeAged } from '../../support/log-world.js'
@@ -74,6 +76,18 @@ describe('logs that are read straight through', () => {
     utimesSync(path, mtimeMs / 1000, mtimeMs / 1000)
     const result = await straight(w.set, { session })
     expect(plainTree(resultOf(result)).flatMap(({ parts }) => parts)).toContain('text FIVE.')
+  })
+
+  it('give each message native documents of its own, also of what was parsed once for many', async () => {
+    const native: unknown[] = []
+    await using w = await logWorld(codex, { map: 'never' })
+    for (const said of CORPUS) {
+      for await (const result of runSessionFlow(w.set, { session: w.keyOf(said) }, { native: true })) {
+        for (const { native: own } of resultOf(result).messages) native.push(own?.message, ...(own?.parts ?? []).map(({ document }) => document))
+      }
+    }
+    expect(native.filter((document) => isDocument(document) && document.type === 'turn_context').length).toBeGreaterThan(CORPUS.length)
+    expect(new Set(native).size).toBe(native.length)
   })
 
   it('are not opened with other bytes when another session is read meanwhile', async () => {

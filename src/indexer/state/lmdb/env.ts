@@ -5,7 +5,7 @@
  * keeps what was written before the throw), waits for the writer of another process on a thread of its own, and resolves after the data
  * reached the disk: without overlappingSync a commit and its flush are one.
  * Changes that are asked for at the same time share a commit, which is what takes long; each is undone or done for itself.
- * A commit that fails leaves the handle in doubt: it is closed and opened anew, and the changes run again,
+ * A commit that fails leaves the handle in doubt: it is closed and opened anew, and the changes run again, one by one,
  * which is safe since every change checks its fencing token itself.
  */
 import { resolve } from 'node:path'

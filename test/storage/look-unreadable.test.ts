@@ -1,0 +1,41 @@
+/** Folders that cannot be read for the moment, while their metadata can. */
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { expect, it, vi } from 'vitest'
+import { systemClock } from '../../src/core/clock.js'
+import { eraBLayout } from '../../src/storage/files/layout.js'
+import { lookAtLeaves } from '../../src/storage/files/looks.js'
+import { corpusSession, userMessage } from '../support/corpus.js'
+import { jsonFixture } from '../support/store-fixtures.js'
+
+const START = Date.parse('2026-09-01T10:00:00Z')
+const SESSION = corpusSession(START, [userMessage(START + 10, ['hello', 'there'])])
+
+/** Does something while no folder can be read. */
+function withoutFolders<T>(act: () => T): T {
+  const reading = vi.spyOn(fs, 'readdirSync').mockImplementation(() => {
+    throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+  })
+  syncBuiltinESMExports()
+  try {
+    return act()
+  } finally {
+    reading.mockRestore()
+    syncBuiltinESMExports()
+  }
+}
+
+it('a folder that could not be read is read at the next look, although nothing was written to it', async () => {
+  using fixture = jsonFixture([SESSION])
+  await using store = await fixture.open(systemClock)
+  const [entry] = (await store.sessions()).entries
+  if (entry === undefined) throw new Error('no session was listed')
+  const look = { layout: eraBLayout(fixture.path), work: store.work, clock: systemClock }
+  // Writes of this moment cannot be told from later ones.
+  await systemClock.sleep(30)
+  const whole = lookAtLeaves(entry, 8, look)
+  const lacking = withoutFolders(() => lookAtLeaves(entry, 8, look))
+  expect([lacking.fingerprint === whole.fingerprint, lacking.messages]).toEqual([false, []])
+  const again = lookAtLeaves(entry, 8, { ...look, held: lacking })
+  expect([again.fingerprint, again.messages]).toEqual([whole.fingerprint, whole.messages])
+})
