@@ -14,13 +14,13 @@ import { type Corpus, conversation, corpusSession, generatedId, userMessage } fr
 import { type FixtureMaker, jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
-/** What a process with too many open files finds in folders of messages. */
-const disk = vi.hoisted(() => ({ isFull: false }))
+/** A process with too many open files reads no folder whose path holds this. */
+const disk = vi.hoisted(() => ({ refuses: '/none/' }))
 vi.mock('node:fs', async (original) => {
   const real = await original<typeof import('node:fs')>()
   const readdir = real.readdirSync as (...asked: readonly unknown[]) => unknown
   const readdirSync = (path: string, ...options: readonly unknown[]): unknown => {
-    if (disk.isFull && path.includes('/message/')) throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
+    if (path.includes(disk.refuses)) throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
     return readdir(path, ...options)
   }
   return { ...real, readdirSync }
@@ -98,6 +98,21 @@ describe.each<[string, FixtureMaker]>([
   })
 })
 
+describe('messages that somebody asks for', () => {
+  it('are kept, though the set is closed at once', async () => {
+    using store = jsonFixture(CORPUS)
+    using home = tempFolder()
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    {
+      await using first = await opened(home.path, () => store.open())
+      await first.counts()
+    }
+    await using second = await opened(home.path, () => store.open())
+    expect(await second.counts()).toEqual(TRUTH)
+    expect(second.asked).toEqual([])
+  })
+})
+
 describe('messages that cannot be counted now', () => {
   it('are counted the next time, and nothing is kept of them', async () => {
     using store = jsonFixture(CORPUS)
@@ -106,16 +121,30 @@ describe('messages that cannot be counted now', () => {
     for (const name of readdirSync(store.path, { recursive: true })) utimesSync(join(store.path, String(name)), 1e9, 1e9)
     await new Promise((resolve) => setTimeout(resolve, 60))
     {
-      disk.isFull = true
+      disk.refuses = '/message/'
       await using first = await opened(home.path, () => store.open())
       await vi.waitFor(() => expect(first.asked.length).toBeGreaterThanOrEqual(CORPUS.length))
       expect(await first.counts()).toEqual(TRUTH.map(() => 0))
       await first.sessions.close()
-      disk.isFull = false
+      disk.refuses = '/none/'
     }
     await using second = await opened(home.path, () => store.open())
     expect(await second.counts()).toEqual(TRUTH)
     await second.settled()
+  })
+})
+
+describe('sessions whose names cannot be read now', () => {
+  it('are no sessions that are gone: a look at what is new waits for a listing', async () => {
+    using fixture = jsonFixture(CORPUS)
+    await using store = await fixture.open()
+    expect(await store.ids?.()).toHaveLength(CORPUS.length)
+    disk.refuses = '/session/'
+    try {
+      await expect(store.ids?.()).rejects.toMatchObject({ code: 'STORE_UNREADABLE' })
+    } finally {
+      disk.refuses = '/none/'
+    }
   })
 })
 

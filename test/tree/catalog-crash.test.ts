@@ -110,7 +110,7 @@ describe.skipIf(!existsSync(DIST))('a process that is killed', () => {
     await (await openSessions({ data, home: folder.path })).close()
     let held = false
     for (let times = 0; times < 40 && !held; times++) {
-      await killedAfter(await begun({ home: folder.path, data }), times % 10)
+      await killedAfter(await begun({ home: folder.path, data }), times * 3)
       held = existsSync(lock)
     }
     expect(held).toBe(true)

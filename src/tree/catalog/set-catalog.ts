@@ -45,7 +45,7 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
   const written = new Map<string, { readonly listing: Listing<SessionEntry>; readonly edition: number }>()
   /** Of copies that are not shown. */
   const metas = new WeakMap<SessionEntry, SessionMeta>()
-  let writes: Promise<unknown> = Promise.resolve()
+  let writes = Promise.resolve()
   let counting = Promise.resolve()
   let pruning: Promise<void> | undefined
 
@@ -96,9 +96,7 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
       for (const { store, listing } of listings) {
         const held = written.get(placeOf(store))
         if (!isKept(store) || (isSame && held?.edition === edition && isEqual(held?.listing, listing))) continue
-        writes = writes.then(() => writeStore(store, listing, shown))
-        // Whoever waits for it hears of a bug in it; nobody else must.
-        writes.catch(() => undefined)
+        writes = inBackground(writes.then(() => writeStore(store, listing, shown)))
       }
     },
     async settled() {
@@ -106,17 +104,41 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
       // They end with the next page.
       if (signal.aborted) await Promise.all([counting, pruning])
     },
-    messageCounts: (store, sessions) => messageCounts(catalog, store, sessions),
+    messageCounts: (store, sessions) =>
+      messageCounts(catalog, store, sessions, (asked, numbers) => {
+        writes = inBackground(writes.then(() => keepCounted(catalog, store, asked, numbers)))
+      }),
     lock: (signal) => catalog.lock(signal),
   }
 }
 
-async function messageCounts({ counts }: Catalog, store: Store, sessions: readonly SessionEntry[]): Promise<readonly number[]> {
-  const known = isKept(store) && store.supports.lines !== true ? (attempt(() => counts.of(store, sessions)) ?? []) : []
+/** By session; undefined where they cannot be counted. */
+type Counts = readonly (number | undefined)[]
+
+/** `keep` is given what was not known. */
+async function messageCounts(
+  { counts }: Catalog,
+  store: Store,
+  sessions: readonly SessionEntry[],
+  keep: (asked: readonly SessionEntry[], numbers: Counts) => void,
+): Promise<readonly number[]> {
+  const isCounted = isKept(store) && store.supports.lines !== true
+  const known = isCounted ? (attempt(() => counts.of(store, sessions)) ?? []) : []
   const asked = sessions.filter((_, at) => known[at] === undefined)
   const numbers = asked.length === 0 ? [] : await store.messageCounts(asked.map(({ key }) => key))
+  if (isCounted && asked.length > 0) keep(asked, numbers)
   const found = new Map(asked.map((entry, at) => [entry, numbers[at]]))
   return sessions.map((entry, at) => known[at] ?? found.get(entry) ?? 0)
+}
+
+/** Sessions whose counts are written in one go. */
+const KEPT = 500
+
+async function keepCounted({ counts }: Catalog, store: Store, sessions: readonly SessionEntry[], numbers: Counts): Promise<void> {
+  for (let at = 0; at < sessions.length; at += KEPT) {
+    await counts.keep(store, sessions.slice(at, at + KEPT), numbers.slice(at, at + KEPT))
+    await turn()
+  }
 }
 
 /** Sessions that are counted in one go. */
