@@ -1,10 +1,10 @@
 /** Folders that cannot be read for the moment, while their metadata can. */
 import fs from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { systemClock } from '../../src/core/clock.js'
 import { eraBLayout } from '../../src/storage/files/layout.js'
 import { lookAtLeaves } from '../../src/storage/files/looks.js'
+import { replaced } from '../support/builtin.js'
 import { corpusSession, userMessage } from '../support/corpus.js'
 import { jsonFixture } from '../support/store-fixtures.js'
 
@@ -13,16 +13,10 @@ const SESSION = corpusSession(START, [userMessage(START + 10, ['hello', 'there']
 
 /** Does something while no folder can be read. */
 function withoutFolders<T>(act: () => T): T {
-  const reading = vi.spyOn(fs, 'readdirSync').mockImplementation(() => {
+  using _ = replaced(fs, 'readdirSync', () => () => {
     throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
   })
-  syncBuiltinESMExports()
-  try {
-    return act()
-  } finally {
-    reading.mockRestore()
-    syncBuiltinESMExports()
-  }
+  return act()
 }
 
 it('a folder that could not be read is read at the next look, although nothing was written to it', async () => {

@@ -1,5 +1,5 @@
 /** How many messages sessions have, as the catalog keeps it. */
-import { readdirSync, utimesSync } from 'node:fs'
+import fs, { readdirSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it, vi } from 'vitest'
@@ -9,22 +9,23 @@ import type { SessionEntry, Store } from '../../src/storage/store.js'
 import { openCatalog } from '../../src/tree/catalog/catalog.js'
 import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import type { Sessions } from '../../src/tree/sessions/sessions.js'
+import { replaced } from '../support/builtin.js'
 import { catalogWorld, listed, manyEntries, plainly, storeOf } from '../support/catalog-world.js'
 import { type Corpus, conversation, corpusSession, generatedId, userMessage } from '../support/corpus.js'
 import { type FixtureMaker, jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
-/** A process with too many open files reads no folder whose path holds this. */
-const disk = vi.hoisted(() => ({ refuses: '/none/' }))
-vi.mock('node:fs', async (original) => {
-  const real = await original<typeof import('node:fs')>()
-  const readdir = real.readdirSync as (...asked: readonly unknown[]) => unknown
-  const readdirSync = (path: string, ...options: readonly unknown[]): unknown => {
-    if (path.includes(disk.refuses)) throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
-    return readdir(path, ...options)
-  }
-  return { ...real, readdirSync }
-})
+/** As in a process with too many open files: no folder is read whose path holds this. */
+function unreadable(part: string): Disposable {
+  return replaced(fs, 'readdirSync', (real) => {
+    const readdir = real as (...asked: readonly unknown[]) => unknown
+    const readdirSync = (...asked: readonly unknown[]): unknown => {
+      if (String(asked[0]).includes(part)) throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
+      return readdir(...asked)
+    }
+    return readdirSync as typeof real
+  })
+}
 
 const START = Date.parse('2026-09-01T10:00:00Z')
 /** Ids are made of times. */
@@ -121,12 +122,11 @@ describe('messages that cannot be counted now', () => {
     for (const name of readdirSync(store.path, { recursive: true })) utimesSync(join(store.path, String(name)), 1e9, 1e9)
     await new Promise((resolve) => setTimeout(resolve, 60))
     {
-      disk.refuses = '/message/'
+      using _ = unreadable('/message/')
       await using first = await opened(home.path, () => store.open())
       await vi.waitFor(() => expect(first.asked.length).toBeGreaterThanOrEqual(CORPUS.length))
       expect(await first.counts()).toEqual(TRUTH.map(() => 0))
       await first.sessions.close()
-      disk.refuses = '/none/'
     }
     await using second = await opened(home.path, () => store.open())
     expect(await second.counts()).toEqual(TRUTH)
@@ -139,12 +139,8 @@ describe('sessions whose names cannot be read now', () => {
     using fixture = jsonFixture(CORPUS)
     await using store = await fixture.open()
     expect(await store.ids?.()).toHaveLength(CORPUS.length)
-    disk.refuses = '/session/'
-    try {
-      await expect(store.ids?.()).rejects.toMatchObject({ code: 'STORE_UNREADABLE' })
-    } finally {
-      disk.refuses = '/none/'
-    }
+    using _ = unreadable('/session/')
+    await expect(store.ids?.()).rejects.toMatchObject({ code: 'STORE_UNREADABLE' })
   })
 })
 

@@ -1,22 +1,17 @@
 /** Stores that are gone. */
 import { mkdirSync, rmSync } from 'node:fs'
+import promises from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/core/clock.js'
 import { type Catalog, type CatalogStore, openCatalog } from '../../src/tree/catalog/catalog.js'
 import { readQuery } from '../../src/tree/sessions/session-page.js'
 import { entriesOf } from '../contracts/session-page.js'
+import { replaced } from '../support/builtin.js'
 import { listed, manyEntries, plainly, storeOf } from '../support/catalog-world.js'
 import { tempFolder } from '../support/temp.js'
-
-/** What a disk that does not answer does. */
-const disk = vi.hoisted(() => ({ hangs: false }))
-vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof import('node:fs/promises')>()
-  return { ...real, lstat: (path: string) => (disk.hangs ? new Promise(() => undefined) : real.lstat(path)) }
-})
 
 const FOREVER = new AbortController().signal
 const DAY = 24 * 60 * 60_000
@@ -142,14 +137,12 @@ describe('rows of a store that is gone', () => {
     using catalog = await place.opened(31)
     const { own } = place.stores
     const closing = new AbortController()
-    disk.hangs = true
-    try {
+    {
+      using _ = replaced(promises, 'lstat', () => (() => new Promise(() => undefined)) as typeof promises.lstat)
       const pruning = catalog.prune([own], closing.signal).catch((error: unknown) => error)
       expect(await catalog.write(own, listed(OWN, 'm3'), plainly(own), [own])).toBe(1)
       closing.abort('closed')
       expect(await pruning).toBe('closed')
-    } finally {
-      disk.hangs = false
     }
     expect(place.rows()).toEqual(ALL)
   })

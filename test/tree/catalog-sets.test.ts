@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, uti
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import Database from 'better-sqlite3'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/core/clock.js'
 import { StorageError } from '../../src/core/errors.js'
 import { type OpenOptions, openSessions } from '../../src/open.js'
@@ -341,6 +341,10 @@ describe('a set with a catalog', () => {
     await sessions.refresh()
     await sessions.refresh()
     const reader = new Database(path, { readonly: true })
+    const uncounted = reader.prepare(
+      'SELECT count(*) FROM sessions JOIN entries USING (row) WHERE messages IS NULL AND entry_count IS NULL AND version IS NOT NULL',
+    )
+    await vi.waitFor(() => expect(uncounted.pluck().get()).toBe(0), 20_000)
     const version = reader.pragma('data_version')
     await sessions.refresh()
     await sessions.close()
