@@ -6,7 +6,7 @@ import type { Slab, SlabPool } from '../slab.js'
 import type { StoreWork } from '../store.js'
 import { LineScanner, type LineVisitor, LOG_START, type LogPlace, type Rest } from './line-scanner.js'
 import type { LogFile } from './log-adapter.js'
-import { readAside, readFully } from './log-reads.js'
+import { readFully } from './log-reads.js'
 import { type LogStat, type OpenLog, withLog } from './log-stat.js'
 import { anchorHeld, cursorAt, type TailCursor } from './tail-cursor.js'
 import { unpackFile } from './unpack.js'
@@ -24,8 +24,6 @@ export interface ReadingOptions {
   readonly signal?: AbortSignal | undefined
   /** Lends its chunks to read into. */
   readonly pool?: SlabPool | undefined
-  /** Long reads are for another thread: worth it where several logs are read at once. Of large documents one is held at a time. @default false */
-  readonly aside?: boolean | undefined
 }
 
 export interface ScanOptions extends ReadingOptions {
@@ -114,17 +112,12 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
  * Gives the bytes of a whole file to `use`; they are valid only during the call.
  * @throws the system's error as it is, EFTYPE when it is no regular file
  */
-export async function withWhole<T>(
-  path: string,
-  { work, pool, aside = false }: ReadingOptions,
-  use: (bytes: Buffer, stat: LogStat) => T,
-): Promise<T> {
-  return withLog(path, work, async ({ fd, stat }) => {
+export async function withWhole<T>(path: string, { work, pool }: ReadingOptions, use: (bytes: Buffer, stat: LogStat) => T): Promise<T> {
+  return withLog(path, work, ({ fd, stat }) => {
     const chunk = stat.size <= CHUNK ? pool?.take() : undefined
     const buffer = chunk ?? Buffer.allocUnsafeSlow(stat.size)
     try {
-      const begun = aside && stat.size <= CHUNK ? await readAside(fd, buffer, stat.size, 0) : 0
-      const held = begun + readFully(fd, buffer, begun, stat.size - begun, begun)
+      const held = readFully(fd, buffer, 0, stat.size, 0)
       work.bytes += held
       return use(buffer.subarray(0, held), stat)
     } finally {
@@ -133,12 +126,12 @@ export async function withWhole<T>(
   })
 }
 
-async function scanPlain({ fd, stat }: OpenLog, scanner: LineScanner, from: number, { work, signal, aside }: ScanOptions): Promise<undefined> {
+async function scanPlain({ fd, stat }: OpenLog, scanner: LineScanner, from: number, { work, signal }: ScanOptions): Promise<undefined> {
   let breath = from + BREATH
   for (let at = from; at < stat.size; ) {
     const room = scanner.room()
     const length = Math.min(room.length, CHUNK, stat.size - at)
-    const count = aside === true ? await readAside(fd, room, length, at) : readSync(fd, room, 0, length, at)
+    const count = readSync(fd, room, 0, length, at)
     if (count === 0) return
     work.bytes += count
     at += count

@@ -10,7 +10,7 @@ import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../files/file-issues.js'
 import type { SlabPool } from '../slab.js'
 import type { Listing, ListOptions, SessionEntry, StoreWork } from '../store.js'
-import { inOrder } from './in-order.js'
+import { turnsOf } from '../turns.js'
 import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
 import { LIGHT, type LogAdapter, type LogFile, type LogListing, type LogMeta, type LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, withWhole } from './log-bytes.js'
@@ -24,9 +24,6 @@ import { checkCursor, type TailCursor } from './tail-cursor.js'
 const NEAR_END = 4096
 /** Of so many bytes is the anchor that a listing goes on from: the light fields are worth no more. */
 const ANCHOR = 4096
-
-/** Logs that are read at once: one is scanned while the other is read. */
-const AT_ONCE = 2
 
 /** A session as it was listed last. */
 export interface ListedLog {
@@ -134,20 +131,23 @@ export class LogSessions {
   }
 
   /** `held` undefined: nothing that was read before is trusted. With `wanted` the files of the other ones that it has are not looked at. */
-  #passAll(
+  async #passAll(
     sessions: readonly LogSession[],
     held: ReadonlyMap<string, SessionEntry> | undefined,
     { signal, wanted }: { readonly signal?: AbortSignal | undefined; readonly wanted?: ReadonlySet<SessionId> | undefined } = {},
   ): Promise<readonly Pass[]> {
-    return inOrder(sessions, AT_ONCE, async (session) => {
+    const passes: Pass[] = []
+    const turns = turnsOf(this.#clock, signal)
+    for (const session of sessions) {
       signal?.throwIfAborted()
+      if (turns.isDue()) await turns.take()
       const entry = held?.get(pathOf(session))
       const passed = held && this.#passes.get(pathOf(session))
       const isLeftAlone = entry !== undefined && entry.damage === undefined && wanted?.has(entry.key.session) === false
-      if (passed !== undefined && isLeftAlone && passed.session.files.length === session.files.length) return { ...passed, session }
-      const known = passed ?? (held && this.#unread(session, entry))
-      return this.#pass(session, known, signal)
-    })
+      const isKept = isLeftAlone && passed?.session.files.length === session.files.length
+      passes.push(isKept ? { ...passed, session } : await this.#pass(session, passed ?? (held && this.#unread(session, entry)), signal))
+    }
+    return passes
   }
 
   /** Of two logs with the same id the one that was written to last counts; the other one is named. */
@@ -274,14 +274,14 @@ export class LogSessions {
         take(bytes, start, end, contentOffset, end)
       },
     }
-    const reading = { work: this.#work, signal, pool: this.#pool, aside: true, opened }
+    const reading = { work: this.#work, signal, pool: this.#pool, opened }
     const { stat, cursor } = await scanLog(file, visitor, { ...reading, from, cursor: !file.packed, anchor: ANCHOR })
     meta.updated = time ?? meta.updated ?? stat.mtimeMs
     return { stat, written: stat.mtimeMs, cursor, loose }
   }
 
   #document(file: LogFile, meta: LogMeta): Promise<PassedFile> {
-    return withWhole(file.path, { work: this.#work, pool: this.#pool, aside: true }, (bytes, stat) => {
+    return withWhole(file.path, { work: this.#work, pool: this.#pool }, (bytes, stat) => {
       const document = this.#adapter.split?.(bytes)
       const rest = document === undefined ? undefined : parsed(document.rest, 0, document.rest.length)
       if (document !== undefined) meta.entries += document.messages.length
