@@ -1,9 +1,11 @@
 /** What it costs to use one session while everything else is as an earlier process listed it. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/core/clock.js'
 import type { SessionId } from '../../src/core/ids.js'
 import { openSessions } from '../../src/open.js'
 import type { StoreWork } from '../../src/storage/store.js'
+import { takeIndexLock } from '../../src/tree/catalog/index-lock.js'
 import { type Corpus, conversation, corpusSession } from '../support/corpus.js'
 import { sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
@@ -38,6 +40,8 @@ async function costOf(sessions: number): Promise<readonly Cost[]> {
     if (layout === 'claude') for (const { id } of all) writeClaude(join(data, 'projects', '-srv'), id)
     const given = { data, env: { HOME: folder.path }, home }
     await (await openSessions(given)).close()
+    // As while another process lists: here the listing would begin sooner or later, and be counted.
+    using _lock = takeIndexLock(join(home, 'sessions.idx.lock'), { clock: systemClock })
     await using set = await openSessions(given)
     const [store] = set.stores
     const before = { ...store?.work }
