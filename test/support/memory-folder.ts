@@ -22,7 +22,8 @@ export function memoryFolder(): string | undefined {
 function removeLeftovers(): void {
   for (const name of readdirSync(PLACE)) {
     const pid = name.startsWith(NAME) ? Number.parseInt(name.slice(NAME.length), 10) : Number.NaN
-    if (Number.isNaN(pid) || existsSync(`/proc/${pid}`) || statSync(join(PLACE, name), { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue
+    if (Number.isNaN(pid) || existsSync(`/proc/${pid}`) || statSync(join(PLACE, name), { throwIfNoEntry: false })?.uid !== process.getuid?.())
+      continue
     rmSync(join(PLACE, name), { recursive: true, force: true })
   }
 }
