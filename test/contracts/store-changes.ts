@@ -1,8 +1,8 @@
 /** A listing that goes on from the one before gives what a fresh one does, and the same objects for what did not change. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { type Clock, systemClock } from '../../src/core/clock.js'
 import type { SessionEntry } from '../../src/storage/store.js'
+import { pastGrain } from '../support/past-grain.js'
 import type { FixtureMaker } from '../support/store-fixtures.js'
 import { type ContractSubject, never } from '../support/store-world.js'
 import { keyOf } from '../support/trees.js'
@@ -10,9 +10,6 @@ import { workOf } from '../support/work.js'
 
 /** A minute ahead: nothing that a test writes is as new as the look, and all of it is recent. */
 const AHEAD: Clock = { ...systemClock, now: () => Date.now() + 60_000 }
-
-/** What was written within the clock's grain of a look is looked at once more. */
-const pastGrain = (): Promise<void> => delay(25)
 
 export function describeChanges(make: FixtureMaker, subject: ContractSubject): void {
   const { corpus } = subject

@@ -16,6 +16,7 @@ import type { SessionMeta } from '../../src/tree/types.js'
 import { agentHome } from '../support/agent-homes.js'
 import { conversation, corpusSession } from '../support/corpus.js'
 import { everyEra } from '../support/every-era.js'
+import { pastGrain } from '../support/past-grain.js'
 import { jsonFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 import { treeOf } from '../support/trees.js'
@@ -71,9 +72,6 @@ function filesBelow(folder: string): ReadonlyMap<string, string> {
   }
   return files
 }
-
-/** Writes of this moment cannot be told from later ones by their time. */
-const pastGrain = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60))
 
 describe('a set with a catalog', () => {
   it('is there at once the second time, with what the first one listed, and then with what is there', async () => {

@@ -7,6 +7,7 @@ import { openSessions } from '../../src/open.js'
 import type { StoreWork } from '../../src/storage/store.js'
 import { takeIndexLock } from '../../src/tree/catalog/index-lock.js'
 import { type Corpus, conversation, corpusSession } from '../support/corpus.js'
+import { pastGrain } from '../support/past-grain.js'
 import { sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 import { told, writeTree } from '../support/told-session.js'
@@ -38,6 +39,7 @@ async function costOf(sessions: number): Promise<readonly Cost[]> {
     const all = corpusOf(sessions)
     if (layout === 'tree') writeTree(join(data, 'storage'), all)
     if (layout === 'claude') for (const { id } of all) writeClaude(join(data, 'projects', '-srv'), id)
+    await pastGrain()
     const given = { data, env: { HOME: folder.path }, home }
     await (await openSessions(given)).close()
     // As while another process lists: here the listing would begin sooner or later, and be counted.
