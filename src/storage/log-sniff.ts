@@ -23,7 +23,7 @@ export function agentOfLog(path: string): LogAgent | undefined {
 export function isSnapshot(path: string): boolean {
   const bytes = headOf(path)
   SNAPSHOT.run(bytes, startOf(bytes), bytes.length)
-  const id = SNAPSHOT.plain(0)
+  const id = SNAPSHOT.text(0)
   return id?.startsWith('session_') === true && (SNAPSHOT.has(1) || SNAPSHOT.has(2))
 }
 
@@ -88,7 +88,7 @@ function agentOfLine(bytes: Buffer, start: number, end: number): LogAgent | unde
   // Lines of Codex before 0.32 stand bare, without an envelope, below a header with the instructions.
   if (has('payload', 'record_type', 'call_id') || (has('id') && has('instructions'))) return 'codex'
   if (has('sessionId', 'uuid', 'parentUuid', 'leafUuid')) return 'claude'
-  const type = LINE.plain(slotOf('type'))
+  const type = LINE.text(slotOf('type'))
   if (type === 'message') return has('message.role', 'parentId') ? 'pi' : has('role') ? 'codex' : undefined
   if (has('id') && has('parentId')) return 'pi'
   return (type === undefined ? undefined : TYPES.get(type)) ?? (has('message.usage') ? 'claude' : undefined)

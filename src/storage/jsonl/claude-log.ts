@@ -158,7 +158,7 @@ function isLeaf(bytes: Buffer, start: number, end: number, meta: LogMeta, offset
 
 /** Without a quote before the id the search takes a fifth. A line that will not be described is not meant: an earlier one counts. */
 function sightingOf(ids: readonly string[]): LastSighting {
-  const isNamed = (bytes: Buffer, start: number, end: number): boolean => NAME.whole(bytes, start, end) && ids.includes(NAME.plain(0) ?? '')
+  const isNamed = (bytes: Buffer, start: number, end: number): boolean => NAME.whole(bytes, start, end) && ids.includes(NAME.text(0) ?? '')
   const isMeant = (bytes: Buffer, start: number, end: number): boolean =>
     end - start <= LIGHT && isNamed(bytes, start, end) && kindOf(bytes, start, end) === 'spoken' && parsed(bytes, start, end) !== undefined
   return new LastSighting(

@@ -70,11 +70,11 @@ function noteBlock(): void {
   const { now } = LINE
   const kind = now.word(BLOCKS, BLOCK_TYPE)
   if (kind === 'answer') {
-    answers.push(now.plain(ANSWERED))
+    answers.push(now.text(ANSWERED))
     return
   }
   others++
-  const id = kind === 'call' ? now.plain(BLOCK_ID) : undefined
+  const id = kind === 'call' ? now.text(BLOCK_ID) : undefined
   if (id !== undefined) calls.push(id)
 }
 
@@ -125,7 +125,7 @@ export function readClaude(bytes: Buffer, start: number, end: number, line: LogL
     return
   }
   const type = typeOf()
-  const uuid = ownId(LINE.now.plain(UUID))
+  const uuid = ownId(LINE.now.text(UUID))
   const time = LINE.now.time(TIME)
   const content = uuid === undefined ? 0 : contentOf(bytes, start, end, type, log)
   if (uuid !== undefined && isCopy(log, uuid, time, content)) log.ignore(line, COPIES)
@@ -146,9 +146,9 @@ function take(type: string | undefined, chained: Link, line: LogLine, log: LogIn
 
 /** The type of the line; one without it is told by its message. */
 function typeOf(): string | undefined {
-  if (LINE.now.has(TYPE)) return LINE.now.plain(TYPE)
+  if (LINE.now.has(TYPE)) return LINE.now.text(TYPE)
   if (!LINE.now.has(MESSAGE)) return undefined
-  const role = LINE.now.plain(ROLE)
+  const role = LINE.now.text(ROLE)
   if (role === 'user' || role === 'assistant') return role
   return LINE.now.has(USAGE) ? 'assistant' : undefined
 }
@@ -177,7 +177,7 @@ function passOver({ uuid, time, content }: Link, reason: string, line: LogLine, 
 
 /** Without a parent of its own a line follows the one before. */
 function parentOf(log: LogIndex): MessageId | undefined {
-  return LINE.now.has(PARENT) ? log.follow(LINE.now.plain(PARENT)) : tipOf(log)
+  return LINE.now.has(PARENT) ? log.follow(LINE.now.text(PARENT)) : tipOf(log)
 }
 
 function begin({ uuid, time, content }: Link, line: LogLine, log: LogIndex, open = false): LogMessage {
@@ -196,8 +196,8 @@ function traitOf(): LogTrait | undefined {
 
 function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
   const isOver = LINE.now.has(STOP) && !LINE.now.is(STOP, null)
-  const id = LINE.now.has(MESSAGE) ? LINE.now.plain(API_ID) : undefined
-  const name = id === undefined || id === '' ? undefined : `${id} ${LINE.now.plain(REQUEST) ?? ''}`
+  const id = LINE.now.has(MESSAGE) ? LINE.now.text(API_ID) : undefined
+  const name = id === undefined || id === '' ? undefined : `${id} ${LINE.now.text(REQUEST) ?? ''}`
   const group = name === undefined ? undefined : log.group(name)
   const message = group !== undefined && log.count - group.order <= REACH ? group : undefined
   closeOpen(log, message, true)

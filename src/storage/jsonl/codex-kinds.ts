@@ -71,7 +71,7 @@ const ITEMS = new Words<ItemKind>({
 export function itemKind(found: Fields, slot: number): ItemKind | undefined {
   const known = found.word(ITEMS, slot)
   if (known !== undefined) return known
-  const name = found.plain(slot)
+  const name = found.text(slot)
   return name?.endsWith('_call') ? 'call' : name?.endsWith('_output') ? 'output' : undefined
 }
 

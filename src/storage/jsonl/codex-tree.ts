@@ -83,7 +83,7 @@ function readOther(reading: Reading): void {
 }
 
 function readHead({ found, line, log, notes }: Reading): void {
-  noteHead(notes, log, found.plain(ID), found.time(TIME), found.plain(FORK) !== undefined)
+  noteHead(notes, log, found.text(ID), found.time(TIME), found.text(FORK) !== undefined)
   log.ignore(line, HEAD.reason)
 }
 
@@ -92,7 +92,7 @@ function readContext({ found, line, log, notes }: Reading): void {
   const { file, offset, length, line: number, crc, parsed } = line
   // The notes of a log that lasts are kept in no cursor.
   notes.context = { file, offset, length, line: number, crc, ...(parsed && { parsed: { ...parsed, isShared: true } }) }
-  noteTurn(notes, found.plain(TURN))
+  noteTurn(notes, found.text(TURN))
   leaveStep(log, notes)
 }
 
@@ -104,7 +104,7 @@ function readItem(reading: Reading): void {
   else if (kind === 'model') inStep(reading, 'thought')
   else if (kind === 'call') {
     const step = inStep(reading, undefined)
-    const call = found.plain(CALL)
+    const call = found.text(CALL)
     if (step !== undefined && call !== undefined) log.call(call, step)
   } else if (kind === 'output') readOutput(reading)
   else if (kind === 'compaction') alone(reading)
@@ -139,7 +139,7 @@ function readLetter(reading: Reading): void {
 
 function readOutput(reading: Reading): void {
   const { found, line, log, notes } = reading
-  const call = found.plain(CALL)
+  const call = found.text(CALL)
   const caller = call === undefined ? undefined : log.answer(call)
   endStep(log, notes)
   if (caller === undefined) {
@@ -160,7 +160,7 @@ function readEvent(reading: Reading): void {
   } else if (kind === 'aborted') readAbort(reading)
   else if (typeof kind === 'object') log.ignore(line, kind.reason)
   else {
-    if (kind === 'started') noteTurn(notes, found.plain(TURN))
+    if (kind === 'started') noteTurn(notes, found.text(TURN))
     if (kind === 'rolled back') rollBack(reading)
     if (kind === 'complete') endStep(log, notes)
     else leaveStep(log, notes)

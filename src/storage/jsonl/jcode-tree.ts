@@ -35,7 +35,7 @@ const SHAPE: SkimShape = {
     end: () => {
       const { now } = message
       const kind = now.word(KINDS, BLOCK)
-      const id = kind === undefined ? undefined : now.plain(kind === 'call' ? BLOCK_ID : CALL)
+      const id = kind === undefined ? undefined : now.text(kind === 'call' ? BLOCK_ID : CALL)
       if (kind === 'result') blocks.results.push(id ?? '')
       else if (kind === undefined) blocks.others++
       else if (id !== undefined) blocks.calls.push(id)
@@ -125,7 +125,7 @@ function damaged(bytes: Buffer, start: number, from: number, to: number, line: L
 
 /** The message that was walked over. */
 function readMessage(bytes: Buffer, start: number, line: LogLine, log: LogIndex): void {
-  const id = ownId(message.now.plain(ID))
+  const id = ownId(message.now.text(ID))
   const time = message.now.time(TIME)
   if (id !== undefined) readNamed(id, time ?? jcodeIdTime(id), contentOf(bytes, start, line, log), line, log)
   else place(lineId(line), time, line, log)

@@ -3,7 +3,6 @@
  * through is parsed once, and what it is then told from its document; any other is not parsed here.
  */
 import { timeIn } from '../../core/agents/message-draft.js'
-import { utcTime } from '../../core/agents/utc-time.js'
 import { isDocument } from '../../core/documents.js'
 import { parseText } from '../span.js'
 import { isoTime } from './iso-time.js'
@@ -14,8 +13,8 @@ import type { Words } from './words.js'
 
 export interface Fields {
   has(slot: number): boolean
-  /** The text of a value that is a string without escapes; undefined for anything else, and where there is none. */
-  plain(slot: number): string | undefined
+  /** Of a value that is a string; undefined for anything else, and where there is none. */
+  text(slot: number): string | undefined
   /** What a known word means. */
   word<T>(words: Words<T>, slot: number): T | undefined
   /** Epoch milliseconds, of an ISO time or of a number of them. */
@@ -42,8 +41,8 @@ export class LineFields {
   }
 
   /**
-   * Whether the bytes are one whole object. The line of a log that lasts is parsed, unless its bytes may say something else than its
-   * document, or `fits` refuses what its document says. Of a field that stands twice the last counts.
+   * Whether the bytes are one whole object. The line of a log that lasts is parsed, unless `fits` refuses what its document says. Of a
+   * field that stands twice the last counts.
    */
   read(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex, fits?: () => boolean): boolean {
     const document = log.lasting ? documentIn(bytes, start, end) : undefined
@@ -61,24 +60,10 @@ export class LineFields {
   }
 }
 
-/** Undefined for what is damaged or no object, and where escapes may hide what its bytes do not show: `"\u0069d"`. */
+/** Undefined for what is damaged or no object. */
 function documentIn(bytes: Buffer, start: number, end: number): Record<string, unknown> | undefined {
-  const text = bytes.toString('utf8', start, end)
-  if (hides(text)) return undefined
-  const document = parseText(text)
+  const document = parseText(bytes.toString('utf8', start, end))
   return isDocument(document) ? document : undefined
-}
-
-const SLASH = 0x2f
-const LETTER_U = 0x75
-
-/** Whether characters are escaped that need not be (`\u....`, `\/`). In one pass: two searches cost a tenth of the parse. */
-function hides(text: string): boolean {
-  for (let at = text.indexOf('\\'); at >= 0; at = text.indexOf('\\', at + 2)) {
-    const escaped = text.charCodeAt(at + 1)
-    if (escaped === LETTER_U || escaped === SLASH) return true
-  }
-  return false
 }
 
 const QUOTE = 0x22
@@ -97,8 +82,8 @@ class SkimmedFields implements Fields {
     return this.#skim.has(slot)
   }
 
-  plain(slot: number): string | undefined {
-    return this.#skim.plain(slot)
+  text(slot: number): string | undefined {
+    return this.#skim.text(slot)
   }
 
   word<T>(words: Words<T>, slot: number): T | undefined {
@@ -148,14 +133,6 @@ interface DocumentItems {
   readonly end: NonNullable<Field['items']>['end']
 }
 
-/** Characters of a time as it is mostly written. */
-const LONGEST_TIME = 24
-/** For a time as bytes. */
-const scratch = Buffer.alloc(2 + 3 * LONGEST_TIME)
-
-/** Characters that a JSON text cannot hold unescaped; others are escaped as `\u....` or `\/` if at all. */
-const ESCAPED = /["\\\b\f\n\r\t]/
-
 class DocumentFields implements Fields {
   readonly #skim: Skim
   readonly #fields: readonly DocumentField[]
@@ -180,9 +157,9 @@ class DocumentFields implements Fields {
     return this.#values[slot] !== undefined
   }
 
-  plain(slot: number): string | undefined {
+  text(slot: number): string | undefined {
     const value = this.#values[slot]
-    return typeof value === 'string' && !ESCAPED.test(value) ? value : undefined
+    return typeof value === 'string' ? value : undefined
   }
 
   word<T>(words: Words<T>, slot: number): T | undefined {
@@ -191,13 +168,7 @@ class DocumentFields implements Fields {
   }
 
   time(slot: number): number | undefined {
-    const value = this.#values[slot]
-    if (typeof value === 'number') return timeIn(value)
-    const usual = typeof value === 'string' ? utcTime(value) : undefined
-    if (usual !== undefined) return usual
-    if (typeof value !== 'string' || value.length > LONGEST_TIME) return timeIn(this.plain(slot))
-    // As the bytes are: no character of it is escaped in another way.
-    return isoTime(scratch, 0, scratch.write(ESCAPED.test(value) ? JSON.stringify(value) : `"${value}"`))
+    return timeIn(this.#values[slot])
   }
 
   is(slot: number, value: true | null): boolean {

@@ -41,8 +41,8 @@ const ENTRY = new LineFields({
         calls.length = 0
       },
       end: () => {
-        if (ENTRY.now.plain(BLOCK_TYPE) !== 'toolCall') return
-        const id = ENTRY.now.plain(BLOCK_ID)
+        if (ENTRY.now.text(BLOCK_TYPE) !== 'toolCall') return
+        const id = ENTRY.now.text(BLOCK_ID)
         if (id !== undefined) calls.push(id)
       },
     },
@@ -69,13 +69,13 @@ export function readPi(bytes: Buffer, start: number, end: number, line: LogLine,
     log.damaged(line)
     return
   }
-  const type = ENTRY.now.plain(TYPE)
+  const type = ENTRY.now.text(TYPE)
   const time = ENTRY.now.time(TIME) ?? ENTRY.now.time(SENT)
   if (type === 'session') {
     takeHeader(time, line, log)
     return
   }
-  const id = ownId(ENTRY.now.plain(ID))
+  const id = ownId(ENTRY.now.text(ID))
   const content = log.sum(() => (log.lasting ? crc32(bytes.subarray(start, end)) : line.crc))
   if (id !== undefined && isCopy(log, id, time, content)) log.ignore(line, COPIES)
   else take(type, { id, time, content }, line, log)
@@ -94,8 +94,8 @@ function take(type: string | undefined, entry: Link, line: LogLine, log: LogInde
     log.ignore(line, reason)
     return
   }
-  if (ENTRY.now.plain(ROLE) === 'toolResult') {
-    const answered = ENTRY.now.plain(ANSWERED)
+  if (ENTRY.now.text(ROLE) === 'toolResult') {
+    const answered = ENTRY.now.text(ANSWERED)
     const caller = answered === undefined ? undefined : log.answer(answered)
     if (caller !== undefined) {
       log.add(caller, line, 'answer')
@@ -125,5 +125,5 @@ function join({ id, time, content }: Link, message: MessageId | undefined, log: 
 
 /** Without a parent of its own an entry follows the one before. */
 function parentOf(log: LogIndex): MessageId | undefined {
-  return ENTRY.now.has(PARENT) ? log.follow(ENTRY.now.plain(PARENT)) : tipOf(log)
+  return ENTRY.now.has(PARENT) ? log.follow(ENTRY.now.text(PARENT)) : tipOf(log)
 }

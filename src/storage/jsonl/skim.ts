@@ -3,10 +3,10 @@
  * that nobody asks for. So a line of megabytes costs a walk over its structure, and no object.
  *
  * It is no validator: only what it walks over must be whole. `parseSpan` has the last word on every line.
- * A field whose name is written with escapes (`"\u0069d"`) is taken for another one; no program writes names so.
  */
 
 import { BACKSLASH, BROKEN, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, isScalar, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.js'
+import { hasEscapes, textAt } from './json-text.js'
 import { type Field, highest, type Level, levelOf, type SkimShape } from './skim-shape.js'
 
 /** The bytes that were found: `from[slot]` and `to[slot]`, quotes included; `from` is -1 where there is no such field. */
@@ -58,9 +58,9 @@ export class Skim implements Skimmed {
     return (this.from[slot] as number) >= 0
   }
 
-  /** The text of a value that is a string without escapes; undefined for anything else, and where there is none. */
-  plain(slot: number): string | undefined {
-    return plainText(this.bytes, this.from[slot] as number, this.to[slot] as number)
+  /** The text of a value that is a string; undefined for anything else, and where there is none. */
+  text(slot: number): string | undefined {
+    return textAt(this.bytes, this.from[slot] as number, this.to[slot] as number)
   }
 
   #object(open: number, level: Level): number {
@@ -71,7 +71,7 @@ export class Skim implements Skimmed {
     while (at < end && bytes[at] === QUOTE) {
       const afterName = this.#string(at)
       if (afterName === BROKEN) return BROKEN
-      const field = fieldAt(level, bytes, at + 1, afterName - 1)
+      const field = fieldAt(level, bytes, at + 1, afterName - 1) ?? escapedField(level, bytes, at + 1, afterName - 1)
       at = afterBlanks(bytes, afterName, end)
       if (at >= end || bytes[at] !== COLON) return BROKEN
       at = afterBlanks(bytes, at + 1, end)
@@ -183,13 +183,6 @@ export class Skim implements Skimmed {
   }
 }
 
-/** The text between two quotes, where it has no escapes. */
-export function plainText(bytes: Buffer, from: number, to: number): string | undefined {
-  if (from < 0 || bytes[from] !== QUOTE) return undefined
-  for (let at = from + 1; at < to; at++) if (bytes[at] === BACKSLASH) return undefined
-  return bytes.toString('utf8', from + 1, to - 1)
-}
-
 function afterBlanks(bytes: Buffer, start: number, end: number): number {
   let at = start
   while (at < end && (bytes[at] as number) <= SPACE && isBlank(bytes[at] as number)) at++
@@ -210,6 +203,12 @@ function fieldAt({ byLength }: Level, bytes: Buffer, from: number, to: number): 
     if (at === length) return field
   }
   return undefined
+}
+
+/** No program writes a name with escapes (`"\u0069d"`), and yet it is that name. */
+function escapedField(level: Level, bytes: Buffer, from: number, to: number): Field | undefined {
+  const name = hasEscapes(bytes, from, to) ? textAt(bytes, from - 1, to + 1) : undefined
+  return name === undefined ? undefined : fieldAt(level, Buffer.from(name), 0, Buffer.byteLength(name))
 }
 
 const NOTHING = Buffer.alloc(0)

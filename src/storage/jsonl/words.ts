@@ -1,4 +1,5 @@
 /** Known words among the bytes of a line. */
+import { hasEscapes, textAt } from './json-text.js'
 import type { Skimmed } from './skim.js'
 
 /** Known words, found in bytes without a string being made of them. */
@@ -29,13 +30,14 @@ export class Words<T> {
 
   /** What the bytes between two quotes mean. */
   at(bytes: Buffer, start: number, end: number): T | undefined {
-    const words = end > start ? this.#byLength[end - start] : undefined
-    if (words === undefined) return undefined
-    for (const { word, means } of words) {
+    for (const { word, means } of this.#byLength[Math.max(0, end - start)] ?? NONE) {
       let at = 0
       while (at < word.length && bytes[start + at] === word[at]) at++
       if (at === word.length) return means
     }
-    return undefined
+    const text = hasEscapes(bytes, start, end) ? textAt(bytes, start - 1, end + 1) : undefined
+    return text === undefined ? undefined : this.of(text)
   }
 }
+
+const NONE = [] as const

@@ -1,7 +1,7 @@
 /** What is found in bytes is what JSON.parse builds of them, and damage neither throws nor leads out of the line. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { plainText, Skim, type Skimmed } from '../../../src/storage/jsonl/skim.js'
+import { Skim, type Skimmed } from '../../../src/storage/jsonl/skim.js'
 import { jsonText, nearlyJson } from '../../support/json-texts.js'
 
 const SHAPE = { a: 0, b: { a: 1, c: { a: 2 }, long_name: 3 }, é: 4, '': 5 } as const
@@ -102,7 +102,7 @@ describe('a skim', () => {
         const line = Buffer.from(text)
         expect(skim.whole(line, 0, line.length)).toBe(true)
         expect(line.toString('utf8', skim.from[0], skim.to[0])).toBe(`"${long}"`)
-        expect([skim.plain(1), skim.plain(2)]).toEqual(['c', 'd'])
+        expect([skim.text(1), skim.text(2)]).toEqual(['c', 'd'])
         expect(skim.whole(line, 0, line.length - 2)).toBe(false)
       }
   })
@@ -111,34 +111,31 @@ describe('a skim', () => {
     const skim = new Skim({ message: { id: 0, role: 1 } })
     const line = Buffer.from('{"message":{"id":"a","role":"user"},"message":{"role":"assistant"}}')
     expect(skim.whole(line, 0, line.length)).toBe(true)
-    expect([skim.plain(0), skim.plain(1)]).toEqual([undefined, 'assistant'])
+    expect([skim.text(0), skim.text(1)]).toEqual([undefined, 'assistant'])
     const gone = Buffer.from('{"message":{"id":"a"},"message":null}')
     expect(skim.whole(gone, 0, gone.length)).toBe(true)
     expect(skim.has(0)).toBe(false)
   })
 
-  it('takes a name that is written with escapes for another one', () => {
-    const skim = new Skim({ id: 0 })
-    const line = Buffer.from('{"\\u0069d":"a"}')
+  it.each(['"\\u0069d"', '"i\\u0064"', '"\\u0069\\u0064"'])('finds the field id by the name %s', (name) => {
+    const skim = new Skim({ id: 0, idx: 1 })
+    const line = Buffer.from(`{"other":1,${name}:"a"}`)
     expect(skim.whole(line, 0, line.length)).toBe(true)
-    expect(skim.has(0)).toBe(false)
+    expect([skim.text(0), skim.has(1)]).toEqual(['a', false])
+  })
+
+  it('passes a name that is no string of JSON', () => {
+    const skim = new Skim({ id: 0 })
+    const line = Buffer.from('{"\\id":"a","id":"b"}')
+    expect(skim.whole(line, 0, line.length)).toBe(true)
+    expect(skim.text(0)).toBe('b')
   })
 
   it('keeps what it found before the damage', () => {
     const skim = new Skim({ id: 0, type: 1 })
     const line = Buffer.from('{"id":"a","type":"us')
     expect(skim.run(line, 0, line.length)).toBe(-1)
-    expect([skim.plain(0), skim.has(1)]).toEqual(['a', false])
-  })
-
-  it('gives the text of a plain string only', () => {
-    const line = Buffer.from('"é" "a\\n" 12')
-    expect([plainText(line, 0, 4), plainText(line, 5, 10), plainText(line, 11, 13), plainText(line, -1, 0)]).toEqual([
-      'é',
-      undefined,
-      undefined,
-      undefined,
-    ])
+    expect([skim.text(0), skim.has(1)]).toEqual(['a', false])
   })
 })
 
