@@ -1,4 +1,5 @@
 /** Logs in memory: their lines fed to an adapter, and the messages that come of it put together. */
+import { isDeepStrictEqual } from 'node:util'
 import { crc32 } from 'node:zlib'
 import type { MessageLine } from '../../src/core/agents/message-draft.js'
 import type { Reading } from '../../src/core/documents.js'
@@ -116,14 +117,18 @@ export function resumeAt(
   const changed = whole.messages.filter(
     ({ id, lines, open }) => lines.some(({ offset }) => offset >= cut) || (openBefore.has(id) && openBefore.get(id) !== open),
   )
-  const plain = ({ id, order, created, parent, lines, open, trait }: LogMessage): unknown => ({ id, order, created, parent, lines, open, trait })
-  const expected = JSON.stringify(changed.map(plain))
-  const actual = JSON.stringify(resumed.takeTouched().map(plain))
-  const differences: unknown[] = actual === expected ? [] : [{ expected: changed.map(plain), actual: JSON.parse(actual) }]
+  const [expected, actual] = [plainMessages(changed), plainMessages(resumed.takeTouched())]
+  const differences: unknown[] = isDeepStrictEqual(actual, expected) ? [] : [{ expected, actual }]
   if (resumed.count !== whole.count) differences.push({ count: [whole.count, resumed.count] })
   for (const [reason, count] of whole.ignored) {
     const found = (before.ignored.get(reason) ?? 0) + (resumed.ignored.get(reason) ?? 0)
     if (found !== count) differences.push({ reason, count, found })
   }
   return { lost: undefined, differences }
+}
+
+/** All that is known of some messages, as plain data. */
+export function plainMessages(messages: readonly LogMessage[]): unknown {
+  const plain = messages.map(({ id, order, created, parent, lines, open, trait }) => ({ id, order, created, parent, lines, open, trait }))
+  return JSON.parse(JSON.stringify(plain))
 }

@@ -18,10 +18,11 @@ export const jcodeFormat: RecordFormat = {
 }
 
 function assemble(lines: readonly MessageLine[], key: MessageKey): Reading<MessageReading> {
-  const own = lines.flatMap(({ document, use }) => (use === 'own' && isDocument(document) ? [document] : []))
+  const own: Document[] = []
+  const answers: Document[] = []
+  for (const { document, use } of lines) if (isDocument(document)) (use === 'own' ? own : answers).push(document)
   const newest = own.at(-1)
   if (own[0] === undefined || newest === undefined) return { damage: 'the document is no object' }
-  const answers = lines.flatMap(({ document, use }) => (use === 'answer' && isDocument(document) ? [document] : []))
   const created = jcodeTime(own[0]) ?? 0
   const blocks = blocksOf(newest)
   switch (newest.role) {
@@ -76,28 +77,39 @@ function textOf(block: unknown): string | undefined {
  * where it has no call: in a message of results alone, or when the message answers itself for want of a call.
  */
 function draftsOf(document: Document, blocks: readonly unknown[], answers: readonly Document[], created: number, synthetic: boolean): PartDraft[] {
-  const results = new Map<string, ToolAnswer>()
-  for (const from of [document, ...answers]) for (const [id, answer] of resultsIn(from)) results.set(id, answer)
-  const calls = new Set(blocks.map((block) => callIn(block)?.id))
-  const isAlone = calls.size === 1 && calls.has(undefined) && (answers.length > 0 || blocks.every((block) => answeredBy(block) !== undefined))
-  return blocks.flatMap((block): PartDraft[] => {
+  const results = resultsIn([document, ...answers])
+  const isAlone =
+    results.size > 0 &&
+    blocks.every((block) => callIn(block)?.id === undefined) &&
+    (answers.length > 0 || blocks.every((block) => answeredBy(block) !== undefined))
+  const drafts: PartDraft[] = []
+  for (const block of blocks) {
     const result = answeredBy(block)
-    if (result !== undefined) return isAlone ? [toolDraft({ id: result, name: undefined, input: undefined }, results.get(result), block)] : []
-    const call = callIn(block)
-    if (call === undefined) return [draftOf(block, synthetic)]
-    const answer = typeof call.id === 'string' ? results.get(call.id) : undefined
-    return [toolDraft({ ...call, start: startOf(answer, created) }, answer, block)]
-  })
+    const call = result === undefined ? callIn(block) : undefined
+    if (call !== undefined) {
+      const answer = typeof call.id === 'string' ? results.get(call.id) : undefined
+      drafts.push(toolDraft({ ...call, start: startOf(answer, created) }, answer, block))
+    } else if (result === undefined) drafts.push(draftOf(block, synthetic))
+    else if (isAlone) drafts.push(toolDraft({ id: result, name: undefined, input: undefined }, results.get(result), block))
+  }
+  return drafts
 }
 
-function resultsIn(document: Document): readonly (readonly [string, ToolAnswer])[] {
-  const end = jcodeTime(document)
+/** By the calls that they answer; of two answers the last counts. */
+function resultsIn(documents: readonly Document[]): ReadonlyMap<string, ToolAnswer> {
+  const results = new Map<string, ToolAnswer>()
+  for (const document of documents) {
+    for (const block of blocksOf(document)) {
+      const id = answeredBy(block)
+      if (id !== undefined) results.set(id, answerOf(block as Document, document))
+    }
+  }
+  return results
+}
+
+function answerOf(block: Document, document: Document): ToolAnswer {
   const took = document.tool_duration_ms
-  const metadata = typeof took === 'number' ? { tool_duration_ms: took } : undefined
-  return blocksOf(document).flatMap((block) => {
-    const id = answeredBy(block)
-    return id === undefined ? [] : [[id, answerIn(block as Document, end, metadata)] as const]
-  })
+  return answerIn(block, jcodeTime(document), typeof took === 'number' ? { tool_duration_ms: took } : undefined)
 }
 
 /** A result tells how long the tool took. */

@@ -149,10 +149,12 @@ function contentOf(bytes: Buffer, start: number, { length, crc }: LogLine, { las
 
 /** Results alone are no message where their calls are known. */
 function place(id: string, time: number | undefined, line: LogLine, log: LogIndex): LogMessage {
+  const { calls, results, others } = blocks
+  const own = results.length === 0 ? NONE : new Set(calls)
+  const answered = calls.length === 0 ? NONE : new Set(results)
   const callers = new Set<LogMessage>()
   let unknown = 0
-  const own = new Set(blocks.calls)
-  for (const call of blocks.results) {
+  for (const call of results) {
     if (own.has(call)) continue
     const caller = log.answer(call)
     if (caller === undefined) unknown++
@@ -160,21 +162,18 @@ function place(id: string, time: number | undefined, line: LogLine, log: LogInde
   }
   for (const caller of callers) log.add(caller, line, 'answer')
   const [first] = callers
-  if (first !== undefined && unknown === 0 && blocks.others === 0 && blocks.calls.length === 0) return first
+  if (first !== undefined && unknown === 0 && others === 0 && calls.length === 0) return first
   const { tip } = log.notes
   const parent = isSafeId(tip) ? parseMessageId(tip) : undefined
   const begun = log.begin({ id, created: time, parent }, line)
   log.notes.tip = begun.id
   // What it answers of calls that nobody knows, it shows itself.
-  if (unknown > 0 && blocks.others > 0) log.add(begun, line, 'answer')
-  register(begun, log)
+  if (unknown > 0 && others > 0) log.add(begun, line, 'answer')
+  for (const call of calls) if (!answered.has(call)) log.call(call, begun)
   return begun
 }
 
-function register(caller: LogMessage, log: LogIndex): void {
-  const answered = new Set(blocks.results)
-  for (const call of blocks.calls) if (!answered.has(call)) log.call(call, caller)
-}
+const NONE: ReadonlySet<string> = new Set()
 
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d

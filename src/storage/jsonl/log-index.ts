@@ -9,7 +9,7 @@
 import { type MessageId, parseMessageId } from '../../core/ids.js'
 import type { Parsed } from '../span.js'
 import type { LogTrait } from '../store.js'
-import { idOf, inShort, type LogMemory, messageOf, used } from './log-memory.js'
+import { idOf, inShort, type LogMemory, RememberedMessage, used } from './log-memory.js'
 
 /** 'own': what the message says. 'answer': a line that answers calls of the message's tools, whatever else it says. */
 export type LineUse = 'own' | 'answer'
@@ -109,9 +109,9 @@ export class LogIndex {
     this.#count = memory?.count ?? 0
     this.notes = memory === undefined ? {} : structuredClone(memory.notes as Record<string, unknown>)
     for (const kept of memory?.messages ?? []) {
-      const message = messageOf(kept)
+      const message = new RememberedMessage(kept)
       this.#hold(message)
-      if (message.lines.length === 0) this.#cut.add(message)
+      if (message.isCut) this.#cut.add(message)
     }
     for (const [id, message, content] of memory?.entries ?? []) this.#entries.set(id, { message: idOf(message), content })
     for (const [id, message] of memory?.calls ?? []) this.#remember(this.#calls, id, message)

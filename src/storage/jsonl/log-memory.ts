@@ -32,29 +32,66 @@ const ALL_LINES = 384
 /** The last ones with their lines, as far as these are not too many. */
 export function inShort(messages: readonly LogMessage[]): readonly KeptMessage[] {
   let left = ALL_LINES
-  const kept = [...messages].reverse().map(({ id, order, created, parent, open, trait, lines }): KeptMessage => {
-    const fits = lines.length <= Math.min(LINES, left)
-    if (fits) left -= lines.length
-    return [id, order, created, parent ?? null, open ? 1 : 0, trait ?? null, fits ? lines.map(lineInShort) : null]
-  })
-  return kept.reverse()
+  const kept: KeptMessage[] = new Array(messages.length)
+  for (let at = messages.length - 1; at >= 0; at--) {
+    const message = messages[at] as LogMessage
+    const same = message instanceof RememberedMessage ? message.unchanged : undefined
+    const count = same === undefined ? message.lines.length : (same[LINES_AT]?.length ?? 0)
+    const fits = count <= Math.min(LINES, left)
+    if (fits) left -= count
+    kept[at] = same !== undefined && (fits || same[LINES_AT] === null) ? same : shortOf(message, fits)
+  }
+  return kept
+}
+
+function shortOf({ id, order, created, parent, open, trait, lines }: LogMessage, fits: boolean): KeptMessage {
+  return [id, order, created, parent ?? null, open ? 1 : 0, trait ?? null, fits ? lines.map(lineInShort) : null]
 }
 
 function lineInShort({ file, offset, length, line, crc, use }: UsedLine): KeptLine {
   return [file, offset, length, line, crc, use === 'answer' ? 1 : 0]
 }
 
-export function messageOf([id, order, created, parent, open, trait, lines]: KeptMessage): LogMessage {
-  return {
-    id: parseMessageId(id),
-    order,
-    created,
-    parent: idOf(parent),
-    lines: (lines ?? []).map(([file, offset, length, line, crc, isAnswer]) =>
+const LINES_AT = 6
+
+/** Of the messages that a cursor remembers few go on, and the next cursor remembers most of them again: hence made of what was kept, and kept as it was. */
+export class RememberedMessage implements LogMessage {
+  readonly id: MessageId
+  readonly order: number
+  readonly created: number
+  readonly parent: MessageId | undefined
+  readonly trait: LogTrait | undefined
+  open: boolean
+  readonly #kept: KeptMessage
+  #lines: UsedLine[] | undefined
+
+  constructor(kept: KeptMessage) {
+    const [id, order, created, parent, open, trait] = kept
+    this.id = parseMessageId(id)
+    this.order = order
+    this.created = created
+    this.parent = idOf(parent)
+    this.trait = trait ?? undefined
+    this.open = open === 1
+    this.#kept = kept
+  }
+
+  get lines(): UsedLine[] {
+    this.#lines ??= (this.#kept[LINES_AT] ?? []).map(([file, offset, length, line, crc, isAnswer]) =>
       used({ file, offset, length, line, crc }, isAnswer === 1 ? 'answer' : 'own'),
-    ),
-    open: open === 1,
-    trait: trait ?? undefined,
+    )
+    return this.#lines
+  }
+
+  /** Its lines were too many to be kept. */
+  get isCut(): boolean {
+    return (this.#kept[LINES_AT]?.length ?? 0) === 0
+  }
+
+  /** What was kept of it, while that still says what it is: lines are added, never taken away. */
+  get unchanged(): KeptMessage | undefined {
+    const isSame = this.open === (this.#kept[4] === 1) && (this.#lines === undefined || this.#lines.length === (this.#kept[LINES_AT]?.length ?? 0))
+    return isSame ? this.#kept : undefined
   }
 }
 

@@ -7,9 +7,9 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { codexFormat } from '../../../src/core/agents/codex.js'
 import type { MessageReading } from '../../../src/core/records.js'
 import { codexAdapter } from '../../../src/storage/jsonl/codex-log.js'
-import { LogIndex, type LogMessage } from '../../../src/storage/jsonl/log-index.js'
+import { LogIndex } from '../../../src/storage/jsonl/log-index.js'
 import { GENERATOR_IS_HERE, generated } from '../../support/generated.js'
-import { assembleAll, describeAll, feed, linesOf } from '../../support/log-lines.js'
+import { assembleAll, describeAll, feed, linesOf, plainMessages } from '../../support/log-lines.js'
 import { SETS_ARE_HERE, SHARED } from '../../support/real-sets.js'
 import { tempFolder } from '../../support/temp.js'
 
@@ -392,8 +392,8 @@ describe('a cursor', () => {
           lost++
           return
         }
-        expect(plain(resumed.takeTouched())).toEqual(plain(whole.takeTouched()))
-        expect(plain(resumed.memory())).toEqual(plain(whole.memory()))
+        expect(plainMessages(resumed.takeTouched())).toEqual(plainMessages(whole.takeTouched()))
+        expect(JSON.parse(JSON.stringify(resumed.memory()))).toEqual(JSON.parse(JSON.stringify(whole.memory())))
       }),
       { numRuns: 500 },
     )
@@ -427,10 +427,6 @@ describe('a cursor', () => {
     expect(whole.last?.parent).toBe(whole.messages[19]?.id)
   })
 })
-
-function plain(value: readonly LogMessage[] | object): unknown {
-  return JSON.parse(JSON.stringify(value))
-}
 
 describe('what is light', () => {
   it('is in the head, the first settings, the first prompt and the newest name', () => {
