@@ -47,8 +47,9 @@ export interface OpenOptions {
   readonly worker?: boolean
   /**
    * The folder of the catalog (`sessions.idx.db`), which keeps what was listed: then the sessions are there at once, `stale` until the stores
-   * were listed in the background, which costs what changed since. It is made when it is missing, and for its owner alone. It holds titles,
-   * folders and first prompts, no other messages. False: nothing is written anywhere. @default false
+   * were listed in the background, which costs what changed since, and waits while pages are asked for, a second at most. It is made when it is
+   * missing, and for its owner alone. It holds titles, folders and first prompts, no other messages. False: nothing is written anywhere.
+   * @default false
    */
   readonly home?: string | false
   readonly signal?: AbortSignal

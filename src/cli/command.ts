@@ -37,22 +37,23 @@ export interface Reach {
 
 /** A subcommand with the options that all have. */
 export function command(name: CommandName, { narrows = true, agents = narrows }: Reach = {}): Command {
-  const made = new Command(name)
-    .description(ABOUT[name])
-    .addOption(new Option('--data <path>', 'read this folder, database or log instead of looking for stores (repeatable)').argParser(collect))
-  if (agents) made.addOption(new Option('--agent <name>', `only sessions of this agent: ${AGENTS.join(', ')} (repeatable)`).argParser(collectAgent))
+  const data = new Option('--data <path>', 'read this folder, database or log instead of looking for stores (repeatable)')
+  const agent = new Option('--agent <name>', `only sessions of this agent: ${AGENTS.join(', ')} (repeatable)`)
   const store = new Option('--store <kind>', 'only stores of this kind, or at this path, also what others hide (see spanleaf stores; repeatable)')
-  if (narrows) made.addOption(store.argParser(collect))
-  return made
-    .addOption(
-      new Option('--home <dir>', "spanleaf's own folder").default(spanleafHome(process.env, homedir()), '$SPANLEAF_HOME or the XDG state folder'),
-    )
-    .option('--json', 'one JSON object per line')
+  const home = new Option('--home <dir>', "spanleaf's own folder")
+  // Commander orders groups by their first options: with `--json` the command's own stand above those that all have.
+  const made = new Command(name).description(ABOUT[name]).option('--json', 'one JSON object per line')
+  made.addOption(data.argParser(collect).helpGroup(STORES))
+  if (agents) made.addOption(agent.argParser(collectAgent).helpGroup(STORES))
+  if (narrows) made.addOption(store.argParser(collect).helpGroup(STORES))
+  return made.addOption(home.default(spanleafHome(process.env, homedir()), '$SPANLEAF_HOME or the XDG state folder').helpGroup(STORES))
 }
+
+const STORES = 'Stores and folders:'
 
 /** Lets a command go on from what an earlier one listed, and leave what it lists: in spanleaf's own folder. */
 export function withCatalog(made: Command): Command {
-  return made.option('--no-catalog', 'list every store anew, and keep nothing of it')
+  return made.addOption(new Option('--no-catalog', 'list every store anew, and keep nothing of it').helpGroup(STORES))
 }
 
 /** Where what was listed is kept. A view that is narrowed to some stores is another one than the next command has. */
@@ -87,6 +88,14 @@ async function withStores<T>(options: CommonOptions, signal: AbortSignal, use: (
     await sessions.close()
   }
 }
+
+/** A store that cannot be read: then what is found may not be all there is. The database of another program holds nothing of ours. */
+export function isUnread({ key, code }: StageIssue): boolean {
+  return key === undefined && code !== 'STORE_UNSUPPORTED'
+}
+
+/** Exit status when something is damaged, differs or cannot be read. */
+export const DAMAGED = 3
 
 function warnOf(sessions: Sessions, options: CommonOptions): void {
   for (const issue of sessions.issues) if (issue.key === undefined && !isOfCatalog(issue, options)) warn(issueLine(issue))
@@ -127,6 +136,7 @@ export function homeOf({ home }: CommonOptions): string {
 
 /** Collects a repeatable option. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  if (value === '') throw new InvalidArgumentError('It must not be empty.')
   return [...(previous ?? []), value]
 }
 
@@ -145,6 +155,12 @@ export function refuseNoIndex(): never {
 export function wholeNumber(text: string): number {
   if (/^\d+$/.test(text)) return Number(text)
   throw new InvalidArgumentError('It must be a whole number.')
+}
+
+/** A whole number from 1 up. */
+export function positiveNumber(text: string): number {
+  if (/^0*[1-9]\d*$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number from 1 up.')
 }
 
 /** The first moment that a date (`2026-11-20`, local), a time (ISO 8601) or an age (`36h`, `7d`, `2w`) names, as epoch milliseconds. */
@@ -182,7 +198,17 @@ async function locate(sessions: Sessions, id: SessionId): ReturnType<Sessions['l
   try {
     return await sessions.locate(id)
   } catch (error) {
-    if (!(error instanceof StorageError) || error.code !== 'AMBIGUOUS_ID') throw error
-    throw new StorageError('AMBIGUOUS_ID', { reason: error.reason, advice: 'Name one of them with --agent.' }, { cause: error })
+    if (!(error instanceof StorageError)) throw error
+    const { code, reason } = error
+    const advice = code === 'AMBIGUOUS_ID' ? 'Name one of them with --agent.' : code === 'NOT_FOUND' ? longerIds(sessions, id) : undefined
+    throw advice === undefined ? error : new StorageError(code, { reason, advice }, { cause: error })
   }
+}
+
+/** For who gave the beginning of an id; undefined where none begins so. */
+function longerIds({ index }: Sessions, beginning: string): string | undefined {
+  if (beginning.length < 4) return undefined
+  const ids = index.sessionsByTime().flatMap(({ id }) => (id.startsWith(beginning) ? [id] : []))
+  const more = ids.length > 3 ? ` or one of ${ids.length - 3} more` : ''
+  return ids.length === 0 ? undefined : `Did you mean ${ids.slice(0, 3).join(' or ')}${more}?`
 }

@@ -1,7 +1,7 @@
 /** What was found, as people read it. */
 import type { GrepHit, SessionMeta } from '../index.js'
 import { titleAndFolder } from './ls.js'
-import { formatTime, plain, terminalWidth } from './output.js'
+import { formatTime, hasColors, plain, terminalWidth } from './output.js'
 
 /** Ran when, under which id, what and where. */
 export function sessionText(session: SessionMeta): string {
@@ -11,7 +11,7 @@ export function sessionText(session: SessionMeta): string {
 }
 
 /** One line: when, who, in what, and the line of the text around the match; on a terminal no wider than that, the match in bold. */
-export function hitText(hit: GrepHit, width = terminalWidth(), colors = process.stdout.isTTY): string {
+export function hitText(hit: GrepHit, width = terminalWidth(), colors = hasColors()): string {
   const left = `  ${formatTime(hit.created)}  ${whereOf(hit)}: `
   const { before, match, behind } = fitted(hit, Math.max(30, width - left.length))
   return `${left}${before}${colors ? `\u001b[1;31m${match}\u001b[0m` : match}${behind}`

@@ -11,7 +11,7 @@ import {
   type Sessions,
   StorageError,
 } from '../index.js'
-import { type CommonOptions, collect, command, wholeNumber, withCatalog, withSessions } from './command.js'
+import { type CommonOptions, collect, command, positiveNumber, withCatalog, withSessions } from './command.js'
 import { SearchProgress } from './grep-progress.js'
 import { hitText, sessionText } from './grep-text.js'
 import { count, print, printJson, warn } from './output.js'
@@ -37,7 +37,7 @@ export function grepCommand(signal: AbortSignal): Command {
     .addOption(new Option('--kind <kind>', `only in parts of this kind: ${KINDS.join(', ')} (repeatable)`).argParser(collectKind))
     .option('--cwd <dir>', 'only sessions that ran in exactly this folder; with a / at its end: or below it', cwdOption)
     .option('--session <id>', 'only this session (repeatable)', collect)
-    .option('--limit <n>', 'end after so many hits', wholeNumber)
+    .option('--limit <n>', 'end after so many hits', positiveNumber)
     .option('--sessions', 'name the sessions alone, not what was found in them')
     .action((pattern: string, options: GrepCommandOptions) => grep(pattern, options, signal))
 }
@@ -60,7 +60,6 @@ async function grep(text: string, options: GrepCommandOptions, signal: AbortSign
 }
 
 function optionsOf({ ignoreCase, kind, cwd, session, limit }: GrepCommandOptions): GrepOptions {
-  if (limit === 0) throw new StorageError('INVALID_OPTION', { reason: '--limit must be at least 1' })
   return {
     ...(ignoreCase !== undefined && { ignoreCase }),
     ...(kind !== undefined && { kinds: kind }),

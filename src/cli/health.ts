@@ -34,7 +34,7 @@ export function healthOf(status: IndexStatus, now: number): Health {
   }
   if (status.queue.ready + status.queue.leased === 0) return later(status, waits, now)
   if ((status.oldestPendingAgeMs ?? 0) > STUCK_MS && silentMs > STUCK_MS) {
-    const last = status.lastUpsertAt === null ? 'the sink never took anything' : `the sink last took something ${ago(silentMs)}`
+    const last = status.lastUpsertAt === null ? 'the sink never took anything' : `the sink last took something ${ago(status.lastUpsertAt, now)}`
     return { state: 'stuck', reason: `${waits}; ${last}` }
   }
   return { state: 'working', reason: waits }
@@ -46,7 +46,7 @@ export function pendingOf({ queue }: Pick<IndexStatus, 'queue'>): number {
 
 function idle({ ledger, listing, dead }: IndexStatus, now: number): Health {
   if (ledger.sessions === 0 && listing === null) return { state: 'empty', reason: 'nothing is indexed yet (spanleaf index)' }
-  const when = listing === null ? '' : `, listed ${ago(now - listing.at)}`
+  const when = listing === null ? '' : `, listed ${ago(listing.at, now)}`
   const aside = dead === 0 ? '' : `; ${count(dead, 'text or record', 'texts or records')} put aside (spanleaf retry --list)`
   return { state: 'idle', reason: `everything that was listed is indexed, ${count(ledger.sessions, 'session')}${when}${aside}` }
 }
@@ -56,7 +56,7 @@ function later(status: IndexStatus, waits: string, now: number): Health {
   const failure = recentFailure(status, now)
   if (failure === undefined) return { state: 'waiting', reason: `${waits}; their last messages are still being written` }
   const { code, reason, at } = failure
-  return { state: 'failing', reason: `${waits}; the last failure was ${code}: ${reason}, ${ago(now - at)}` }
+  return { state: 'failing', reason: `${waits}; the last failure was ${code}: ${reason}, ${ago(at, now)}` }
 }
 
 /**

@@ -1,7 +1,8 @@
 /** spanleaf index: brings the search index to what the stores hold now, once or from now on. */
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type Sessions, StorageError } from '../index.js'
-import { addExclusions, refuseInsideStore, removeExclusions } from '../indexer/index.js'
+import { addExclusions, readExclusions, refuseInsideStore, removeExclusions } from '../indexer/index.js'
 import { collect, command, homeOf, withSessions } from './command.js'
 import { openHome } from './home.js'
 import { warn } from './output.js'
@@ -50,11 +51,22 @@ async function index(options: IndexOptions, signal: AbortSignal): Promise<void> 
 
 function changeExclusions(folder: string, { exclude = [], include = [] }: IndexOptions, sessions: Sessions): void {
   const scopes = (values: readonly string[]): readonly Scope[] => values.map((value) => scopeOf(value, sessions))
-  if (include.length > 0) removeExclusions(folder, exclusionOf(scopes(include)))
+  if (include.length > 0) takeBack(folder, include, scopes(include))
   if (exclude.length === 0) return
   for (const [at, scope] of scopes(exclude).entries()) {
     const matches = sessions.index.sessionsByTime().some((meta) => inScope(scope)(meta) || (scope.kind === 'id' && meta.id === scope.id))
     if (!matches) warn(`no session matches ${exclude[at]} now; it is excluded all the same`)
   }
   addExclusions(folder, exclusionOf(scopes(exclude)))
+}
+
+/** Names what was given and was not excluded: the folder above it may be. */
+function takeBack(folder: string, include: readonly string[], scopes: readonly Scope[]): void {
+  const { directories, projects, sessions } = readExclusions(folder)
+  const excluded = new Set([...directories, ...projects, ...sessions])
+  for (const [at, scope] of scopes.entries()) {
+    const names = scope.kind === 'id' ? [scope.id] : scope.paths
+    if (!names.some((name) => excluded.has(name))) warn(`${include[at]} was not excluded; what is stands in ${join(folder, 'exclude.jsonl')}`)
+  }
+  removeExclusions(folder, exclusionOf(scopes))
 }

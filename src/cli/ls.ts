@@ -1,7 +1,16 @@
 /** spanleaf ls: the sessions of every store, of all agents. */
 import { type Command, Option } from 'commander'
-import { cursorAfter, pageSessions, type SessionMeta, type SessionQuery, type SessionSort, type Sessions } from '../index.js'
-import { type CommonOptions, command, wholeNumber, withCatalog, withSessions } from './command.js'
+import {
+  cursorAfter,
+  pageSessions,
+  type SessionMeta,
+  type SessionPage,
+  type SessionQuery,
+  type SessionSort,
+  type Sessions,
+  StorageError,
+} from '../index.js'
+import { type CommonOptions, command, DAMAGED, isOfCatalog, isUnread, positiveNumber, withCatalog, withSessions } from './command.js'
 import { clip, clipPath, formatTime, print, printJson, terminalWidth } from './output.js'
 import { cwdOption, inScope, scopeOf } from './scope.js'
 
@@ -27,7 +36,7 @@ export function lsCommand(signal: AbortSignal): Command {
     .option('--cwd <dir>', 'only those that ran in exactly this folder; with a / at its end: or below it', cwdOption)
     .option('--project <dir>', 'only those of this folder and below it (or project id)')
     .option('--tag <tag>', 'only those with this tag')
-    .option('--limit <n>', 'at most so many', wholeNumber)
+    .option('--limit <n>', 'at most so many', positiveNumber)
     .option('--after <cursor>', 'go on where a list with --limit ended')
     .action((options: LsOptions) => list(options, signal))
 }
@@ -36,15 +45,18 @@ async function list(options: LsOptions, signal: AbortSignal): Promise<void> {
   await withSessions(options, signal, async (sessions) => {
     const { rows, next } = await rowsOf(sessions, options, signal)
     const counts = await sessions.index.messageCounts(rows.map((meta) => meta.key))
-    const widths = widthsOf(rows)
+    const table = tableOf(rows, options)
+    if (!options.json && rows.length > 0) await print(table.head)
     for (const [at, meta] of rows.entries()) {
       signal.throwIfAborted()
       const messages = counts[at] ?? 0
       if (options.json) await printJson(toJson(meta, messages, at === rows.length - 1 ? next : undefined))
-      else await print(toLine(meta, messages, widths))
+      else await print(table.line(meta, messages))
     }
+    const isUnsure = rows.length === 0 && sessions.issues.some((issue) => isUnread(issue) && !isOfCatalog(issue, options))
+    if (isUnsure) process.exitCode = DAMAGED
     if (options.json === true) return
-    if (rows.length === 0) await print('No sessions.')
+    if (rows.length === 0) await print(isUnsure ? 'No sessions in what can be read.' : 'No sessions.')
     else if (next !== undefined) await print(`There are more: --after ${next}`)
   })
 }
@@ -60,9 +72,9 @@ async function rowsOf(sessions: Sessions, options: LsOptions, signal: AbortSigna
   const wanted = options.project === undefined ? () => true : inScope(scopeOf(options.project, sessions))
   const query = queryOf(options)
   const rows: SessionMeta[] = []
-  for (let { after } = options, more = limit > 0; more; ) {
+  for (let { after } = options, more = true; more; ) {
     signal.throwIfAborted()
-    const page = await pageSessions(sessions, { ...query, ...(after !== undefined && { after }), limit: PAGE })
+    const page = await pageOf(sessions, query, after)
     for (const meta of page.sessions.filter(wanted)) {
       const last = rows.at(-1)
       if (rows.length === limit && last !== undefined) return { rows, next: cursorAfter(last, query) }
@@ -72,6 +84,17 @@ async function rowsOf(sessions: Sessions, options: LsOptions, signal: AbortSigna
     more = after !== undefined
   }
   return { rows, next: undefined }
+}
+
+/** @throws StorageError INVALID_OPTION for a cursor that is none of this list */
+async function pageOf(sessions: Sessions, query: SessionQuery, after: string | undefined): Promise<SessionPage> {
+  try {
+    return await pageSessions(sessions, { ...query, ...(after !== undefined && { after }), limit: PAGE })
+  } catch (error) {
+    if (!(error instanceof StorageError) || !error.reason.startsWith('`after`')) throw error
+    const reason = '--after takes what a list with --limit ended with, of the same order and the same choice of sessions'
+    throw new StorageError('INVALID_OPTION', { reason }, { cause: error })
+  }
 }
 
 function queryOf({ all = false, sort, search, cwd, tag }: LsOptions): SessionQuery {
@@ -89,13 +112,13 @@ function toJson(meta: SessionMeta, messages: number, next: string | undefined): 
   const { key, id, title, directory, project, parent, created, updated, archived, model, label, tag, entries, damaged, source, hides } = meta
   return {
     agent: key.agent,
-    id,
+    session: id,
     title,
     label: label ?? null,
     tag: tag ?? null,
     directory,
-    projectId: project,
-    parentId: parent ?? null,
+    project,
+    parent: parent ?? null,
     created,
     updated,
     archived: archived ?? null,
@@ -109,22 +132,27 @@ function toJson(meta: SessionMeta, messages: number, next: string | undefined): 
   }
 }
 
-/** Characters. `agent` is 0 where all sessions are of one. */
-interface Widths {
-  readonly agent: number
-  readonly id: number
+interface Table {
+  readonly head: string
+  line(meta: SessionMeta, messages: number): string
 }
 
-function widthsOf(metas: readonly SessionMeta[]): Widths {
+/** The time is the one that is sorted by; the agent is told where sessions are of several. */
+function tableOf(metas: readonly SessionMeta[], { sort }: LsOptions): Table {
   const agents = [...new Set(metas.map(({ key }) => key.agent))]
   const widest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0)
-  return { agent: agents.length > 1 ? widest(agents) + 2 : 0, id: widest(metas.map(({ id }) => id)) }
-}
-
-function toLine(meta: SessionMeta, messages: number, widths: Widths): string {
-  const agent = widths.agent === 0 ? '' : meta.key.agent.padEnd(widths.agent)
-  const left = `${formatTime(meta.updated)}  ${String(messages).padStart(5)}  ${agent}${meta.id.padEnd(widths.id)}  `
-  return left + titleAndFolder(meta, Math.max(20, terminalWidth() - left.length))
+  const agentWidth = widest(['AGENT', ...agents])
+  const idWidth = widest(['SESSION', ...metas.map(({ id }) => id)])
+  const left = (time: string, messages: string, agent: string, id: string): string =>
+    [time.padEnd(16), messages.padStart(8), ...(agents.length > 1 ? [agent.padEnd(agentWidth)] : []), id.padEnd(idWidth), ''].join('  ')
+  const isByCreation = sort === 'created'
+  return {
+    head: `${left(isByCreation ? 'CREATED' : 'UPDATED', 'MESSAGES', 'AGENT', 'SESSION')}TITLE · FOLDER`,
+    line(meta, messages) {
+      const begin = left(formatTime(isByCreation ? meta.created : meta.updated), messages.toLocaleString('en'), meta.key.agent, meta.id)
+      return begin + titleAndFolder(meta, Math.max(20, terminalWidth() - begin.length))
+    },
+  }
 }
 
 /** In at most `room` characters. A title may be all that somebody asked; the folder is to be seen beside it. */

@@ -53,7 +53,7 @@ async function run(argv: readonly string[]): Promise<number> {
   process.on('SIGTERM', interrupt)
   try {
     if (argv.length === 3 && argv[2] === '--version') await print(version())
-    else await (await program(argv, interruption.signal)).parseAsync(argv)
+    else await (await program(argv, interruption.signal)).parseAsync(wordsOf(argv))
     return unread ?? Number(process.exitCode ?? 0)
   } catch (error) {
     return unread ?? (await exitStatus(error, interruption.signal))
@@ -79,6 +79,12 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<Co
   }
   const make = await COMMANDS[name]()
   return root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
+}
+
+/** Of `help nope` commander would print the help, and no word of what is wrong: it is told as `nope` is. */
+function wordsOf(argv: readonly string[]): readonly string[] {
+  const [, , first, second] = argv
+  return first === 'help' && second !== undefined && !isCommand(second) ? [...argv.slice(0, 2), ...argv.slice(3)] : argv
 }
 
 function isCommand(word: string | undefined): word is CommandName {

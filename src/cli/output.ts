@@ -21,7 +21,8 @@ export function issueJson({ code, path, reason, transient, line, offset }: Stage
 }
 
 export function issueLine(issue: StageIssue): string {
-  return `${issue.reason} (${placeOf(issue) || 'unknown'})`
+  const place = placeOf(issue)
+  return place === '' ? issue.reason : `${issue.reason} (${place})`
 }
 
 export interface Place {
@@ -80,6 +81,11 @@ export function terminalWidth(): number {
   return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY
 }
 
+/** Whether the output is a terminal that shows colors, and nobody asked for none (`NO_COLOR`, `TERM=dumb`). */
+export function hasColors(): boolean {
+  return process.stdout.isTTY && process.stdout.hasColors()
+}
+
 /** `2026-11-20 11:03`, in local time; blanks for an unknown time. */
 export function formatTime(ms: number): string {
   if (!(ms > 0)) return ' '.repeat(16)
@@ -116,6 +122,11 @@ export function span(ms: number): string {
   return `${Math.floor(hours / 24)} d`
 }
 
-export function ago(ms: number): string {
+/** How long ago, and after a month the day: `just now`, `3 min ago`, `2026-11-20`. Epoch milliseconds. */
+export function ago(at: number, now: number = Date.now()): string {
+  const ms = now - at
+  if (ms >= MONTH_MS) return formatTime(at).slice(0, 10)
   return ms < 1000 ? 'just now' : `${span(ms)} ago`
 }
+
+const MONTH_MS = 30 * 86_400_000

@@ -22,7 +22,7 @@ async function plan(id: string, options: PlanOptions, signal: AbortSignal): Prom
     const { files, rows, bytes } = value
     const reads = planReads(value)
     if (options.json) {
-      await printJson({ session: meta.id, reads: reads.map(readJson), files, rows, bytes })
+      await printJson({ agent: meta.key.agent, session: meta.id, reads: reads.map(readJson), files, rows, bytes })
       return
     }
     for (const read of reads) await print(`${read.kind.padEnd(8)} ${String(read.price?.bytes ?? 0).padStart(9)} B  ${idOf(read.key)}`)

@@ -48,7 +48,7 @@ async function printLetters(letters: readonly DeadLetter[], { json }: RetryOptio
     if (json) await printJson({ id, kind, agent: key.agent, session: key.session, message: message ?? null, chunk: chunk ?? null, code, reason, at })
     else
       await print(
-        `${id}  ${[key.session, message, chunk === undefined ? undefined : `chunk ${chunk}`].filter(Boolean).join(' ')}  ${code}: ${reason}, ${ago(now - at)}`,
+        `${id}  ${[key.session, message, chunk === undefined ? undefined : `chunk ${chunk}`].filter(Boolean).join(' ')}  ${code}: ${reason}, ${ago(at, now)}`,
       )
   }
 }

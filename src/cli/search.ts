@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import { openSessions, StorageError } from '../index.js'
 import { countStale, type IndexReader, type ResolvedConfig, readExclusions, type SearchHit, type SearchOptions } from '../indexer/index.js'
-import { command, homeOf, sinceOption, untilOption, wholeNumber, withSessions } from './command.js'
+import { command, homeOf, positiveNumber, refuseNoIndex, sinceOption, untilOption, withSessions } from './command.js'
 import { configOf, openHome, openReader } from './home.js'
 import { clip, count, formatTime, print, printJson, warn } from './output.js'
 import { runIndex } from './run-index.js'
@@ -16,7 +16,7 @@ interface SearchCommandOptions extends ServiceOptions, Omit<SearchFilters, keyof
 export function searchCommand(signal: AbortSignal): Command {
   const made = command('search')
     .argument('<query...>', 'what to look for')
-    .option('--limit <n>', 'at most so many hits', wholeNumber, 10)
+    .option('--limit <n>', 'at most so many hits', positiveNumber, 10)
     .option('--project <dir>', 'only in this folder (or project id)')
     .option('--dir <dir>', 'only sessions that ran in this folder or below it')
     .addOption(new Option('--role <role>', 'only messages of the user or of the assistant').choices(['user', 'assistant']))
@@ -27,13 +27,11 @@ export function searchCommand(signal: AbortSignal): Command {
 }
 
 async function search(query: string, options: SearchCommandOptions, signal: AbortSignal): Promise<void> {
+  if (query.trim() === '') throw new StorageError('INVALID_OPTION', { reason: 'there is no word to look for' })
   const settings = configOf(options)
   if (settings.values.autoIndex) await indexFirst(options, settings, signal)
   await using index = await openReader(options, { signal, settings })
-  if (index === undefined) {
-    warn('nothing is indexed yet; run `spanleaf index` first')
-    return
-  }
+  if (index === undefined) refuseNoIndex()
   const hits = await hitsOf(index, query, searchesOf(options, index.state), { limit: options.limit, signal })
   for (const [at, hit] of hits.entries()) {
     if (options.json) await printJson(hitJson(hit))

@@ -1,5 +1,5 @@
 /** The options of commands that work with the index. */
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import type { CommonOptions } from './command.js'
 
 export interface ServiceOptions extends CommonOptions {
@@ -10,8 +10,9 @@ export interface ServiceOptions extends CommonOptions {
 
 export function withServices(made: Command): Command {
   return made
-    .addOption(new Option('--embedder <name>', 'hash (lexical, needs no service) or ollama; what is not chosen is as it was configured'))
-    .addOption(new Option('--sink <name>', 'local (a file) or chroma'))
-    .addOption(new Option('--redact', 'take known kinds of secrets out of every text, also when it stays on this machine'))
-    .addOption(new Option('--no-redact', 'give texts to services as they are'))
+    .optionsGroup('Services:')
+    .option('--embedder <name>', 'hash (lexical, needs no service) or ollama; what is not chosen is as it was configured')
+    .option('--sink <name>', 'local (a file) or chroma')
+    .option('--redact', 'take known kinds of secrets out of every text, also when it stays on this machine')
+    .option('--no-redact', 'give texts to services as they are')
 }

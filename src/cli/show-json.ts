@@ -15,7 +15,7 @@ import type {
 
 /** Who started the session, and whom it started. */
 export interface Links {
-  readonly parent?: { readonly id: SessionId; readonly missing: boolean }
+  readonly parent?: { readonly session: SessionId; readonly missing: boolean }
   readonly children: readonly ChildLink[]
 }
 
@@ -31,9 +31,11 @@ export function issuesIn(result: FlowResult<unknown>): readonly StageIssue[] {
 
 /** What comes before the messages. */
 export function headJson(meta: SessionMeta, { session, native }: SessionHydratedTree): object {
-  const { damaged, source, hides } = meta
+  const { key, id, damaged, source, hides } = meta
   return {
-    session: session === undefined ? rebuilt(meta) : session.directory === '' ? { ...session, directory: meta.directory } : session,
+    agent: key.agent,
+    session: id,
+    info: session === undefined ? rebuilt(meta) : session.directory === '' ? { ...session, directory: meta.directory } : session,
     ...(damaged && { damaged }),
     source,
     hides,
@@ -77,10 +79,10 @@ export function endJson({ parent, children }: Links, { copies, issues, reports }
   const links = {
     ...(parent && { parent }),
     children: children.map(({ session, by, part, missing }) => ({
-      id: session,
+      session,
       by,
       missing,
-      ...(part && { messageID: part.message, partID: part.part }),
+      ...(part && { message: part.message, part: part.part }),
     })),
   }
   return { links, ...(copies && { copies }), issues, report: mergeReports(reports) }

@@ -22,7 +22,7 @@ export function sessionText(meta: SessionMeta, usage: Usage, counts: ShownCount,
     `${meta.source.kind}: ${clip(meta.source.path)}`,
     ...meta.hides.map((origin) => copyText(origin, copies)),
   ]
-  if (parent !== undefined) lines.push(`started by ${clip(parent.id)}${parent.missing ? ', which no store holds' : ''}`)
+  if (parent !== undefined) lines.push(`started by ${clip(parent.session)}${parent.missing ? ', which no store holds' : ''}`)
   if (meta.damaged) lines.push("! The session's own record is damaged; what stands above is of a hidden copy, or told by the messages.")
   return `${lines.join('\n')}\n`
 }
@@ -80,8 +80,10 @@ export function messageText({ key, message, parts, damagedParts, log }: MessageN
   if (message?.role === 'assistant' && message.error !== undefined)
     body.push(`! ${clip(message.error.name, 80)}: ${clip(errorMessage(message.error.data), 300)}`)
   if (damagedParts > 0) body.push(`! ${count(damagedParts, 'damaged part')}`)
-  const mark = log?.trait ?? (log === undefined || active?.has(key.message) !== false ? '' : 'other branch')
-  return `── ${clip(author, 120)}  ${time}  ${key.message}${mark === '' ? '' : `  [${mark}]`}\n${body.join('\n')}\n`
+  const isAside = log !== undefined && log.trait === undefined && active?.has(key.message) === false
+  const mark = isAside ? 'other branch' : log?.trait === undefined || log.trait === 'damaged' ? '' : log.trait
+  const head = [`── ${clip(author, 120)}`, time, key.message, mark === '' ? '' : `[${mark}]`].filter((word) => word !== '').join('  ')
+  return `${head}\n${body.join('\n')}\n`
 }
 
 function partText(part: Part): string {

@@ -103,7 +103,7 @@ class ShowReader {
     const links = await this.#linksOf(meta, [...children.values()])
     const compared = await this.#compare(meta)
     const end = { copies: compared.copies, issues: [...issues, ...compared.issues], reports }
-    await printJson({ type: 'end', session: meta.id, ...endJson(links, end) })
+    await printJson({ type: 'end', agent: meta.key.agent, session: meta.id, ...endJson(links, end) })
     for (const child of this.#following(meta, links)) await this.stream(child)
   }
 
@@ -151,7 +151,9 @@ class ShowReader {
   }
 
   async #linksOf({ key, parent }: SessionMeta, children: readonly ChildLink[]): Promise<Links> {
-    return parent === undefined ? { children } : { parent: { id: parent, missing: !(await this.#isThere({ ...key, session: parent })) }, children }
+    return parent === undefined
+      ? { children }
+      : { parent: { session: parent, missing: !(await this.#isThere({ ...key, session: parent })) }, children }
   }
 
   async #isThere(key: SessionKey): Promise<boolean> {

@@ -34,8 +34,9 @@ async function printLeaf(kind: LeafKind, key: EntityKey, { span, issue }: Leaf, 
     return
   }
   const sha256 = createHash('sha256').update(span.bytes()).digest('hex')
-  if (json) await printJson({ kind, id: idOf(key), bytes: span.length, sha256, source: span.source, mapped: span.mapped })
-  else await print(`${kind.padEnd(8)} ${String(span.length).padStart(9)} B  ${sha256.slice(0, 16)}  ${idOf(key)}${lineText(span.source)}`)
+  const { length: bytes, source, mapped } = span
+  if (json) await printJson({ agent: key.agent, session: key.session, kind, id: idOf(key), bytes, sha256, source, mapped })
+  else await print(`${kind.padEnd(8)} ${String(bytes).padStart(9)} B  ${sha256.slice(0, 16)}  ${idOf(key)}${lineText(source)}`)
 }
 
 function lineText({ line, offset }: SpanSource): string {

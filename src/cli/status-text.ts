@@ -17,11 +17,11 @@ const LEASES_SHOWN = 5
 export function statusText({ health, status, config, sink }: StatusView, now: number): string {
   const lines: readonly (readonly [string, string | undefined])[] = [
     ['indexed', indexed(status)],
-    ['last listing', status.listing === null ? 'never' : `${count(status.listing.sessions, 'session')}, ${ago(now - status.listing.at)}`],
+    ['last listing', status.listing === null ? 'never' : `${count(status.listing.sessions, 'session')}, ${ago(status.listing.at, now)}`],
     ['last write', lastWrite(status, now)],
     ['pending', pending(status)],
     ...status.lanes.filter(({ ready, waiting }) => ready + waiting > 0).map((lane) => [`  ${lane.lane}`, laneText(lane)] as const),
-    ...status.leases.slice(0, LEASES_SHOWN).map((lease) => ['  in work', leaseText(lease)] as const),
+    ...status.leases.slice(0, LEASES_SHOWN).map((lease) => ['  in work', leaseText(lease, now)] as const),
     ['  in work', status.leases.length > LEASES_SHOWN ? `and ${count(status.leases.length - LEASES_SHOWN, 'more session')}` : undefined],
     [
       '  suspects',
@@ -52,7 +52,7 @@ function indexed({ ledger }: IndexStatus): string {
 
 /** Versions before the one that notes its time leave documents without it. */
 function lastWrite({ lastUpsertAt, ledger }: IndexStatus, now: number): string {
-  if (lastUpsertAt !== null) return `acknowledged by the sink ${ago(now - lastUpsertAt)}`
+  if (lastUpsertAt !== null) return `acknowledged by the sink ${ago(lastUpsertAt, now)}`
   return ledger.documents === 0 ? 'never' : 'by an earlier version of spanleaf'
 }
 
@@ -66,9 +66,9 @@ function laneText({ ready, waiting, oldestAgeMs }: IndexStatus['lanes'][number])
   return `${ready} ready, ${waiting} for later${oldestAgeMs === null ? '' : `, the oldest for ${span(oldestAgeMs)}`}`
 }
 
-function leaseText({ key, pid, ageMs, expiresInMs, abandoned }: LeaseStatus): string {
+function leaseText({ key, pid, ageMs, expiresInMs, abandoned }: LeaseStatus, now: number): string {
   if (abandoned) return `${key.session} by process ${pid}, which has died; the next run takes it over`
-  const end = expiresInMs < 0 ? `ran out ${ago(-expiresInMs)}` : `${span(expiresInMs)} left`
+  const end = expiresInMs < 0 ? `ran out ${ago(now + expiresInMs, now)}` : `${span(expiresInMs)} left`
   return `${key.session} by process ${pid} for ${span(ageMs)}, ${end}`
 }
 
@@ -122,11 +122,11 @@ function totals({ counters }: IndexStatus): string {
 function lastTick({ lastTick: tick, counters }: IndexStatus, now: number): string | undefined {
   if (tick === null) return undefined
   const all = `; ${count(counters.tickSessions, 'session')} and ${count(counters.tickMessages, 'message')} in ${count(counters.ticks, 'tick')}`
-  return `${ago(now - tick.at)}, ${count(tick.sessions, 'session')} and ${count(tick.messages, 'message')} in ${span(tick.durationMs)}${all}`
+  return `${ago(tick.at, now)}, ${count(tick.sessions, 'session')} and ${count(tick.messages, 'message')} in ${span(tick.durationMs)}${all}`
 }
 
 function errorText({ code, reason, at, key }: NonNullable<IndexStatus['lastError']>, now: number): string {
-  return `${code}: ${reason}${key === undefined ? '' : ` (${key})`}, ${ago(now - at)}`
+  return `${code}: ${reason}${key === undefined ? '' : ` (${key})`}, ${ago(at, now)}`
 }
 
 /** What differs from the defaults, and where it was chosen; no secret. */

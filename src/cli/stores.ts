@@ -26,7 +26,7 @@ async function stores(options: CommonOptions, signal: AbortSignal): Promise<void
   else {
     await print(storesText(found, terminalWidth()))
     if (catalog !== undefined)
-      await print(`what was listed is kept in ${catalog.path}: ${formatBytes(catalog.bytes)}, written ${ago(Date.now() - catalog.written)}`)
+      await print(`what was listed is kept in ${catalog.path}: ${formatBytes(catalog.bytes)}, written ${ago(catalog.written)}`)
   }
   if (found.stores.length === 0) process.exitCode = 1
 }
@@ -115,7 +115,7 @@ function viewOf({ shown, hides, hiddenBy, written, stale }: ShownStore, nameOf: 
   const over = hides.length > 0 ? [`hides ${list(hides, 'of')}`] : []
   const under = hiddenBy.length > 0 ? [`hidden: ${list(hiddenBy, 'by')}`] : []
   const fresh = [
-    ...(written === undefined ? [] : [`written ${ago(Date.now() - written)}`]),
+    ...(written === undefined ? [] : [`written ${ago(written)}`]),
     ...(stale === true ? ['could not be listed now, so this may be old'] : []),
   ]
   return [`${shown.toLocaleString('en')} shown`, ...fresh, ...over, ...under].join('; ')

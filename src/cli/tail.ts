@@ -1,7 +1,7 @@
 /** spanleaf tail: what a session said last, what is new since a cursor, and what comes. */
 import type { Command } from 'commander'
-import { type FollowUpdate, followSession, runSessionTreeFlow, type Sessions, StorageError, type TreeRequest } from '../index.js'
-import { type CommonOptions, command, wholeNumber, withCatalog, withSession } from './command.js'
+import { type FollowUpdate, followSession, runSessionTreeFlow, type Sessions, type TreeRequest } from '../index.js'
+import { type CommonOptions, command, positiveNumber, wholeNumber, withCatalog, withSession } from './command.js'
 import { CursorFile } from './cursor-file.js'
 import { issueJson, print, printJson, warn } from './output.js'
 import { issuesIn, messageJson, treeIn } from './show-json.js'
@@ -23,12 +23,11 @@ export function tailCommand(signal: AbortSignal): Command {
     .option('--last <n>', `so many messages of what is there (default: ${LAST}, with --cursor all that are new)`, wholeNumber)
     .option('--follow', 'go on with every message that is new or changes, until it is interrupted')
     .option('--cursor <file>', 'only what is new since this file was written; it is written again afterwards')
-    .option('--poll <ms>', 'with --follow: milliseconds between two looks', wholeNumber, 500)
+    .option('--poll <ms>', 'with --follow: milliseconds between two looks', positiveNumber, 500)
     .action((id: string, options: TailOptions) => tail(id, options, signal))
 }
 
 async function tail(id: string, options: TailOptions, signal: AbortSignal): Promise<void> {
-  if (options.poll === 0) throw new StorageError('INVALID_OPTION', { reason: '--poll must be at least 1' })
   await withSession(id, options, signal, async (sessions, { key }) => {
     const file = options.cursor === undefined ? undefined : new CursorFile(options.cursor, sessions)
     const since = file?.read(key.session)
@@ -82,7 +81,7 @@ class Telling {
   async #tellPrograms({ messages, removed, reread, issues }: FollowUpdate): Promise<void> {
     if (reread !== undefined) await printJson({ type: 'reread', reason: reread })
     for (const message of messages.slice(Math.max(0, messages.length - this.#last))) await printJson({ type: 'message', ...messageJson(message) })
-    for (const id of removed) await printJson({ type: 'removed', id })
+    for (const message of removed) await printJson({ type: 'removed', message })
     for (const issue of issues) await printJson({ type: 'issue', ...issueJson(issue) })
   }
 }

@@ -1,16 +1,13 @@
 /** spanleaf verify: accounts for every record of every store; with --index, for every document of the index. */
 import type { Command } from 'commander'
 import { type DamagedRecord, type LedgerTotal, type OrphanCounts, StorageError, type StoreLedger, verifyStores } from '../index.js'
-import { command, withSessions } from './command.js'
+import { command, DAMAGED, isUnread, withSessions } from './command.js'
 import { clip, count, issueJson, placeOf, print, printJson } from './output.js'
 import { withServices } from './services.js'
 import type { VerifyIndexOptions } from './verify-index.js'
 
 /** So many damaged lines of one log are named for people. */
 const MOST_OF_A_LOG = 20
-
-/** Exit status when something is damaged or differs. */
-const DAMAGED = 3
 
 interface VerifyCommandOptions extends VerifyIndexOptions {
   readonly deep?: boolean
@@ -57,8 +54,7 @@ async function verifyRecords(options: VerifyCommandOptions, signal: AbortSignal)
       for (const store of stores) await printStore(store, stores)
       await print(`total: ${summary(total)}, ${total.damaged} damaged`)
     }
-    const unread = issues.some(({ code }) => code !== 'STORE_UNSUPPORTED')
-    return total.damaged === 0 && !unread
+    return total.damaged === 0 && !issues.some(isUnread)
   })
 }
 

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { StorageError } from '../index.js'
 import { createIndexer, hasIndex, indexFolder, noSessions, openLmdbState } from '../indexer/index.js'
-import { command, homeOf, wholeNumber } from './command.js'
+import { command, homeOf, positiveNumber } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { openHome } from './home.js'
 import { count, formatBytes, print, printJson, span } from './output.js'
@@ -16,7 +16,7 @@ interface WalOptions extends ServiceOptions {
 export function walCommand(signal: AbortSignal): Command {
   const made = command('wal', { narrows: false })
     .option('--recover', 'send it now; reads no session and embeds nothing')
-    .option('--limit <n>', 'with --recover: at most so many records', wholeNumber)
+    .option('--limit <n>', 'with --recover: at most so many records', positiveNumber)
   return withServices(made).action((options: WalOptions) => wal(options, signal))
 }
 

@@ -1,7 +1,7 @@
 /** spanleaf watch: a line for each session that is new, changes or goes, until it is interrupted. */
 import { type Command, Option } from 'commander'
 import { encodeKey, type SessionChange, type SessionMeta, type Sessions, StorageError, type WatchOptions, watchSessions } from '../index.js'
-import { type CommonOptions, command, wholeNumber, withCatalog, withSessions } from './command.js'
+import { type CommonOptions, command, positiveNumber, withCatalog, withSessions } from './command.js'
 import { titleAndFolder } from './ls.js'
 import { count, issueLine, print, printJson, terminalWidth, warn } from './output.js'
 
@@ -15,12 +15,11 @@ const BACKENDS = ['auto', 'poll', 'inotify', 'fs-events', 'watchman', 'windows',
 export function watchCommand(signal: AbortSignal): Command {
   return withCatalog(command('watch'))
     .addOption(new Option('--backend <name>', 'what tells of changes').choices(BACKENDS).default('auto'))
-    .option('--poll <ms>', 'milliseconds between two looks where nothing tells of changes (default: 500)', wholeNumber)
+    .option('--poll <ms>', 'milliseconds between two looks where nothing tells of changes (default: 500)', positiveNumber)
     .action((options: WatchCommandOptions) => watch(options, signal))
 }
 
 async function watch({ backend, poll, ...options }: WatchCommandOptions, signal: AbortSignal): Promise<void> {
-  if (poll === 0) throw new StorageError('INVALID_OPTION', { reason: '--poll must be at least 1' })
   await withSessions(options, signal, async (sessions) => {
     const telling = new Telling(sessions, options)
     const changes = watchSessions(sessions, {

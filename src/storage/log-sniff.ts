@@ -29,12 +29,13 @@ export function isSnapshot(path: string): boolean {
 
 const SNAPSHOT = new Skim({ id: 0, messages: 1, created_at: 2 })
 
-function headOf(path: string): Buffer {
+/** The first bytes of a file, `most` at most. @throws the system's error when it cannot be read */
+export function headOf(path: string, most = HEAD): Buffer {
   const file = openSync(path, 'r')
   try {
-    const bytes = Buffer.alloc(HEAD)
+    const bytes = Buffer.alloc(most)
     let length = 0
-    for (let read = -1; read !== 0 && length < HEAD; length += read) read = readSync(file, bytes, length, HEAD - length, length)
+    for (let read = -1; read !== 0 && length < most; length += read) read = readSync(file, bytes, length, most - length, length)
     return bytes.subarray(0, length)
   } finally {
     closeSync(file)

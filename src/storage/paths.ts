@@ -7,6 +7,7 @@ import type { StageIssue } from '../core/stage.js'
 import { agentOf, isLogName, isLogPlace, type LogPlace, logAt, logPlaces, logsInFolder } from './agent-places.js'
 import { isFolder, isOrMayBe, isSomething, typeOf } from './file-type.js'
 import { fileGeneration } from './generation.js'
+import { headOf } from './log-sniff.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -122,8 +123,14 @@ function placeOf(path: string): StorePlace {
   if (type === undefined) return missing(isSomething(path) ? 'this link leads nowhere' : 'there is nothing here')
   const log = logAt(path)
   if (log !== undefined) return log
-  if (!isLogName(path) && !path.endsWith('.json')) return { kind: 'opencode-sqlite', path }
-  return missing('the beginning of this file is none of a log of pi, Claude Code, Codex or jcode')
+  if (isLogName(path) || path.endsWith('.json')) return missing('the beginning of this file is none of a log of pi, Claude Code, Codex or jcode')
+  if (!mayBeDatabase(path)) return missing('this file is no store: no database of OpenCode, no log of pi, Claude Code, Codex or jcode')
+  return { kind: 'opencode-sqlite', path }
+}
+
+/** By its name, by its beginning, or empty: then it is about to be written. */
+function mayBeDatabase(path: string): boolean {
+  return /\.(db|sqlite3?)$/.test(path) || isOrMayBe(() => ['', 'SQLite format 3\0'].includes(headOf(path, 16).toString('latin1')))
 }
 
 /** OpenCode's data folder, or the one above it. */

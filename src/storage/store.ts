@@ -76,8 +76,11 @@ export interface LogPosition {
   readonly open: boolean
 }
 
-/** 'sidechain': of a subagent, in the log of its session. 'inherited': copied from the session that this one was forked from. */
-export type LogTrait = 'sidechain' | 'inherited'
+/**
+ * 'sidechain': of a subagent, in the log of its session. 'inherited': copied from the session that this one was forked from. 'damaged': a line
+ * that tells neither what it was nor what it followed.
+ */
+export type LogTrait = 'sidechain' | 'inherited' | 'damaged'
 
 export interface PartEntry {
   readonly id: PartId
@@ -194,6 +197,14 @@ export interface TailMessage {
   readonly changed: number
 }
 
+/** Opens leaves. */
+export type Opener = Pick<Store, 'price' | 'open' | 'openParts' | 'openWhole'>
+
+export interface MessageListing extends Listing<MessageEntry> {
+  /** To be asked in the place of the store: holds leaves that came with the list, as they were then. */
+  readonly opener?: Opener
+}
+
 export interface Store extends AsyncDisposable {
   readonly agent: Agent
   readonly kind: StoreKind
@@ -203,6 +214,8 @@ export interface Store extends AsyncDisposable {
   readonly path: string
   readonly supports: StoreSupports
   readonly work: StoreWork
+  /** So many sessions are best listed ahead of the one that is read straight through: another thread answers. @default 0 */
+  readonly ahead?: number
   /** Every session, each with its light record. With what the listing before left this costs what changed since, and gives the same as without. */
   sessions(options?: ListOptions): Promise<Listing<SessionEntry>>
   /** The ids of all sessions, by their names alone. Missing in logs: there a name says less. */
@@ -238,8 +251,10 @@ export interface Store extends AsyncDisposable {
        * until another session is begun so, and lines may be parsed already.
        */
       readonly passing?: boolean
+      /** Leaves of the first messages, opened as the options say, may come with the list where that saves a call. */
+      readonly along?: boolean
     },
-  ): Promise<Listing<MessageEntry>>
+  ): Promise<MessageListing>
   /** The parts of the given messages by id, each list in the place of its message; `price` asks for generation and size. */
   parts(
     session: SessionKey,

@@ -8,7 +8,7 @@ export interface PlacedMessages {
 }
 
 /**
- * The messages from the root to the active leaf: the one that was appended last, those of subagents aside. A parent that is not among
+ * The messages from the root to the active leaf: the one that was appended last, those of subagents and damaged lines aside. A parent that is not among
  * the messages, or that was passed already, ends the path. All messages where they form no tree (OpenCode).
  */
 export function activePath({ messages }: PlacedMessages): readonly MessageId[] {
@@ -20,6 +20,6 @@ export function activePath({ messages }: PlacedMessages): readonly MessageId[] {
 }
 
 function leafOf(messages: PlacedMessages['messages']): MessageId | undefined {
-  const last = messages.findLast(({ log }) => log?.trait !== 'sidechain') ?? messages.at(-1)
+  const last = messages.findLast(({ log }) => log?.trait !== 'sidechain' && log?.trait !== 'damaged') ?? messages.at(-1)
   return last?.key.message
 }

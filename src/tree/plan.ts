@@ -37,8 +37,13 @@ export function isWhole({ messages, known }: TreeRequest): boolean {
   return messages === undefined && known === undefined
 }
 
+/** Plans a session that is read straight through, without prices; leaves of it may come along with its list of messages. */
+export async function planStraight(sessions: Sessions, request: TreeRequest): Promise<StageResult<SessionTreePlan>> {
+  return planTree(sessions, request, false, true)
+}
+
 /** Without `price` neither sizes nor parts are looked up: for reading everything straight through. */
-export async function planTree(sessions: Sessions, request: TreeRequest, price: boolean): Promise<StageResult<SessionTreePlan>> {
+export async function planTree(sessions: Sessions, request: TreeRequest, price: boolean, along = false): Promise<StageResult<SessionTreePlan>> {
   checkRequest(request)
   request.signal?.throwIfAborted()
   const started = sessions.clock.monotonic()
@@ -52,16 +57,18 @@ export async function planTree(sessions: Sessions, request: TreeRequest, price: 
   })
   const session = await sessions.locate(request.session)
   try {
-    const { entries, issues, cursor } = await sessions.listMessages(session, {
+    const { entries, issues, cursor, opener } = await sessions.listMessages(session, {
       anew: request.deep === true,
       cursor: price && isWhole(request),
       passing: !price,
+      along,
+      native: request.native,
     })
     const chosen = selectWindow(entries, request, session)
     const draft = price
       ? await priced(sessions, session, chosen, entries, request)
       : { messages: unpriced(session, chosen), unchanged: 0, issues: [] }
-    const plan = { ...(await complete(session, draft, request, price)), ...(cursor && { cursor }) }
+    const plan = { ...(await complete(session, draft, request, price)), ...(cursor && { cursor }), ...(opener && { opener }) }
     refuseAbove(request.limit, plan)
     return settle(plan, [...issues, ...draft.issues], report(plan.messages.length, plan))
   } catch (error) {

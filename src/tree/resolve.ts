@@ -3,7 +3,7 @@ import type { MessageKey } from '../core/keys.js'
 import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
 import type { MergedSession } from '../storage/merged.js'
 import { Slab } from '../storage/slab.js'
-import type { Leaf, PartLeaf, Read, ReadOptions, Store } from '../storage/store.js'
+import type { Leaf, Opener, PartLeaf, Read, ReadOptions } from '../storage/store.js'
 import type { Sessions } from './sessions/sessions.js'
 import type { MessageRefNode, PlannedMessage, SessionRefTree, SessionTreePlan } from './types.js'
 
@@ -27,7 +27,7 @@ export async function resolveSessionTree(
   try {
     const session = await sessions.locate(plan.key)
     const issues: StageIssue[] = []
-    const reader = new Reader(session, slab, issues, { signal: options.signal, native: plan.native })
+    const reader = new Reader(session, plan.opener ?? session.store, slab, issues, { signal: options.signal, native: plan.native })
     const [own] = await reader.open([plan.session])
     const messages: MessageRefNode[] = []
     const size = session.store.supports.lines === true ? plan.messages.length : BATCH
@@ -56,7 +56,7 @@ export async function resolveSessionTree(
 class Reader {
   readonly count = { files: 0, rows: 0, bytes: 0, records: 0 }
   readonly #session: MergedSession
-  readonly #store: Store
+  readonly #store: Opener
   readonly #slab: Slab
   readonly #issues: StageIssue[]
   readonly #options: ReadOptions
@@ -65,9 +65,9 @@ class Reader {
   /** The one of the last line. */
   #log: string | undefined
 
-  constructor(session: MergedSession, slab: Slab, issues: StageIssue[], options: ReadOptions) {
+  constructor(session: MergedSession, store: Opener, slab: Slab, issues: StageIssue[], options: ReadOptions) {
     this.#session = session
-    this.#store = session.store
+    this.#store = store
     this.#slab = slab
     this.#issues = issues
     this.#options = options

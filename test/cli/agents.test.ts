@@ -57,7 +57,7 @@ describe('ls', () => {
   it('lists the sessions of all agents, the last updated first', () => {
     const listed = json('ls')
     expectValid('ls', listed)
-    expect(listed.map(({ agent, id }) => [agent, id])).toEqual(ALL)
+    expect(listed.map(({ agent, session }) => [agent, session])).toEqual(ALL)
     expect(listed.map(({ agent, title, directory }) => [agent, title, directory]).slice(1)).toEqual([
       ['jcode', 'The sun', '/srv/sky'],
       ['codex', 'Which comet is this?', '/srv/sky'],
@@ -70,11 +70,12 @@ describe('ls', () => {
   })
 
   it('names the agent where there are several, in columns', () => {
-    const lines = run('ls').stdout.split('\n').slice(0, -1)
+    const [head, ...lines] = run('ls').stdout.split('\n').slice(0, -1)
+    expect(head).toMatch(/^UPDATED +MESSAGES {2}AGENT +SESSION +TITLE · FOLDER$/)
     expect(lines.map((line) => line.split(/ {2,}/)[2])).toEqual(ALL.map(([agent]) => agent))
     expect(lines[1]).toContain('[kept] The sun')
     const one = run('ls', '--agent', 'codex').stdout
-    expect(one).toMatch(new RegExp(`^\\S+ \\S+ +2 {2}${CODEX_ID} {2}Which comet is this\\?`))
+    expect(one).toMatch(new RegExp(`^UPDATED +MESSAGES {2}SESSION .+\n\\S+ \\S+ +2 {2}${CODEX_ID} {2}Which comet is this\\?`))
   })
 
   it('narrows to agents, and knows no others', () => {

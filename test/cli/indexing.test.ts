@@ -95,8 +95,7 @@ describe('index, status, search', () => {
 
   it('says so when nothing is indexed yet, and how far it is behind', () => {
     const none = runCli(['search', 'anything', ...data, ...home('never')])
-    expect(none).toMatchObject({ status: 0, stdout: '' })
-    expect(none.stderr).toMatch(/nothing is indexed yet/)
+    expect(none).toEqual({ status: 1, stdout: '', stderr: 'spanleaf: nothing is indexed yet. Run `spanleaf index` first.\n' })
     expect(runCli(['search', 'token', ...data, ...undisturbed]).stderr).toBe('')
     const tree = join(folder, 'grown')
     cpSync(`${demo}/storage`, tree, { recursive: true, preserveTimestamps: true })
@@ -135,6 +134,8 @@ describe('exclusion and forgetting', () => {
     expect(jsonLines(runCli(['index', '--json', '--include', '/home/dev/projects/checkout', ...data, ...at])).at(-1)?.documents).toBe(
       first.at(-1)?.documents,
     )
+    const again = runCli(['index', '--include', '/home/dev/projects/checkout', ...data, ...at])
+    expect([again.status, again.stderr]).toEqual([0, expect.stringContaining('/home/dev/projects/checkout was not excluded; what is stands in')])
   })
 
   it('forgets a session or a project, for good', () => {

@@ -7,10 +7,12 @@ import { conversation, corpusSession } from '../support/corpus.js'
 import { jsonFixture } from '../support/store-fixtures.js'
 
 const data = ['--data', DEMO]
+/** What a wrong cursor is told. */
+const AFTER = 'spanleaf: --after takes what a list with --limit ended with, of the same order and the same choice of sessions\n'
 const START = Date.parse('2026-03-01T10:00:00Z')
 
 type Line = {
-  readonly id: string
+  readonly session: string
   readonly title: string
   readonly updated: number
   readonly created: number
@@ -59,11 +61,11 @@ describe('ls', () => {
   })
 
   it.each([[['--sort', 'name']], [['--all', '--project', '/home/dev/projects']]])('goes on page by page: %j', (args) => {
-    const whole = listed(...args).map(({ id }) => id)
+    const whole = listed(...args).map(({ session }) => session)
     const pages: string[][] = []
     for (let next: string | null | undefined = ''; next !== undefined && next !== null; ) {
       const page: readonly Line[] = listed(...args, '--limit', '9', ...(next === '' ? [] : ['--after', next]))
-      pages.push(page.map(({ id }) => id))
+      pages.push(page.map(({ session }) => session))
       expect(page.slice(0, -1).every((line) => line.next === null)).toBe(true)
       next = page.at(-1)?.next
     }
@@ -73,13 +75,33 @@ describe('ls', () => {
 
   it('tells at the end that there is more, and where it goes on', () => {
     const { stdout } = runCli(['ls', '--limit', '2', ...data])
-    const [, , more] = stdout.split('\n')
+    const [head, , , more] = stdout.split('\n')
+    expect(head).toMatch(/^UPDATED +MESSAGES {2}SESSION +TITLE · FOLDER$/)
     const [, cursor = ''] = /^There are more: --after (\S+)$/.exec(more ?? '') ?? []
-    expect(runCli(['ls', '--limit', '1', '--after', cursor, ...data]).stdout.split('\n')[0]).toContain(listed()[2]?.id)
+    expect(runCli(['ls', '--limit', '1', '--after', cursor, ...data]).stdout.split('\n')[1]).toContain(listed()[2]?.session)
     expect(runCli(['ls', ...data]).stdout).not.toContain('--after')
     const wrong = runCli(['ls', '--after', cursor, '--sort', 'name', ...data])
     expect([wrong.status, wrong.stdout]).toEqual([2, ''])
-    expect(wrong.stderr).toContain('of another query')
+    expect(wrong.stderr).toBe(AFTER)
+  })
+
+  it('takes no cursor that it did not give', () => {
+    for (const cursor of ['garbage', '', 'WzFd']) expect(runCli(['ls', '--after', cursor, ...data])).toEqual({ status: 2, stdout: '', stderr: AFTER })
+  })
+
+  it('takes a store that cannot be read for no empty one', () => {
+    const nowhere = ['--data', '/nonexistent/data']
+    const none = runCli(['ls', '--search', 'nowhere', ...data, ...nowhere])
+    expect([none.status, none.stdout]).toEqual([3, 'No sessions in what can be read.\n'])
+    expect(runCli(['ls', '--search', 'nowhere', '--json', ...data, ...nowhere])).toMatchObject({ status: 3, stdout: '' })
+    expect(runCli(['ls', '--limit', '1', ...data, ...nowhere]).status).toBe(0)
+  })
+
+  it('shows the time that it sorts by', () => {
+    const { stdout } = runCli(['ls', '--sort', 'created', '--limit', '1', ...data])
+    const [newest] = listed('--sort', 'created')
+    expect(stdout).toMatch(/^CREATED +MESSAGES/)
+    expect(stdout.split('\n')[1]?.slice(0, 16)).toBe(new Date(newest?.created ?? 0).toISOString().slice(0, 16).replace('T', ' '))
   })
 
   it('gives lines of its schema', () => {

@@ -16,8 +16,8 @@ cpSync(DEMO, data, { recursive: true })
 const home = join(folder.path, 'home')
 const at = ['--data', data, '--data', agents.path]
 const listed = jsonLines(runCli(['ls', '--all', '--json', ...at, '--home', home])) as {
-  id: string
-  parentId: string | null
+  session: string
+  parent: string | null
   agent: string
   source: { kind: string }
 }[]
@@ -36,8 +36,8 @@ function expectSame(...args: readonly string[]): ReturnType<typeof runCli> {
 }
 
 /** One that stands in files. */
-const parent = listed.find(({ parentId, source }) => parentId !== null && source.kind === 'opencode-json')?.parentId ?? ''
-const plain = listed.find(({ id, agent }) => agent === 'codex' && id !== parent)?.id ?? ''
+const parent = listed.find((line) => line.parent !== null && line.source.kind === 'opencode-json')?.parent ?? ''
+const plain = listed.find(({ session, agent }) => agent === 'codex' && session !== parent)?.session ?? ''
 
 describe('show, tail, plan and spans', () => {
   it('say the same with a catalog and without, and leave it as it is', () => {
@@ -65,7 +65,7 @@ describe('show, tail, plan and spans', () => {
     const sessions = join(data, 'storage', 'session')
     const pathOf = (id: string): string =>
       join(sessions, readdirSync(sessions, { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith(`${id}.json`)) ?? '')
-    const id = listed.find((session) => session.parentId === parent)?.id ?? ''
+    const id = listed.find((line) => line.parent === parent)?.session ?? ''
     const path = pathOf(id)
     const document = { id, title: 'Renamed', version: '1', projectID: 'p', directory: '/srv', time: { created: 1, updated: 2 } }
     writeFileSync(path, JSON.stringify({ ...document, parentID: parent }))

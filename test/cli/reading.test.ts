@@ -13,8 +13,8 @@ const folder = mkdtempSync(join(tmpdir(), 'spanleaf-cli-'))
 const data = ['--data', DEMO]
 const START = Date.parse('2026-03-01T10:00:00Z')
 const sessions = jsonLines(runCli(['ls', '--all', '--json', ...data])) as {
-  id: string
-  parentId: string | null
+  session: string
+  parent: string | null
   archived: number | null
   messages: number
   source: { kind: string }
@@ -41,7 +41,9 @@ describe('ls', () => {
 
   it('leaves out children and archived ones without --all', () => {
     const shown = jsonLines(runCli(['ls', '--json', ...data]))
-    expect(shown.map(({ id }) => id)).toEqual(sessions.filter(({ parentId, archived }) => parentId === null && archived === null).map(({ id }) => id))
+    expect(shown.map(({ session }) => session)).toEqual(
+      sessions.filter(({ parent, archived }) => parent === null && archived === null).map(({ session }) => session),
+    )
     expect(shown.length).toBeLessThan(sessions.length)
   })
 
@@ -57,24 +59,22 @@ describe('ls', () => {
 describe('show, plan, spans', () => {
   it.each(['opencode-json', 'opencode-sqlite'])('gives a session of %s in the shape of its schema, and streams the same records', (kind) => {
     const session = sessions.filter(({ source }) => source.kind === kind).sort((a, b) => b.messages - a.messages)[0]
-    const id = session?.id ?? ''
-    const [shown] = jsonLines(runCli(['show', id, '--json', ...data])) as [{ session: object; messages: object[] }]
+    const id = session?.session ?? ''
+    const [shown] = jsonLines(runCli(['show', id, '--json', ...data])) as [{ session: string; info: object; messages: object[] }]
     expectValid('show', [shown])
     expect(shown.messages).toHaveLength(session?.messages ?? -1)
     const lines = jsonLines(runCli(['show', id, '--jsonl', ...data]))
     expectValid('show-jsonl', lines)
     expect(lines.filter(({ type }) => type === 'message').map(({ type: _, ...message }) => message)).toEqual(shown.messages)
-    expect(lines[0]?.session).toEqual(shown.session)
+    expect([shown.session, lines[0]?.session, lines[0]?.info]).toEqual([id, id, shown.info])
     const [last] = jsonLines(runCli(['show', id, '--json', '--last', '2', ...data])) as [{ messages: object[] }]
     expect(last.messages).toEqual(shown.messages.slice(-2))
   })
 
   it('shows child sessions with --children', () => {
-    const child = sessions.find(({ parentId }) => parentId !== null)
-    const [shown] = jsonLines(runCli(['show', child?.parentId ?? '', '--json', '--children', ...data])) as [
-      { children: { session: { id: string } }[] },
-    ]
-    expect(shown.children.map(({ session }) => session.id)).toContain(child?.id)
+    const child = sessions.find(({ parent }) => parent !== null)
+    const [shown] = jsonLines(runCli(['show', child?.parent ?? '', '--json', '--children', ...data])) as [{ children: { session: string }[] }]
+    expect(shown.children.map(({ session }) => session)).toContain(child?.session)
   })
 
   it('prints readable text, with the damage named', () => {
@@ -86,7 +86,7 @@ describe('show, plan, spans', () => {
   })
 
   it('keeps the price of the plan: the spans are its reads, byte for byte', () => {
-    for (const { id } of sessions.slice(0, 6)) {
+    for (const { session: id } of sessions.slice(0, 6)) {
       const [plan] = jsonLines(runCli(['plan', id, '--json', ...data])) as [{ reads: { kind: string; id: string; bytes: number }[]; bytes: number }]
       const spans = jsonLines(runCli(['spans', id, '--json', ...data])) as { kind: string; id: string; bytes: number }[]
       expectValid('plan', [plan])
@@ -186,13 +186,27 @@ describe('verify', () => {
 describe('wrong use', () => {
   it.each([
     [['ls', '--limit', 'three', ...data], 2, /whole number/],
+    [['ls', '--data', ''], 2, /--data <path>.* must not be empty/],
     [['ls', '--nonsense', ...data], 2, /unknown option/],
     [['frobnicate'], 2, /unknown command/],
+    [['help', 'frobnicate'], 2, /unknown command 'frobnicate'/],
+    [['help', 'lss'], 2, /Did you mean ls\?/],
+    [['ls', '--limit', '0', ...data], 2, /whole number from 1 up/],
+    [['search', 'x', '--limit', '0', ...data], 2, /whole number from 1 up/],
+    [['search', ' ', ...data], 2, /there is no word to look for/],
+    [['grep', 'x', '--limit', '0', ...data], 2, /whole number from 1 up/],
+    [['tail', 'ses_none', '--poll', '0', ...data], 2, /whole number from 1 up/],
+    [['watch', '--poll', '0', ...data], 2, /whole number from 1 up/],
     [['show', ...data], 2, /missing required argument/],
     [['search', 'x', '--since', 'someday', ...data], 2, /date/],
     [['show', 'ses_none', ...data], 1, /there is no session "ses_none"/],
     [['show', '../../etc/passwd', ...data], 1, /there is no session/],
     [['ls', '--data', '/nonexistent/data'], 1, /nonexistent\/data/],
+    [
+      ['ls', '--data', '/etc/passwd'],
+      1,
+      /this file is no store: no database of OpenCode, no log of pi, Claude Code, Codex or jcode \(\/etc\/passwd\)/,
+    ],
     [['ls', '--data', '/etc'], 1, /this folder holds no store/],
     [['ls'], 1, /no store of a coding agent was found/],
     [['forget', '--home', '/nonexistent'], 2, /either the id/],
@@ -202,6 +216,16 @@ describe('wrong use', () => {
     expect(result.stderr).not.toMatch(/\n\s+at /)
     expect(result.stdout).toBe('')
     expect(result.status).toBe(status)
+  })
+
+  it('names the sessions that begin as what was given', () => {
+    const ids = sessions.map(({ session }) => session)
+    const begun = ids[0]?.slice(0, -4) ?? ''
+    const { status, stderr } = runCli(['show', begun, ...data])
+    expect([status, stderr]).toEqual([1, `spanleaf: there is no session "${begun}". Did you mean ${ids[0]}?\n`])
+    const many = runCli(['plan', 'ses_', ...data]).stderr
+    expect(many).toBe(`spanleaf: there is no session "ses_". Did you mean ${ids.slice(0, 3).join(' or ')} or one of ${ids.length - 3} more?\n`)
+    expect(runCli(['plan', 'ses', ...data]).stderr).toContain('List what exists')
   })
 
   it('helps and tells its version', () => {
@@ -230,7 +254,7 @@ describe('wrong use', () => {
   })
 
   it('takes a closed pipe for the end, not for an error', () => {
-    const script = `${process.execPath} ${MAIN} show ${sessions[0]?.id} --json --data ${DEMO} | head -c 10; echo "\${PIPESTATUS[0]}"`
+    const script = `${process.execPath} ${MAIN} show ${sessions[0]?.session} --json --data ${DEMO} | head -c 10; echo "\${PIPESTATUS[0]}"`
     const output = execFileSync('bash', ['-c', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
     expect(output.split('\n').at(-2)).toMatch(/0$/)
   })

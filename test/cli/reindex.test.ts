@@ -72,7 +72,7 @@ describe('ls from the catalog', () => {
     using home = tempFolder()
     const at = ['--data', fixture.path, '--home', home.path]
     const titles = (...more: readonly string[]): readonly unknown[] =>
-      jsonLines(runCli(['ls', '--json', '--sort', 'name', ...at, ...more])).map(({ id, title }) => `${id} ${title}`)
+      jsonLines(runCli(['ls', '--json', '--sort', 'name', ...at, ...more])).map(({ session, title }) => `${session} ${title}`)
     expect(titles()).toHaveLength(4)
     expect(existsSync(join(home.path, CATALOG))).toBe(true)
     writeSession(fixture, 'ses_new', 'Brand new')

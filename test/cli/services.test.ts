@@ -141,7 +141,7 @@ describe.skipIf(why !== undefined)(`Chroma${why === undefined ? '' : ` (${why})`
     await runCliBeside(['index', ...at('keeps')], { ...withChroma(), CHROMA_COLLECTION_SESSIONS: 'keeps' })
     await chroma.kill()
     const choice = { ...withChroma() }
-    const session = String(jsonLines(await runCliBeside(['ls', '--json', ...data]))[0]?.id)
+    const session = String(jsonLines(await runCliBeside(['ls', '--json', ...data]))[0]?.session)
     const down = await runCliBeside(['reset', session, ...at('keeps')], choice)
     expect(down).toMatchObject({ status: 1, stderr: expect.stringMatching(/the sink is down|SINK_UNAVAILABLE/) })
     expect(jsonLines(await runCliBeside(['wal', '--json', ...at('keeps')]))[0]).toMatchObject({ records: 1 })

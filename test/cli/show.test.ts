@@ -20,7 +20,9 @@ const isValid = {
 }
 
 interface Shown {
-  readonly session: Document & { readonly id: string }
+  readonly agent: string
+  readonly session: string
+  readonly info: Document
   readonly damaged?: true
   readonly source: { readonly kind: string; readonly path: string }
   readonly hides: readonly { readonly kind: string }[]
@@ -46,9 +48,9 @@ function streamed(id: string, ...args: readonly string[]): Record<string, unknow
 
 /** What --json gives, put together from what --jsonl gives; without the reports, which differ. */
 function fromLines([head, ...lines]: readonly Record<string, unknown>[]): unknown {
-  const { type: _, report: __, session: ___, ...end } = lines.at(-1) ?? {}
-  const { type: ____, ...first } = head ?? {}
-  return { ...first, messages: lines.slice(0, -1).map(({ type: _____, ...message }) => message), ...end }
+  const { type: _, report: __, ...end } = lines.at(-1) ?? {}
+  const { type: ___, ...first } = head ?? {}
+  return { ...first, messages: lines.slice(0, -1).map(({ type: ____, ...message }) => message), ...end }
 }
 
 function task(child: string): Document {
@@ -79,13 +81,13 @@ describe('links', () => {
     const data = ['--data', fixture.path]
     expect(shown('parent', ...data).links).toEqual({
       children: [
-        { id: 'child', by: 'both', missing: false, messageID: 'msg_parent_assistant', partID: 'prt_parent_assistant_1' },
-        { id: 'lost', by: 'tool', missing: false, messageID: 'msg_parent_assistant', partID: 'prt_parent_assistant_0' },
-        { id: 'nowhere', by: 'tool', missing: true, messageID: 'msg_parent_assistant', partID: 'prt_parent_assistant_2' },
+        { session: 'child', by: 'both', missing: false, message: 'msg_parent_assistant', part: 'prt_parent_assistant_1' },
+        { session: 'lost', by: 'tool', missing: false, message: 'msg_parent_assistant', part: 'prt_parent_assistant_0' },
+        { session: 'nowhere', by: 'tool', missing: true, message: 'msg_parent_assistant', part: 'prt_parent_assistant_2' },
       ],
     })
-    expect(shown('child', ...data).links).toMatchObject({ parent: { id: 'parent', missing: false }, children: [{ id: 'grandchild' }] })
-    expect(shown('stray', ...data).links).toEqual({ parent: { id: 'deleted', missing: true }, children: [] })
+    expect(shown('child', ...data).links).toMatchObject({ parent: { session: 'parent', missing: false }, children: [{ session: 'grandchild' }] })
+    expect(shown('stray', ...data).links).toEqual({ parent: { session: 'deleted', missing: true }, children: [] })
     expect(runCli(['show', 'stray', ...data]).stdout).toContain('started by deleted, which no store holds')
     const text = runCli(['show', 'parent', ...data]).stdout
     expect(text).toContain('└ started child\n└ started lost\n└ started nowhere, which no store holds')
@@ -95,7 +97,7 @@ describe('links', () => {
   it('lead --children on, each session once, in all three outputs', () => {
     using fixture = jsonFixture(FAMILY)
     const data = ['--children', '--data', fixture.path]
-    const tree = ({ session, children = [] }: Shown): unknown => [session.id, ...children.map(tree)]
+    const tree = ({ session, children = [] }: Shown): unknown => [session, ...children.map(tree)]
     expect(tree(shown('parent', ...data))).toEqual(['parent', ['child', ['grandchild']], ['lost']])
     const lines = streamed('parent', ...data)
     expect(lines.flatMap(({ type, session }) => (type === 'end' ? [session] : []))).toEqual(['parent', 'child', 'grandchild', 'lost'])
@@ -197,7 +199,7 @@ describe('control characters', () => {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
       expect(result.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
     }
-    expect(shown('ses_red', '--data', fixture.path).session.title).toBe(title)
+    expect(shown('ses_red', '--data', fixture.path).info.title).toBe(title)
   })
 })
 
@@ -231,7 +233,8 @@ describe('damage', () => {
     writeFileAt(join(fixture.path, 'session', FAMILY[0]?.project ?? '', 'parent.json'), '{"id":"par', START)
     const value = shown('parent', '--data', fixture.path)
     expect([value.damaged, value.messages.length, value.issues.length]).toEqual([true, 2, 1])
-    expect(value.session).toEqual({
+    expect(value).toMatchObject({ agent: 'opencode', session: 'parent' })
+    expect(value.info).toEqual({
       id: 'parent',
       projectID: FAMILY[0]?.project,
       directory: '/srv/sky',
@@ -245,7 +248,7 @@ describe('damage', () => {
   it('is not what a session of 0.x has, which tells its folder by its messages', () => {
     using fixture = eraAFixture()(FAMILY)
     const value = shown('parent', '--data', fixture.path, '--native')
-    expect([value.damaged, value.session.directory, value.session.title]).toEqual([undefined, '/srv/sky', 'Title of parent'])
+    expect([value.damaged, value.info.directory, value.info.title]).toEqual([undefined, '/srv/sky', 'Title of parent'])
     expect(value.native).not.toHaveProperty('directory')
   })
 })

@@ -43,6 +43,7 @@ describe('the start', () => {
     expect(runCli(['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' })
     expect(runCli(['lss'])).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('Did you mean ls?') })
     expect(runCli(['--nope']).status).toBe(2)
+    expect(runCli(['help', 'help'])).toEqual(runCli(['--help']))
     expect(runCli(['--help', 'ls'])).toEqual(runCli(['--help']))
     expect(jsonLines(runCli(['ls', '--json', '--data', `${REPOSITORY}examples/demo-store/opencode`])).length).toBeGreaterThan(3)
   })

@@ -121,17 +121,14 @@ describe('stores', () => {
 describe('ls', () => {
   it('lists each session once, with its store and those it hides', () => {
     const result = runCli(['ls', '--json', ...data])
-    const listed = jsonLines(result) as { id: string; source: { kind: string }; hides: { kind: string }[]; messages: number }[]
+    const listed = jsonLines(result) as { session: string; source: { kind: string }; hides: { kind: string }[]; messages: number }[]
     expectValid('ls', listed)
-    expect(listed.map(({ id }) => id)).toEqual(era.sessions.map(({ id }) => id))
+    expect(listed.map(({ session }) => session)).toEqual(era.sessions.map(({ id }) => id))
     expect(listed.map(({ source, hides }) => [source.kind, ...hides.map(({ kind }) => kind)])).toEqual(KINDS.map((_, at) => KINDS.slice(at)))
     expect(listed.map(({ messages }) => messages)).toEqual([4, 4, 4, 4])
     expect(result.stderr).toContain('written in Go')
-    expect(
-      runCli(['ls', ...data])
-        .stdout.split('\n')
-        .slice(1),
-    ).toMatchObject([
+    const [, , ...lines] = runCli(['ls', ...data]).stdout.split('\n')
+    expect(lines).toMatchObject([
       expect.stringMatching(/ {2}\(no title\) · C:\\work\\sky\\deep$/),
       expect.anything(),
       expect.stringMatching(/The sky of opencode-era-a · \/srv\/sky$/),
@@ -149,7 +146,7 @@ describe('ls', () => {
   it('lists what one store holds with --store, hidden or not', () => {
     for (const [at, kind] of KINDS.entries()) {
       const listed = jsonLines(runCli(['ls', '--json', '--store', kind, ...data]))
-      expect(listed.map(({ id }) => id)).toEqual(era.sessions.slice(0, at + 1).map(({ id }) => id))
+      expect(listed.map(({ session }) => session)).toEqual(era.sessions.slice(0, at + 1).map(({ id }) => id))
       expect(listed.every(({ source }) => (source as { kind: string }).kind === kind)).toBe(true)
     }
     const byPath = jsonLines(runCli(['ls', '--json', '--store', join(era.data, 'storage'), ...data]))
@@ -162,7 +159,9 @@ describe('ls', () => {
       const listed = jsonLines(runCli(['ls', '--json', '--project', folder, ...data]))
       expect(listed.map(({ directory }) => directory)).toEqual(['C:/work/sky', 'C:\\work\\sky\\deep'])
     }
-    expect(jsonLines(runCli(['ls', '--json', '--project', 'global', ...data]))).toMatchObject([{ id: era.sessions[3].id, directory: '/srv/sky' }])
+    expect(jsonLines(runCli(['ls', '--json', '--project', 'global', ...data]))).toMatchObject([
+      { session: era.sessions[3].id, directory: '/srv/sky' },
+    ])
   })
 })
 
@@ -252,7 +251,7 @@ describe('index and search', () => {
 describe('projects', () => {
   const session = corpusSession(WRAP, conversation(WRAP, 1))
   const list = (path: string, ...args: string[]): unknown[] =>
-    jsonLines(runCli(['ls', '--json', ...args, '--data', path])).map(({ id, projectId, directory }) => [id, projectId, directory])
+    jsonLines(runCli(['ls', '--json', ...args, '--data', path])).map((line) => [line.session, line.project, line.directory])
   const listed = [[session.id, session.project, '/srv/sky']]
 
   it('that were deleted leave their sessions listed like any other', () => {

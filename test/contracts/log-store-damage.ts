@@ -1,6 +1,7 @@
 /** Damaged logs: each damaged line is named, everything else is read, and the account is exact. */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import { activePath } from '../../src/tree/active-path.js'
 import { runSessionTreeFlow } from '../../src/tree/flow.js'
 import type { StoreLedger } from '../../src/tree/ledger.js'
 import { verifyStores } from '../../src/tree/verify.js'
@@ -130,6 +131,7 @@ export function describeDamage(world: MakeLogWorld, dialect: LogDialect): void {
     const late = await runSessionTreeFlow(w.set, { session })
     expect(issuesIn(late)[0]).toMatchObject({ code: 'CORRUPT_RECORD', path, line: lines, reason })
     expect(issuesIn(late)[0]?.offset).toBeGreaterThanOrEqual(offset)
+    expect(activePath(resultOf(late))).toEqual(activePath(resultOf(early)))
     const tail = await runSessionTreeFlow(w.set, { session, ...(cursor && { since: cursor }) })
     expect(issuesIn(tail)).toEqual(issuesIn(late))
     const next = tail.status === 'failed' ? undefined : tail.cursor

@@ -62,7 +62,7 @@ describe(`OpenCode ${place.version}, after kill -9`, () => {
   test('every session is listed, and everything intact in it is read', async () => {
     const listed = jsonLines(await spanleaf(['ls', '--all', '--json', '--data', machine.data]))
     const made = [...whole, ...writing, ...running].map(({ id }) => id)
-    expect(listed.map(({ id }) => id).sort()).toEqual(made.sort())
+    expect(listed.map(({ session }) => session).sort()).toEqual(made.sort())
     await using sessions = await openSessions({ data: machine.data })
     let issues = 0
     for (const [id, expected] of raw.sessions) issues += await holdAgainst(sessions, id, expected)

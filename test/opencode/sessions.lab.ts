@@ -48,7 +48,7 @@ describe(`OpenCode ${place.version}, after a day`, () => {
     const result = await spanleaf(['ls', '--all', '--json', '--data', machine.data])
     expect(result).toMatchObject({ status: 0, stderr: '' })
     const listed = jsonLines(result)
-    const ids = listed.map(({ id }) => String(id)).sort()
+    const ids = listed.map(({ session }) => String(session)).sort()
     expect(ids).toEqual([...raw.sessions.keys()].sort())
     expect(ids).toEqual(
       Object.values(day.sessions)
@@ -57,8 +57,8 @@ describe(`OpenCode ${place.version}, after a day`, () => {
     )
     expect(day.deleted).toHaveLength(2)
     expect(ids).not.toEqual(expect.arrayContaining([...day.deleted]))
-    for (const { id, messages, source } of listed) {
-      expect(messages).toBe(raw.sessions.get(String(id))?.messages.length)
+    for (const { session, messages, source } of listed) {
+      expect(messages).toBe(raw.sessions.get(String(session))?.messages.length)
       expect(source).toMatchObject({ kind: raw.kind })
     }
   })
@@ -67,7 +67,7 @@ describe(`OpenCode ${place.version}, after a day`, () => {
     let equal = 0
     for (const [id, exported] of exports) {
       const [shown] = jsonLines(await spanleaf(['show', id, '--json', '--data', machine.data]))
-      expect({ info: shown?.session, messages: shown?.messages, issues: shown?.issues }).toEqual({ ...exported, issues: [] })
+      expect({ info: shown?.info, messages: shown?.messages, issues: shown?.issues }).toEqual({ ...exported, issues: [] })
       equal++
     }
     expect(equal).toBe(raw.sessions.size)

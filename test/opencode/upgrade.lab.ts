@@ -115,11 +115,11 @@ describe(`one data folder, written by OpenCode ${place.chain.join(', then ')}`, 
     }
     const before = manifestOf(machine.data)
     const listed = jsonLines(await spanleaf(['ls', '--all', '--json', '--data', machine.data]))
-    expect(listed.map(({ id }) => String(id)).sort()).toEqual(idsOf(made))
+    expect(listed.map(({ session }) => String(session)).sort()).toEqual(idsOf(made))
     for (const { source } of listed) expect(source).toMatchObject({ kind })
     for (const [id, exported] of exports) {
       const [shown] = jsonLines(await spanleaf(['show', id, '--json', '--data', machine.data]))
-      expect({ info: shown?.session, messages: shown?.messages, issues: shown?.issues }).toEqual({ ...exported, issues: [] })
+      expect({ info: shown?.info, messages: shown?.messages, issues: shown?.issues }).toEqual({ ...exported, issues: [] })
     }
     await accountsForBoth(kind, old)
     expect(manifestOf(machine.data)).toEqual(before)

@@ -96,6 +96,32 @@ describe('what bears the name of a database and is none', () => {
   })
 })
 
+describe('a file that is named', () => {
+  it.each(['passwd', 'notes.txt'])('is no store, when it is neither a database nor a log: %s', async (name) => {
+    using folder = tempFolder()
+    const path = join(folder.path, name)
+    writeFileSync(path, 'root:x:0:0:root:/root:/bin/sh\n')
+    const reason = 'this file is no store: no database of OpenCode, no log of pi, Claude Code, Codex or jcode'
+    await expect(openSessions({ data: path })).rejects.toMatchObject({ code: 'STORE_MISSING', path, reason })
+  })
+
+  it('is a database by its first bytes, whatever its name is', async () => {
+    using fixture = make([SESSION])
+    using folder = tempFolder()
+    const path = join(folder.path, 'backup-of-monday')
+    putDatabase(join(dataOf(fixture), 'opencode.db'), path)
+    await using set = await openSessions({ data: path })
+    expect(ids(set)).toEqual([SESSION.id])
+  })
+
+  it('is a damaged one by its name', async () => {
+    using folder = tempFolder()
+    const path = join(folder.path, 'copy.db')
+    writeFileSync(path, Buffer.alloc(8192))
+    await expect(openSessions({ data: path })).rejects.toMatchObject({ code: 'STORE_DAMAGED', path })
+  })
+})
+
 describe('several data paths', () => {
   it.each<[string, (path: string) => void, string]>([
     ['one that cannot be looked into', (path) => symlinkSync(path, path), 'STORE_UNREADABLE'],

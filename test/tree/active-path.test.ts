@@ -35,6 +35,17 @@ describe('the active path', () => {
     expect(activePath(placed(messages.slice(2)))).toEqual(['x', 'y'])
   })
 
+  it('passes by damaged lines, which have no parent that anybody knows', () => {
+    const messages = [
+      { id: 'a' },
+      { id: 'b', parent: 'a' },
+      { id: '@10', trait: 'damaged' },
+      { id: 'c', parent: 'b' },
+      { id: '@30', trait: 'damaged' },
+    ] as const
+    expect(activePath(placed(messages))).toEqual(['a', 'b', 'c'])
+  })
+
   it('ends at a parent that is not there, and at one that was passed', () => {
     expect(activePath(placed([{ id: 'a' }, { id: 'b', parent: 'gone' }, { id: 'c', parent: 'b' }]))).toEqual(['b', 'c'])
     expect(

@@ -68,6 +68,24 @@ describe('the file of the catalog', () => {
     for (const name of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(name).mode & 0o777).toBe(0o600)
   })
 
+  it('is of large pages when it is made, and goes on with the smaller ones that it was once made of', async () => {
+    using folder = tempFolder()
+    const path = join(folder.path, 'sessions.idx.db')
+    const pageBytes = (): number => readFileSync(path).readUInt16BE(16)
+    {
+      using catalog = await open(folder.path)
+      await fill(catalog)
+    }
+    expect(pageBytes()).toBe(8192)
+    database(path, 'PRAGMA journal_mode = DELETE; PRAGMA page_size = 4096; VACUUM; PRAGMA journal_mode = WAL')
+    expect(pageBytes()).toBe(4096)
+    using catalog = await open(folder.path)
+    expect([read(catalog), catalog.rebuilt]).toEqual([IDS, undefined])
+    await catalog.write(STORE, listed(ENTRIES.slice(1)), plainly(STORE))
+    expect(read(catalog)).toEqual(IDS.slice(1))
+    expect(pageBytes()).toBe(4096)
+  })
+
   it('is known as ours from its first bytes at once, before anything of the -wal is in it', async () => {
     using folder = tempFolder()
     using _catalog = await open(folder.path)

@@ -220,7 +220,7 @@ export class LogIndex {
 
   /** A line that cannot be told: it stands as a message of its own, which `parseSpan` will find damaged. */
   damaged(line: LogLine): void {
-    this.begin({ id: lineId(line), created: undefined }, line)
+    this.begin({ id: lineId(line), created: undefined, trait: 'damaged' }, line)
   }
 
   /** The messages that began or got lines since the last call. */

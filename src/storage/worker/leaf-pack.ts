@@ -131,6 +131,12 @@ export class LeafReader {
     this.#bytes = Buffer.from(pack.bytes)
   }
 
+  /** The next leaf is the one in this place. */
+  seek(place: number): void {
+    this.#place = place
+    this.#start = this.#pack.lengths.subarray(0, place).reduce((sum, length) => sum + Math.max(0, length), 0)
+  }
+
   next(slab: Slab, key: EntityKey, asked?: Generation): Leaf {
     const place = this.#place++
     const { lengths, sources, sourceAt, generations, issues, rows, torn } = this.#pack

@@ -3,6 +3,7 @@ import type { SessionId } from '../../core/ids.js'
 import { messageKey, type SessionKey, sessionKey } from '../../core/keys.js'
 import { Slab, type SlabPool } from '../slab.js'
 import type { LogTail, Store } from '../store.js'
+import { packAlong } from './along.js'
 import { censusRow } from './census-rows.js'
 import { deltaOf } from './delta-list.js'
 import type { Hosted } from './hosted.js'
@@ -80,11 +81,13 @@ async function* sessions(hosted: Hosted, { before, only, hot, dirty, deep }: Arg
   return { page: { fresh: pieces.at(-1) ?? [], ...(pieces.length < 2 && { from }), end } }
 }
 
-async function* messages(hosted: Hosted, { session, previous, deep, cursor, passing }: Args<'messages'>, { signal }: Running): Pages<'messages'> {
+async function* messages(hosted: Hosted, args: Args<'messages'>, { signal, pool }: Running): Pages<'messages'> {
   const { store } = hosted
-  const before = hosted.messagesOf(previous)
+  const { previous, deep, cursor, passing, along, native } = args
+  const [session, before] = [keyOf(store, args.session), hosted.messagesOf(previous)]
   const options = { deep: deep ?? false, cursor: cursor ?? false, passing: passing ?? false }
-  const listing = await store.messages(keyOf(store, session), { ...options, signal, previous: before })
+  const listing = await store.messages(session, { ...options, signal, previous: before })
+  const packed = along === true ? await packAlong(store, session, listing.entries, { signal, pool, native }) : undefined
   const { entries, issues, complete } = listing
   const { from, fresh } = deltaOf(entries, before ?? [])
   // As the set of sessions keeps them: a log that was read straight through is not gone on with.
@@ -94,7 +97,8 @@ async function* messages(hosted: Hosted, { session, previous, deep, cursor, pass
   const based = before !== undefined
   const pieces = [...cut(fresh, PAGE.messages)]
   for (const [at, piece] of pieces.slice(0, -1).entries()) yield { page: { based, fresh: piece, ...(at === 0 && { from }) } }
-  return { page: { based, fresh: pieces.at(-1) ?? [], ...(pieces.length < 2 && { from }), end } }
+  const page = { based, fresh: pieces.at(-1) ?? [], ...(pieces.length < 2 && { from }), end, along: packed?.along }
+  return packed === undefined ? { page } : { page, transfer: packed.transfer }
 }
 
 async function* newest({ store }: Hosted, ids: Args<'newest'>): Pages<'newest'> {

@@ -19,6 +19,12 @@ export const WINDOW = 2
 /** Sizes of pages: each costs either thread a few milliseconds at most. */
 export const PAGE = { sessions: 200, messages: 1000, leaves: 256, bytes: 2 ** 21, censusMs: 8 } as const
 
+/** Sessions that are asked for ahead of the one that is read. */
+export const AHEAD = 2
+
+/** Of a session that is read straight through so much comes along with its messages: opened by so many at a time, until it is enough. */
+export const ALONG = { messages: 64, step: 16, bytes: 2 ** 20 } as const
+
 export interface StoreState {
   /** Of this worker; another one numbers anew. */
   readonly id: number
@@ -54,6 +60,15 @@ export interface MessagesPage extends Delta<MessageEntry> {
   /** False: the worker had not the list that the call goes on from, so every entry is given. */
   readonly based: boolean
   readonly end?: (ListingEnd & { readonly cursor?: LogCursor | undefined; readonly list: number | undefined }) | undefined
+  /** With `end`. */
+  readonly along?: LeavesAlong | undefined
+}
+
+export interface LeavesAlong {
+  /** The parts of each of the first messages. */
+  readonly ids: readonly (readonly PartId[])[]
+  /** That of the session, those of these messages, those of their parts. */
+  readonly leaves: PackedLeaves
 }
 
 export interface NewestPage extends ListingEnd {
@@ -154,6 +169,8 @@ export interface MessagesArgs {
   readonly deep?: boolean | undefined
   readonly cursor?: boolean | undefined
   readonly passing?: boolean | undefined
+  readonly along?: boolean | undefined
+  readonly native?: boolean | undefined
 }
 
 export interface PartsArgs {

@@ -11,6 +11,7 @@ import type {
   ListOptions,
   LogTail,
   MessageEntry,
+  MessageListing,
   PartEntry,
   PartLeaf,
   Price,
@@ -21,11 +22,12 @@ import type {
   StoreTotals,
   StoreWork,
 } from '../store.js'
+import { AlongOpener } from './along.js'
 import { CensusEntries } from './census-rows.js'
 import { applyDelta, fits } from './delta-list.js'
 import { LeafReader } from './leaf-pack.js'
 import { inPieces, type Measure, upTo } from './pieces.js'
-import { type MessagesPage, PAGE, type StoreState, sessionIds, type TailPage } from './protocol.js'
+import { AHEAD, type MessagesPage, PAGE, type StoreState, sessionIds, type TailPage } from './protocol.js'
 import { packReads, unpackPrices } from './read-pack.js'
 import { SessionLists } from './session-lists.js'
 import type { StoreCalls } from './store-calls.js'
@@ -39,6 +41,7 @@ export class ProxyStore implements Store {
   readonly format: Store['format']
   readonly path: string
   readonly supports: Store['supports']
+  readonly ahead: number
   readonly stamp?: () => Promise<string>
   readonly tail?: NonNullable<Store['tail']>
   readonly #calls: StoreCalls
@@ -52,6 +55,8 @@ export class ProxyStore implements Store {
     this.format = format
     this.path = path
     this.supports = supports
+    // Of logs that are read straight through the worker holds the last one alone.
+    this.ahead = supports.lines === true ? 0 : AHEAD
     this.#calls = calls
     this.#lists = new SessionLists(calls)
     if (stamp) this.stamp = () => calls.one('stamp', undefined)
@@ -80,23 +85,35 @@ export class ProxyStore implements Store {
     return pages.flat()
   }
 
-  async messages({ session }: SessionKey, options: MessagesOptions = {}): Promise<Listing<MessageEntry>> {
-    const { signal, previous = [], deep, cursor, passing } = options
+  async messages({ session }: SessionKey, options: MessagesOptions = {}): Promise<MessageListing> {
+    const { signal, previous = [], deep, cursor, passing, along, native = false } = options
     await this.#calls.ready()
     const held = this.#held.get(previous)
     const list = held?.incarnation === this.#calls.incarnation ? held.list : undefined
     const delta: { from: Int32Array | undefined; fresh: MessageEntry[] } = { from: undefined, fresh: [] }
-    let [before, end]: [readonly MessageEntry[], MessagesPage['end']] = [previous, undefined]
-    for await (const page of this.#calls.pages('messages', { session, previous: list, deep, cursor, passing }, { signal })) {
+    let before = previous
+    let last: MessagesPage | undefined
+    const args = { session, previous: list, deep, cursor, passing, along, native }
+    // What is asked for ahead lets others go first.
+    for await (const page of this.#calls.pages('messages', args, { signal, long: along })) {
       if (!page.based) before = []
       delta.from ??= page.from
       delta.fresh.push(...page.fresh)
-      end = page.end
+      last = page
     }
+    const end = last?.end
     if (end === undefined || !fits(delta, before)) throw this.#calls.distrust('messages')
     const entries = applyDelta(delta, before)
+    const came = last?.along
+    if (came !== undefined && came.ids.length > entries.length) throw this.#calls.distrust('messages')
     if (end.list !== undefined) this.#held.set(entries, { list: end.list, incarnation: this.#calls.incarnation })
-    return { entries, issues: end.issues, complete: end.complete, ...(end.cursor !== undefined && { cursor: end.cursor }) }
+    return {
+      entries,
+      issues: end.issues,
+      complete: end.complete,
+      ...(end.cursor !== undefined && { cursor: end.cursor }),
+      ...(came !== undefined && { opener: new AlongOpener(this, entries, came, native) }),
+    }
   }
 
   async parts(

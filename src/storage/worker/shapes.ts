@@ -14,6 +14,7 @@ import type {
   Calls,
   CensusPage,
   CensusRow,
+  LeavesAlong,
   MessagesPage,
   Method,
   NewestPage,
@@ -139,6 +140,8 @@ function counted<T extends { readonly leaves: PackedLeaves }>(check: Check<T>, c
   return (value): value is T => check(value) && count(value) === value.leaves.lengths.length
 }
 
+const isAlong = counted(shapeOf<LeavesAlong>({ ids: listOf(listOf(isId<PartId>)), leaves: isPack }), ({ ids }) => 1 + ids.length + ids.flat().length)
+
 export const PAGES: { readonly [M in Method]: Check<Calls[M]['page']> } = {
   refresh: shapeOf<SourceState>({ stores: listOf(isStoreState), issues: isIssues }),
   close: isNothing,
@@ -157,6 +160,7 @@ export const PAGES: { readonly [M in Method]: Check<Calls[M]['page']> } = {
     from: maybe(isPlaces),
     fresh: listOf(isMessageEntry),
     end: maybe(shapeOf<NonNullable<MessagesPage['end']>>({ ...END, cursor: maybe(isLogCursor), list: maybe(isNumber) })),
+    along: maybe(isAlong),
   }),
   parts: (value): value is PartsPage =>
     isPartsColumns(value) && (value.prices === undefined || value.prices.generations.length === value.ids.flat().length),

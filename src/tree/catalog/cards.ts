@@ -48,15 +48,27 @@ function cardOf({ id, title, directory, project, parent, created, updated, ...re
 }
 
 function metaOfCard(key: SessionKey, source: SessionOrigin, fields: readonly unknown[]): SessionMeta | undefined {
-  const [id, title, directory, project, parent, created, updated, archived, revert, version] = fields
-  const [damaged, entries, label, tag, prompt, cost] = [fields[12], fields[13], fields[14], fields[15], fields[16], fields[17]]
-  if (fields.length < FIELDS || id !== key.session) return undefined
+  if (fields.length < FIELDS || fields[0] !== key.session) return undefined
+  const title = fields[1]
+  const directory = fields[2]
+  const project = fields[3]
+  const parent = fields[4]
+  const created = fields[5]
+  const updated = fields[6]
+  const archived = fields[7]
+  const revert = fields[8]
+  const version = fields[9]
+  const damaged = fields[12]
+  const entries = fields[13]
+  const label = fields[14]
+  const tag = fields[15]
+  const prompt = fields[16]
   if (typeof title !== 'string' || typeof directory !== 'string' || typeof project !== 'string' || typeof version !== 'string') return undefined
   if (!isNumber(created) || !isNumber(updated) || typeof damaged !== 'boolean') return undefined
   if (!isIdOrNull(parent) || !isTextOrNull(revert) || !isNumberOrNull(archived) || !isNumberOrNull(entries)) return undefined
   if (!isTextOrNull(label) || !isTextOrNull(tag) || !isTextOrNull(prompt)) return undefined
   const model = modelIn(fields[10], fields[11])
-  const usage = cost === null ? null : usageIn(fields)
+  const usage = fields[17] === null ? null : usageIn(fields)
   const hides = fields.length === FIELDS ? NO_ORIGINS : originsIn(fields)
   if (model === undefined || usage === undefined || hides === undefined) return undefined
   const meta: { -readonly [Name in keyof SessionMeta]: SessionMeta[Name] } = {
@@ -107,7 +119,12 @@ function usageFields(usage: Usage | undefined): readonly (number | null)[] {
 }
 
 function usageIn(fields: readonly unknown[]): Usage | undefined {
-  const [cost, input, output, reasoning, read, write] = [fields[17], fields[18], fields[19], fields[20], fields[21], fields[22]]
+  const cost = fields[17]
+  const input = fields[18]
+  const output = fields[19]
+  const reasoning = fields[20]
+  const read = fields[21]
+  const write = fields[22]
   if (!isNumber(cost) || !isNumber(input) || !isNumber(output) || !isNumber(reasoning) || !isNumber(read) || !isNumber(write)) return undefined
   return { cost, tokens: { input, output, reasoning, cache: { read, write } } }
 }

@@ -1,5 +1,4 @@
 /** Pages that go on from one another: while nobody writes, what was read for one and not given is there for the next. */
-import { isDeepStrictEqual } from 'node:util'
 import { cursorAt, placeOf, type ReadQuery, type SessionPlace } from '../sessions/session-page.js'
 import { type Prepare, readSessions, type Segment, type SessionReading } from './pages.js'
 import type { CatalogPage } from './port.js'
@@ -20,7 +19,7 @@ export function pagerOf(prepare: Prepare): Pager {
   return (segments, query) => {
     const held = ahead
     ahead = undefined
-    const goesOn = held?.segments === segments && held.name === query.name && isDeepStrictEqual(held.place, query.after)
+    const goesOn = held?.segments === segments && held.name === query.name && isSamePlace(held.place, query.after)
     const reading = goesOn ? held.reading : readSessions(prepare, segments, query)
     const { sessions, damaged } = reading.take(query.limit)
     const last = sessions.at(-1)
@@ -29,4 +28,8 @@ export function pagerOf(prepare: Prepare): Pager {
     ahead = { segments, name: query.name, place, reading }
     return { sessions, damaged, next: cursorAt(query, place) }
   }
+}
+
+function isSamePlace({ value, id, agent }: SessionPlace, other: SessionPlace | undefined): boolean {
+  return other !== undefined && value === other.value && id === other.id && agent === other.agent
 }

@@ -1,6 +1,5 @@
 /** The open stores as one set of sessions; lists them, keeps what was listed, and closes them. */
 import { setMaxListeners } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { createDirtyTracker } from '../../core/dirty-tracker.js'
 import { StorageError } from '../../core/errors.js'
@@ -11,7 +10,7 @@ import { type StageIssue, storeIssueOf } from '../../core/stage.js'
 import { type Merge, type MergedSession, type MergedSessions, mergeSessions } from '../../storage/merged.js'
 import { SlabPool } from '../../storage/slab.js'
 import { SpanCache } from '../../storage/span-cache.js'
-import type { ListedBefore, Listing, MessageEntry, Store } from '../../storage/store.js'
+import type { ListedBefore, MessageListing, Store } from '../../storage/store.js'
 import { fixedStores, type StoreSource } from '../../storage/store-source.js'
 import { turnsOf } from '../../storage/turns.js'
 import type { Catalog } from '../catalog/catalog.js'
@@ -23,6 +22,7 @@ import { type SetCatalog, setCatalog } from '../catalog/set-catalog.js'
 import { ShownRecords } from '../copies/shown-records.js'
 import { tellChanges, tellClosing } from '../watch/told.js'
 import { ListedStores, type Look, unsureStores } from './listed-stores.js'
+import { Quiet } from './quiet.js'
 import { ChangeTeller, reportOf, workSoFar } from './session-changes.js'
 import { MergedIndex } from './session-index.js'
 import { notFound, type RefreshOptions, type RefreshReport, type SessionChanges, type Sessions } from './sessions.js'
@@ -69,9 +69,6 @@ interface Taken {
   /** Nothing is left to be asked again. */
   readonly isSettled: boolean
 }
-
-/** Milliseconds that a set is open before the stores are listed in the background. */
-const FIRST_MS = 50
 
 class SessionSet implements Sessions {
   readonly clock: Clock
@@ -139,10 +136,15 @@ class SessionSet implements Sessions {
   beginEarly(): boolean {
     if (this.#catalog === undefined || this.#kept?.isWarm(this.stores) !== true) return false
     const early = earlySessions(this.#catalog, () => this.stores)
-    rememberEarly(this, { page: early.page, look: async (...asked) => this.index.metasOf(await this.#lookEarly(...asked)) })
+    const quiet = new Quiet(this.clock)
+    const page: typeof early.page = (query) => {
+      quiet.disturb()
+      return early.page(query)
+    }
+    rememberEarly(this, { page, look: async (...asked) => this.index.metasOf(await this.#lookEarly(...asked)) })
     this.index.showEarly(early)
     this.#issues = this.#source.issues
-    const first = this.#listFirst(this.#kept).finally(() => {
+    const first = this.#listFirst(this.#kept, quiet).finally(() => {
       this.#first = undefined
     })
     // Whoever joins it hears of it; anybody else from the issues.
@@ -153,10 +155,10 @@ class SessionSet implements Sessions {
     return true
   }
 
-  async #listFirst(kept: SetCatalog): Promise<SessionChanges> {
+  async #listFirst(kept: SetCatalog, quiet: Quiet): Promise<SessionChanges> {
     using end = following(this.#closing.signal, this.#hurry.signal)
     // Whoever opened the set goes first, and may be done with it by then.
-    await delay(FIRST_MS, undefined, { signal: end.signal }).catch(() => undefined)
+    await quiet.awaited(end.signal)
     this.#closing.signal.throwIfAborted()
     const lock = await kept.lock(end.signal)
     try {
@@ -256,13 +258,13 @@ class SessionSet implements Sessions {
 
   async listMessages(
     { entry, store }: MergedSession,
-    { anew = false, cursor = false, passing = false }: NonNullable<Parameters<Sessions['listMessages']>[1]> = {},
-  ): Promise<Listing<MessageEntry>> {
+    { anew = false, cursor = false, passing = false, along = false, native }: NonNullable<Parameters<Sessions['listMessages']>[1]> = {},
+  ): Promise<MessageListing> {
     const name = encodeKey(entry.key)
     // Lists are held of the copy that is shown; a caller may still hold one that was.
     const isShown = (): boolean => this.index.merged(entry.key)?.store === store
     const previous = anew || !isShown() ? undefined : this.index.held(name)
-    const listing = await store.messages(entry.key, { previous, deep: anew, cursor, passing })
+    const listing = await store.messages(entry.key, { previous, deep: anew, cursor, passing, along, native })
     // A log is read again by the next one who asks, in a database or a tree of files the list saves that.
     const isKept = !passing || store.supports.lines !== true
     if (listing.complete && isKept && isShown()) this.index.hold(name, listing.entries)

@@ -5,11 +5,10 @@ import { StorageError } from '../../core/errors.js'
 import { isSafeId, type SessionId } from '../../core/ids.js'
 import { encodeKey, type SessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
-import type { LogCursor } from '../../storage/cursor.js'
 import type { MergedSession } from '../../storage/merged.js'
 import type { SlabPool } from '../../storage/slab.js'
 import type { SpanCache } from '../../storage/span-cache.js'
-import type { MessageEntry, Store } from '../../storage/store.js'
+import type { MessageListing, Store } from '../../storage/store.js'
 import type { SessionIndex } from '../types.js'
 
 export interface RefreshOptions {
@@ -72,12 +71,18 @@ export interface Sessions extends AsyncDisposable {
   locate(session: SessionKey | SessionId): Promise<MergedSession>
   /**
    * The messages of a session as they are now; what was listed before is not listed again, unless `anew` asks for it.
-   * `passing`: the session is read straight through, and what was listed need not be kept.
+   * `passing`: the session is read straight through, and what was listed need not be kept. `along`, `native`: as `Store.messages` says.
    */
   listMessages(
     session: MergedSession,
-    options?: { readonly anew?: boolean; readonly cursor?: boolean; readonly passing?: boolean },
-  ): Promise<{ readonly entries: readonly MessageEntry[]; readonly issues: readonly StageIssue[]; readonly cursor?: LogCursor | undefined }>
+    options?: {
+      readonly anew?: boolean
+      readonly cursor?: boolean
+      readonly passing?: boolean
+      readonly along?: boolean
+      readonly native?: boolean | undefined
+    },
+  ): Promise<Omit<MessageListing, 'complete' | 'mark'>>
 }
 
 /** @throws StorageError NOT_FOUND */

@@ -6,12 +6,15 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { openSessions } from '../../../src/open.js'
 import type { PlainStores } from '../../../src/storage/worker/plain-stores.js'
+import { ALONG } from '../../../src/storage/worker/protocol.js'
 import { workerEntry } from '../../../src/storage/worker/worker-entry.js'
 import { workerStores } from '../../../src/storage/worker/worker-stores.js'
-import { runSessionTreeFlow } from '../../../src/tree/flow.js'
+import { runSessionFlow, runSessionTreeFlow } from '../../../src/tree/flow.js'
+import { findSessionsContaining, grepSessions } from '../../../src/tree/grep/grep.js'
 import { createSessionSet } from '../../../src/tree/sessions/session-set.js'
 import type { Sessions } from '../../../src/tree/sessions/sessions.js'
 import { describeStores } from '../../../src/tree/sessions/stores.js'
+import type { FlowResult, SessionHydratedTree } from '../../../src/tree/types.js'
 import { verifyStores } from '../../../src/tree/verify.js'
 import { agentHome } from '../../support/agent-homes.js'
 import { conversation, corpusSession, sampleCorpus } from '../../support/corpus.js'
@@ -26,18 +29,29 @@ const [CALLS, RESTARTS] = [1000, 100]
 /** Everything that can be read of a set, but for how long it took. */
 async function told(sessions: Sessions, native: boolean): Promise<unknown> {
   const trees = []
-  for (const { key } of sessions.index.sessionsByTime()) {
-    const result = await runSessionTreeFlow(sessions, { session: key, native })
-    const issues = result.status === 'partial' ? result.issues : []
-    trees.push(
-      result.status === 'failed'
-        ? result.error.code
-        : { value: result.value, issues, work: result.reports.map(({ durationMs: _, ...work }) => work) },
-    )
-  }
+  for (const { key } of sessions.index.sessionsByTime()) trees.push(timeless(await runSessionTreeFlow(sessions, { session: key, native })))
   const verified = [await verifyStores(sessions), await verifyStores(sessions, { deep: true, orphans: true })]
   const work = sessions.stores.map(({ kind, path, supports, format, work }) => ({ kind, path, supports, format, work: { ...work } }))
   return { sessions: sessions.index.sessionsByTime(), issues: sessions.issues, trees, verified, described: await describeStores(sessions), work }
+}
+
+/** Everything that is read straight through, and in which order. */
+async function streamed(sessions: Sessions, native: boolean): Promise<unknown> {
+  const streams: unknown[] = []
+  for (const output of ['sessions', 'messages'] as const)
+    for await (const result of runSessionFlow(sessions, { all: true }, { native, output })) streams.push(timeless(result))
+  const found: unknown[] = []
+  const onIssue = (issue: unknown): number => found.push(issue)
+  const onProgress = (progress: unknown): number => found.push(progress)
+  for await (const hit of grepSessions(sessions, /question/i, { onIssue, onProgress })) found.push(hit)
+  for await (const session of findSessionsContaining(sessions, 'no such text', { onIssue, onProgress })) found.push(session)
+  return { streams, found }
+}
+
+function timeless(result: FlowResult<SessionHydratedTree>): unknown {
+  if (result.status === 'failed') return result.error.code
+  const issues = result.status === 'partial' ? result.issues : []
+  return { value: result.value, issues, work: result.reports.map(({ durationMs: _, ...work }) => work) }
 }
 
 function plainOf(...paths: string[]): PlainStores {
@@ -54,6 +68,20 @@ describe('a set of sessions in a worker', () => {
     expect(new Set(here.stores.map(({ agent }) => agent)).size).toBe(5)
     expect(await told(there, native)).toEqual(await told(here, native))
   })
+
+  it.each([false, true])(
+    'streams and searches the same, in the same order, also damage and more than comes in one answer (native: %s)',
+    async (native) => {
+      using home = agentHome()
+      const long = corpusSession(START, conversation(START, ALONG.messages))
+      using database = sqliteFixture('1.18')([...sampleCorpus(), long])
+      for (const at of [1, 2 * ALONG.messages - 1]) database.write({ session: long.id, message: long.messages[at]?.id ?? '' }, '{"role":', START)
+      const data = [home.path, database.path]
+      await using here = await openSessions({ data, map: 'never' })
+      await using there = await openSessions({ data, worker: true })
+      expect(await streamed(there, native)).toEqual(await streamed(here, native))
+    },
+  )
 
   it('sees stores come and go, and keeps the ones that stay', async () => {
     using tree = jsonFixture(sampleCorpus())
