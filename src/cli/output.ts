@@ -2,9 +2,12 @@
 import { once } from 'node:events'
 import type { StageIssue } from '../index.js'
 
-/** Writes a line; waits while the reader is slower than we are. A reader that went away ends the program quietly. */
+/**
+ * Writes a line; waits while the reader is slower than we are. A reader that went away ends the program quietly. What an id may hold and a
+ * terminal would obey is left out.
+ */
 export async function print(line: string): Promise<void> {
-  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
+  if (!process.stdout.write(`${line.replace(UNSEEN, '')}\n`)) await once(process.stdout, 'drain')
 }
 
 /** One JSON object on one line. JSON lets control characters beyond ASCII stand as they are; a terminal would obey them. */

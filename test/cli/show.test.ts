@@ -201,6 +201,16 @@ describe('control characters', () => {
     }
     expect(shown('ses_red', '--data', fixture.path).info.title).toBe(title)
   })
+
+  it('does so with ids, which may hold characters that a terminal obeys', () => {
+    const id = 'ses_\u009b31m\u202e'
+    using fixture = jsonFixture([corpusSession(START, [userMessage(START, ['red'])], { id })])
+    for (const args of [['show', id], ['plan', id], ['spans', id], ['ls'], ['grep', 'red']]) {
+      const { status, stdout } = runCli([...args, '--data', fixture.path])
+      expect([status, stdout]).toEqual([0, expect.stringContaining('ses_31m')])
+      expect(stdout).not.toMatch(/[\u0080-\u009f\u202a-\u202e]/)
+    }
+  })
 })
 
 describe('damage', () => {

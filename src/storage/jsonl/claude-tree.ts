@@ -217,11 +217,11 @@ function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
 /** Answers go to the messages that called. A line with nothing else is no message, as long as all its calls are known. */
 function takeUser(chained: Link, line: LogLine, log: LogIndex): void {
   let isStray = false
-  const owners: LogMessage[] = []
+  const owners = new Set<LogMessage>()
   for (const answer of answers) {
     const owner = answer === undefined ? undefined : log.answer(answer)
     if (owner === undefined) isStray = true
-    else if (!owners.includes(owner)) owners.push(owner)
+    else owners.add(owner)
   }
   const [first] = owners
   const hasOwn = others > 0 || isStray || first === undefined

@@ -34,7 +34,7 @@ interface CursorMemory {
   readonly index: LogMemory
 }
 
-const VERSION = 1
+const VERSION = 2
 
 /**
  * 'unchanged': nobody wrote to the log. A view whose index was resumed: what it touched is new or got lines. Or why the log must be read

@@ -6,7 +6,7 @@
  */
 
 import { BACKSLASH, BROKEN, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, isScalar, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.js'
-import { hasEscapes, textAt } from './json-text.js'
+import { mayBeEscaped, says, textAt } from './json-text.js'
 import { type Field, highest, type Level, levelOf, type SkimShape } from './skim-shape.js'
 
 /** The bytes that were found: `from[slot]` and `to[slot]`, quotes included; `from` is -1 where there is no such field. */
@@ -71,7 +71,7 @@ export class Skim implements Skimmed {
     while (at < end && bytes[at] === QUOTE) {
       const afterName = this.#string(at)
       if (afterName === BROKEN) return BROKEN
-      const field = fieldAt(level, bytes, at + 1, afterName - 1) ?? escapedField(level, bytes, at + 1, afterName - 1)
+      const field = fieldAt(level, bytes, at + 1, afterName - 1)
       at = afterBlanks(bytes, afterName, end)
       if (at >= end || bytes[at] !== COLON) return BROKEN
       at = afterBlanks(bytes, at + 1, end)
@@ -195,20 +195,21 @@ function isBlank(byte: number): boolean {
 
 function fieldAt({ byLength }: Level, bytes: Buffer, from: number, to: number): Field | undefined {
   const length = to - from
-  if (length >= byLength.length) return undefined
-  for (const field of byLength[length] as readonly Field[]) {
+  for (const field of byLength[length] ?? NO_FIELDS) {
     const { name } = field
     let at = 0
     while (at < length && bytes[from + at] === name[at]) at++
     if (at === length) return field
   }
-  return undefined
+  return mayBeEscaped(bytes, from, to, byLength.length - 1) ? escapedField(byLength, bytes, from, to) : undefined
 }
 
+const NO_FIELDS: readonly Field[] = []
+
 /** No program writes a name with escapes (`"\u0069d"`), and yet it is that name. */
-function escapedField(level: Level, bytes: Buffer, from: number, to: number): Field | undefined {
-  const name = hasEscapes(bytes, from, to) ? textAt(bytes, from - 1, to + 1) : undefined
-  return name === undefined ? undefined : fieldAt(level, Buffer.from(name), 0, Buffer.byteLength(name))
+function escapedField(byLength: Level['byLength'], bytes: Buffer, from: number, to: number): Field | undefined {
+  for (const fields of byLength) for (const field of fields) if (says(bytes, from, to, field.name)) return field
+  return undefined
 }
 
 const NOTHING = Buffer.alloc(0)

@@ -1,5 +1,5 @@
 /** Known words among the bytes of a line. */
-import { hasEscapes, textAt } from './json-text.js'
+import { mayBeEscaped, says } from './json-text.js'
 import type { Skimmed } from './skim.js'
 
 /** Known words, found in bytes without a string being made of them. */
@@ -35,8 +35,12 @@ export class Words<T> {
       while (at < word.length && bytes[start + at] === word[at]) at++
       if (at === word.length) return means
     }
-    const text = hasEscapes(bytes, start, end) ? textAt(bytes, start - 1, end + 1) : undefined
-    return text === undefined ? undefined : this.of(text)
+    return mayBeEscaped(bytes, start, end, this.#byLength.length - 1) ? this.#escaped(bytes, start, end) : undefined
+  }
+
+  #escaped(bytes: Buffer, start: number, end: number): T | undefined {
+    for (const words of this.#byLength) for (const { word, means } of words ?? NONE) if (says(bytes, start, end, word)) return means
+    return undefined
   }
 }
 
