@@ -46,7 +46,7 @@ describe('excerpt', () => {
   })
 
   it('takes huge texts and huge queries', () => {
-    const LENGTH = 10_000_000
+    const LENGTH = 2_000_000
     for (const unit of ['x', '漢', ' ', '\n', 'a ', 'A1']) {
       const huge = unit.repeat(LENGTH / unit.length)
       expect(excerptOf(`needle ${huge} end`, `${huge} needle`, 100).length).toBeLessThanOrEqual(100)

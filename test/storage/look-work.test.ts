@@ -15,6 +15,7 @@ import { layoutsIn } from '../../src/storage/sqlite/layouts.js'
 import { openForeignDatabase } from '../../src/storage/sqlite/open.js'
 import { probeSchema } from '../../src/storage/sqlite/rows.js'
 import { type CorpusSession, corpusSession, userMessage } from '../support/corpus.js'
+import { pastGrain } from '../support/past-grain.js'
 import { jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 
 const START = Date.parse('2026-09-01T10:00:00Z')
@@ -28,8 +29,7 @@ it('folders of a hot session are read again when something came or went, and onl
   const [entry] = (await store.sessions()).entries
   if (entry === undefined) throw new Error('no session was listed')
   const look = { layout: eraBLayout(fixture.path), work: store.work, clock: systemClock }
-  // Writes of this moment cannot be told from later ones.
-  await systemClock.sleep(30)
+  await pastGrain()
   const first = lookAtLeaves(entry, 8, look)
   const again = lookAtLeaves(entry, 8, { ...look, held: first })
   expect(first.folders.size).toBe(1 + SESSION.messages.length)
@@ -39,10 +39,12 @@ it('folders of a hot session are read again when something came or went, and onl
   const [message] = SESSION.messages
   const place = { session: SESSION.id, message: message?.id ?? '' }
   fixture.write({ ...place, part: 'prt_new' }, '{"type":"text","text":"new"}', START)
+  await pastGrain()
   const added = lookAtLeaves(entry, 8, { ...look, held: again })
   expect(added.fingerprint).not.toBe(again.fingerprint)
   expect(added.fingerprint).toBe(lookAtLeaves(entry, 8, look).fingerprint)
   fixture.remove({ ...place, part: 'prt_new' })
+  await pastGrain()
   expect(lookAtLeaves(entry, 8, { ...look, held: added }).fingerprint).toBe(first.fingerprint)
 })
 
