@@ -11,7 +11,7 @@ import {
   StorageError,
 } from '../index.js'
 import { type CommonOptions, command, DAMAGED, isOfCatalog, isUnread, positiveNumber, withCatalog, withSessions } from './command.js'
-import { clip, clipPath, formatTime, print, printJson, terminalWidth } from './output.js'
+import { clip, clipPath, formatTime, plain, print, printJson, terminalWidth } from './output.js'
 import { cwdOption, inScope, scopeOf } from './scope.js'
 
 interface LsOptions extends CommonOptions {
@@ -142,14 +142,14 @@ function tableOf(metas: readonly SessionMeta[], { sort }: LsOptions): Table {
   const agents = [...new Set(metas.map(({ key }) => key.agent))]
   const widest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0)
   const agentWidth = widest(['AGENT', ...agents])
-  const idWidth = widest(['SESSION', ...metas.map(({ id }) => id)])
+  const idWidth = widest(['SESSION', ...metas.map(({ id }) => plain(id))])
   const left = (time: string, messages: string, agent: string, id: string): string =>
     [time.padEnd(16), messages.padStart(8), ...(agents.length > 1 ? [agent.padEnd(agentWidth)] : []), id.padEnd(idWidth), ''].join('  ')
   const isByCreation = sort === 'created'
   return {
     head: `${left(isByCreation ? 'CREATED' : 'UPDATED', 'MESSAGES', 'AGENT', 'SESSION')}TITLE · FOLDER`,
     line(meta, messages) {
-      const begin = left(formatTime(isByCreation ? meta.created : meta.updated), messages.toLocaleString('en'), meta.key.agent, meta.id)
+      const begin = left(formatTime(isByCreation ? meta.created : meta.updated), messages.toLocaleString('en'), meta.key.agent, plain(meta.id))
       return begin + titleAndFolder(meta, Math.max(20, terminalWidth() - begin.length))
     },
   }

@@ -27,6 +27,8 @@ const COMMANDS: Readonly<Record<CommandName, () => Promise<(signal: AbortSignal)
 }
 
 const USAGE = 2
+/** As `verify` ends: a store, or the only one. */
+const DAMAGED = 3
 const INTERRUPTED = 130
 
 process.exitCode = await run(process.argv)
@@ -100,7 +102,7 @@ async function exitStatus(error: unknown, signal: AbortSignal): Promise<number> 
   if (error instanceof StorageError) {
     if (error.code !== 'INVALID_OPTION') warn(error.message)
     else warn(`${error.reason}${error.path === undefined ? '' : ` (${error.path})`}`)
-    return error.code === 'INVALID_OPTION' ? USAGE : 1
+    return error.code === 'INVALID_OPTION' ? USAGE : error.code === 'STORE_DAMAGED' ? DAMAGED : 1
   }
   warn(`this is a bug, please report it: ${error instanceof Error ? error.message : String(error)} (SPANLEAF_DEBUG=1 tells where)`)
   if (process.env.SPANLEAF_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`)

@@ -124,7 +124,8 @@ function placeOf(path: string): StorePlace {
   const log = logAt(path)
   if (log !== undefined) return log
   if (isLogName(path) || path.endsWith('.json')) return missing('the beginning of this file is none of a log of pi, Claude Code, Codex or jcode')
-  if (!mayBeDatabase(path)) return missing('this file is no store: no database of OpenCode, no log of pi, Claude Code, Codex or jcode')
+  if (!mayBeDatabase(path))
+    return missing('this file is no store: no database of OpenCode, and by its name no log of pi, Claude Code, Codex or jcode')
   return { kind: 'opencode-sqlite', path }
 }
 

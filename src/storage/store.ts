@@ -214,8 +214,6 @@ export interface Store extends AsyncDisposable {
   readonly path: string
   readonly supports: StoreSupports
   readonly work: StoreWork
-  /** So many sessions are best listed ahead of the one that is read straight through: another thread answers. @default 0 */
-  readonly ahead?: number
   /** Every session, each with its light record. With what the listing before left this costs what changed since, and gives the same as without. */
   sessions(options?: ListOptions): Promise<Listing<SessionEntry>>
   /** The ids of all sessions, by their names alone. Missing in logs: there a name says less. */

@@ -4,9 +4,8 @@ import type { SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import { refuseUnknown } from '../core/options.js'
 import type { PartKind } from '../core/parts.js'
-import type { StageResult } from '../core/stage.js'
+import { fail, type StageResult } from '../core/stage.js'
 import { turnsOf } from '../storage/turns.js'
-import { begunAhead } from './ahead.js'
 import { isWhole, planSessionTree, planStraight } from './plan.js'
 import { readPlanned } from './read-planned.js'
 import type { Sessions } from './sessions/sessions.js'
@@ -40,8 +39,7 @@ export async function runSessionTreeFlow(sessions: Sessions, request: TreeReques
 }
 
 /**
- * Reads sessions straight through, without looking up prices first: one session in memory at a time; of those that a worker reads also the
- * first messages of the next few.
+ * Reads sessions straight through, without looking up prices first: one session in memory at a time.
  * A session that cannot be read is a failed result, and the stream goes on.
  * @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID
  */
@@ -55,22 +53,31 @@ export async function* runSessionFlow(
   if (output !== 'sessions' && output !== 'messages') {
     throw new StorageError('INVALID_OPTION', { reason: `output must be "sessions" or "messages", not ${JSON.stringify(output)}` })
   }
-  const plan = ({ key }: { readonly key: SessionKey }): Promise<StageResult<SessionTreePlan>> =>
-    planStraight(sessions, { session: key, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) })
   const turns = turnsOf(sessions.clock, signal)
-  for (const [, planning] of begunAhead(sessions, await sessionsIn(sessions, scope), plan)) {
+  for (const session of await sessionsIn(sessions, scope)) {
     // What is here already would be read one after the other, with no turn for anybody else.
     if (turns.isDue()) await turns.take()
     signal?.throwIfAborted()
-    const planned = await planning
+    const planned = await planNext(sessions, { session, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) })
     if (output === 'sessions') yield await readPlanned(sessions, planned, signal)
     else for (const page of pagesOf(planned)) yield await readPlanned(sessions, page, signal)
   }
 }
 
-async function sessionsIn(sessions: Sessions, scope: FlowScope): Promise<readonly { readonly key: SessionKey }[]> {
-  if ('session' in scope) return [(await sessions.locate(scope.session)).entry]
-  return 'project' in scope ? sessions.index.sessionsForProject(scope.project) : sessions.index.sessionsByTime()
+/** A session that was removed since the stream began is one that cannot be read. */
+async function planNext(sessions: Sessions, request: TreeRequest): Promise<StageResult<SessionTreePlan>> {
+  try {
+    return await planStraight(sessions, request)
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'NOT_FOUND') throw error
+    return fail(error, { stage: 'plan', durationMs: 0, files: 0, rows: 0, bytes: 0, records: 0 })
+  }
+}
+
+async function sessionsIn(sessions: Sessions, scope: FlowScope): Promise<readonly SessionKey[]> {
+  if ('session' in scope) return [(await sessions.locate(scope.session)).entry.key]
+  const metas = 'project' in scope ? sessions.index.sessionsForProject(scope.project) : sessions.index.sessionsByTime()
+  return metas.map((meta) => meta.key)
 }
 
 /** The plan in pages; its issues stand with the first. A session without messages is one page. */

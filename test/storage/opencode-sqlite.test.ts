@@ -1,5 +1,5 @@
 /** V1 databases in every bad state: half made, busy, damaged, foreign. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
@@ -13,6 +13,7 @@ import { loadTodos } from '../../src/tree/loader.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { conversation, corpusSession } from '../support/corpus.js'
 import { databaseWith, tamper } from '../support/databases.js'
+import { manifestOf } from '../support/manifest.js'
 import { openCodeTables } from '../support/opencode-ddl.js'
 import { sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
@@ -36,6 +37,23 @@ describe('a database that is not there yet', () => {
     await using sessions = await setOf(await fixture.open())
     expect((await treeOf(sessions, { session: KEY })).messages.length).toBe(SESSION.messages.length)
   })
+
+  it.each(['by its name', 'by a link'])(
+    'is left as it is where an empty file stands beside its -wal, which SQLite would delete (%s)',
+    async (how) => {
+      using fixture = make([SESSION])
+      using folder = tempFolder()
+      const path = join(folder.path, 'opencode.db')
+      writeFileSync(path, '')
+      copyFileSync(`${fixture.path}-wal`, `${path}-wal`)
+      const asked = how === 'by a link' ? join(folder.path, 'link.db') : path
+      if (asked !== path) symlinkSync(path, asked)
+      const before = manifestOf(folder.path)
+      expect(statSync(`${path}-wal`).size).toBeGreaterThan(0)
+      await expect(openSessions({ data: asked })).rejects.toMatchObject({ code: 'STORE_DAMAGED', path: asked })
+      expect(manifestOf(folder.path)).toEqual(before)
+    },
+  )
 
   it('is empty while it has no tables, and whole once it has them, without being opened again', async () => {
     using folder = tempFolder()

@@ -101,7 +101,7 @@ describe('a file that is named', () => {
     using folder = tempFolder()
     const path = join(folder.path, name)
     writeFileSync(path, 'root:x:0:0:root:/root:/bin/sh\n')
-    const reason = 'this file is no store: no database of OpenCode, no log of pi, Claude Code, Codex or jcode'
+    const reason = 'this file is no store: no database of OpenCode, and by its name no log of pi, Claude Code, Codex or jcode'
     await expect(openSessions({ data: path })).rejects.toMatchObject({ code: 'STORE_MISSING', path, reason })
   })
 

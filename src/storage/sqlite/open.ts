@@ -37,6 +37,7 @@ export async function openForeignDatabase(path: string, { busyTimeoutMs }: OpenO
   refuseOthers(path)
   try {
     if (isUnwritten(path)) return { database: await openCopy(path, 0, 0, open), frozen: true }
+    refuseEmptied(path)
     return { database: await open(path, false), frozen: false }
   } catch (error) {
     if (error instanceof StorageError) throw error
@@ -72,7 +73,14 @@ function refuseOthers(path: string): void {
  * a reader there, though it reads nothing, makes OpenCode's first start fail. So SQLite is kept from it.
  */
 function isUnwritten(path: string): boolean {
-  return sizeOf(path) === 0 && sizeOf(`${path}-wal`) === 0
+  return sizeOf(path) === 0 && sizeOf(`${realpathSync(path)}-wal`) === 0
+}
+
+/** SQLite deletes the -wal of an empty file, even one that it opens for reading: then nothing could save what stands there. @throws StorageError STORE_DAMAGED */
+function refuseEmptied(path: string): void {
+  // The -wal stands beside the file itself, not beside a link to it.
+  if (sizeOf(path) > 0 || sizeOf(`${realpathSync(path)}-wal`) === 0) return
+  throw new StorageError('STORE_DAMAGED', { reason: 'the file is empty, though its -wal is not; it is left as it is', path })
 }
 
 /** Names what went wrong with the database as a whole. */

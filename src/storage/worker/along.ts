@@ -31,9 +31,9 @@ export async function packAlong(
   try {
     leaves.push(...(await store.open([{ kind: 'session', key: session }], slab, options)))
     const keys = entries.slice(0, ALONG.messages).map(({ id }) => messageKey(session, id))
-    const step = isLog ? keys.length : ALONG.step
-    for (let at = 0; at < keys.length && bytes < ALONG.bytes; at += step) {
-      const opened = await openAll(store, session, keys.slice(at, at + step), slab, options)
+    // As many again as there are, so that no step brings much more than all before it.
+    for (let at = 0; at < keys.length && bytes < ALONG.bytes; at = parts.length) {
+      const opened = await openAll(store, session, keys.slice(at, isLog ? keys.length : 2 * at + 1), slab, options)
       if (opened === undefined) return undefined
       leaves.push(...opened.leaves)
       parts.push(...opened.parts)

@@ -19,11 +19,8 @@ export const WINDOW = 2
 /** Sizes of pages: each costs either thread a few milliseconds at most. */
 export const PAGE = { sessions: 200, messages: 1000, leaves: 256, bytes: 2 ** 21, censusMs: 8 } as const
 
-/** Sessions that are asked for ahead of the one that is read. */
-export const AHEAD = 2
-
-/** Of a session that is read straight through so much comes along with its messages: opened by so many at a time, until it is enough. */
-export const ALONG = { messages: 64, step: 16, bytes: 2 ** 20 } as const
+/** Of a session that is read straight through so much comes along with its messages; the message that passes the bound comes, too. */
+export const ALONG = { messages: 64, bytes: 2 ** 17 } as const
 
 export interface StoreState {
   /** Of this worker; another one numbers anew. */

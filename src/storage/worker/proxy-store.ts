@@ -27,7 +27,7 @@ import { CensusEntries } from './census-rows.js'
 import { applyDelta, fits } from './delta-list.js'
 import { LeafReader } from './leaf-pack.js'
 import { inPieces, type Measure, upTo } from './pieces.js'
-import { AHEAD, type MessagesPage, PAGE, type StoreState, sessionIds, type TailPage } from './protocol.js'
+import { type MessagesPage, PAGE, type StoreState, sessionIds, type TailPage } from './protocol.js'
 import { packReads, unpackPrices } from './read-pack.js'
 import { SessionLists } from './session-lists.js'
 import type { StoreCalls } from './store-calls.js'
@@ -41,7 +41,6 @@ export class ProxyStore implements Store {
   readonly format: Store['format']
   readonly path: string
   readonly supports: Store['supports']
-  readonly ahead: number
   readonly stamp?: () => Promise<string>
   readonly tail?: NonNullable<Store['tail']>
   readonly #calls: StoreCalls
@@ -55,8 +54,6 @@ export class ProxyStore implements Store {
     this.format = format
     this.path = path
     this.supports = supports
-    // Of logs that are read straight through the worker holds the last one alone.
-    this.ahead = supports.lines === true ? 0 : AHEAD
     this.#calls = calls
     this.#lists = new SessionLists(calls)
     if (stamp) this.stamp = () => calls.one('stamp', undefined)
@@ -94,7 +91,7 @@ export class ProxyStore implements Store {
     let before = previous
     let last: MessagesPage | undefined
     const args = { session, previous: list, deep, cursor, passing, along, native }
-    // What is asked for ahead lets others go first.
+    // What is read straight through lets others go first.
     for await (const page of this.#calls.pages('messages', args, { signal, long: along })) {
       if (!page.based) before = []
       delta.from ??= page.from

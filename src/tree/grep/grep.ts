@@ -12,7 +12,6 @@ import { PART_KINDS } from '../../core/parts.js'
 import type { Message } from '../../core/records.js'
 import type { StageIssue } from '../../core/stage.js'
 import { turnsOf } from '../../storage/turns.js'
-import { begunAhead } from '../ahead.js'
 import { isInAny, readQuery, type SessionQuery } from '../sessions/session-page.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SessionMeta } from '../types.js'
@@ -156,14 +155,13 @@ async function* textsFound(
   const asked = await sessionsAsked(sessions, options)
   const total = asked.length
   const reader = new GrepReader(sessions, search)
-  let searched = 0
-  for (const [session, planning] of begunAhead(sessions, asked, ({ key }) => reader.plan(key))) {
-    for await (const page of reader.pages(session.key, planning)) {
+  for (const [at, session] of asked.entries()) {
+    for await (const page of reader.pages(session.key)) {
       for (const text of page) yield { ...text, session }
-      options.onProgress?.({ sessions: searched, total, ...reader.read })
+      options.onProgress?.({ sessions: at, total, ...reader.read })
       if (search.once && page.length > 0) break
     }
-    options.onProgress?.({ sessions: ++searched, total, ...reader.read })
+    options.onProgress?.({ sessions: at + 1, total, ...reader.read })
   }
 }
 

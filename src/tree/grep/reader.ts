@@ -4,7 +4,7 @@ import { StorageError } from '../../core/errors.js'
 import { FORMATS, type FormatName } from '../../core/formats.js'
 import { encodeKey, type MessageKey, type PartKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { Message } from '../../core/records.js'
-import { issuesOf, type StageIssue, type StageResult } from '../../core/stage.js'
+import { issuesOf, type StageIssue } from '../../core/stage.js'
 import type { Leaf } from '../../storage/store.js'
 import { hydrateSessionTree } from '../hydrate.js'
 import { planStraight } from '../plan.js'
@@ -80,17 +80,12 @@ export class GrepReader {
     this.#search = search
   }
 
-  plan(session: SessionKey): Promise<StageResult<SessionTreePlan>> {
-    const { signal } = this.#search
-    return planStraight(this.#sessions, { session, ...(signal && { signal }) })
-  }
-
-  /** The texts of a session that hold the pattern, by page. `planning`: its plan. */
-  async *pages(key: SessionKey, planning = this.plan(key)): AsyncGenerator<readonly FoundText[]> {
+  /** The texts of a session that hold the pattern, by page. */
+  async *pages(key: SessionKey): AsyncGenerator<readonly FoundText[]> {
     const { signal } = this.#search
     // The record of a session is no message, and stands with each page.
     const tell = this.#once()
-    const plan = await this.#planned(key, planning, tell)
+    const plan = await this.#plan(key, tell)
     const isPacked = plan !== undefined && (await this.#isPacked(plan))
     for (let at = 0; plan !== undefined && at < plan.messages.length; ) {
       signal?.throwIfAborted()
@@ -113,13 +108,10 @@ export class GrepReader {
     }
   }
 
-  async #planned(
-    session: SessionKey,
-    planning: Promise<StageResult<SessionTreePlan>>,
-    tell: GrepSearch['tell'],
-  ): Promise<SessionTreePlan | undefined> {
+  async #plan(session: SessionKey, tell: GrepSearch['tell']): Promise<SessionTreePlan | undefined> {
+    const { signal } = this.#search
     try {
-      const planned = await planning
+      const planned = await planStraight(this.#sessions, { session, ...(signal && { signal }) })
       for (const issue of issuesOf(planned)) tell(issue)
       if (planned.status !== 'failed') return planned.value
       tell(failureOf(planned.error, session))

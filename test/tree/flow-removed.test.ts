@@ -1,0 +1,36 @@
+/** A stream over sessions of which one goes while it runs. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { openSessions } from '../../src/open.js'
+import { runSessionFlow } from '../../src/tree/flow.js'
+import { conversation, corpusSession } from '../support/corpus.js'
+import { jsonFixture } from '../support/store-fixtures.js'
+
+const START = Date.parse('2026-03-01T10:00:00Z')
+const CORPUS = [3, 2, 1].map((age) => corpusSession(START - age * 60_000, conversation(START - age * 60_000, 2), { id: `ses_${age}` }))
+
+it.each([false, true])('goes on past it (worker: %s)', async (worker) => {
+  using fixture = jsonFixture(CORPUS)
+  await using sessions = await openSessions({ data: fixture.path, worker })
+  const seen: unknown[] = []
+  for await (const result of runSessionFlow(sessions, { all: true })) {
+    seen.push(result.status === 'failed' ? [result.stage, result.error.code] : result.value.key.session)
+    if (seen.length > 1) continue
+    const [, second] = CORPUS
+    rmSync(join(fixture.path, 'session', second?.project ?? '', `${second?.id}.json`))
+    await sessions.refresh()
+  }
+  expect(seen).toEqual(['ses_1', ['plan', 'NOT_FOUND'], 'ses_3'])
+})
+
+it('gives what is there at its turn, not what was there when the stream began (worker: true)', async () => {
+  using fixture = jsonFixture(CORPUS)
+  await using sessions = await openSessions({ data: fixture.path, worker: true })
+  const counts: number[] = []
+  for await (const result of runSessionFlow(sessions, { all: true })) {
+    counts.push(result.status === 'failed' ? -1 : result.value.messages.length)
+    if (counts.length === 1) for (const { id, messages } of CORPUS.slice(0, 2)) fixture.remove({ session: id, message: messages[0]?.id ?? '' })
+  }
+  expect(counts).toEqual([4, 3, 3])
+})
