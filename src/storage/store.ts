@@ -214,6 +214,8 @@ export interface Store extends AsyncDisposable {
   readonly path: string
   readonly supports: StoreSupports
   readonly work: StoreWork
+  /** Another thread answers: the next session is best asked for while this one is at work on one that is read straight through. @default false */
+  readonly ahead?: boolean
   /** Every session, each with its light record. With what the listing before left this costs what changed since, and gives the same as without. */
   sessions(options?: ListOptions): Promise<Listing<SessionEntry>>
   /** The ids of all sessions, by their names alone. Missing in logs: there a name says less. */

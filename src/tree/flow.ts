@@ -7,6 +7,7 @@ import type { PartKind } from '../core/parts.js'
 import { fail, type StageResult } from '../core/stage.js'
 import { turnsOf } from '../storage/turns.js'
 import { isWhole, planSessionTree, planStraight } from './plan.js'
+import { PlansAhead } from './plans-ahead.js'
 import { readPlanned } from './read-planned.js'
 import type { Sessions } from './sessions/sessions.js'
 import { runTail, withCursor } from './tail.js'
@@ -53,21 +54,25 @@ export async function* runSessionFlow(
   if (output !== 'sessions' && output !== 'messages') {
     throw new StorageError('INVALID_OPTION', { reason: `output must be "sessions" or "messages", not ${JSON.stringify(output)}` })
   }
+  const keys = await sessionsIn(sessions, scope)
+  const plans = new PlansAhead(sessions, keys, (session) =>
+    planStraight(sessions, { session, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) }),
+  )
   const turns = turnsOf(sessions.clock, signal)
-  for (const session of await sessionsIn(sessions, scope)) {
+  for (const at of keys.keys()) {
     // What is here already would be read one after the other, with no turn for anybody else.
     if (turns.isDue()) await turns.take()
     signal?.throwIfAborted()
-    const planned = await planNext(sessions, { session, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) })
+    const planned = await plannedIn(plans, at)
     if (output === 'sessions') yield await readPlanned(sessions, planned, signal)
     else for (const page of pagesOf(planned)) yield await readPlanned(sessions, page, signal)
   }
 }
 
 /** A session that was removed since the stream began is one that cannot be read. */
-async function planNext(sessions: Sessions, request: TreeRequest): Promise<StageResult<SessionTreePlan>> {
+async function plannedIn(plans: PlansAhead, at: number): Promise<StageResult<SessionTreePlan>> {
   try {
-    return await planStraight(sessions, request)
+    return await plans.take(at)
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== 'NOT_FOUND') throw error
     return fail(error, { stage: 'plan', durationMs: 0, files: 0, rows: 0, bytes: 0, records: 0 })

@@ -41,6 +41,7 @@ export class ProxyStore implements Store {
   readonly format: Store['format']
   readonly path: string
   readonly supports: Store['supports']
+  readonly ahead: boolean
   readonly stamp?: () => Promise<string>
   readonly tail?: NonNullable<Store['tail']>
   readonly #calls: StoreCalls
@@ -54,6 +55,8 @@ export class ProxyStore implements Store {
     this.format = format
     this.path = path
     this.supports = supports
+    // Of logs that are read straight through the worker holds the last one alone.
+    this.ahead = supports.lines !== true
     this.#calls = calls
     this.#lists = new SessionLists(calls)
     if (stamp) this.stamp = () => calls.one('stamp', undefined)

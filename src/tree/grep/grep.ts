@@ -12,6 +12,7 @@ import { PART_KINDS } from '../../core/parts.js'
 import type { Message } from '../../core/records.js'
 import type { StageIssue } from '../../core/stage.js'
 import { turnsOf } from '../../storage/turns.js'
+import { PlansAhead } from '../plans-ahead.js'
 import { isInAny, readQuery, type SessionQuery } from '../sessions/session-page.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SessionMeta } from '../types.js'
@@ -155,8 +156,13 @@ async function* textsFound(
   const asked = await sessionsAsked(sessions, options)
   const total = asked.length
   const reader = new GrepReader(sessions, search)
+  const plans = new PlansAhead(
+    sessions,
+    asked.map(({ key }) => key),
+    (key) => reader.plan(key),
+  )
   for (const [at, session] of asked.entries()) {
-    for await (const page of reader.pages(session.key)) {
+    for await (const page of reader.pages(session.key, () => plans.take(at))) {
       for (const text of page) yield { ...text, session }
       options.onProgress?.({ sessions: at, total, ...reader.read })
       if (search.once && page.length > 0) break

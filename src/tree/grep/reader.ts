@@ -4,7 +4,7 @@ import { StorageError } from '../../core/errors.js'
 import { FORMATS, type FormatName } from '../../core/formats.js'
 import { encodeKey, type MessageKey, type PartKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { Message } from '../../core/records.js'
-import { issuesOf, type StageIssue } from '../../core/stage.js'
+import { issuesOf, type StageIssue, type StageResult } from '../../core/stage.js'
 import type { Leaf } from '../../storage/store.js'
 import { hydrateSessionTree } from '../hydrate.js'
 import { planStraight } from '../plan.js'
@@ -80,12 +80,17 @@ export class GrepReader {
     this.#search = search
   }
 
-  /** The texts of a session that hold the pattern, by page. */
-  async *pages(key: SessionKey): AsyncGenerator<readonly FoundText[]> {
+  plan(session: SessionKey): Promise<StageResult<SessionTreePlan>> {
+    const { signal } = this.#search
+    return planStraight(this.#sessions, { session, ...(signal && { signal }) })
+  }
+
+  /** The texts of a session that hold the pattern, by page. `planned` gives its plan. */
+  async *pages(key: SessionKey, planned = () => this.plan(key)): AsyncGenerator<readonly FoundText[]> {
     const { signal } = this.#search
     // The record of a session is no message, and stands with each page.
     const tell = this.#once()
-    const plan = await this.#plan(key, tell)
+    const plan = await this.#planned(key, planned, tell)
     const isPacked = plan !== undefined && (await this.#isPacked(plan))
     for (let at = 0; plan !== undefined && at < plan.messages.length; ) {
       signal?.throwIfAborted()
@@ -108,10 +113,13 @@ export class GrepReader {
     }
   }
 
-  async #plan(session: SessionKey, tell: GrepSearch['tell']): Promise<SessionTreePlan | undefined> {
-    const { signal } = this.#search
+  async #planned(
+    session: SessionKey,
+    plan: () => Promise<StageResult<SessionTreePlan>>,
+    tell: GrepSearch['tell'],
+  ): Promise<SessionTreePlan | undefined> {
     try {
-      const planned = await planStraight(this.#sessions, { session, ...(signal && { signal }) })
+      const planned = await plan()
       for (const issue of issuesOf(planned)) tell(issue)
       if (planned.status !== 'failed') return planned.value
       tell(failureOf(planned.error, session))
