@@ -200,9 +200,14 @@ export interface TailMessage {
 /** Opens leaves. */
 export type Opener = Pick<Store, 'price' | 'open' | 'openParts' | 'openWhole'>
 
+/** Holds leaves that came with a list of messages, as they were then, and asks the store for the rest. */
+export interface OpenerAlong extends Opener {
+  readonly store: Store
+}
+
 export interface MessageListing extends Listing<MessageEntry> {
-  /** To be asked in the place of the store: holds leaves that came with the list, as they were then. */
-  readonly opener?: Opener
+  /** To be asked in the place of the store. */
+  readonly opener?: OpenerAlong
 }
 
 export interface Store extends AsyncDisposable {

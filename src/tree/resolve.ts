@@ -27,7 +27,8 @@ export async function resolveSessionTree(
   try {
     const session = await sessions.locate(plan.key)
     const issues: StageIssue[] = []
-    const reader = new Reader(session, plan.opener ?? session.store, slab, issues, { signal: options.signal, native: plan.native })
+    const opener = plan.opener?.store === session.store ? plan.opener : session.store
+    const reader = new Reader(session, opener, slab, issues, { signal: options.signal, native: plan.native })
     const [own] = await reader.open([plan.session])
     const messages: MessageRefNode[] = []
     const size = session.store.supports.lines === true ? plan.messages.length : BATCH

@@ -7,7 +7,7 @@ import type { Part, PartKind, Tokens } from '../core/parts.js'
 import type { Message, SessionRecord } from '../core/records.js'
 import type { StageIssue, StageName, StageReport } from '../core/stage.js'
 import type { Cursor, LogCursor } from '../storage/cursor.js'
-import type { Leaf, LogPosition, Opener, PartLeaf, Read, StoreKind } from '../storage/store.js'
+import type { Leaf, LogPosition, OpenerAlong, PartLeaf, Read, StoreKind } from '../storage/store.js'
 
 /** The store a session is read from. */
 export interface SessionOrigin {
@@ -133,8 +133,8 @@ export interface SessionTreePlan {
   readonly native?: boolean
   /** Where the log ended when it was planned. */
   readonly cursor?: LogCursor
-  /** Opens its leaves in the place of the store: some came with the list of messages. */
-  readonly opener?: Opener
+  /** Opens its leaves in the place of the store, while the session is in that: some came with the list of messages. */
+  readonly opener?: OpenerAlong
   /** Files to be opened. */
   readonly files: number
   /** Rows to be read. */

@@ -2,7 +2,7 @@
 import { StorageError } from '../../core/errors.js'
 import { type MessageKey, messageKey, partKey, type SessionKey } from '../../core/keys.js'
 import { Slab, type SlabPool } from '../slab.js'
-import type { Leaf, Listing, MessageEntry, Opener, PartLeaf, Read, ReadOptions, Store } from '../store.js'
+import type { Leaf, Listing, MessageEntry, OpenerAlong, PartLeaf, Read, ReadOptions, Store } from '../store.js'
 import { LeafPacker, LeafReader } from './leaf-pack.js'
 import { ALONG, type LeavesAlong } from './protocol.js'
 
@@ -74,9 +74,8 @@ function sizeOf(leaves: readonly Leaf[]): number {
   return leaves.reduce((sum, { span }) => sum + (span?.length ?? 0), 0)
 }
 
-/** Gives what came along, and asks the store for the rest. */
-export class AlongOpener implements Opener {
-  readonly #store: Store
+export class AlongOpener implements OpenerAlong {
+  readonly store: Store
   readonly #ids: LeavesAlong['ids']
   /** Of messages, in `ids`. */
   readonly #places: ReadonlyMap<string, number>
@@ -84,7 +83,7 @@ export class AlongOpener implements Opener {
   readonly #native: boolean
 
   constructor(store: Store, entries: readonly MessageEntry[], { ids, leaves }: LeavesAlong, native: boolean) {
-    this.#store = store
+    this.store = store
     this.#ids = ids
     this.#places = new Map(entries.slice(0, ids.length).map(({ id }, at) => [id, at]))
     this.#leaves = new LeafReader(leaves)
@@ -92,7 +91,7 @@ export class AlongOpener implements Opener {
   }
 
   price(reads: readonly Read[]): ReturnType<Store['price']> {
-    return this.#store.price(reads)
+    return this.store.price(reads)
   }
 
   async open(reads: readonly Read[], slab: Slab, options: ReadOptions = {}): Promise<readonly Leaf[]> {
@@ -102,7 +101,7 @@ export class AlongOpener implements Opener {
     })
     this.#leaves.seek(1 + from)
     const leaves = reads.slice(0, count).map(({ key }) => this.#leaves.next(slab, key))
-    return count === reads.length ? leaves : [...leaves, ...(await this.#store.open(reads.slice(count), slab, options))]
+    return count === reads.length ? leaves : [...leaves, ...(await this.store.open(reads.slice(count), slab, options))]
   }
 
   async openParts(
@@ -120,7 +119,7 @@ export class AlongOpener implements Opener {
       }),
     )
     if (count === messages.length) return { entries, issues: [], complete: true }
-    const rest = await this.#store.openParts(session, messages.slice(count), slab, options)
+    const rest = await this.store.openParts(session, messages.slice(count), slab, options)
     return { ...rest, entries: [...entries, ...rest.entries] }
   }
 
