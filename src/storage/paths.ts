@@ -75,7 +75,8 @@ export function storesAt(paths: readonly string[], wants: AgentTest = ANY): Disc
 function storesAtPath(path: string, wants: AgentTest): Discovery {
   const issues: StageIssue[] = []
   const found = examine(() => {
-    if (!isFolder(path)) return [placeOf(path)]
+    const place = isFolder(path) ? undefined : placeOf(path)
+    if (place !== undefined) return [place]
     const places = [...openCodeIn(path), ...discoverStores({}, path).places]
     issues.push(...discoverStores({}, path, wants).issues)
     return places.length > 0 || issues.length > 0 ? places : storesOfFolder(path)
@@ -113,12 +114,13 @@ function combined(found: readonly Discovery[]): Discovery {
   return { places: [...places.values()], issues: found.flatMap((discovery) => discovery.issues) }
 }
 
-/** What is no folder. @throws StorageError STORE_MISSING */
-function placeOf(path: string): StorePlace {
+/** What is no folder; undefined for one that was only just made. @throws StorageError STORE_MISSING */
+function placeOf(path: string): StorePlace | undefined {
   const missing = (reason: string): never => {
     throw new StorageError('STORE_MISSING', { reason, path })
   }
   const type = typeOf(path)
+  if (type === 'folder') return undefined
   if (type === 'other') return missing('this is neither a folder nor a file')
   if (type === undefined) return missing(isSomething(path) ? 'this link leads nowhere' : 'there is nothing here')
   const log = logAt(path)

@@ -1,9 +1,10 @@
 /** Where stores are looked for: XDG, OPENCODE_DB, channels, and paths that the caller names. */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { isAbsolute, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openSessions } from '../../src/open.js'
 import { discoverStores, opencodeDataDir, spanleafHome, storesAt } from '../../src/storage/paths.js'
+import { replaced } from '../support/builtin.js'
 import { conversation, corpusSession } from '../support/corpus.js'
 import { jsonFixture, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
@@ -139,4 +140,20 @@ describe('explicit data', () => {
     await expect(openSessions({ dta: '/tmp' } as object)).rejects.toMatchObject({ code: 'INVALID_OPTION', reason: 'there is no option "dta"' })
     await expect(openSessions({ cacheBytes: -1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   })
+})
+
+it('a folder that is made between two looks is a folder', () => {
+  using folder = tempFolder()
+  const data = join(folder.path, 'opencode')
+  let looks = 0
+  const once = (real: typeof fs.statSync): typeof fs.statSync =>
+    ((path: string, options: object) => {
+      if (path !== data || looks++ > 0) return real(path, options)
+      mkdirSync(data)
+      return undefined
+    }) as typeof fs.statSync
+  using _ = replaced(fs, 'statSync', once)
+  const { places, issues } = storesAt([data])
+  expect([places, looks > 1]).toEqual([[], true])
+  expect(issues.map(({ code, reason }) => `${code} ${reason}`)).not.toContainEqual(expect.stringContaining('database'))
 })
