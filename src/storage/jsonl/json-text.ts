@@ -1,7 +1,10 @@
 /** Strings in the bytes of a JSON document, as the texts that they say. Nothing here throws: a hostile line may be nothing but broken escapes. */
 import { BACKSLASH, QUOTE } from './json-bytes.js'
 
-/** What the string says that stands from its opening quote to behind the closing one; undefined for anything else, and for a broken one. */
+/**
+ * What the string says that stands from its opening quote to behind the closing one; undefined for anything else, and for a broken one. Raw
+ * control characters, for which JSON.parse refuses the whole line, pass where nothing is escaped.
+ */
 export function textAt(bytes: Buffer, from: number, to: number): string | undefined {
   if (from < 0 || bytes[from] !== QUOTE) return undefined
   const escapes = escapesIn(bytes, from + 1, to - 1)
