@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { REPOSITORY } from './real-sets.js'
+import { started } from './started.js'
 
 const NOBODY = 65534
 
@@ -33,11 +34,15 @@ export function runAsNobody(library: string, data: string, body: string): unknow
     const said = await act().catch((error) => ({ name: error.name, code: error.code, path: error.path, message: error.message }))
     process.stdout.write(JSON.stringify(said ?? null))`
   const isRoot = process.getuid?.() === 0
-  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-    encoding: 'utf8',
-    env: { PATH: process.env.PATH, TMPDIR: '/tmp' },
-    ...(isRoot && { uid: NOBODY, gid: NOBODY }),
-    cwd: library,
+  const child = started(() => {
+    const ended = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, TMPDIR: '/tmp' },
+      ...(isRoot && { uid: NOBODY, gid: NOBODY }),
+      cwd: library,
+    })
+    if (ended.error !== undefined) throw ended.error
+    return ended
   })
   if (child.status !== 0) throw new Error(child.stderr || `the child ended with ${child.status} ${child.signal}`)
   return JSON.parse(child.stdout)

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { started } from './started.js'
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 export const MAIN = `${REPOSITORY}dist/bundle/spanleaf.js`
@@ -33,12 +34,15 @@ function ownHome(): string {
 }
 
 export function runCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): CliResult {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
-    encoding: 'utf8',
-    env: { TZ: 'UTC', ...environment(env) },
-    maxBuffer: 2 ** 28,
+  return started(() => {
+    const { status, stdout, stderr, error } = spawnSync(process.execPath, [MAIN, ...args], {
+      encoding: 'utf8',
+      env: { TZ: 'UTC', ...environment(env) },
+      maxBuffer: 2 ** 28,
+    })
+    if (error !== undefined) throw error
+    return { status, stdout, stderr }
   })
-  return { status, stdout, stderr }
 }
 
 /** The JSON lines that a command printed. */

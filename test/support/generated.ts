@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { REPOSITORY, SHARED } from './real-sets.js'
+import { started } from './started.js'
 import { tempFolder } from './temp.js'
 
 const GENERATOR = join(SHARED, 'tools', 'gen-corpus.mjs')
@@ -20,10 +21,8 @@ export function generated(...options: readonly string[]): Generated {
   const folder = tempFolder()
   copyFileSync(GENERATOR, join(folder.path, 'gen-corpus.mjs'))
   symlinkSync(join(REPOSITORY, 'node_modules'), join(folder.path, 'node_modules'))
-  const printed = execFileSync(process.execPath, [join(folder.path, 'gen-corpus.mjs'), '--home', folder.path, ...options], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const generator = [join(folder.path, 'gen-corpus.mjs'), '--home', folder.path, ...options]
+  const printed = started(() => execFileSync(process.execPath, generator, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }))
   const data = join(folder.path, '.local', 'share', 'opencode')
   return { data, counts: JSON.parse(printed), [Symbol.dispose]: () => folder[Symbol.dispose]() }
 }

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { started } from './started.js'
 
 export const REPOSITORY = resolve(import.meta.dirname, '../..')
 export const SHARED = resolve(REPOSITORY, '../shared')
@@ -33,5 +34,5 @@ export const V2_COUNTS: Readonly<
 
 /** Lays every set out below `folder`, each as `<name>/opencode`. */
 export function unpackSets(folder: string): void {
-  execFileSync('bash', [join(SHARED, 'data', 'unpack.sh'), folder], { stdio: 'pipe' })
+  started(() => execFileSync('bash', [join(SHARED, 'data', 'unpack.sh'), folder], { stdio: 'pipe' }))
 }

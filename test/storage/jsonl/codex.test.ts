@@ -11,6 +11,7 @@ import { LogIndex } from '../../../src/storage/jsonl/log-index.js'
 import { GENERATOR_IS_HERE, generated } from '../../support/generated.js'
 import { assembleAll, describeAll, feed, linesOf, plainMessages } from '../../support/log-lines.js'
 import { SETS_ARE_HERE, SHARED } from '../../support/real-sets.js'
+import { started } from '../../support/started.js'
 import { tempFolder } from '../../support/temp.js'
 
 const START = Date.parse('2026-02-11T05:00:00.000Z')
@@ -540,7 +541,7 @@ const samples = SETS_ARE_HERE ? describe : describe.skip
 samples('logs from public repositories (../shared/data/samples.tar.gz)', () => {
   it('are read whole', () => {
     using folder = tempFolder()
-    execFileSync('tar', ['-xzf', join(SHARED, 'data', 'samples.tar.gz'), '-C', folder.path])
+    started(() => execFileSync('tar', ['-xzf', join(SHARED, 'data', 'samples.tar.gz'), '-C', folder.path]))
     const facts = JSON.parse(readFileSync(join(folder.path, 'FACTS.json'), 'utf8')).jsonl
     const read = Object.keys(facts).filter((path) => path.includes('codex'))
     const found = read.map((path) => {
