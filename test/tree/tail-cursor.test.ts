@@ -104,6 +104,19 @@ describe('a tail of ten lines', () => {
     expect(Math.abs(large.work.bytes - small.work.bytes)).toBeLessThan(200)
   })
 
+  it('is read once where nothing is added to a message before it', async () => {
+    const { root, path } = piLog(textOf([piLine(0, 'zero')]))
+    await using sessions = await openSessions({ data: root })
+    const since = await cursorOf(sessions)
+    const { size } = statSync(path)
+    const added = textOf(Array.from({ length: 10 }, (_, n) => piLine(n + 1, `new ${n}`)))
+    appendFileSync(path, added)
+    const { value, work } = await workOf(onlyStore(sessions), () => runSessionTreeFlow(sessions, { session: PI, since }))
+    expect(idsOf(value)).toHaveLength(10)
+    // The anchor is all that was there before.
+    expect([work.files, work.bytes]).toEqual([1, size + Buffer.byteLength(added)])
+  })
+
   it('is not read again by the reading after it', async () => {
     const { root, path } = piLog(textOf([piLine(0, 'zero')]))
     await using sessions = await openSessions({ data: root })

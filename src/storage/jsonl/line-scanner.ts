@@ -89,6 +89,8 @@ export class LineScanner {
   /** Its other bytes: from `#start` to `#end` in the buffer. */
   #start = 0
   #end = 0
+  /** How often room was made: from the second time on, what was taken before is moved for it. */
+  rooms = 0
 
   constructor(visitor: LineVisitor, { from = LOG_START, maxLine = MAX_LINE, buffer = Buffer.allocUnsafeSlow(BUFFER) }: ScannerOptions = {}) {
     this.#visitor = visitor
@@ -115,6 +117,7 @@ export class LineScanner {
 
   /** What to read into; never empty, and valid until `filled`. */
   room(): Buffer {
+    this.rooms++
     const { length } = this.#buffer
     const held = this.#end - this.#start
     if (length - held < Math.min(ROOM, length / 2)) {

@@ -1,8 +1,8 @@
-/** Reads logs: all their lines, or some ranges of them; the packed ones as if they were not. Nothing is parsed here. */
+/** Reads logs, line by line; the packed ones as if they were not. Nothing is parsed here. */
 import { readSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { StorageError } from '../../core/errors.js'
-import type { Slab, SlabPool } from '../slab.js'
+import { CHUNK, type Slab, type SlabPool } from '../slab.js'
 import type { StoreWork } from '../store.js'
 import { LineScanner, type LineVisitor, LOG_START, type LogPlace, type Rest } from './line-scanner.js'
 import type { LogFile } from './log-adapter.js'
@@ -39,6 +39,8 @@ export interface ScanOptions extends ReadingOptions {
   readonly cursor?: boolean | undefined
   /** Bytes that the cursor's anchor is made of, at most. @default 131072 */
   readonly anchor?: number | undefined
+  /** Of a plain file: what is read stays in it (`ScanEnd.stays`), where one read and its chunk are enough. */
+  readonly slab?: Slab | undefined
 }
 
 export interface ScanEnd {
@@ -54,6 +56,8 @@ export interface ScanEnd {
   readonly damage: StorageError | undefined
   /** With `after`: why nothing was visited. */
   readonly reread?: string
+  /** The text from its `offset` on, as it was visited. */
+  readonly stays?: TextRange | undefined
 }
 
 export interface LogRange {
@@ -68,12 +72,11 @@ export interface RangeBytes {
   readonly start: number
 }
 
-const CHUNK = 2 ** 20
+export interface TextRange extends LogRange, RangeBytes {}
+
 const SMALLEST = 2 ** 12
 /** Bytes after which others get their turn. */
-const BREATH = 2 ** 24
-/** What lies between two ranges is read with them when it is less than this: a read costs as much as 64 KiB of it. */
-const GAP = 2 ** 16
+export const BREATH = 2 ** 24
 
 /**
  * Visits every line from `from` on, and the rest. Of a plain file nothing behind the size that it had when it was opened is read:
@@ -87,7 +90,9 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
   return withLog(file.path, work, async (log) => {
     options.opened?.(log.stat)
     const spare = after === undefined ? undefined : pool?.take()
-    const buffer = pool?.take() ?? Buffer.allocUnsafeSlow(Math.max(SMALLEST, Math.min(CHUNK, log.stat.size - from.offset + 1)))
+    const room = roomIn(options.slab, file.packed ? Number.POSITIVE_INFINITY : log.stat.size - from.offset)
+    const own = room === undefined ? pool?.take() : undefined
+    const buffer = room ?? own ?? Buffer.allocUnsafeSlow(Math.max(SMALLEST, Math.min(CHUNK, log.stat.size - from.offset + 1)))
     try {
       const { reread, held } = after === undefined ? {} : anchorHeld(log, after, work, spare)
       if (reread !== undefined) return { stat: log.stat, place: from, read: from.offset, cursor: undefined, damage: undefined, reread }
@@ -98,14 +103,36 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
       const rest = scanner.rest()
       if (rest !== undefined) visitor.rest?.(rest)
       const { place, read } = scanner
-      const anchoring = { most: options.anchor, held, before: (length: number) => scanner.before(length), into: buffer }
+      const anchoring = {
+        most: options.anchor,
+        held,
+        before: (length: number) => scanner.before(length),
+        into: room === undefined ? buffer : undefined,
+      }
       const cursor = options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, anchoring) : undefined
-      return { stat: log.stat, place, read, cursor, damage }
+      const stays = room && options.slab && staying(options.slab, from.offset, read, scanner.rooms)
+      return { stat: log.stat, place, read, cursor, damage, stays }
     } finally {
-      pool?.give(buffer)
+      if (own !== undefined) pool?.give(own)
       if (spare !== undefined) pool?.give(spare)
     }
   })
+}
+
+/** Where so many bytes fit in what a slab has at hand; one more than the text has shows that it ends there. */
+function roomIn(slab: Slab | undefined, bytes: number): Buffer | undefined {
+  const most = Math.max(SMALLEST, bytes + 1)
+  if (slab === undefined || most > CHUNK) return undefined
+  slab.reserve(most)
+  return slab.chunk.subarray(slab.used, slab.used + most)
+}
+
+/** A second room is made by moving what the first one took. */
+function staying(slab: Slab, offset: number, read: number, rooms: number): TextRange | undefined {
+  if (rooms > 1) return undefined
+  const { chunk, used: start } = slab
+  slab.used += read - offset
+  return { offset, length: read - offset, chunk, start }
 }
 
 /**
@@ -167,7 +194,7 @@ async function scanPacked(
 }
 
 /** The unpacked text up to where the file is damaged, which `told` is then told. */
-async function* untilDamage(
+export async function* untilDamage(
   fd: number,
   path: string,
   { work, signal }: ReadingOptions,
@@ -188,106 +215,5 @@ async function* untilDamage(
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== 'CORRUPT_RECORD') throw error
     told?.(error)
-  }
-}
-
-/**
- * Reads ranges into the slab, each of them whole, in few reads; those of a packed file in one pass over it. They may be in any order,
- * repeat, and overlap. Undefined where the text ends before the range does, or is damaged there.
- * @throws the system's error as it is, EFTYPE when it is no regular file; the signal's reason
- */
-export async function readRanges(
-  file: LogFile,
-  ranges: readonly LogRange[],
-  slab: Slab,
-  options: ReadingOptions,
-): Promise<readonly (RangeBytes | undefined)[]> {
-  options.signal?.throwIfAborted()
-  if (ranges.length === 0) return []
-  const wanted = ranges.map(({ offset, length }, place) => ({ offset, end: offset + length, place })).sort((a, b) => a.offset - b.offset)
-  const found = new Array<RangeBytes | undefined>(ranges.length).fill(undefined)
-  await withLog(file.path, options.work, (log) =>
-    file.packed ? pickRanges(log, file.path, wanted, found, slab, options) : readGroups(log, wanted, found, slab, options),
-  )
-  return found
-}
-
-interface Wanted {
-  readonly offset: number
-  readonly end: number
-  /** Its place among the ranges that were asked for. */
-  readonly place: number
-}
-
-type Found = (RangeBytes | undefined)[]
-
-async function readGroups(
-  { fd, stat }: OpenLog,
-  wanted: readonly Wanted[],
-  found: Found,
-  slab: Slab,
-  { work, signal }: ReadingOptions,
-): Promise<void> {
-  const within = wanted.filter(({ end }) => end <= stat.size)
-  let breath = BREATH
-  for (let at = 0; at < within.length; ) {
-    const { until, start, end } = groupAt(within, at, slab.chunk.length - slab.used)
-    slab.reserve(end - start)
-    const { chunk, used } = slab
-    const held = readFully(fd, chunk, used, end - start, start)
-    work.bytes += held
-    for (; at < until; at++) {
-      const range = within[at] as Wanted
-      if (range.end - start <= held) found[range.place] = { chunk, start: used + range.offset - start }
-    }
-    slab.used += held
-    breath -= held
-    if (breath > 0) continue
-    breath = BREATH
-    await setImmediate()
-    signal?.throwIfAborted()
-  }
-}
-
-/** The ranges from `at` on that are read at once: into what is left of the chunk if the first fits there, else into a new one. */
-function groupAt(wanted: readonly Wanted[], at: number, left: number): { readonly until: number; readonly start: number; readonly end: number } {
-  const { offset: start, end: first } = wanted[at] as Wanted
-  const most = first - start <= left ? left : CHUNK
-  let [until, end] = [at + 1, first]
-  for (; until < wanted.length; until++) {
-    const next = wanted[until] as Wanted
-    if (next.offset - end >= GAP || Math.max(end, next.end) - start > most) break
-    end = Math.max(end, next.end)
-  }
-  return { until, start, end }
-}
-
-async function pickRanges(
-  { fd }: OpenLog,
-  path: string,
-  wanted: readonly Wanted[],
-  found: Found,
-  slab: Slab,
-  options: ReadingOptions,
-): Promise<void> {
-  let [at, next] = [0, 0]
-  /** Ranges of which the beginning was met. */
-  let begun: { readonly range: Wanted; readonly bytes: RangeBytes }[] = []
-  for await (const piece of untilDamage(fd, path, options)) {
-    const end = at + piece.length
-    for (; next < wanted.length && (wanted[next] as Wanted).offset < end; next++) {
-      const range = wanted[next] as Wanted
-      slab.reserve(range.end - range.offset)
-      begun.push({ range, bytes: { chunk: slab.chunk, start: slab.used } })
-      slab.used += range.end - range.offset
-    }
-    for (const { range, bytes } of begun) {
-      const from = Math.max(range.offset, at)
-      piece.copy(bytes.chunk, bytes.start + from - range.offset, from - at, Math.min(range.end, end) - at)
-      if (range.end <= end) found[range.place] = bytes
-    }
-    begun = begun.filter(({ range }) => range.end > end)
-    if (begun.length === 0 && next === wanted.length) return
-    at = end
   }
 }

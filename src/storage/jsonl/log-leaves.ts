@@ -11,8 +11,9 @@ import { SlabSpan } from '../span.js'
 import type { Leaf, StoreWork } from '../store.js'
 import { KeptSpan } from './kept-lines.js'
 import { sourceOf } from './line-names.js'
-import { readRanges } from './log-bytes.js'
+import type { LogRange } from './log-bytes.js'
 import type { LogLine, UsedLine } from './log-index.js'
+import { readRanges } from './log-ranges.js'
 import type { LogView, ViewedFile } from './log-view.js'
 
 /** A line longer than so many bytes is told, and never opened. */
@@ -64,13 +65,18 @@ async function openFile(
   slab: Slab,
   options: LeavesOptions,
 ): Promise<void> {
-  const { file, stat } = viewed
+  const { file, stat, stays } = viewed
   const readable: number[] = []
   let mapped = 0
   for (const place of own) {
     const { key, line, generation } = reads[place] as LineRead
     if (line.length > MAX_LINE) {
       leaves[place] = { issue: tooLong(key, file.path, line) }
+      continue
+    }
+    if (stays !== undefined && isWithin(line, stays)) {
+      const start = stays.start + line.offset - stays.offset
+      leaves[place] = { span: new SlabSpan(key, sourceOf(file.path, line), generation, slab, start, line.length, stays.chunk) }
       continue
     }
     const map = file.packed || stat === undefined ? undefined : options.maps.open(file.path, stat, line.length)
@@ -104,6 +110,10 @@ async function openFile(
     if (systemCode(error) === undefined) throw error
     for (const place of readable) leaves[place] = { issue: fileIssue(error, (reads[place] as LineRead).key, file.path) }
   }
+}
+
+function isWithin({ offset, length }: LogLine, range: LogRange): boolean {
+  return offset >= range.offset && offset + length <= range.offset + range.length
 }
 
 /** Bytes that are not those that were indexed are never given (law 1). */

@@ -216,7 +216,8 @@ export class LogStore implements Store {
     if (listed === undefined) return undefined
     const { signal, deep, most } = options
     const leaves = { maps: this.#maps, work: this.work, signal, most }
-    const resumed = cursor === undefined || deep === true ? undefined : await resumeView(listed.session, cursor, this.#views.viewing(signal))
+    const resumed =
+      cursor === undefined || deep === true ? undefined : await resumeView(listed.session, cursor, { ...this.#views.viewing(signal), slab })
     if (resumed === 'unchanged') return { messages: [], issues: [], cursor, reread: undefined }
     if (resumed?.view !== undefined) {
       const touched = resumed.view.log.takeTouched()

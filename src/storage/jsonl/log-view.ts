@@ -11,12 +11,12 @@ import { StorageError, systemCode } from '../../core/errors.js'
 import type { SessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../files/file-issues.js'
-import type { SharedBytes, SlabPool } from '../slab.js'
+import type { SharedBytes, Slab, SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
 import { type KeptText, keepText, scanText } from './kept-text.js'
 import type { LineVisitor, Rest } from './line-scanner.js'
 import type { LogAdapter, LogFile, LogSession } from './log-adapter.js'
-import { type LogStat, scanLog, statIfThere, statLog, withWhole } from './log-bytes.js'
+import { type LogStat, scanLog, statIfThere, statLog, type TextRange, withWhole } from './log-bytes.js'
 import { LogIndex, type LogLine, type LogMessage } from './log-index.js'
 import { Skim } from './skim.js'
 import { type CursorVerdict, looksLike, type TailCursor } from './tail-cursor.js'
@@ -40,6 +40,8 @@ export interface ViewedFile {
   /** Undefined for what never grows by appending: a document, a packed file. */
   readonly cursor: TailCursor | undefined
   readonly loose: LooseEnd | undefined
+  /** What was read of it just now, in `Viewing.slab`. */
+  readonly stays?: TextRange | undefined
 }
 
 export interface LogView {
@@ -63,6 +65,8 @@ export interface Viewing {
   readonly signal?: AbortSignal | undefined
   /** Keeps the bytes (`LogView.texts`); the caller lets go of them. @default false */
   readonly straight?: boolean | undefined
+  /** What was appended stays in it: it is about to be opened. */
+  readonly slab?: Slab | undefined
 }
 
 /** Reads a log from its start. Damage is in the view; a file that cannot be read is an issue. */
@@ -197,7 +201,7 @@ export async function readLines(
   at: number,
   held: HeldFile | undefined,
   log: LogIndex,
-  { adapter, clock, work, pool, signal }: Viewing,
+  { adapter, clock, work, pool, signal, slab }: Viewing,
   text?: KeptText,
 ): Promise<Read> {
   /** What follows the last newline and the index has already. */
@@ -236,8 +240,10 @@ export async function readLines(
       }
     },
   }
-  const { stat, cursor, damage, reread } =
-    text === undefined ? await scanLog(file, visitor, { work, signal, pool, after: held?.cursor, cursor: !file.packed }) : scanText(text, visitor)
+  const { stat, cursor, damage, reread, stays } =
+    text === undefined
+      ? await scanLog(file, visitor, { work, signal, pool, slab, after: held?.cursor, cursor: !file.packed })
+      : scanText(text, visitor)
   if (rest !== undefined) {
     const { bytes, line, nuls } = rest
     const whole = wholeness.whole(bytes, 0, bytes.length)
@@ -251,7 +257,7 @@ export async function readLines(
     loose = { offset: line.offset, length: line.length, crc: line.crc, taken }
   }
   if (known !== undefined && !isMet) log.lost ??= 'the last line was written on'
-  return { file: { file, stat, cursor, loose }, damage, reread }
+  return { file: { file, stat, cursor, loose, stays }, damage, reread }
 }
 
 const wholeness = new Skim({})

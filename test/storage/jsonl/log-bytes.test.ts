@@ -6,7 +6,8 @@ import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { LogPlace } from '../../../src/storage/jsonl/line-scanner.js'
 import type { LogFile } from '../../../src/storage/jsonl/log-adapter.js'
-import { type LogRange, type LogStat, readRanges, type ScanEnd, scanLog, statIfThere, statLog } from '../../../src/storage/jsonl/log-bytes.js'
+import { type LogRange, type LogStat, type ScanEnd, scanLog, statIfThere, statLog } from '../../../src/storage/jsonl/log-bytes.js'
+import { readRanges } from '../../../src/storage/jsonl/log-ranges.js'
 import { Slab, SlabPool } from '../../../src/storage/slab.js'
 import type { StoreWork } from '../../../src/storage/store.js'
 import { tempFolder } from '../../support/temp.js'
@@ -126,6 +127,37 @@ describe('scanning a plain log', () => {
     pool.give(chunk)
     await scanLog(logOf('{}\n', false), { visit: (bytes) => expect(bytes).toBe(chunk), damaged() {} }, { work: noWork(), pool })
     expect(pool.take()).toBe(chunk)
+  })
+
+  it('leaves what it read in a slab, as it was visited, next to what the slab has', async () => {
+    const file = logOf('{"a":1}\n{"b":2}\n{"c":3}\n{"torn', false)
+    using slab = new Slab()
+    slab.append(Buffer.from('before'))
+    const visited: string[] = []
+    const visit = (bytes: Buffer, start: number, end: number): unknown => visited.push(bytes.toString('utf8', start, end))
+    const { stays, cursor } = await scanLog(
+      file,
+      { visit, damaged: () => undefined },
+      { work: noWork(), from: { offset: 8, line: 1 }, slab, pool: new SlabPool(), cursor: true },
+    )
+    slab.append(Buffer.from('after'))
+    expect(visited).toEqual(['{"b":2}', '{"c":3}'])
+    expect(stays).toMatchObject({ offset: 8, length: 22 })
+    expect(stays?.chunk.toString('utf8', 0, stays.start + stays.length + 5)).toBe('before{"b":2}\n{"c":3}\n{"torn' + 'after')
+    expect(cursor).toEqual((await scanLog(file, { visit, damaged: () => undefined }, { work: noWork(), cursor: true })).cursor)
+  })
+
+  it.each([
+    ['more than a chunk of it', 3_000_000, 3_000_000],
+    ['a log that is truncated before it is read', 90_000, 50_000],
+  ])('leaves nothing in a slab of %s', async (_, size, left) => {
+    const file = logOf(`${'x'.repeat(999)}\n`.repeat(size / 1000), false)
+    using slab = new Slab()
+    let lines = 0
+    const visitor = { visit: () => lines++, damaged() {} }
+    const opened = (): void => truncateSync(file.path, left)
+    const { stays } = await scanLog(file, visitor, { work: noWork(), slab, opened })
+    expect([stays, slab.used, lines]).toEqual([undefined, 0, left / 1000])
   })
 
   it('visits no line of an empty log', async () => {
