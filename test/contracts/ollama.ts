@@ -103,8 +103,9 @@ export function describeOllama(name: string, endpoint: () => Promise<Endpoint>, 
     const failing = (fault: Fault): Promise<unknown> => {
       let thrown: unknown
       return withFake(async (fake, server) => {
-        // Only what never answers is given up soon: a busy machine may take its time over the others.
-        const embedder = await open(server, { timeoutMs: fault.kind === 'hang' ? 200 : 20_000 })
+        const { space } = await open(server)
+        // Only what never answers is given up soon: a busy machine may take its time over the others, and over the first word of an unknown space.
+        const embedder = await open(server, { timeoutMs: fault.kind === 'hang' ? 200 : 20_000, expected: space })
         fake.fault = () => fault
         thrown = await embedder.embed([SECRET, 'another text'], DOCUMENT).catch((error: unknown) => error)
       }).then(() => thrown)

@@ -75,7 +75,7 @@ describe('clean text', () => {
     expect(cleanText(text()) === text()).toBe(true)
   })
 
-  it('takes time in proportion to the text, whatever the text', () => {
+  it('takes time in proportion to the text, whatever the text', { timeout: 300_000 }, () => {
     const hard: readonly ((size: number) => string)[] = [
       (size) =>
         'A'

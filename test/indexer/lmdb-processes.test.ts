@@ -135,7 +135,7 @@ it('four processes claim each session one at a time, and the sums are exact', as
       tokens.sort((a, b) => a - b).map((token, n) => [`msg_${n + 1}`, token]),
     )
   }
-}, 60_000)
+}, 180_000)
 
 it.runIf(process.platform === 'linux')(
   'a disk that is full ends no process: the failure is told, what was committed before stays',
@@ -154,7 +154,7 @@ it.runIf(process.platform === 'linux')(
     await state.observe(seen(keyOf('ses_b')))
     expect(state.status().queue.ready).toBe(1)
   },
-  60_000,
+  180_000,
 )
 
 it.runIf(process.platform === 'linux')(
@@ -165,7 +165,7 @@ it.runIf(process.platform === 'linux')(
     const { stdout } = await run('bash', ['-c', `trap '' XFSZ; ulimit -f 512; exec "$0" "$@"`, process.execPath, CHILD, task])
     expect(JSON.parse(stdout)).toEqual({ ends: [true, 'STATE_UNAVAILABLE', true, 'free'], held: ['before', 'after'] })
   },
-  60_000,
+  180_000,
 )
 
 it('a process that was killed while it read is forgotten by the next sweep, so that freed pages are used again', async () => {
@@ -196,4 +196,4 @@ it('a process that was killed while it read is forgotten by the next sweep, so t
   expect(looking.readerList()).not.toMatch(named)
   await looking.flushed
   await looking.close()
-}, 30_000)
+}, 180_000)

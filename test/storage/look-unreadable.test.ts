@@ -6,6 +6,7 @@ import { eraBLayout } from '../../src/storage/files/layout.js'
 import { lookAtLeaves } from '../../src/storage/files/looks.js'
 import { replaced } from '../support/builtin.js'
 import { corpusSession, userMessage } from '../support/corpus.js'
+import { pastGrain } from '../support/past-grain.js'
 import { jsonFixture } from '../support/store-fixtures.js'
 
 const START = Date.parse('2026-09-01T10:00:00Z')
@@ -25,8 +26,7 @@ it('a folder that could not be read is read at the next look, although nothing w
   const [entry] = (await store.sessions()).entries
   if (entry === undefined) throw new Error('no session was listed')
   const look = { layout: eraBLayout(fixture.path), work: store.work, clock: systemClock }
-  // Writes of this moment cannot be told from later ones.
-  await systemClock.sleep(30)
+  await pastGrain()
   const whole = lookAtLeaves(entry, 8, look)
   const lacking = withoutFolders(() => lookAtLeaves(entry, 8, look))
   expect([lacking.fingerprint === whole.fingerprint, lacking.messages]).toEqual([false, []])

@@ -1,7 +1,7 @@
 /**
  * A process that writes a catalog until it is killed, for crash tests. Argument: {"home","count","data": [path],"rounds"}.
  * With `data` it opens these stores with the catalog and lists them anew, again and again; without, it writes two listings in turn, `a` and `b`.
- * It says `ready` on a line once it has begun.
+ * It says `ready` on a line whenever it has written a listing, or opened its stores.
  */
 import { systemClock } from '../../dist/core/clock.js'
 import { openSessions } from '../../dist/index.js'
@@ -33,7 +33,7 @@ async function writeInTurn() {
   const listings = [listingOf('a'), listingOf('b')]
   for (let round = 0; round < rounds; round++) {
     const edition = await catalog.write(store, listings[round % 2], shown)
-    if (round === 0) console.log('ready')
+    console.log('ready')
     if (rounds !== Number.POSITIVE_INFINITY && edition === undefined) round--
   }
 }
@@ -41,7 +41,7 @@ async function writeInTurn() {
 async function listAnew() {
   for (let round = 0; round < rounds; round++) {
     const sessions = await openSessions({ data, home })
-    if (round === 0) console.log('ready')
+    console.log('ready')
     await sessions.refresh({ deep: round % 2 === 0 })
     await sessions.close()
   }

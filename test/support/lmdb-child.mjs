@@ -1,6 +1,6 @@
 /**
  * One process on an index state, for tests of several. Argument: {"task", "directory", ...}.
- *   hold    begins a transaction, says "holding", and stays in it until the file `until` exists, 10 s at most
+ *   hold    begins a transaction, says "holding", and stays in it until the file `until` exists, a minute at most
  *   hammer  claims, commits and releases until nothing is runnable; says which tokens it had, as JSON
  *   share   asks for four changes at once, of which the second is too large to be written; says how each ended, as JSON
  *   fill    writes records until the state cannot be written any more; says how that failed, as JSON
@@ -25,7 +25,7 @@ const tasks = {
       t.meta.putSync('held', true)
       say('holding')
       // Not for ever, should the one who is to make the file wait for us.
-      const end = performance.now() + 10_000
+      const end = performance.now() + 60_000
       while (!existsSync(options.until) && performance.now() < end);
     })
     await environment[Symbol.asyncDispose]()

@@ -1,6 +1,7 @@
 /**
  * An indexer in a process of its own that ends as a program should: SIGTERM stops it.
- * Arguments: folder, milliseconds that each call of the embedder takes, drainMs. Says `embedding` when a call has begun and tells in the end what it embedded.
+ * Arguments: folder, milliseconds that each call of the embedder takes from the signal on (0: it waits for none), drainMs. Says `embedding` when a call
+ * has begun and tells in the end what it embedded.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -38,6 +39,7 @@ const sessions = {
     complete: true,
   }),
 }
+const signalled = new Promise((resolve) => process.once('SIGTERM', resolve))
 const embedded = []
 const embedder = {
   name: 'slow',
@@ -45,6 +47,7 @@ const embedder = {
   dimensions: 2,
   async embed(given, { signal }) {
     process.stdout.write('embedding\n')
+    if (Number(embedMs) > 0) await signalled
     await new Promise((resolve, reject) => {
       const timer = setTimeout(resolve, Number(embedMs))
       signal?.addEventListener('abort', () => {

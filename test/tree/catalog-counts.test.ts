@@ -12,6 +12,7 @@ import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { replaced } from '../support/builtin.js'
 import { catalogWorld, listed, manyEntries, plainly, storeOf } from '../support/catalog-world.js'
 import { type Corpus, conversation, corpusSession, generatedId, userMessage } from '../support/corpus.js'
+import { pastGrain } from '../support/past-grain.js'
 import { type FixtureMaker, jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
@@ -78,8 +79,7 @@ describe.each<[string, FixtureMaker]>([
   it('are counted once in the background, and again of those that changed', async () => {
     using store = fixture(CORPUS)
     using home = tempFolder()
-    // Writes of this moment cannot be told from later ones.
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await pastGrain()
     {
       await using first = await opened(home.path, () => store.open())
       await first.settled()
@@ -103,7 +103,7 @@ describe('messages that somebody asks for', () => {
   it('are kept, though the set is closed at once', async () => {
     using store = jsonFixture(CORPUS)
     using home = tempFolder()
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await pastGrain()
     {
       await using first = await opened(home.path, () => store.open())
       await first.counts()
@@ -120,11 +120,11 @@ describe('messages that cannot be counted now', () => {
     using home = tempFolder()
     // Leaves are looked at of what was written lately.
     for (const name of readdirSync(store.path, { recursive: true })) utimesSync(join(store.path, String(name)), 1e9, 1e9)
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await pastGrain()
     {
       using _ = unreadable('/message/')
       await using first = await opened(home.path, () => store.open())
-      await vi.waitFor(() => expect(first.asked.length).toBeGreaterThanOrEqual(CORPUS.length))
+      await vi.waitFor(() => expect(first.asked.length).toBeGreaterThanOrEqual(CORPUS.length), 20_000)
       expect(await first.counts()).toEqual(TRUTH.map(() => 0))
       await first.sessions.close()
     }

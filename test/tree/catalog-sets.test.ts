@@ -366,8 +366,7 @@ describe('a set with a catalog', () => {
     using place = world()
     await (await place.open()).close()
     await using sessions = await place.open()
-    for (let times = 0; sessions.stale && times < 500; times++) await new Promise((resolve) => setTimeout(resolve, 10))
-    expect(sessions.stale).toBe(false)
+    await vi.waitFor(() => expect(sessions.stale).toBe(false), 20_000)
   })
 
   it('waits for another process that lists everything, unless somebody waits for it', async () => {

@@ -106,13 +106,14 @@ describe('following a log', () => {
     writeFileSync(path, textOf([{ type: 'session', version: 3, id: 's1', timestamp: at(0), cwd: '/w' }]))
     await using sessions = await openSessions({ data: root })
     const before = heldNow()
-    const child = spawn(process.execPath, [WRITER, path, '5000'], { stdio: 'inherit' })
+    const child = spawn(process.execPath, [WRITER, path, '5000'], { stdio: ['pipe', 'inherit', 'inherit'] })
     children.push(child)
     const written = once(child, 'exit')
     const ending = new AbortController()
     const seen: string[] = []
     const rereads: string[] = []
     let updates = 0
+    let waits = 2
     for await (const update of followSession(sessions, PI, { pollMs: 1, signal: ending.signal })) {
       expect(update.issues).toEqual([])
       if (update.reread !== undefined) rereads.push(update.reread)
@@ -121,6 +122,8 @@ describe('following a log', () => {
         expect(parts[0]).toMatchObject({ text: expect.stringMatching(new RegExp(`^number ${key.message.slice(1)} ü*$`)) })
       }
       updates++
+      // The writer waits twice for somebody who reads what it wrote so far.
+      if (update.messages.length > 0 && waits-- > 0) child.stdin.write('.')
       if (seen.length >= 5000) ending.abort()
     }
     expect(seen).toEqual(Array.from({ length: 5000 }, (_, n) => `m${n}`))

@@ -7,6 +7,7 @@ import type { SessionRecord } from '../../src/core/records.js'
 import type { Store } from '../../src/storage/store.js'
 import { rebuildRecord } from '../../src/tree/copies/rebuild.js'
 import { loadMessages } from '../../src/tree/loader.js'
+import { anotherTick } from '../support/another-tick.js'
 import { manualClock } from '../support/clocks.js'
 import {
   assistantMessage,
@@ -201,6 +202,7 @@ describe('an intact record without a directory', () => {
     await using set = await setOf(await fixture.open(clock))
     expect(set.index.session(key)?.directory).toBe('')
     const { id, time, data } = answered ?? never()
+    anotherTick()
     fixture.write({ session: SESSION.id, message: id }, JSON.stringify(data), time)
     await set.refresh()
     expect(set.index.session(key)?.directory).toBe('/srv/sky')

@@ -13,7 +13,9 @@ import type { Store } from '../../src/storage/store.js'
 import { turnsOf } from '../../src/storage/turns.js'
 import { ShownRecords } from '../../src/tree/copies/shown-records.js'
 import { createSessionSet } from '../../src/tree/sessions/session-set.js'
+import { anotherTick } from '../support/another-tick.js'
 import { type CorpusSession, corpusSession, userMessage } from '../support/corpus.js'
+import { pastGrain } from '../support/past-grain.js'
 import { eraAFixture, jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { keyOf, setOf } from '../support/trees.js'
 import { workOf } from '../support/work.js'
@@ -177,12 +179,11 @@ it('a folder of parts that is marked is looked into each time', async () => {
 it('a part that was deleted from an old message is found by the first deep look', async () => {
   const corpus = corpusOf(2, 12)
   using fixture = jsonFixture(corpus)
-  // Writes of the same moment cannot be told from later ones.
-  await systemClock.sleep(30)
+  await pastGrain()
   await using set = await setOf(await fixture.open(systemClock))
-  await systemClock.sleep(30)
+  await pastGrain()
   fixture.remove(placeOf(corpus[0]))
-  await systemClock.sleep(30)
+  await pastGrain()
   expect(idsOf((await set.refresh({ deep: true })).changed)).toEqual([corpus[0].id])
   expect((await set.refresh({ deep: true })).changed).toEqual([])
 })
@@ -247,6 +248,7 @@ it('of a database whose time of writing is set back the mark moves, too', async 
   const { atime, mtime } = statSync(fixture.path)
   utimesSync(fixture.path, atime, mtime)
   const set = (await store.sessions()).mark
+  anotherTick()
   utimesSync(fixture.path, atime, mtime)
   expect([mark, set].map((one) => typeof one)).toEqual(['string', 'string'])
   expect((await store.sessions()).mark).not.toBe(set)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { type Clock, systemClock } from '../../src/core/clock.js'
+import { anotherTick } from '../support/another-tick.js'
 import { corpusSession, userMessage } from '../support/corpus.js'
 import type { FixtureMaker } from '../support/store-fixtures.js'
 import { jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
@@ -19,6 +20,7 @@ const LATER: Clock = { ...systemClock, now: () => Date.now() + 3_600_000 }
 async function opened(make: FixtureMaker, clock: Clock, corpus = CORPUS) {
   const fixture = make(corpus)
   const set = await setOf(await fixture.open(clock))
+  anotherTick()
   const close = async (): Promise<void> => {
     await set.close()
     fixture[Symbol.dispose]()

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../../src/core/clock.js'
 import { openFileStore } from '../../src/storage/files/opencode-files.js'
 import type { Store } from '../../src/storage/store.js'
 import type { Sessions } from '../../src/tree/sessions/sessions.js'
+import { anotherTick } from '../support/another-tick.js'
 import { generatedId } from '../support/corpus.js'
 import { openCodeTables } from '../support/opencode-ddl.js'
 import { onlyStore, pretty, writeFileAt } from '../support/store-fixtures.js'
@@ -55,6 +56,7 @@ describe.each<readonly [string, () => Subject, number]>([
         const set = await setOf(await subject.open())
         let written = new Set<string>()
         let shown = await statesOf(set)
+        anotherTick()
         for (const [round, { act, session }] of [...steps, { act: 'refresh' as const, session: 0 }].entries()) {
           if (act !== 'refresh') {
             for (const id of subject.do(act, IDS[session] ?? '', round)) written.add(id)
@@ -65,6 +67,7 @@ describe.each<readonly [string, () => Subject, number]>([
           expect(viewOf(set)).toEqual(viewOf(fresh))
           const now = await statesOf(fresh)
           await fresh.close()
+          anotherTick()
           expect(added.map(({ session }) => session).sort()).toEqual([...now.keys()].filter((id) => !shown.has(id)).sort())
           expect(removed.map(({ session }) => session).sort()).toEqual([...shown.keys()].filter((id) => !now.has(id)).sort())
           // What was written and taken back may be told, or not.

@@ -75,7 +75,7 @@ describe('hash embedder', () => {
     await expect(embedding).rejects.toThrow('enough')
   })
 
-  it('takes huge texts: of one letter, of one script, of marks', async () => {
+  it('takes huge texts: of one letter, of one script, of marks', { timeout: 300_000 }, async () => {
     for (const unit of ['x', '漢', 'A1', '\u0301\u0323', 'word ']) {
       const vector = await vectorOf(unit.repeat(500_000))
       expect(Math.hypot(...vector), unit).toBeCloseTo(1, 5)

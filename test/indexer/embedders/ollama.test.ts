@@ -157,10 +157,18 @@ describe('batches for Ollama', () => {
 
   it('shrink after a timeout, so that the next attempt asks for less', async () => {
     await using fake = await fakeOllama()
-    const embedder = await openOllamaEmbedder({ host: fake.url, model: FAKE_MODEL, targetMs: 50, timeoutMs: 100 })
+    let now = 0
+    const clock = { now: () => now, monotonic: () => now, sleep: async () => undefined }
+    const options = { host: fake.url, model: FAKE_MODEL, targetMs: 50, clock }
+    const { space } = await openOllamaEmbedder(options)
+    // With the space known nothing is embedded to open it: no answer has to come within the time that is waited for the one that never comes.
+    const embedder = await openOllamaEmbedder({ ...options, timeoutMs: 100, expected: space })
     const texts = Array.from({ length: 64 }, () => 'word '.repeat(300))
     const before = embedder.batch?.(texts) ?? 0
-    fake.fault = () => ({ kind: 'hang' })
+    fake.fault = () => {
+      now += 100
+      return { kind: 'hang' }
+    }
     await expect(embedder.embed(texts, DOCUMENT)).rejects.toMatchObject({ code: 'EMBEDDER_UNAVAILABLE' })
     const after = embedder.batch?.(texts) ?? 0
     expect(after).toBeLessThan(before)

@@ -50,7 +50,7 @@ describe('local sink in several processes', () => {
       expect(await Promise.all(openers.map(({ said }) => said)), `round ${round}`).toEqual(new Array(6).fill('opened 0'))
       await expectWhole(path)
     }
-  }, 60_000)
+  }, 180_000)
 
   it('is made by all at once, written by all at once, and loses nothing', async () => {
     const path = freshPath()

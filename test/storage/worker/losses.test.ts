@@ -30,6 +30,9 @@ function keyOf(session: string): SessionKey {
   return sessionKey('opencode', parseSessionId(session))
 }
 
+/** What answers has answered by then, on a busy machine too; what never does costs a test as long. */
+const PATIENCE_MS = 4000
+
 const LOST = { name: 'StorageError', code: 'WORKER_LOST', retryable: true }
 
 describe('a worker', () => {
@@ -41,7 +44,7 @@ describe('a worker', () => {
     ['misshapen', /revision in the wrong shape/],
     ['misshapen error', /revision in the wrong shape/],
   ])('that %s is replaced: calls in flight fail, the next one is answered', async (trap, reason) => {
-    const { source, store } = await started(trap === 'hangs' ? { timeoutMs: 1000 } : {})
+    const { source, store } = await started(trap === 'hangs' ? { timeoutMs: PATIENCE_MS } : {})
     const listing = await store.sessions()
     const { entries: messages } = await store.messages(keyOf('ses_1'))
     const work = { ...store.work }
@@ -58,7 +61,7 @@ describe('a worker', () => {
   })
 
   it('is replaced when one call is not answered in time, though it answers others', async () => {
-    const { store } = await started({ timeoutMs: 1000 })
+    const { store } = await started({ timeoutMs: PATIENCE_MS })
     const silent = store.revision(keyOf('silent'))
     silent.catch(() => undefined)
     expect(await store.messageCounts([keyOf('ses_0')])).toEqual([2])
@@ -67,9 +70,9 @@ describe('a worker', () => {
   })
 
   it('is not replaced when it was this thread that stood still', async () => {
-    const { store } = await started({ timeoutMs: 1000 })
+    const { store } = await started({ timeoutMs: 2000 })
     const counts = store.messageCounts([keyOf('ses_0')])
-    const until = performance.now() + 1500
+    const until = performance.now() + 2500
     for (let turn = 0; turn < 10; turn++) await Promise.resolve()
     while (performance.now() < until);
     expect(await counts).toEqual([2])
@@ -113,15 +116,16 @@ describe('a worker that never comes up', () => {
     writeFileSync(main, `import { appendFileSync } from 'node:fs'\nappendFileSync(${JSON.stringify(starts)}, '.')\nthrow new Error('no luck')\n`)
     const source = storeInWorker({ kind: 'memory', sessions: 1 }, { entry: pathToFileURL(main) })
     open.push(source)
-    const until = performance.now() + 1000
+    const from = performance.now()
     let asked = 0
-    for (; performance.now() < until; asked++) {
+    for (; performance.now() - from < 1000 || asked < 20; asked++) {
       await expect(source.refresh()).rejects.toMatchObject({ ...LOST, reason: expect.stringContaining('no luck') })
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     const begun = readFileSync(starts, 'utf8').length
     expect(asked).toBeGreaterThan(begun)
-    expect(begun).toBeLessThan(6)
+    // The pauses between them are of 100 ms, 200 ms, 400 ms ...
+    expect(begun).toBeLessThanOrEqual(1 + Math.log2(1 + (performance.now() - from) / 100))
   })
 })
 
@@ -186,5 +190,5 @@ describe('a call', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
     await source[Symbol.asyncDispose]()
     await expect(call).rejects.toMatchObject({ code: 'STORE_NOT_READY' })
-  }, 15_000)
+  }, 60_000)
 })
