@@ -255,7 +255,11 @@ describe('a catalog with damaged bytes', () => {
   }
 
   // A case that fails is made smaller before it is told.
-  it('gives nothing that was not written, and is whole after the next write', { timeout: 300_000 }, async () => {
+  it.each([
+    ['anywhere', { numRuns: Number(process.env.SPANLEAF_RUNS ?? 60) }],
+    // SQLite gives 157 of the 300 rows without a word, and finds each of the others.
+    ['where an index ends early', { seed: 386348859, path: '994', endOnFailure: true }],
+  ])('gives nothing that was not written, and is whole after the next write: %s', { timeout: 300_000 }, async (_, runs) => {
     const whole = await filled()
     const harm = fc.record({
       at: fc.nat(whole.length - 1),
@@ -271,7 +275,7 @@ describe('a catalog with damaged bytes', () => {
         if (end !== null) truncateSync(path, end)
         await survives(folder.path)
       }),
-      { numRuns: Number(process.env.SPANLEAF_RUNS ?? 60) },
+      runs,
     )
   })
 

@@ -9,7 +9,7 @@ import type { Listing, SessionEntry, StoreKind } from '../../storage/store.js'
 import { searchWords } from '../sessions/search-words.js'
 import type { SessionMeta, SessionOrigin } from '../types.js'
 import { metaIn } from './cards.js'
-import { within } from './file.js'
+import { atOneTime, within } from './file.js'
 import { type Prepare, storeName } from './pages.js'
 import { columnsOf, type RowTexts, seedOf, textsOf } from './rows.js'
 
@@ -74,6 +74,8 @@ export async function writeStore(database: SqliteDatabase, prepare: Prepare, wri
   const { entries, complete, mark: given = null } = write.listing
   const { changed, digest, standing } = await compare(prepare, write)
   const [held] = prepare('SELECT count(*) FROM sessions WHERE store = ?').get(write.store) ?? []
+  if (Number(held) < standing && endsEarly(prepare, write))
+    throw Object.assign(new Error('an index of the catalog lacks rows'), { code: 'SQLITE_CORRUPT' })
   const gone = complete && held !== standing ? await goneOf(prepare, write) : []
   const [mark, rows, sum, listed] = prepare('SELECT mark, rows, digest, listed FROM stores WHERE store = ?').get(write.store) ?? []
   const sure = complete ? given : null
@@ -94,6 +96,15 @@ export async function writeStore(database: SqliteDatabase, prepare: Prepare, wri
     const isThere = update.run(sure, entries.length, digest, now, write.store) === 1
     // Its rows would be nobody's.
     if (!isThere) throw new StorageError('CATALOG_UNAVAILABLE', { reason: 'another process took the store away meanwhile' })
+  })
+}
+
+/** Of an index that is damaged SQLite may give the first rows alone, without a word, and find all others when they are asked for. */
+function endsEarly(prepare: Prepare, { store, listing: { entries } }: StoreWrite): boolean {
+  return atOneTime(prepare, () => {
+    const [count] = prepare('SELECT count(*) FROM sessions WHERE store = ?').get(store) ?? []
+    const row = prepare('SELECT row FROM sessions WHERE store = ? AND id = ?')
+    return entries.filter(({ key }) => row.get(store, key.session) !== undefined).length > Number(count)
   })
 }
 
