@@ -5,7 +5,9 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import {
   AGENTS,
   type Agent,
+  isInsideStore,
   isWithinFolder,
+  type OpenOptions,
   openSessions,
   type SessionId,
   type SessionMeta,
@@ -80,13 +82,34 @@ export function withSessions<T>(options: CommonOptions, signal: AbortSignal, use
 async function withStores<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
   const { data, agent, store } = options
   const home = catalogHome(options)
-  const sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), ...(store && { store }), home, signal })
+  const sessions = await openStores({ ...(data && { data }), ...(agent && { agent }), ...(store && { store }), home, signal })
   try {
     if (sessions.stores.length === 0) refuseNoStore(options)
     return await use(sessions)
   } finally {
     await sessions.close()
   }
+}
+
+/** @throws StorageError what `openSessions` throws, in the words of the command line */
+export async function openStores(options: OpenOptions & { readonly home: string | false }): Promise<Sessions> {
+  try {
+    return await openSessions(options)
+  } catch (error) {
+    const isOfHome =
+      error instanceof StorageError && error.code === 'INVALID_OPTION' && options.home !== false && error.path === resolve(options.home)
+    throw isOfHome ? homeInStore(options.home, error) : error
+  }
+}
+
+/** @throws StorageError INVALID_OPTION: nothing is ever written into the store of an agent */
+export function refuseHomeInStore(home: string, sessions: Sessions): void {
+  if (isInsideStore(home, sessions)) throw homeInStore(home)
+}
+
+function homeInStore(home: string, cause?: unknown): StorageError {
+  const reason = "--home (or $SPANLEAF_HOME) lies inside an agent's store, where nothing may be written"
+  return new StorageError('INVALID_OPTION', { reason, path: resolve(home) }, { cause })
 }
 
 /** A store that cannot be read: then what is found may not be all there is. The database of another program holds nothing of ours. */
@@ -162,6 +185,18 @@ export function positiveNumber(text: string): number {
   if (/^0*[1-9]\d*$/.test(text)) return Number(text)
   throw new InvalidArgumentError('It must be a whole number from 1 up.')
 }
+
+/** A whole number from 1 to `most`. */
+export function numberUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const number = positiveNumber(text)
+    if (number <= most) return number
+    throw new InvalidArgumentError(`It must be at most ${most.toLocaleString('en')}.`)
+  }
+}
+
+/** The longest that a timer can wait, in milliseconds. */
+export const LONGEST_WAIT_MS = 2 ** 31 - 1
 
 /** The first moment that a date (`2026-11-20`, local), a time (ISO 8601) or an age (`36h`, `7d`, `2w`) names, as epoch milliseconds. */
 export function sinceOption(text: string): number {

@@ -1,11 +1,12 @@
 /** spanleaf forget: takes a session or a project out of the index, and keeps it out. */
 import type { Command } from 'commander'
 import { createSessionSet, encodeKey, isSafeId, openSessions, type SessionKey, type SessionMeta, type Sessions, StorageError } from '../index.js'
-import { addExclusions, createIndexer, type IndexHome, noSessions, refuseInsideStore } from '../indexer/index.js'
-import { type CommonOptions, command, homeOf } from './command.js'
+import { addExclusions, createIndexer, type IndexHome, noSessions } from '../indexer/index.js'
+import { clip } from './columns.js'
+import { type CommonOptions, command, homeOf, refuseHomeInStore } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { openToForget } from './home.js'
-import { clip, count, print, printJson, warn } from './output.js'
+import { count, print, printJson, warn } from './output.js'
 import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 
 interface ForgetOptions extends CommonOptions {
@@ -30,7 +31,7 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
   const folder = homeOf(options)
   const sessions = await openWhatCanBe(options, signal)
   try {
-    refuseInsideStore(folder, sessions)
+    refuseHomeInStore(folder, sessions)
     const home = await openToForget(options, signal)
     try {
       const scopes: readonly Scope[] =

@@ -18,7 +18,7 @@ import {
   readHomeRecord,
   resolveConfig,
 } from '../indexer/index.js'
-import { type CommonOptions, homeOf } from './command.js'
+import { type CommonOptions, homeOf, refuseHomeInStore } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { warn } from './output.js'
 import type { ServiceOptions } from './services.js'
@@ -44,7 +44,11 @@ export interface OpenHome {
 }
 
 /** Opens the index, and makes it when it does not exist. Only `index` brings it over to another embedder or sink. */
-export function openHome(options: ServiceOptions, { sessions, signal, rebuild = false, settings = configOf(options) }: OpenHome): Promise<IndexHome> {
+export async function openHome(
+  options: ServiceOptions,
+  { sessions, signal, rebuild = false, settings = configOf(options) }: OpenHome,
+): Promise<IndexHome> {
+  if (sessions !== undefined) refuseHomeInStore(homeOf(options), sessions)
   const config = chosenOf(settings)
   return openIndexHome({ home: homeOf(options), sessions, config, signal, rebuild, failpoint: failpointOf(process.env), warn })
 }

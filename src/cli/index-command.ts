@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type Sessions, StorageError } from '../index.js'
-import { addExclusions, readExclusions, refuseInsideStore, removeExclusions } from '../indexer/index.js'
-import { collect, command, homeOf, withSessions } from './command.js'
+import { addExclusions, readExclusions, removeExclusions } from '../indexer/index.js'
+import { collect, command, homeOf, refuseHomeInStore, withSessions } from './command.js'
 import { openHome } from './home.js'
 import { warn } from './output.js'
 import { printRun, runIndex } from './run-index.js'
@@ -37,7 +37,7 @@ function refuseStore(): never {
 async function index(options: IndexOptions, signal: AbortSignal): Promise<void> {
   await withSessions(options, signal, async (sessions) => {
     const folder = homeOf(options)
-    refuseInsideStore(folder, sessions)
+    refuseHomeInStore(folder, sessions)
     changeExclusions(folder, options, sessions)
     await using home = await openHome(options, { sessions, signal, rebuild: true })
     if (options.watch) {

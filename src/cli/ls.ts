@@ -11,8 +11,9 @@ import {
   StorageError,
 } from '../index.js'
 import { type CommonOptions, command, DAMAGED, isOfCatalog, isUnread, positiveNumber, withCatalog, withSessions } from './command.js'
-import { clip, clipPath, formatTime, plain, print, printJson, terminalWidth } from './output.js'
+import { print, printJson } from './output.js'
 import { cwdOption, inScope, scopeOf } from './scope.js'
+import { sessionTable } from './session-lines.js'
 
 interface LsOptions extends CommonOptions {
   readonly all?: boolean
@@ -45,7 +46,7 @@ async function list(options: LsOptions, signal: AbortSignal): Promise<void> {
   await withSessions(options, signal, async (sessions) => {
     const { rows, next } = await rowsOf(sessions, options, signal)
     const counts = await sessions.index.messageCounts(rows.map((meta) => meta.key))
-    const table = tableOf(rows, options)
+    const table = sessionTable(rows, options)
     if (!options.json && rows.length > 0) await print(table.head)
     for (const [at, meta] of rows.entries()) {
       signal.throwIfAborted()
@@ -130,44 +131,4 @@ function toJson(meta: SessionMeta, messages: number, next: string | undefined): 
     hides,
     next: next ?? null,
   }
-}
-
-interface Table {
-  readonly head: string
-  line(meta: SessionMeta, messages: number): string
-}
-
-/** The time is the one that is sorted by; the agent is told where sessions are of several. */
-function tableOf(metas: readonly SessionMeta[], { sort }: LsOptions): Table {
-  const agents = [...new Set(metas.map(({ key }) => key.agent))]
-  const widest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0)
-  const agentWidth = widest(['AGENT', ...agents])
-  const idWidth = widest(['SESSION', ...metas.map(({ id }) => plain(id))])
-  const left = (time: string, messages: string, agent: string, id: string): string =>
-    [time.padEnd(16), messages.padStart(8), ...(agents.length > 1 ? [agent.padEnd(agentWidth)] : []), id.padEnd(idWidth), ''].join('  ')
-  const isByCreation = sort === 'created'
-  return {
-    head: `${left(isByCreation ? 'CREATED' : 'UPDATED', 'MESSAGES', 'AGENT', 'SESSION')}TITLE · FOLDER`,
-    line(meta, messages) {
-      const begin = left(formatTime(isByCreation ? meta.created : meta.updated), messages.toLocaleString('en'), meta.key.agent, plain(meta.id))
-      return begin + titleAndFolder(meta, Math.max(20, terminalWidth() - begin.length))
-    },
-  }
-}
-
-/** In at most `room` characters. A title may be all that somebody asked; the folder is to be seen beside it. */
-export function titleAndFolder(meta: SessionMeta, room: number): string {
-  const title = clip(`${marksOf(meta)}${meta.title || '(no title)'}`, Math.max(Math.ceil(room / 2), room - meta.directory.length - 3))
-  const folder = clipPath(meta.directory, room - [...title].length - 3)
-  return [title, folder].filter((words) => words !== '').join(' · ')
-}
-
-function marksOf({ damaged, archived, label, tag, parent }: SessionMeta): string {
-  const marks = [
-    ...(damaged ? ['damaged record'] : []),
-    ...(archived === undefined ? [] : ['archived']),
-    ...(label === undefined ? [] : [label]),
-    ...(tag === undefined ? [] : [`#${tag}`]),
-  ]
-  return marks.map((mark) => `[${mark}] `).join('') + (parent === undefined ? '' : '└ ')
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The command line. Exit status: 0 done, 1 it could not be done, 2 wrong usage, 3 damage or differences found, 130 interrupted. */
 import { readFileSync } from 'node:fs'
-import type { Command } from 'commander'
+import type { Command, OutputConfiguration } from 'commander'
 import { ABOUT, type CommandName } from './about.js'
-import { endWithReader, print, warn } from './output.js'
+import { endWithReader, onOneLine, print, warn } from './output.js'
 
 /** Each is loaded when it is needed: what one command never uses would be most of the time that it takes. */
 const COMMANDS: Readonly<Record<CommandName, () => Promise<(signal: AbortSignal) => Command>>> = {
@@ -25,6 +25,9 @@ const COMMANDS: Readonly<Record<CommandName, () => Promise<(signal: AbortSignal)
   plan: async () => (await import('./plan.js')).planCommand,
   spans: async () => (await import('./spans.js')).spansCommand,
 }
+
+/** Commander repeats what argv holds, whatever that is: it is told as all else is. */
+const ERRORS: OutputConfiguration = { outputError: (text, write) => write(`${onOneLine(text).trim()}\n`) }
 
 const USAGE = 2
 /** As `verify` ends: a store, or the only one. */
@@ -72,6 +75,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<Co
     .description('Read and search the sessions of coding agents.')
     .version(version(), '--version')
     .showHelpAfterError('(see --help)')
+    .configureOutput(ERRORS)
     .exitOverride()
   const [first, second] = argv.slice(2)
   const name = first === 'help' ? second : first
@@ -80,7 +84,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<Co
     return root
   }
   const make = await COMMANDS[name]()
-  return root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)'))
+  return root.addCommand(make(signal).exitOverride().showHelpAfterError('(see --help)').configureOutput(ERRORS))
 }
 
 /** Of `help nope` commander would print the help, and no word of what is wrong: it is told as `nope` is. */

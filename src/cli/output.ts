@@ -7,7 +7,12 @@ import type { StageIssue } from '../index.js'
  * terminal would obey is left out.
  */
 export async function print(line: string): Promise<void> {
-  if (!process.stdout.write(`${line.replace(UNSEEN, '')}\n`)) await once(process.stdout, 'drain')
+  if (!process.stdout.write(`${withoutUnseen(line)}\n`)) await once(process.stdout, 'drain')
+}
+
+/** An id as `print` writes it. */
+export function withoutUnseen(id: string): string {
+  return id.replace(UNSEEN, '')
 }
 
 /** One JSON object on one line. JSON lets control characters beyond ASCII stand as they are; a terminal would obey them. */
@@ -15,7 +20,11 @@ export async function printJson(value: object): Promise<void> {
   await print(JSON.stringify(value).replace(UNSEEN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`))
 }
 
-const UNSEEN = /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
+/** What an id may hold: control characters beyond ASCII, line breaks of Unicode, and what turns the direction of writing. */
+const UNSEEN = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+const CONTROL = /[\u0000-\u0008\u000b-\u001f]/g
+const LINE_BREAK = /[\u2028\u2029]/g
 
 /** A store, or something in the place of one, that cannot be read or is of another program. */
 export function issueJson({ code, path, reason, transient, line, offset }: StageIssue): object {
@@ -40,7 +49,7 @@ export function placeOf({ path = '', line, offset }: Place): string {
 }
 
 export function warn(sentence: string): void {
-  process.stderr.write(`spanleaf: ${plain(sentence).replace(/\s+/g, ' ')}\n`)
+  process.stderr.write(`spanleaf: ${onOneLine(sentence)}\n`)
 }
 
 /**
@@ -59,29 +68,23 @@ export function endWithReader(end: (status: 0 | 1) => void): void {
   process.stderr.on('error', onError)
 }
 
-/** Text of a session as a terminal may show it: without control characters, which could move the cursor or fake output. */
+/**
+ * Text of a session as a terminal may show it: without control characters, which could move the cursor or fake output, and without those
+ * that turn the direction of writing. Every line break is one of ours.
+ */
 export function plain(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-  return text.toWellFormed().replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '')
+  return text.toWellFormed().replace(LINE_BREAK, '\n').replace(CONTROL, '').replace(UNSEEN, '')
 }
 
-/** On one line, at most `width` characters. */
-export function clip(value: unknown, width = Number.POSITIVE_INFINITY): string {
-  const line = plain(value).replace(/\s+/g, ' ').trim()
-  const characters = [...line]
-  return characters.length <= width ? line : `${characters.slice(0, Math.max(1, width - 1)).join('')}…`
-}
-
-/** A path in at most `width` characters: its end tells more than its beginning. */
-export function clipPath(path: string, width = Number.POSITIVE_INFINITY): string {
-  const characters = [...clip(path)]
-  return characters.length <= width ? characters.join('') : `…${characters.slice(1 - Math.max(2, width)).join('')}`
+export function onOneLine(value: unknown): string {
+  return plain(value).replace(/\s+/g, ' ')
 }
 
 /** The width of the terminal; unlimited where the output is no terminal. */
 export function terminalWidth(): number {
-  return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY
+  // Some terminals do not tell theirs.
+  return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY
 }
 
 /** Whether the output is a terminal that shows colors, and nobody asked for none (`NO_COLOR`, `TERM=dumb`). */
@@ -93,9 +96,18 @@ export function hasColors(): boolean {
 export function formatTime(ms: number): string {
   if (!(ms > 0)) return ' '.repeat(16)
   const date = new Date(ms)
-  const two = (value: number): string => String(value).padStart(2, '0')
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
+  return `${formatDay(ms)} ${twoDigits(date.getHours())}:${twoDigits(date.getMinutes())}`
+}
+
+/** `2026-11-20`, likewise. */
+export function formatDay(ms: number): string {
+  if (!(ms > 0)) return ' '.repeat(10)
+  const date = new Date(ms)
+  return `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, '0')
 }
 
 export function formatBytes(bytes: number): string {
@@ -128,7 +140,7 @@ export function span(ms: number): string {
 /** How long ago, and after a month the day: `just now`, `3 min ago`, `2026-11-20`. Epoch milliseconds. */
 export function ago(at: number, now: number = Date.now()): string {
   const ms = now - at
-  if (ms >= MONTH_MS) return formatTime(at).slice(0, 10)
+  if (ms >= MONTH_MS) return formatDay(at)
   return ms < 1000 ? 'just now' : `${span(ms)} ago`
 }
 

@@ -1,7 +1,7 @@
 /** spanleaf reindex: lists every store anew, trusting nothing that was listed before, and keeps what it finds. */
 import type { Command } from 'commander'
-import { openSessions, type RefreshReport, type Sessions } from '../index.js'
-import { type CommonOptions, command, homeOf, refuseNoStore } from './command.js'
+import type { RefreshReport, Sessions } from '../index.js'
+import { type CommonOptions, command, homeOf, openStores, refuseNoStore } from './command.js'
 import { type CatalogFile, catalogFile } from './freshness.js'
 import { count, formatBytes, issueLine, print, printJson, span, warn } from './output.js'
 
@@ -18,7 +18,7 @@ export function reindexCommand(signal: AbortSignal): Command {
 async function reindex(options: CommonOptions, signal: AbortSignal): Promise<void> {
   const { data, agent } = options
   const home = homeOf(options)
-  const sessions = await openSessions({ ...(data && { data }), ...(agent && { agent }), home, signal })
+  const sessions = await openStores({ ...(data && { data }), ...(agent && { agent }), home, signal })
   let report: RefreshReport
   let total = 0
   try {

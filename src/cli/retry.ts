@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { StorageError } from '../index.js'
 import { type DeadLetter, hasIndex, indexFolder, openLmdbState } from '../indexer/index.js'
+import { clip } from './columns.js'
 import { command, homeOf, withSessions } from './command.js'
 import { openHome } from './home.js'
 import { ago, count, print, printJson, warn } from './output.js'
@@ -48,7 +49,7 @@ async function printLetters(letters: readonly DeadLetter[], { json }: RetryOptio
     if (json) await printJson({ id, kind, agent: key.agent, session: key.session, message: message ?? null, chunk: chunk ?? null, code, reason, at })
     else
       await print(
-        `${id}  ${[key.session, message, chunk === undefined ? undefined : `chunk ${chunk}`].filter(Boolean).join(' ')}  ${code}: ${reason}, ${ago(at, now)}`,
+        `${id}  ${[key.session, message, chunk === undefined ? undefined : `chunk ${chunk}`].filter(Boolean).join(' ')}  ${code}: ${clip(reason)}, ${ago(at, now)}`,
       )
   }
 }

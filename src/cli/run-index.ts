@@ -1,6 +1,7 @@
 /** One run of the indexer until nothing is left to do now, as `index`, `retry` and `reset` make it. */
 import { type Sessions, StorageError } from '../index.js'
 import { createIndexer, type DrainReport, type IndexHome, type IndexStatus } from '../indexer/index.js'
+import { clip } from './columns.js'
 import { failpointOf } from './failpoint.js'
 import { pendingOf, recentFailure } from './health.js'
 import { count, print, printJson, span, warn } from './output.js'
@@ -16,7 +17,7 @@ export interface RunResult {
 
 /** @throws StorageError, and the reason of the signal once it is aborted and everything is put down */
 export async function runIndex(sessions: Sessions, home: IndexHome, signal: AbortSignal): Promise<RunResult> {
-  const progress = new IndexingProgress(sessions.index.stats().sessions)
+  const progress = new IndexingProgress(sessions.index)
   const truncated = (): number => home.state.status().counters.truncated
   const before = truncated()
   await using indexer = createIndexer({ ...home, sessions, signal, failpoint: failpointOf(process.env), onProgress: (event) => progress.add(event) })
@@ -75,7 +76,7 @@ function pendingText(status: IndexStatus, { failed, deferred }: DrainReport, pen
   const sessions = `${count(pending, 'session')} pending`
   if (failed + deferred > 0) return `${sessions}: see below, and spanleaf status.`
   const failure = recentFailure(status, Date.now())
-  if (failure !== undefined) return `${sessions}: the last failure was ${failure.code}: ${failure.reason} (spanleaf status).`
+  if (failure !== undefined) return `${sessions}: the last failure was ${failure.code}: ${clip(failure.reason)} (spanleaf status).`
   return `${sessions}: a last message looks unfinished (it is taken as it is after 15 quiet minutes).`
 }
 

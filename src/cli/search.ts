@@ -2,9 +2,10 @@
 import { type Command, Option } from 'commander'
 import { openSessions, StorageError } from '../index.js'
 import { countStale, type IndexReader, type ResolvedConfig, readExclusions, type SearchHit, type SearchOptions } from '../indexer/index.js'
-import { command, homeOf, positiveNumber, refuseNoIndex, sinceOption, untilOption, withSessions } from './command.js'
+import { clip } from './columns.js'
+import { command, homeOf, numberUpTo, refuseNoIndex, sinceOption, untilOption, withSessions } from './command.js'
 import { configOf, openHome, openReader } from './home.js'
-import { clip, count, formatTime, print, printJson, warn } from './output.js'
+import { count, formatTime, print, printJson, warn } from './output.js'
 import { runIndex } from './run-index.js'
 import { type SearchFilters, searchAll, searchesOf } from './search-filters.js'
 import { type ServiceOptions, withServices } from './services.js'
@@ -13,10 +14,13 @@ interface SearchCommandOptions extends ServiceOptions, Omit<SearchFilters, keyof
   readonly limit: number
 }
 
+/** What `searchIndex` gives at most. */
+export const MOST_HITS = 10_000
+
 export function searchCommand(signal: AbortSignal): Command {
   const made = command('search')
     .argument('<query...>', 'what to look for')
-    .option('--limit <n>', 'at most so many hits', positiveNumber, 10)
+    .option('--limit <n>', 'at most so many hits', numberUpTo(MOST_HITS), 10)
     .option('--project <dir>', 'only in this folder (or project id)')
     .option('--dir <dir>', 'only sessions that ran in this folder or below it')
     .addOption(new Option('--role <role>', 'only messages of the user or of the assistant').choices(['user', 'assistant']))

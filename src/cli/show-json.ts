@@ -1,5 +1,6 @@
 /** A session as programs read it: docs/schemas/show.schema.json and show-jsonl.schema.json. */
 import type {
+  Agent,
   ChildLink,
   CopyComparison,
   FlowResult,
@@ -8,6 +9,7 @@ import type {
   Part,
   SessionHydratedTree,
   SessionId,
+  SessionKey,
   SessionMeta,
   StageIssue,
   StageReport,
@@ -27,6 +29,11 @@ export function treeIn(result: FlowResult<SessionHydratedTree>): SessionHydrated
 
 export function issuesIn(result: FlowResult<unknown>): readonly StageIssue[] {
   return result.status === 'partial' ? result.issues : []
+}
+
+/** Whose a line is, as `ls --json` names it. */
+export function ofSession({ agent, session }: SessionKey): { readonly agent: Agent; readonly session: SessionId } {
+  return { agent, session }
 }
 
 /** What comes before the messages. */

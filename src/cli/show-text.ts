@@ -1,6 +1,7 @@
 /** A session as people read it. */
 import type { MessageId, MessageNode, Part, SessionMeta, SessionOrigin, StageIssue, Usage } from '../index.js'
-import { clip, count, formatTime, placeOf, plain } from './output.js'
+import { clip } from './columns.js'
+import { count, formatTime, placeOf, plain } from './output.js'
 import type { Copies, Links } from './show-json.js'
 
 const TOOL_OUTPUT_LINES = 12

@@ -19,7 +19,7 @@ import {
 import { type Branch, type BranchOptions, branchOf } from './branch.js'
 import { type CommonOptions, command, wholeNumber, withCatalog, withSession } from './command.js'
 import { print, printJson } from './output.js'
-import { addLinks, type Copies, endJson, headJson, issuesIn, type Links, messageJson, treeIn } from './show-json.js'
+import { addLinks, type Copies, endJson, headJson, issuesIn, type Links, messageJson, ofSession, treeIn } from './show-json.js'
 import { issueText, linksText, messageText, sessionText } from './show-text.js'
 
 interface ShowOptions extends CommonOptions, BranchOptions {
@@ -95,7 +95,8 @@ class ShowReader {
       const tree = treeIn(page)
       if (isFirst) await printJson({ type: 'session', ...headJson(meta, tree) })
       isFirst = false
-      for (const message of shownOf(tree, branch)) await printJson({ type: 'message', ...messageJson(message, branch.active) })
+      for (const message of shownOf(tree, branch))
+        await printJson({ type: 'message', ...ofSession(meta.key), ...messageJson(message, branch.active) })
       addLinks(children, await findChildLinks(this.#sessions, tree))
       issues.push(...issuesIn(page))
       reports.push(...page.reports)
@@ -103,7 +104,7 @@ class ShowReader {
     const links = await this.#linksOf(meta, [...children.values()])
     const compared = await this.#compare(meta)
     const end = { copies: compared.copies, issues: [...issues, ...compared.issues], reports }
-    await printJson({ type: 'end', agent: meta.key.agent, session: meta.id, ...endJson(links, end) })
+    await printJson({ type: 'end', ...ofSession(meta.key), ...endJson(links, end) })
     for (const child of this.#following(meta, links)) await this.stream(child)
   }
 

@@ -1,8 +1,9 @@
 /** The state of the index for people: one line that says how it is, then a line for each thing that there is to know. */
 import type { BreakerStatus, IndexStatus, LeaseStatus, ResolvedConfig } from '../indexer/index.js'
 import { describeSpace, settings } from '../indexer/index.js'
+import { clip } from './columns.js'
 import { type Health, pendingOf } from './health.js'
-import { ago, clip, count, formatBytes, span } from './output.js'
+import { ago, count, formatBytes, span } from './output.js'
 
 export interface StatusView {
   readonly health: Health

@@ -11,9 +11,10 @@ import {
   type StoreDescription,
   type StoresDescription,
 } from '../index.js'
+import { clip, clipPath } from './columns.js'
 import { type CommonOptions, command, homeOf, refuseNoStore } from './command.js'
 import { catalogFile, type Freshness, freshnessOf } from './freshness.js'
-import { ago, clip, clipPath, count, formatBytes, issueJson, placeOf, print, printJson, terminalWidth } from './output.js'
+import { ago, count, formatBytes, issueJson, placeOf, print, printJson, terminalWidth } from './output.js'
 
 export function storesCommand(signal: AbortSignal): Command {
   return command('stores', { narrows: false, agents: true }).action((options: CommonOptions) => stores(options, signal))
@@ -71,17 +72,25 @@ function toJson({ stores, issues, total }: ShownStores): object {
 
 const HEAD = ['KIND', 'WRITTEN BY', 'SESSIONS', 'MESSAGES', 'PARTS', 'SIZE'] as const
 
-/** A line of numbers for each store, below it its path and what it hides; at most `width` characters wide, but for the table. */
+/** A line of numbers for each store, below it its path and what it hides; at most `width` columns wide. */
 export function storesText({ stores, issues, total }: ShownStores, width: number): string {
-  const rows = [HEAD, ...stores.map(cellsOf)]
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (row: readonly string[]): string =>
-    row.map((cell, at) => (at < 2 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join('  ')
+  const line = lineOf([HEAD, ...stores.map(cellsOf)], width)
   const names = namesOf(stores)
   const blocks = stores.map((store) => `${line(cellsOf(store))}\n  ${clipPath(store.path, width - 2)}\n  ${clip(viewOf(store, names), width - 2)}`)
   const bad = issues.map((issue) => issueText(issue, width))
   const sum = `${count(total.sessions, 'session')} in all, each shown once; ${formatBytes(total.bytes)} on disk`
   return (stores.length === 0 ? bad : [line(HEAD), ...blocks, ...bad, sum]).join('\n')
+}
+
+/** Where all would be too wide, the kind alone says what wrote a store. */
+function lineOf(rows: readonly (readonly string[])[], width: number): (row: readonly string[]) => string {
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const all = (row: readonly string[]): string[] => row.map((cell, at) => (at < 2 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))
+  const isNarrow = all(HEAD).join('  ').length > width
+  return (row) =>
+    all(row)
+      .filter((_, at) => !isNarrow || HEAD[at] !== 'WRITTEN BY')
+      .join('  ')
 }
 
 function cellsOf(store: StoreDescription): readonly string[] {

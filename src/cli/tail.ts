@@ -1,10 +1,10 @@
 /** spanleaf tail: what a session said last, what is new since a cursor, and what comes. */
 import type { Command } from 'commander'
-import { type FollowUpdate, followSession, runSessionTreeFlow, type Sessions, type TreeRequest } from '../index.js'
-import { type CommonOptions, command, positiveNumber, wholeNumber, withCatalog, withSession } from './command.js'
+import { type FollowUpdate, followSession, runSessionTreeFlow, type SessionKey, type Sessions, type TreeRequest } from '../index.js'
+import { type CommonOptions, command, LONGEST_WAIT_MS, numberUpTo, wholeNumber, withCatalog, withSession } from './command.js'
 import { CursorFile } from './cursor-file.js'
 import { issueJson, print, printJson, warn } from './output.js'
-import { issuesIn, messageJson, treeIn } from './show-json.js'
+import { issuesIn, messageJson, ofSession, treeIn } from './show-json.js'
 import { TailText } from './tail-text.js'
 
 interface TailOptions extends CommonOptions {
@@ -23,7 +23,7 @@ export function tailCommand(signal: AbortSignal): Command {
     .option('--last <n>', `so many messages of what is there (default: ${LAST}, with --cursor all that are new)`, wholeNumber)
     .option('--follow', 'go on with every message that is new or changes, until it is interrupted')
     .option('--cursor <file>', 'only what is new since this file was written; it is written again afterwards')
-    .option('--poll <ms>', 'with --follow: milliseconds between two looks', positiveNumber, 500)
+    .option('--poll <ms>', 'with --follow: milliseconds between two looks', numberUpTo(LONGEST_WAIT_MS), 500)
     .action((id: string, options: TailOptions) => tail(id, options, signal))
 }
 
@@ -31,7 +31,7 @@ async function tail(id: string, options: TailOptions, signal: AbortSignal): Prom
   await withSession(id, options, signal, async (sessions, { key }) => {
     const file = options.cursor === undefined ? undefined : new CursorFile(options.cursor, sessions)
     const since = file?.read(key.session)
-    const telling = new Telling(options, options.last ?? (since === undefined ? LAST : Number.POSITIVE_INFINITY), file)
+    const telling = new Telling(key, options, options.last ?? (since === undefined ? LAST : Number.POSITIVE_INFINITY), file)
     const updates = options.follow === true ? followSession(sessions, key, { signal, pollMs: options.poll, ...(since && { since }) }) : undefined
     // Without a file nobody needs to know where the session ends, nor what stands before what is shown.
     const last = file === undefined ? (options.last ?? LAST) : undefined
@@ -52,13 +52,15 @@ async function readOnce(sessions: Sessions, request: TreeRequest): Promise<Follo
 
 /** Prints updates, and keeps where they end. */
 class Telling {
+  readonly #key: SessionKey
   readonly #options: CommonOptions
   readonly #file: CursorFile | undefined
   readonly #text = new TailText()
   /** So many messages of the next update are shown. */
   #last: number
 
-  constructor(options: CommonOptions, last: number, file: CursorFile | undefined) {
+  constructor(key: SessionKey, options: CommonOptions, last: number, file: CursorFile | undefined) {
+    this.#key = key
     this.#options = options
     this.#last = last
     this.#file = file
@@ -79,10 +81,12 @@ class Telling {
   }
 
   async #tellPrograms({ messages, removed, reread, issues }: FollowUpdate): Promise<void> {
-    if (reread !== undefined) await printJson({ type: 'reread', reason: reread })
-    for (const message of messages.slice(Math.max(0, messages.length - this.#last))) await printJson({ type: 'message', ...messageJson(message) })
-    for (const message of removed) await printJson({ type: 'removed', message })
-    for (const issue of issues) await printJson({ type: 'issue', ...issueJson(issue) })
+    const of = ofSession(this.#key)
+    if (reread !== undefined) await printJson({ type: 'reread', ...of, reason: reread })
+    for (const message of messages.slice(Math.max(0, messages.length - this.#last)))
+      await printJson({ type: 'message', ...of, ...messageJson(message) })
+    for (const message of removed) await printJson({ type: 'removed', ...of, message })
+    for (const issue of issues) await printJson({ type: 'issue', ...of, ...issueJson(issue) })
   }
 }
 

@@ -1,9 +1,10 @@
 /** spanleaf verify --index: holds the sink against the ledger of the index, and that against the sessions. */
 import { createIndexer, hasIndex, type IndexDifference, type VerifyReport } from '../indexer/index.js'
+import { clip } from './columns.js'
 import { homeOf, refuseNoIndex, withSessions } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { openHome } from './home.js'
-import { clip, count, print, printJson } from './output.js'
+import { count, print, printJson } from './output.js'
 import type { ServiceOptions } from './services.js'
 
 export interface VerifyIndexOptions extends ServiceOptions {

@@ -1,8 +1,9 @@
 /** spanleaf verify: accounts for every record of every store; with --index, for every document of the index. */
 import type { Command } from 'commander'
 import { type DamagedRecord, type LedgerTotal, type OrphanCounts, StorageError, type StoreLedger, verifyStores } from '../index.js'
+import { clip } from './columns.js'
 import { command, DAMAGED, isUnread, withSessions } from './command.js'
-import { clip, count, issueJson, placeOf, print, printJson } from './output.js'
+import { count, issueJson, placeOf, print, printJson } from './output.js'
 import { withServices } from './services.js'
 import type { VerifyIndexOptions } from './verify-index.js'
 

@@ -1,6 +1,6 @@
 /** What `index --watch` says: a line on stderr for each change, one for many that come at once; with --json an object on stdout for each. */
 import { describeSpace, type IndexProgress } from '../indexer/index.js'
-import { count, plain, printJson } from './output.js'
+import { count, onOneLine, printJson } from './output.js'
 
 type Committed = Extract<IndexProgress, { kind: 'committed' }>
 
@@ -33,7 +33,7 @@ export class WatchLines {
   say(sentence: string): void {
     if (this.#json) return
     this.#tell()
-    process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${plain(sentence)}\n`)
+    process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${onOneLine(sentence)}\n`)
   }
 
   end(): void {

@@ -1,9 +1,9 @@
 /** spanleaf watch: a line for each session that is new, changes or goes, until it is interrupted. */
 import { type Command, Option } from 'commander'
 import { encodeKey, type SessionChange, type SessionMeta, type Sessions, StorageError, type WatchOptions, watchSessions } from '../index.js'
-import { type CommonOptions, command, positiveNumber, withCatalog, withSessions } from './command.js'
-import { titleAndFolder } from './ls.js'
-import { count, issueLine, print, printJson, terminalWidth, warn } from './output.js'
+import { type CommonOptions, command, LONGEST_WAIT_MS, numberUpTo, withCatalog, withSessions } from './command.js'
+import { count, issueLine, print, printJson, terminalWidth, warn, withoutUnseen } from './output.js'
+import { titleAndFolder, withTitle } from './session-lines.js'
 
 interface WatchCommandOptions extends CommonOptions {
   readonly backend?: NonNullable<WatchOptions['watch']>
@@ -15,7 +15,7 @@ const BACKENDS = ['auto', 'poll', 'inotify', 'fs-events', 'watchman', 'windows',
 export function watchCommand(signal: AbortSignal): Command {
   return withCatalog(command('watch'))
     .addOption(new Option('--backend <name>', 'what tells of changes').choices(BACKENDS).default('auto'))
-    .option('--poll <ms>', 'milliseconds between two looks where nothing tells of changes (default: 500)', positiveNumber)
+    .option('--poll <ms>', 'milliseconds between two looks where nothing tells of changes (default: 500)', numberUpTo(LONGEST_WAIT_MS))
     .action((options: WatchCommandOptions) => watch(options, signal))
 }
 
@@ -72,9 +72,15 @@ function changeJson({ session, kind, generation }: SessionChange, meta: SessionM
 }
 
 /** `11:03:12  changed  ses_1  12 messages  title · /folder` */
-function changeText({ session, kind }: SessionChange, meta: SessionMeta | undefined, messages: number | undefined): string {
+export function changeText(
+  { session, kind }: SessionChange,
+  meta: SessionMeta | undefined,
+  messages: number | undefined,
+  width = terminalWidth(),
+): string {
   const agent = session.agent === 'opencode' ? '' : `${session.agent}  `
-  const counted = messages === undefined ? '' : `${count(messages, 'message')}  `
-  const left = `${new Date().toTimeString().slice(0, 8)}  ${kind.padEnd('changed'.length)}  ${agent}${session.session}  ${counted}`
-  return meta === undefined ? left.trimEnd() : left + titleAndFolder(meta, Math.max(20, terminalWidth() - left.length))
+  const what = `${kind.padEnd('changed'.length)}  ${agent}${withoutUnseen(session.session)}  `
+  const timed = `${new Date().toTimeString().slice(0, 8)}  ${what}`
+  const counted = messages === undefined ? timed : `${timed}${count(messages, 'message')}  `
+  return meta === undefined ? counted.trimEnd() : withTitle([counted, timed, what], (room) => titleAndFolder(meta, room), width)
 }

@@ -1,7 +1,8 @@
 /** One store's account of everything on disk: each record in exactly one column. */
 import { dirname } from 'node:path'
 import { FORMATS, type RecordFormat } from '../core/formats.js'
-import { type EntityKey, encodeKey, sessionOf } from '../core/keys.js'
+import type { SessionId } from '../core/ids.js'
+import { type Agent, type EntityKey, encodeKey, sessionOf } from '../core/keys.js'
 import type { JsonValidator } from '../storage/json-validator.js'
 import type { CensusEntry, CensusKind, CensusRecord, Store, StoreKind } from '../storage/store.js'
 import { checkRecord, type RecordDamage, type RecordFlaw } from './copies/record-check.js'
@@ -20,6 +21,10 @@ export interface RecordPlace {
   readonly line?: number
   /** Ids joined by '/', as far as the path or the row names them. */
   readonly key: string
+  /** Of a record of a session: whose it is. */
+  readonly agent?: Agent
+  /** Missing where the session of a part is not known, since its message is nowhere. */
+  readonly session?: SessionId
 }
 
 export interface DamagedRecord extends RecordPlace, RecordFlaw {}
@@ -199,8 +204,17 @@ function readsBeside({ kind, path }: SessionOrigin, { path: counted }: Store): b
 
 function recordPlace({ kind, key, path, leaf }: CensusRecord): RecordPlace {
   const line = leaf.span?.source.line ?? leaf.issue?.line
-  return { ...placeOf(kind, path, leaf.span?.source.table, nameOf(key)), ...(line !== undefined && { line }) }
+  return { ...placeOf(kind, path, leaf.span?.source.table, nameOf(key)), ...(line !== undefined && { line }), ...sessionNamed(kind, key) }
 }
+
+/** Keys of projects, and of what is no record beside OpenCode's sessions, hold other names in the place of a session's. */
+function sessionNamed(kind: CensusKind, { agent, session }: EntityKey): Pick<RecordPlace, 'agent' | 'session'> {
+  if (kind === 'project' || (kind === 'document' && agent === 'opencode')) return {}
+  return kind === 'part' && session === UNKNOWN_SESSION ? { agent } : { agent, session }
+}
+
+/** As a census names the session of parts whose message is nowhere. */
+const UNKNOWN_SESSION = 'unknown'
 
 function inFile({ leaf }: CensusRecord, { offset = 0 }: RecordFlaw): { readonly offset?: number } {
   const start = leaf.span?.source.offset ?? leaf.issue?.offset

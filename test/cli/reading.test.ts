@@ -65,7 +65,8 @@ describe('show, plan, spans', () => {
     expect(shown.messages).toHaveLength(session?.messages ?? -1)
     const lines = jsonLines(runCli(['show', id, '--jsonl', ...data]))
     expectValid('show-jsonl', lines)
-    expect(lines.filter(({ type }) => type === 'message').map(({ type: _, ...message }) => message)).toEqual(shown.messages)
+    const of = { type: 'message', agent: 'opencode', session: id }
+    expect(lines.filter(({ type }) => type === 'message')).toEqual(shown.messages.map((message) => ({ ...of, ...message })))
     expect([shown.session, lines[0]?.session, lines[0]?.info]).toEqual([id, id, shown.info])
     const [last] = jsonLines(runCli(['show', id, '--json', '--last', '2', ...data])) as [{ messages: object[] }]
     expect(last.messages).toEqual(shown.messages.slice(-2))
@@ -205,7 +206,7 @@ describe('wrong use', () => {
     [
       ['ls', '--data', '/etc/passwd'],
       1,
-      /this file is no store: no database of OpenCode, and by its name no log of pi, Claude Code, Codex or jcode \(\/etc\/passwd\)/,
+      /this file is no store: no database of OpenCode, and no log of pi, Claude Code, Codex or jcode \(\/etc\/passwd\)/,
     ],
     [['ls', '--data', '/etc'], 1, /this folder holds no store/],
     [['ls'], 1, /no store of a coding agent was found/],

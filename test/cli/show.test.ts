@@ -43,14 +43,24 @@ function shown(id: string, ...args: readonly string[]): Shown {
 function streamed(id: string, ...args: readonly string[]): Record<string, unknown>[] {
   const lines = jsonLines(runCli(['show', id, '--jsonl', ...args]))
   for (const line of lines) expect(isValid['show-jsonl'](line), JSON.stringify(isValid['show-jsonl'].errors)).toBe(true)
+  expectOwned(lines)
   return lines
+}
+
+/** Every line names the agent and the session of the line of this type that is above it. */
+function expectOwned(lines: readonly Record<string, unknown>[]): void {
+  let head: Record<string, unknown> = {}
+  for (const line of lines) {
+    if (line.type === 'session') head = line
+    expect(line).toMatchObject({ agent: head.agent, session: head.session })
+  }
 }
 
 /** What --json gives, put together from what --jsonl gives; without the reports, which differ. */
 function fromLines([head, ...lines]: readonly Record<string, unknown>[]): unknown {
   const { type: _, report: __, ...end } = lines.at(-1) ?? {}
   const { type: ___, ...first } = head ?? {}
-  return { ...first, messages: lines.slice(0, -1).map(({ type: ____, ...message }) => message), ...end }
+  return { ...first, messages: lines.slice(0, -1).map(({ type: ____, agent: _____, session: ______, ...message }) => message), ...end }
 }
 
 function task(child: string): Document {

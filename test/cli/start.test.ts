@@ -47,4 +47,22 @@ describe('the start', () => {
     expect(runCli(['--help', 'ls'])).toEqual(runCli(['--help']))
     expect(jsonLines(runCli(['ls', '--json', '--data', `${REPOSITORY}examples/demo-store/opencode`])).length).toBeGreaterThan(3)
   })
+
+  it('repeats what it does not know without what a terminal would obey', () => {
+    const hostile = '\u001b[31mfoo\u009b0m\u202e\u200f\u2028bar\nspanleaf: fake'
+    const shown = "'[31mfoo0m bar spanleaf: fake'"
+    expect(runCli([hostile])).toEqual({ status: 2, stdout: '', stderr: `error: unknown command ${shown}\n(see --help)\n` })
+    expect(runCli(['help', hostile])).toMatchObject({ status: 2, stderr: `error: unknown command ${shown}\n(see --help)\n` })
+    expect(runCli([`--${hostile}`])).toMatchObject({ status: 2, stderr: expect.stringContaining("unknown option '--[31mfoo0m bar spanleaf: fake'") })
+    for (const args of [
+      ['ls', `--${hostile}`],
+      ['ls', '--limit', hostile],
+      ['ls', '--sort', hostile],
+      ['show', 'a', hostile],
+    ]) {
+      const { status, stdout, stderr } = runCli(args)
+      expect([status, stdout, stderr.match(/[^ -~\n]/g)], args.join(' ')).toEqual([2, '', null])
+      expect(stderr.split('\n')).toHaveLength(3)
+    }
+  })
 })

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, sym
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
+import stringWidth from 'string-width'
 import { afterAll, describe, expect, it } from 'vitest'
 import { storesText } from '../../src/cli/stores.js'
 import { describeStores, openSessions } from '../../src/index.js'
@@ -80,12 +81,12 @@ describe('stores', () => {
     expect(text).toContain('  1 shown; written 3 min ago; could not be listed now, so this may be old\n')
   })
 
-  it('fits a terminal of 100 columns: paths lose their beginning', async () => {
+  it.each([100, 80])('fits a terminal of %i columns: paths lose their beginning', async (width) => {
     await using set = await openSessions({ data: era.data })
     const { stores, ...rest } = await describeStores(set)
-    const long = stores.map((store) => ({ ...store, path: `/somewhere/${'deep/'.repeat(30)}opencode.db` }))
-    const lines = storesText({ ...rest, stores: long }, 100).split('\n')
-    expect(lines.filter((line) => line.length > 100)).toEqual([])
+    const long = stores.map((store) => ({ ...store, path: `/どこか/${'deep/'.repeat(30)}opencode.db` }))
+    const lines = storesText({ ...rest, stores: long }, width).split('\n')
+    expect(lines.filter((line) => stringWidth(line) > width)).toEqual([])
     expect(lines.filter((line) => /^ {2}….*deep\/opencode\.db$/.test(line))).toHaveLength(4)
   })
 

@@ -75,6 +75,7 @@ describe('tail', () => {
       const first = runCli(args, env)
       expect([first.status, first.stderr], agent).toEqual([0, ''])
       expect(valid(first).length, agent).toBeGreaterThan(1)
+      for (const line of valid(first)) expect(line).toMatchObject({ agent, session: id })
       if (agent === 'jcode' || agent === 'opencode') expect(runCli(args, env), agent).toEqual({ status: 0, stdout: '', stderr: '' })
     }
   })
@@ -90,10 +91,13 @@ describe('tail', () => {
     rmSync(`${cursor}.x`, { force: true })
     const again = runCli([...args, '--json'])
     const [reread, ...rest] = valid(again)
-    expect(reread).toEqual({ type: 'reread', reason: expect.any(String) })
+    expect(reread).toEqual({ type: 'reread', agent: 'pi', session: 's1', reason: expect.any(String) })
     expect(idsIn(rest)).toEqual(['m0', 'm1', 'm2', 'm3'])
     appendFileSync(path, 'no line\n')
-    expect(valid(runCli([...args, '--json'])).map(({ type }) => type)).toEqual(['message', 'issue'])
+    expect(valid(runCli([...args, '--json'])).map(({ type, agent, session }) => [type, agent, session])).toEqual([
+      ['message', 'pi', 's1'],
+      ['issue', 'pi', 's1'],
+    ])
     truncateSync(path, 300)
     expect(runCli(args).stderr).toBe('spanleaf: the log was read from its start: the file was truncated\n')
   })
