@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import * as library from '../../src/index.js'
+import { agentHome } from '../support/agent-homes.js'
 import { REPOSITORY } from '../support/real-sets.js'
 import { codeOf } from '../support/source.js'
 import { tempFolder } from '../support/temp.js'
@@ -43,6 +44,15 @@ function modulesAskedFor(script: string): string[] {
     .filter((name) => name !== '')
 }
 
+/** Files of the bundle that few processes need, and that are loaded by those. */
+const LATE = ['catalog', 'json-validator', 'ledger', 'open-logs', 'opencode-database', 'opencode-files', 'parcel', 'search', 'worker-stores']
+
+/** What was loaded of the bundle beside its entries. */
+function chunksIn(names: readonly string[]): readonly string[] {
+  const chunks = names.flatMap((name) => /^(?:\.\/)?([\w-]+)-[\w-]{8}\.js$/.exec(name)?.[1] ?? [])
+  return [...new Set(chunks)].sort()
+}
+
 const isHeavy = (names: readonly string[]): string[] => HEAVY.filter((heavy) => names.some((name) => name === heavy || name.startsWith(`${heavy}/`)))
 
 describe('what loads', () => {
@@ -51,19 +61,27 @@ describe('what loads', () => {
     expect(names).toContain('spanleaf')
     expect(isHeavy(names)).toEqual([])
     expect(names.filter((name) => !/^(spanleaf$|\.{1,2}\/|node:|file:)/.test(name))).toEqual([])
-    // What few processes need is loaded by those.
-    expect(names.filter((name) => /\/(catalog|ledger|json-validator|parcel|worker-stores)-[\w-]+\.js$|child_process/.test(name))).toEqual([])
+    expect(names.filter((name) => name.includes('child_process'))).toEqual([])
+    // In few files, since each costs as long as to compile 15 KB; what few processes need is loaded by those.
+    expect(chunksIn(names)).toEqual(['storage', 'tree'])
+    expect(chunksIn(readdirSync(join(DIST, 'bundle')))).toEqual(expect.arrayContaining(LATE))
   })
 
-  it('for a JSON tree is no SQLite, and for a database no index', () => {
+  it('for a store is what reads its kind: for a JSON tree no SQLite, for a database no index, for logs nothing of OpenCode', () => {
     const read = (data: string): string => `const { openSessions, runSessionFlow } = await import('spanleaf')
       const sessions = await openSessions({ data: ${JSON.stringify(data)} })
       for await (const result of runSessionFlow(sessions, { all: true })) if (result.status === 'failed') throw result.error
       await sessions.close()`
-    expect(isHeavy(modulesAskedFor(read(join(DEMO, 'storage'))))).toEqual([])
-    const forDatabase = isHeavy(modulesAskedFor(read(join(DEMO, 'opencode.db'))))
-    expect(forDatabase.filter((name) => name !== 'better-sqlite3' && name !== 'node:sqlite')).toEqual([])
-    expect(forDatabase.length).toBeGreaterThan(0)
+    const forTree = modulesAskedFor(read(join(DEMO, 'storage')))
+    expect([isHeavy(forTree), chunksIn(forTree)]).toEqual([[], ['opencode-files', 'storage', 'tree']])
+    const forDatabase = modulesAskedFor(read(join(DEMO, 'opencode.db')))
+    expect(chunksIn(forDatabase)).toEqual(['opencode-database', 'storage', 'tree'])
+    const drivers = isHeavy(forDatabase)
+    expect(drivers.filter((name) => name !== 'better-sqlite3' && name !== 'node:sqlite')).toEqual([])
+    expect(drivers.length).toBeGreaterThan(0)
+    using home = agentHome()
+    const forLogs = modulesAskedFor(read(join(home.path, '.claude')))
+    expect([isHeavy(forLogs), chunksIn(forLogs)]).toEqual([[], ['open-logs', 'storage', 'tree']])
   })
 
   it('for the index that asks no service is no client of one, and nothing that takes secrets out', () => {
