@@ -11,11 +11,8 @@ import type { StageIssue } from '../core/stage.js'
 import { isLogKind, isLogName } from './agent-places.js'
 import { typeOf } from './file-type.js'
 import { mapFrozen } from './files/frozen-tree.js'
-import { openEraAStore, openFileStore } from './files/opencode-files.js'
-import { openLogStore } from './jsonl/open-logs.js'
 import { createFileMaps, type FileMaps, type MapOption } from './maps/file-maps.js'
 import { type Discovery, identityOf, type StorePlace } from './paths.js'
-import { openDatabase } from './sqlite/opencode-database.js'
 import type { ReadOptions, Store } from './store.js'
 import { StoreFilter } from './store-filter.js'
 import { closeAll, type StoreSource } from './store-source.js'
@@ -182,18 +179,27 @@ async function openPlace(
   filter: StoreFilter,
   maps: FileMaps,
 ): Promise<Opened> {
+  // What reads stores of a kind is loaded by who has one.
   switch (kind) {
-    case 'opencode-sqlite':
+    case 'opencode-sqlite': {
+      const { openDatabase } = await import('./sqlite/opencode-database.js')
       return openDatabase(path, { busyTimeoutMs, wants: (generation) => filter.wants(generation, path) })
-    case 'opencode-json':
+    }
+    case 'opencode-json': {
+      const { openFileStore } = await import('./files/opencode-files.js')
       return openedTree(openFileStore(path, clock, typeof map === 'number' ? mapFrozen(path, maps, clock) : undefined))
-    case 'opencode-era-a':
+    }
+    case 'opencode-era-a': {
+      const { openEraAStore } = await import('./files/opencode-files.js')
       return openedTree(openEraAStore(path, clock))
+    }
     case 'pi-jsonl':
     case 'claude-jsonl':
     case 'codex-jsonl':
-    case 'jcode-journal':
+    case 'jcode-journal': {
+      const { openLogStore } = await import('./jsonl/open-logs.js')
       return openedLogs(openLogStore(kind, path, { clock, maps }))
+    }
   }
 }
 
