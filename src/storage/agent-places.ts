@@ -149,7 +149,8 @@ function agentOfGroup(folder: string, name: string): LogAgent | undefined {
 /** Folders are looked into so deep: a session's own below its project's. */
 const DEEPEST = 2
 const MOST_ENTRIES = 500
-const MOST_LOGS = 4
+/** One that was only just begun tells nothing. */
+const MOST_LOGS = 64
 /** Logs of something else than a session. */
 const OTHER_LOGS = ['history.jsonl', 'session_index.jsonl']
 

@@ -30,10 +30,15 @@ export function isSomething(path: string): boolean {
 
 /** What cannot be looked into counts: its listing then says why. */
 export function isOrMayBe(test: () => boolean): boolean {
+  return isOr(true, test)
+}
+
+/** `unknown` of what cannot be looked into. */
+export function isOr(unknown: boolean, test: () => boolean): boolean {
   try {
     return test()
   } catch (error) {
     if (systemCode(error) === undefined) throw error
-    return true
+    return unknown
   }
 }

@@ -5,7 +5,7 @@ import { StorageError, systemCode } from '../core/errors.js'
 import type { Agent } from '../core/keys.js'
 import type { StageIssue } from '../core/stage.js'
 import { agentOf, isLogName, isLogPlace, type LogPlace, logAt, logPlaces, logsInFolder } from './agent-places.js'
-import { isFolder, isOrMayBe, isSomething, typeOf } from './file-type.js'
+import { isFolder, isOr, isOrMayBe, isSomething, typeOf } from './file-type.js'
 import { fileGeneration } from './generation.js'
 import { headOf } from './log-sniff.js'
 
@@ -148,9 +148,11 @@ function openCodeIn(path: string): readonly StorePlace[] {
 /** What the folder itself is. @throws StorageError STORE_MISSING */
 function storesOfFolder(path: string): readonly StorePlace[] {
   if (isJsonTree(path)) return [{ kind: 'opencode-json', path }]
-  if (isEraAFolder(path)) return [{ kind: 'opencode-era-a', path }]
+  const eraA: StorePlace = { kind: 'opencode-era-a', path }
+  if (isOr(false, () => isEraAFolder(path, false))) return [eraA]
   const logs = logsInFolder(path)
   if (logs.length > 0) return logs
+  if (isOrMayBe(() => isEraAFolder(path, true))) return [eraA]
   throw new StorageError('STORE_MISSING', {
     reason: 'this folder holds no store: no data of OpenCode, no logs of pi, Claude Code, Codex or jcode',
     path,
@@ -167,7 +169,7 @@ function storesIn(dataDir: string): StorePlace[] {
   const tree = join(dataDir, 'storage')
   if (names.includes('storage') && isOrMayBe(() => isJsonTree(tree))) places.push({ kind: 'opencode-json', path: tree })
   const older = join(dataDir, 'project')
-  if (names.includes('project') && isOrMayBe(() => isEraAFolder(older))) places.push({ kind: 'opencode-era-a', path: older })
+  if (names.includes('project') && isOrMayBe(() => isEraAFolder(older, true))) places.push({ kind: 'opencode-era-a', path: older })
   return places
 }
 
@@ -189,13 +191,11 @@ function isProjectTree(path: string): boolean {
   }
 }
 
-/** The `project` folder of a data folder that 0.x wrote to. */
-function isEraAFolder(path: string): boolean {
-  return isOrMayBe(
-    () =>
-      isFolder(path) &&
-      readdirSync(path, { withFileTypes: true }).some((slug) => !slug.isFile() && isFolder(join(path, slug.name, 'storage', 'session'))),
-  )
+/** The `project` folder of a data folder that 0.x wrote to. `unknown`: what an entry is that cannot be looked into. */
+function isEraAFolder(path: string, unknown: boolean): boolean {
+  if (!isFolder(path)) return false
+  const slugs = readdirSync(path, { withFileTypes: true }).filter((entry) => !entry.isFile())
+  return slugs.some(({ name }) => isOr(unknown, () => isFolder(join(path, name, 'storage', 'session'))))
 }
 
 function examine(find: () => readonly StorePlace[], path: string): Discovery {

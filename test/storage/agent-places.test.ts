@@ -190,6 +190,13 @@ describe('a path that somebody names', () => {
     expect(at(folder.path, 'b.jsonl')).toEqual(['claude-jsonl b.jsonl'])
   })
 
+  it('is told by a log among others that were only just begun, and beside a link that leads round in a circle', () => {
+    const begun = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`logs/${at}.jsonl`, '']))
+    using home = folderWith({ ...begun, 'logs/x.jsonl': LINES.claude })
+    symlinkSync('round', join(home.path, 'logs', 'round'))
+    expect(namesIn(home.path, storesAt([join(home.path, 'logs')]))).toEqual(['claude-jsonl logs'])
+  })
+
   it('may be one log by its name, or a snapshot with its journal', () => {
     using folder = folderWith({
       'rollout-x.jsonl.zst': 'packed',
