@@ -19,8 +19,9 @@ export default defineConfig({
     env: temporary === undefined ? {} : { TMPDIR: temporary },
     // Much of the time is spent waiting for processes and clocks.
     maxWorkers: Math.max(4, availableParallelism()),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Many times what they take: a machine that is busy with other work makes them no failures.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
   },
 })
 

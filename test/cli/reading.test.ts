@@ -206,7 +206,7 @@ describe('wrong use', () => {
     [
       ['ls', '--data', '/etc/passwd'],
       1,
-      /this file is no store: no database of OpenCode, and no log of pi, Claude Code, Codex or jcode \(\/etc\/passwd\)/,
+      /this file is no store: no database of OpenCode, and by its name no log of pi, Claude Code, Codex or jcode \(\/etc\/passwd\)/,
     ],
     [['ls', '--data', '/etc'], 1, /this folder holds no store/],
     [['ls'], 1, /no store of a coding agent was found/],

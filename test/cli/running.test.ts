@@ -105,7 +105,7 @@ describe('index --watch', { timeout: 120_000 }, () => {
     const watch = start(['index', '--watch', ...at], quick)
     await watch.said(/watching 15 sessions; Ctrl-C stops/)
     // What comes before all of it is written may be told with other sessions in one line.
-    await expect.poll(() => documentsTold(watch.stderr()), { timeout: 60_000 }).toBe(all?.documents)
+    await expect.poll(() => documentsTold(watch.stderr()), { timeout: 100_000 }).toBe(all?.documents)
     const session = addMessage(data, 'a question about marmots')
     await watch.said(new RegExp(`${session}: 1 document written`))
     const [running] = jsonLines(runCli(['status', '--json', ...at]))

@@ -112,7 +112,7 @@ describe.skipIf(why !== undefined)(`Chroma${why === undefined ? '' : ` (${why})`
   let chroma: ChromaTestServer
   beforeAll(async () => {
     chroma = await startChromaServer()
-  }, 60_000)
+  })
   afterAll(() => chroma?.[Symbol.asyncDispose]())
   const withChroma = (): Record<string, string> => ({ ...env, SPANLEAF_SINK: 'chroma', CHROMA_URL: chroma.url })
 

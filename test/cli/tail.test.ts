@@ -245,7 +245,7 @@ describe('tail --follow', () => {
     await tail.wrote(/m2/)
     add(said(3))
     await tail.wrote(/m3/)
-    await expect.poll(() => runCli(['tail', 's1', '--data', data, '--json', '--cursor', cursor]).stdout, { timeout: 10_000 }).toBe('')
+    await expect.poll(() => runCli(['tail', 's1', '--data', data, '--json', '--cursor', cursor]).stdout, { timeout: 100_000 }).toBe('')
     tail.child.kill('SIGTERM')
     expect(await tail.ended).toEqual({ code: 0, signal: null })
     expect(idsIn(valid({ status: 0, stdout: tail.stdout(), stderr: '' }))).toEqual(['m0', 'm1', 'm2', 'm3'])
@@ -262,7 +262,7 @@ describe('tail --follow', () => {
       errors += text
     })
     await once(child.stdout as NodeJS.ReadableStream, 'data')
-    await expect.poll(() => existsSync(cursor)).toBe(true)
+    await expect.poll(() => existsSync(cursor), { timeout: 100_000 }).toBe(true)
     child.stdout?.destroy()
     add(said(2, 'nobody reads this'))
     expect(await ended).toEqual([0, null])

@@ -347,7 +347,7 @@ describe.skipIf(why !== undefined)(`another sink${why === undefined ? '' : ` (${
   let chroma: ChromaTestServer
   beforeAll(async () => {
     chroma = await startChromaServer()
-  }, 60_000)
+  })
   afterAll(() => chroma?.[Symbol.asyncDispose]())
   const chosen = (config: PartialConfig = {}): PartialConfig => ({ sink: 'chroma', chromaUrl: chroma.url, ...config })
 

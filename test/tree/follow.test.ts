@@ -101,7 +101,7 @@ function expectNothingLeft(before: ReturnType<typeof heldNow>): void {
 }
 
 describe('following a log', () => {
-  it('gives every message once and in order while its agent writes as fast as it can', { timeout: 60_000 }, async () => {
+  it('gives every message once and in order while its agent writes as fast as it can', async () => {
     const { root, path } = piLog()
     writeFileSync(path, textOf([{ type: 'session', version: 3, id: 's1', timestamp: at(0), cwd: '/w' }]))
     await using sessions = await openSessions({ data: root })
@@ -289,7 +289,7 @@ describe('following a log', () => {
     expect(clock.slept.length).toBeLessThan(14)
   })
 
-  it('looks at once when the system tells of a write, or a watch on the same set does', { timeout: 30_000 }, async () => {
+  it('looks at once when the system tells of a write, or a watch on the same set does', async () => {
     const { root, add } = piLog()
     await using sessions = await openSessions({ data: root })
     const ending = new AbortController()

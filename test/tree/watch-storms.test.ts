@@ -250,7 +250,7 @@ describe.each(PLACES)('a storm over %s', (_, make) => {
     )
   })
 
-  it.each(['auto', 'poll'] as const)('is told whole by the system: %s', { timeout: 60_000 }, async (how) => {
+  it.each(['auto', 'poll'] as const)('is told whole by the system: %s', async (how) => {
     const place = make(join(folder.path, `storm-${made++}`))
     await using sessions = await openSessions({ data: place.root })
     const follower = new Follower(sessions)

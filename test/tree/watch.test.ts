@@ -449,7 +449,7 @@ describe('a watch', () => {
 const KEY = sessionKey('pi', parseSessionId('a'))
 
 describe('with the events of this system', () => {
-  it('tells of writes, and of files made at once in new folders', { timeout: 60_000 }, async () => {
+  it('tells of writes, and of files made at once in new folders', async () => {
     const logs = piLogs(newRoot())
     logs.add('a')
     await using sessions = await openSessions({ data: logs.root })
@@ -466,7 +466,7 @@ describe('with the events of this system', () => {
     expect(sessions.index.session(KEY)).toBeDefined()
   })
 
-  it('leaves no file, no thread and no timer behind, however often it is begun', { timeout: 60_000 }, async () => {
+  it('leaves no file, no thread and no timer behind, however often it is begun', async () => {
     const logs = piLogs(newRoot())
     logs.add('a')
     await using sessions = await openSessions({ data: logs.root })

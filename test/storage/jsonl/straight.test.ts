@@ -39,7 +39,7 @@ describe('logs that are read straight through', () => {
     }
   })
 
-  it.each(DIALECTS)('of $name and harmed give what the stages give (property)', { timeout: 60_000 }, async (dialect: LogDialect) => {
+  it.each(DIALECTS)('of $name and harmed give what the stages give (property)', async (dialect: LogDialect) => {
     await using w = await logWorld(dialect, { map: 'never' }, [])
     for (let n = 0; n < CASES; n++) {
       const random = dice(7000 + n)
@@ -52,7 +52,7 @@ describe('logs that are read straight through', () => {
     await holdsBothWays(w, dialect.name)
   })
 
-  it('go the other way when they are too large to be kept, and name a line that is too long', { timeout: 60_000 }, async () => {
+  it('go the other way when they are too large to be kept, and name a line that is too long', async () => {
     const [said] = CORPUS
     await using w = await logWorld(claude, { map: 'never' }, [said])
     const [log] = claude.render(said)

@@ -190,5 +190,5 @@ describe('a call', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
     await source[Symbol.asyncDispose]()
     await expect(call).rejects.toMatchObject({ code: 'STORE_NOT_READY' })
-  }, 60_000)
+  })
 })

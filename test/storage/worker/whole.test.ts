@@ -224,7 +224,7 @@ describe('nothing is left', () => {
       import { openSessions } from ${JSON.stringify(join(REPOSITORY, 'dist/bundle/index.js'))}
       const sessions = await openSessions({ data: ${JSON.stringify(database.path)}, worker: true })
       console.log(sessions.index.sessionsByTime().length)`
-    const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 })
+    const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 120_000 })
     expect(said.trim()).toBe(String(sampleCorpus().length))
   })
 })
