@@ -45,23 +45,35 @@ export function clipPath(path: string, width = Number.POSITIVE_INFINITY): string
 export function startOf(line: string, room: number): string {
   if (line.length * MOST_PER_UNIT <= room) return line
   if (ASCII.test(line)) return line.slice(0, Math.max(0, room))
+  const near = line.slice(0, unitsOf(room))
   let columns = 0
-  for (const { segment, index } of CHARACTERS.segment(line)) {
+  let last = 0
+  for (const { segment, index } of CHARACTERS.segment(near)) {
     columns += widthOf(segment)
     if (columns > room) return line.slice(0, index)
+    last = index
   }
-  return line
+  return near.length === line.length ? line : near.slice(0, last)
 }
 
 /** Likewise of its end. */
 export function endOf(line: string, room: number): string {
-  let columns = columnsOf(line)
-  if (columns <= room) return line
-  for (const { segment, index } of CHARACTERS.segment(line)) {
-    if (columns <= room) return line.slice(index)
+  const near = line.slice(-unitsOf(room))
+  let columns = columnsOf(near)
+  if (columns <= room && near.length === line.length) return line
+  for (const { segment, index } of CHARACTERS.segment(near)) {
+    // The first one may lack its beginning.
+    if (columns <= room && index > 0) return near.slice(index)
     columns -= widthOf(segment)
   }
   return ''
+}
+
+/** What is shown of a character that is made of more units than this for each column is cut. */
+const MOST_UNITS = 64
+
+function unitsOf(room: number): number {
+  return MOST_UNITS * (Math.max(0, room) + 1)
 }
 
 /** No unit of UTF-16 takes more columns. */

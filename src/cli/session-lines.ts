@@ -89,7 +89,7 @@ const LEAST_FOLDER = 12
 /** In at most `room` columns. A title may be all that somebody asked; the folder is to be seen beside it where there is room for both. */
 export function titleAndFolder(meta: SessionMeta, room: number): string {
   const words = `${marksOf(meta)}${meta.title || '(no title)'}`
-  const folderWidth = columnsOf(clip(meta.directory))
+  const folderWidth = columnsOf(clip(meta.directory, room))
   const title = clip(words, room < 2 * LEAST_TITLE ? room : Math.max(Math.ceil(room / 2), room - folderWidth - SEPARATOR.length))
   const left = room - columnsOf(title) - SEPARATOR.length
   if (folderWidth === 0 || left < Math.min(LEAST_FOLDER, folderWidth)) return title

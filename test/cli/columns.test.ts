@@ -34,6 +34,13 @@ describe('columns', () => {
     expect(clip(text, width)).toBe(shown)
   })
 
+  it.each([`e${'\u0301'.repeat(1_000_000)}x`, '日本'.repeat(500_000)])('are asked of no more of a long text than could be shown', (text) => {
+    for (const part of [clip(text, 10), clipPath(text, 10), startOf(text, 10), endOf(text, 10)]) {
+      expect(columnsOf(part)).toBeLessThanOrEqual(10)
+      expect(part.length).toBeLessThan(1000)
+    }
+  })
+
   it('of the end of a path', () => {
     expect(clipPath('/srv/日本語/docs', 10)).toBe('…本語/docs')
     expect(clipPath('/srv/日本語/docs', 9)).toBe('…語/docs')
