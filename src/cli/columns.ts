@@ -5,7 +5,7 @@ import { onOneLine } from './output.js'
 const CHARACTERS = new Intl.Segmenter()
 const ASCII = /^[\u0020-\u007e]*$/
 
-/** How many columns a text without control characters takes. */
+/** How many columns a text without control characters takes. The time grows with the square of its length: of what may be long, see `startOf`. */
 export function columnsOf(text: string): number {
   if (ASCII.test(text)) return text.length
   let columns = 0
@@ -70,7 +70,7 @@ export function endOf(line: string, room: number): string {
 }
 
 /** What is shown of a character that is made of more units than this for each column is cut. */
-const MOST_UNITS = 64
+const MOST_UNITS = 16
 
 function unitsOf(room: number): number {
   return MOST_UNITS * (Math.max(0, room) + 1)

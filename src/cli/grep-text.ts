@@ -42,7 +42,9 @@ interface Pieces {
 /** The match, and as much of what stands around it as there is room for; an ellipsis where the line goes on. */
 function fitted({ text, match: { start, end }, cut }: GrepHit, room: number): Pieces {
   const [before, match, behind] = [oneLine(text.slice(0, start)).trimStart(), oneLine(text.slice(start, end)), oneLine(text.slice(end)).trimEnd()]
-  const widths = { before: columnsOf(before), match: columnsOf(match), behind: columnsOf(behind) }
+  if (room === Number.POSITIVE_INFINITY) return { before: (cut.start ? '…' : '') + before, match, behind: behind + (cut.end ? '…' : '') }
+  // A match may be long; the texts around it are not.
+  const widths = { before: columnsOf(before), match: columnsOf(startOf(match, room)), behind: columnsOf(behind) }
   const isWhole = !cut.start && !cut.end && widths.before + widths.match + widths.behind <= room
   const left = Math.max(0, room - widths.match - (isWhole ? 0 : '……'.length))
   const shownBefore = endOf(before, Math.max(Math.floor(left / 2), left - widths.behind))

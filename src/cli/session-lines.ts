@@ -30,32 +30,30 @@ const LAYOUTS: readonly (readonly (keyof Cells)[])[] = [
   ['id'],
 ]
 
+/** Longer ids push what follows them on their own line alone. */
+const WIDEST_ID = 40
+
 /** The time is the one that is sorted by; the agent is told where sessions are of several. */
 export function sessionTable(metas: readonly SessionMeta[], { sort, width = terminalWidth() }: TableOptions): SessionTable {
   const agents = [...new Set(metas.map(({ key }) => key.agent))]
   const widest = (texts: readonly string[]): number => texts.reduce((most, text) => Math.max(most, columnsOf(text)), 0)
-  const agentWidth = widest(['AGENT', ...agents])
-  const idWidth = widest(['SESSION', ...metas.map(({ id }) => withoutUnseen(id))])
-  const lefts = ({ time, day, messages, agent, id }: Cells): readonly string[] => {
-    const padded = {
-      time: time.padEnd(16),
-      day: day.padEnd(10),
-      messages: messages.padStart(8),
-      agent: agent.padEnd(agentWidth),
-      id: padTo(id, idWidth),
-    }
-    return LAYOUTS.map((names) =>
-      names
-        .filter((name) => name !== 'agent' || agents.length > 1)
-        .map((name) => `${padded[name]}  `)
-        .join(''),
-    )
+  const widths = {
+    time: 16,
+    day: 10,
+    messages: 8,
+    agent: widest(['AGENT', ...agents]),
+    id: Math.min(WIDEST_ID, widest(['SESSION', ...metas.map(({ id }) => withoutUnseen(id))])),
   }
+  const layouts = LAYOUTS.map((names) => names.filter((name) => name !== 'agent' || agents.length > 1))
+  const roomIn = (names: readonly (keyof Cells)[]): number => names.reduce((room, name) => room - widths[name] - GAP.length, width)
+  const layout = layouts.find((names) => roomIn(names) >= LEAST_TITLE) ?? ['id']
+  const left = (cells: Cells): string =>
+    layout.map((name) => (name === 'messages' ? cells[name].padStart(widths[name]) : padTo(cells[name], widths[name])) + GAP).join('')
   const isByCreation = sort === 'created'
   const name = isByCreation ? 'CREATED' : 'UPDATED'
   return {
     head: withTitle(
-      lefts({ time: name, day: name, messages: 'MESSAGES', agent: 'AGENT', id: 'SESSION' }),
+      [left({ time: name, day: name, messages: 'MESSAGES', agent: 'AGENT', id: 'SESSION' })],
       (room) => clip('TITLE · FOLDER', room),
       width,
     ),
@@ -68,10 +66,12 @@ export function sessionTable(metas: readonly SessionMeta[], { sort, width = term
         agent: meta.key.agent,
         id: withoutUnseen(meta.id),
       }
-      return withTitle(lefts(cells), (room) => titleAndFolder(meta, room), width)
+      return withTitle([left(cells)], (room) => titleAndFolder(meta, room), width)
     },
   }
 }
+
+const GAP = '  '
 
 /** Columns that a title is to have at least. */
 const LEAST_TITLE = 20
@@ -89,6 +89,7 @@ const LEAST_FOLDER = 12
 /** In at most `room` columns. A title may be all that somebody asked; the folder is to be seen beside it where there is room for both. */
 export function titleAndFolder(meta: SessionMeta, room: number): string {
   const words = `${marksOf(meta)}${meta.title || '(no title)'}`
+  if (room === Number.POSITIVE_INFINITY) return [clip(words), clip(meta.directory)].filter((text) => text !== '').join(SEPARATOR)
   const folderWidth = columnsOf(clip(meta.directory, room))
   const title = clip(words, room < 2 * LEAST_TITLE ? room : Math.max(Math.ceil(room / 2), room - folderWidth - SEPARATOR.length))
   const left = room - columnsOf(title) - SEPARATOR.length

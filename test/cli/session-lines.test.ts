@@ -59,6 +59,19 @@ describe('the table of sessions', () => {
     }
   })
 
+  it('lets one long id push its own line alone', () => {
+    const long = meta('claude', `session-${'x'.repeat(70)}`, 'Long')
+    const others = linesOf(SEVERAL.slice(0, 3), 100)
+    expect(linesOf([...SEVERAL.slice(0, 3), long], 100)[1]).toContain('Add agent name')
+    expect(linesOf([...SEVERAL.slice(0, 3), long], 100)[0]).toMatch(/^UPDATED .* AGENT .* SESSION/)
+    expect(others[0]).toMatch(/^UPDATED .* AGENT .* SESSION/)
+  })
+
+  it('measures nothing of a line that may have any width', () => {
+    const title = '日本語'.repeat(500_000)
+    expect(titleAndFolder(meta('claude', 's', title, `/${title}`), Number.POSITIVE_INFINITY)).toBe(`${title} · /${title}`)
+  })
+
   it('leaves out what tells least where there is little room, and cuts titles', () => {
     expect(linesOf(SEVERAL, 200)[0]).toBe('UPDATED           MESSAGES  AGENT     SESSION                               TITLE · FOLDER')
     expect(linesOf(SEVERAL, 200)[2]).toContain(`Filecoin 价格历史查询与链接分析 以及一些其他的东西 · ${FOLDER}`)

@@ -10,9 +10,12 @@ const WORD = /[\p{L}\p{N}\p{Co}][\p{L}\p{M}\p{N}\p{Co}]*/gu
 const ACCENT = /[\u0300-\u036f]/g
 const ASCII = /^[\0-\x7f]*$/
 
-/** In their order, each as often as it stands there. */
+/** A title may have any length, and a word of some millions of letters is more than an expression can match. */
+const MOST = 2 ** 16
+
+/** Of the first 65,536 characters, in their order, each as often as it stands there. */
 export function searchWords(text: string): readonly string[] {
-  return fold(text).match(WORD) ?? []
+  return fold(text.slice(0, MOST)).match(WORD) ?? []
 }
 
 /** Without case and accents. A final sigma is a sigma. */
