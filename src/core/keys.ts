@@ -34,6 +34,9 @@ export interface PartKey {
 
 export type EntityKey = SessionKey | MessageKey | PartKey
 
+/** Stands for the session of a part whose message is nowhere: a part's place names its message alone. */
+export const UNKNOWN_SESSION = 'unknown' as SessionId
+
 export function sessionKey(agent: Agent, session: SessionId): SessionKey {
   return { kind: 'session', agent, session }
 }

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { FORMATS, type RecordFormat } from '../core/formats.js'
 import type { SessionId } from '../core/ids.js'
-import { type Agent, type EntityKey, encodeKey, sessionOf } from '../core/keys.js'
+import { type Agent, type EntityKey, encodeKey, sessionOf, UNKNOWN_SESSION } from '../core/keys.js'
 import type { JsonValidator } from '../storage/json-validator.js'
 import type { CensusEntry, CensusKind, CensusRecord, Store, StoreKind } from '../storage/store.js'
 import { checkRecord, type RecordDamage, type RecordFlaw } from './copies/record-check.js'
@@ -212,9 +212,6 @@ function sessionNamed(kind: CensusKind, { agent, session }: EntityKey): Pick<Rec
   if (kind === 'project' || (kind === 'document' && agent === 'opencode')) return {}
   return kind === 'part' && session === UNKNOWN_SESSION ? { agent } : { agent, session }
 }
-
-/** As a census names the session of parts whose message is nowhere. */
-const UNKNOWN_SESSION = 'unknown'
 
 function inFile({ leaf }: CensusRecord, { offset = 0 }: RecordFlaw): { readonly offset?: number } {
   const start = leaf.span?.source.offset ?? leaf.issue?.offset

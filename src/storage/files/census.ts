@@ -1,6 +1,6 @@
 /** Everything in an era B tree, file by file: records, orphans, and what is left alone and why. */
 import type { MessageId, PartId, SessionId } from '../../core/ids.js'
-import { messageKey, partKey, sessionKey } from '../../core/keys.js'
+import { messageKey, partKey, sessionKey, UNKNOWN_SESSION } from '../../core/keys.js'
 import type { Slab } from '../slab.js'
 import type { CensusEntry, CensusOptions } from '../store.js'
 import { CensusTree, type Found, openFound } from './census-tree.js'
@@ -84,10 +84,10 @@ function* conversationFiles(tree: CensusTree, sessions: ReadonlySet<string>, has
     for (const { name, path } of tree.flat('message', session)) {
       const key = messageKey(sessionKey('opencode', session as SessionId), name as MessageId)
       yield { kind: 'message', key, path, orphan }
-      if (parts.delete(name)) yield* partFiles(tree, orphan ? UNKNOWN : (session as SessionId), name, orphan)
+      if (parts.delete(name)) yield* partFiles(tree, orphan ? UNKNOWN_SESSION : (session as SessionId), name, orphan)
     }
   }
-  for (const message of parts) yield* partFiles(tree, UNKNOWN, message, true)
+  for (const message of parts) yield* partFiles(tree, UNKNOWN_SESSION, message, true)
 }
 
 function* partFiles(tree: CensusTree, session: SessionId, message: string, orphan: boolean): Generator<Found> {
@@ -105,6 +105,3 @@ function* checkedOnly(tree: CensusTree, folder: string, reason: string): Generat
     else tree.leaveTreeAlone(reason, folder, entry.name)
   }
 }
-
-/** The session of orphans: a part's path names its message alone. */
-const UNKNOWN = 'unknown' as SessionId

@@ -1,6 +1,6 @@
 /** Everything below the `project` folder of era A, file by file: records, orphans, and what is left alone and why. */
 import type { MessageId, PartId, SessionId } from '../../core/ids.js'
-import { type EntityKey, messageKey, partKey, sessionKey } from '../../core/keys.js'
+import { type EntityKey, messageKey, partKey, sessionKey, UNKNOWN_SESSION } from '../../core/keys.js'
 import type { Slab } from '../slab.js'
 import type { CensusEntry, CensusOptions, LeafKind } from '../store.js'
 import { CensusTree, type Found, openFound, type RecordFile } from './census-tree.js'
@@ -101,13 +101,10 @@ function* partFiles(tree: CensusTree, root: readonly string[], messages: Readonl
     for (const { name, isFile } of tree.entries(...root, outer)) {
       if (isFile) {
         const file = tree.recordFile(name, ...root, outer)
-        if (file !== undefined) yield { ...file, session: messages.get(outer) ?? UNKNOWN, message: outer }
+        if (file !== undefined) yield { ...file, session: messages.get(outer) ?? UNKNOWN_SESSION, message: outer }
       } else {
         for (const file of tree.flat(...root, outer, name)) yield { ...file, session: outer as SessionId, message: name }
       }
     }
   }
 }
-
-/** The session of parts whose message is nowhere. */
-const UNKNOWN = 'unknown' as SessionId
