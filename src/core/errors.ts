@@ -36,6 +36,10 @@ const ERRORS = {
     advice: 'The record is damaged in the store it belongs to; an older store holds it intact, and that copy is returned.',
   },
   UNREADABLE_RECORD: { retryable: false, advice: 'The record could not be read; check the permissions of its path.' },
+  FOREIGN_LOG: {
+    retryable: false,
+    advice: 'Another agent wrote this log, so it is not read here; name the log itself, or a folder with logs of that agent alone.',
+  },
   UNEXPECTED_SHAPE: { retryable: false, advice: 'The record is of a known kind but of an unknown shape; it is kept raw.' },
   // indexer
   STATE_TOO_NEW: { retryable: false, advice: 'The index state was written by a newer spanleaf; use that version, or another --home.' },

@@ -117,9 +117,9 @@ function isUnknown(listed: readonly ListedStore[], issues: readonly StageIssue[]
   return issues.some((issue) => hidesSessions(issue) && (concerns(issue, store) || (issue.path !== undefined && store.startsWith(issue.path + sep))))
 }
 
-/** Damaged records are listed all the same, and unsafe ids never are; any other issue hides an unknown number of sessions. */
+/** Damaged records are listed all the same, and unsafe ids and other agents' logs never are; any other issue hides an unknown number of sessions. */
 function hidesSessions({ key, code }: StageIssue): boolean {
-  return key === undefined && code !== 'INVALID_ID'
+  return key === undefined && code !== 'INVALID_ID' && code !== 'FOREIGN_LOG'
 }
 
 /** True when the messages of the session cannot be listed; one whose own record cannot be read has its messages. */

@@ -114,7 +114,8 @@ const FOLDERS: readonly (readonly [LogAgent, RegExp])[] = [
   ['jcode', /\/\.jcode\/sessions(\/|$)/],
 ]
 
-function agentOfPath(path: string): LogAgent | undefined {
+/** The agent in whose folders a path is. */
+export function agentOfPath(path: string): LogAgent | undefined {
   const posix = path.split(sep).join('/')
   return FOLDERS.find(([, pattern]) => pattern.test(posix))?.[0]
 }
@@ -126,7 +127,8 @@ const NAMES: readonly (readonly [LogAgent, RegExp])[] = [
   ['pi', /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z_.+\.jsonl$/],
 ]
 
-function agentOfName(name: string): LogAgent | undefined {
+/** The agent that names its logs so. */
+export function agentOfName(name: string): LogAgent | undefined {
   return NAMES.find(([, pattern]) => pattern.test(name))?.[0]
 }
 

@@ -82,7 +82,8 @@ const TYPES: ReadonlyMap<string, LogAgent> = new Map([
   ),
 ])
 
-function agentOfLine(bytes: Buffer, start: number, end: number): LogAgent | undefined {
+/** The agent that alone writes such a line; undefined where it does not tell. */
+export function agentOfLine(bytes: Buffer, start: number, end: number): LogAgent | undefined {
   LINE.run(bytes, start === 0 ? startOf(bytes) : start, end)
   const has = (...names: readonly Field[]): boolean => names.some((name) => LINE.has(slotOf(name)))
   if (has('append_messages')) return 'jcode'

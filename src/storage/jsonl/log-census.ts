@@ -7,8 +7,9 @@ import type { CensusEntry } from '../store.js'
 import { linePart } from './line-names.js'
 import { type LeftOut, LogIndex, type LogLine, type LogMessage, lineId } from './log-index.js'
 import { type LineRead, openLines } from './log-leaves.js'
+import type { ListedLog } from './log-pass.js'
 import { sessionLeaf } from './log-record.js'
-import type { ListedLog, LogSessions } from './log-sessions.js'
+import type { LogSessions } from './log-sessions.js'
 import { type Viewing, viewLog } from './log-view.js'
 
 /** Lines per look at the files. */

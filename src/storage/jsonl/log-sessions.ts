@@ -5,53 +5,27 @@
 import type { Clock } from '../../core/clock.js'
 import { systemCode } from '../../core/errors.js'
 import { isSafeId, parseSessionId, type SessionId } from '../../core/ids.js'
-import { type SessionKey, sessionKey } from '../../core/keys.js'
+import { sessionKey } from '../../core/keys.js'
 import type { StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../files/file-issues.js'
+import { writerOf } from '../log-writer.js'
 import type { SlabPool } from '../slab.js'
 import type { Listing, ListOptions, SessionEntry, StoreWork } from '../store.js'
 import { turnsOf } from '../turns.js'
-import { LOG_START, type LogPlace, type Rest } from './line-scanner.js'
+import { LOG_START, type Rest } from './line-scanner.js'
 import { LIGHT, type LogAdapter, type LogFile, type LogListing, type LogMeta, type LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, withWhole } from './log-bytes.js'
 import { asHeld, asListed, byPath, byRecency, listOnly, pathOf, revisionOf, versionOf } from './log-entries.js'
 import { type LogLook, MOST_NEW, mayBe } from './log-look.js'
+import type { Growth, ListedLog, Pass, PassedFile } from './log-pass.js'
 import { NOBODY, parsed, recordOf } from './log-record.js'
 import { isSame, statOf } from './log-view.js'
-import { checkCursor, type TailCursor } from './tail-cursor.js'
+import { checkCursor } from './tail-cursor.js'
 
 /** Lines that end within so many bytes of the end of a file are asked for their time. */
 const NEAR_END = 4096
 /** Of so many bytes is the anchor that a listing goes on from: the light fields are worth no more. */
 const ANCHOR = 4096
-
-/** A session as it was listed last. */
-export interface ListedLog {
-  readonly key: SessionKey
-  readonly session: LogSession
-  readonly entry: SessionEntry
-  readonly meta: LogMeta
-  readonly stats: readonly (LogStat | undefined)[]
-}
-
-interface Pass {
-  /** Of a log that was not read in this process: what another one listed. */
-  readonly entry?: SessionEntry
-  readonly session: LogSession
-  readonly meta: LogMeta
-  readonly files: readonly PassedFile[]
-  readonly damage: StageIssue | undefined
-}
-
-interface PassedFile {
-  readonly stat: LogStat | undefined
-  /** When it was last written to, as far as anybody knows, epoch milliseconds. */
-  readonly written: number
-  /** Undefined for what never grows by appending. */
-  readonly cursor: TailCursor | undefined
-  /** Entries behind the last newline: NULs, and what follows them. They are none of the pass yet, lest they be counted twice. */
-  readonly loose: number
-}
 
 interface Taken {
   readonly listed: Map<string, ListedLog>
@@ -153,6 +127,13 @@ export class LogSessions {
   /** Of two logs with the same id the one that was written to last counts; the other one is named. */
   #take(pass: Pass, held: ReadonlyMap<string, SessionEntry>, { listed, leftOut, issues }: Taken): void {
     const { session, meta, files, damage } = pass
+    const stranger = files.find(({ writer }) => writer?.other !== undefined)?.writer?.other
+    if (stranger !== undefined) {
+      const path = pathOf(session)
+      issues.push({ code: 'FOREIGN_LOG', path, reason: `a log of ${stranger} among those of ${this.#adapter.agent}` })
+      leftOut.push({ path, reason: `a log of ${stranger}` })
+      return
+    }
     const id = [meta.id, session.id].find(isSafeId)
     const [file] = session.files
     if (id === undefined || file === undefined) {
@@ -207,8 +188,7 @@ export class LogSessions {
       if (goOn !== undefined && grown === undefined) continue
       try {
         const absent = file.optional === true ? this.#absence(file) : undefined
-        files[at] =
-          absent ?? (file.form === 'document' ? await this.#document(file, meta) : await this.#lines(file, grown?.from ?? LOG_START, meta, signal))
+        files[at] = absent ?? (file.form === 'document' ? await this.#document(file, meta) : await this.#lines(file, meta, grown, signal))
       } catch (error) {
         if (systemCode(error) === undefined) throw error
         damage ??= fileIssue(error, NOBODY, file.path)
@@ -227,16 +207,16 @@ export class LogSessions {
   }
 
   /** The files that grew; none: nothing changed. Undefined: read anew. */
-  #growth(before: Pass, session: LogSession): readonly { readonly at: number; readonly from: LogPlace }[] | undefined {
+  #growth(before: Pass, session: LogSession): readonly Growth[] | undefined {
     if (before.files.length !== session.files.length) return undefined
-    const growth: { at: number; from: LogPlace }[] = []
-    for (const [at, { stat, cursor }] of before.files.entries()) {
+    const growth: Growth[] = []
+    for (const [at, { stat, cursor, writer }] of before.files.entries()) {
       const path = session.files[at]?.path ?? ''
       if (stat === undefined || path !== before.session.files[at]?.path) return undefined
       try {
         if (isSame(stat, statOf(session.files[at] as LogFile, this.#work))) continue
         if (cursor === undefined || checkCursor(path, cursor, this.#work).verdict !== 'grown') return undefined
-        growth.push({ at, from: cursor })
+        growth.push({ at, from: cursor, writer })
       } catch (error) {
         if (systemCode(error) === undefined) throw error
         return undefined
@@ -245,8 +225,9 @@ export class LogSessions {
     return growth
   }
 
-  async #lines(file: LogFile, from: LogPlace, meta: LogMeta, signal: AbortSignal | undefined): Promise<PassedFile> {
+  async #lines(file: LogFile, meta: LogMeta, grown: Growth | undefined, signal: AbortSignal | undefined): Promise<PassedFile> {
     const adapter = this.#adapter
+    const writer = grown === undefined ? writerOf(file.path, adapter.agent) : grown.writer
     let near = 0
     const opened = ({ size }: LogStat): void => {
       // Of an unpacked text nobody knows the end before it is there.
@@ -255,6 +236,7 @@ export class LogSessions {
     let time: number | undefined
     let loose = 0
     const take = (bytes: Buffer, start: number, end: number, offset: number, until: number): void => {
+      writer?.see(bytes, start, end)
       if (offset + end - start >= near) time = adapter.timeOf(bytes, start, end) ?? time
       if (end - start > LIGHT || !adapter.tells(bytes, start, end, meta, offset, until)) return
       const document = parsed(bytes, start, end)
@@ -275,9 +257,9 @@ export class LogSessions {
       },
     }
     const reading = { work: this.#work, signal, pool: this.#pool, opened }
-    const { stat, cursor } = await scanLog(file, visitor, { ...reading, from, cursor: !file.packed, anchor: ANCHOR })
+    const { stat, cursor } = await scanLog(file, visitor, { ...reading, from: grown?.from ?? LOG_START, cursor: !file.packed, anchor: ANCHOR })
     meta.updated = time ?? meta.updated ?? stat.mtimeMs
-    return { stat, written: stat.mtimeMs, cursor, loose }
+    return { stat, written: stat.mtimeMs, cursor, loose, writer }
   }
 
   #document(file: LogFile, meta: LogMeta): Promise<PassedFile> {

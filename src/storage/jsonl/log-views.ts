@@ -5,7 +5,8 @@ import { sessionOf } from '../../core/keys.js'
 import type { Slab, SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
 import type { LogAdapter } from './log-adapter.js'
-import type { ListedLog, LogSessions } from './log-sessions.js'
+import type { ListedLog } from './log-pass.js'
+import type { LogSessions } from './log-sessions.js'
 import { entryOf, isUnchanged, type LogView, refreshView, type Viewing, viewLog } from './log-view.js'
 
 /** Lines whose place is kept in memory, of all sessions together. */

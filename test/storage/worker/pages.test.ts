@@ -47,14 +47,14 @@ describe('a long call', () => {
         taken++
       }
     })()
-    for (let round = 0; round < 20; round++) {
+    // A machine that is busy may answer twenty times before it gives the first page.
+    for (let round = 0; round < 20 || taken <= PAGE.leaves; round++) {
       const before = taken
       await store.messageCounts([keyOf('ses_0')])
       expect(taken - before).toBeLessThanOrEqual((WINDOW + 2) * PAGE.leaves)
     }
     isOver = true
     await reading
-    expect(taken).toBeGreaterThan(PAGE.leaves)
     await census.return?.()
   })
 
