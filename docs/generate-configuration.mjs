@@ -19,7 +19,7 @@ The first place that names a setting decides:
 3. \`config.json\` in spanleaf's folder (\`--home\`, \`$SPANLEAF_HOME\`, else \`~/.local/state/spanleaf\`)
 4. the defaults below
 
-\`spanleaf status\` shows what was chosen and where. A value that is empty, of another kind or out of range is refused by name (INVALID_OPTION), and so is a key that this page does not have. Flags of the environment are \`true\`/\`false\`, \`1\`/\`0\`, \`yes\`/\`no\`, \`on\`/\`off\`; numbers are whole.
+\`spanleaf status\` shows what was chosen and where. A value that is empty, of another kind or out of range is refused by name (INVALID_OPTION) before anything is opened or written, and so is a key that this page does not have; a variable with a name that it does not have is another program's. Flags of the environment are \`true\`/\`false\`, \`1\`/\`0\`, \`yes\`/\`no\`, \`on\`/\`off\`; numbers are whole.
 
 \`\`\`json
 {
@@ -32,7 +32,7 @@ The first place that names a setting decides:
 
 A \`config.json\` that holds a token should be yours alone (\`chmod 600\`); spanleaf warns when it is not.
 
-Programs read the same settings with \`configFromEnv(process.env)\` and \`readConfigFile(home)\` of \`spanleaf/indexer\`, put them together with \`resolveConfig\`, and hand them to \`openIndexHome({ home, config })\`.
+Programs read the same settings with \`configFromEnv(process.env)\` and \`readConfigFile(home)\` of \`spanleaf/indexer\`, put them together with \`resolveConfig\`, and hand them to \`openIndexHome({ home, config })\`. What they choose themselves is checked in the same way, by the keys below. Options of \`createIndexer\` that are no settings are in [indexer.md](indexer.md#limits).
 
 ## Settings
 

@@ -1,9 +1,12 @@
 /** spanleaf: read coding-agent sessions in stages. The index of sessions for search is in 'spanleaf/indexer'. */
 
 export { type Clock, systemClock } from './core/clock.js'
-export type { DirtyTracker, GenerationClock } from './core/dirty-tracker.js'
+export { createDirtyTracker, createGenerationClock, type DirtyTracker, type GenerationClock } from './core/dirty-tracker.js'
+export type { Document } from './core/documents.js'
 export { type ErrorCode, type ErrorRow, errorTable, StorageError } from './core/errors.js'
+export type { OddFields } from './core/fields.js'
 export { folderName, isWithinFolder } from './core/folders.js'
+export type { FormatName } from './core/formats.js'
 // ids, keys, records
 export {
   idTime,
@@ -31,8 +34,38 @@ export {
   type SessionKey,
   sessionKey,
 } from './core/keys.js'
-export type { Part, PartKind, Tokens, ToolState, UnknownPart } from './core/parts.js'
-export type { AssistantMessage, FileDiff, Message, ProjectRecord, SessionRecord, TodoItem, UnknownMessage, UserMessage } from './core/records.js'
+export type {
+  AgentPart,
+  CompactionPart,
+  FilePart,
+  KnownPart,
+  Part,
+  PartKind,
+  PatchPart,
+  ReasoningPart,
+  RetryPart,
+  SnapshotPart,
+  StepFinishPart,
+  StepStartPart,
+  SubtaskPart,
+  TextPart,
+  TimeSpan,
+  Tokens,
+  ToolPart,
+  ToolState,
+  UnknownPart,
+} from './core/parts.js'
+export type {
+  AssistantMessage,
+  FileDiff,
+  Message,
+  ProjectRecord,
+  SessionRecord,
+  SessionTime,
+  TodoItem,
+  UnknownMessage,
+  UserMessage,
+} from './core/records.js'
 // results, errors, time
 export { issuesOf, type StageIssue, type StageName, type StageReport, type StageResult, unwrap } from './core/stage.js'
 // open
@@ -43,24 +76,44 @@ export type { MapOption } from './storage/maps/file-maps.js'
 export { MappedSpan } from './storage/maps/mapped-span.js'
 export { type MemoryPlace, MemoryStore } from './storage/memory-store.js'
 // places
-export { opencodeDataDir, spanleafHome } from './storage/paths.js'
+export type { MergedSession, SessionCopy } from './storage/merged.js'
+export { type Environment, opencodeDataDir, spanleafHome } from './storage/paths.js'
+export type { Slab, SlabPool } from './storage/slab.js'
 export { parseSpan, SlabSpan, type Span, type SpanSource } from './storage/span.js'
 export { SpanCache } from './storage/span-cache.js'
 export type {
+  CensusEntry,
+  CensusKind,
+  CensusOptions,
+  CensusRecord,
+  KnownSession,
   Leaf,
   LeafKind,
   ListedBefore,
   Listing,
   ListOptions,
   LogPosition,
+  LogTail,
+  LogTrait,
+  MessageEntry,
+  MessageListing,
+  Opener,
+  OpenerAlong,
+  PartEntry,
+  PartLeaf,
   Price,
   Read,
+  ReadOptions,
   SessionEntry,
   Store,
   StoreKind,
   StoreSupports,
+  StoreTotals,
   StoreWork,
+  TailMessage,
+  WholeMessage,
 } from './storage/store.js'
+export type { StoreSource } from './storage/store-source.js'
 export type { WatchBackend } from './storage/watch/watch.js'
 export { activePath, type PlacedMessages } from './tree/active-path.js'
 export { type CopyComparison, compareCopies } from './tree/copies/copies.js'
@@ -84,6 +137,7 @@ export {
   loadSessionTree,
   loadTodos,
   type MessageWithParts,
+  type SessionRef,
   type SessionTree,
 } from './tree/loader.js'
 // stages

@@ -3,8 +3,8 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { type Clock, systemClock } from './core/clock.js'
 import { StorageError } from './core/errors.js'
-import { AGENTS, type Agent, isAgent } from './core/keys.js'
-import { checkNumber, refuseUnknown } from './core/options.js'
+import { type Agent, agentsIn } from './core/keys.js'
+import { checkBoolean, checkClock, checkNumber, checkObject, checkSignal, invalidOption, refuseUnknown } from './core/options.js'
 import { type LiveStoresOptions, liveStores } from './storage/live-stores.js'
 import type { MapOption } from './storage/maps/file-maps.js'
 import { type AgentTest, type Discovery, discoverStores, type Environment, storesAt } from './storage/paths.js'
@@ -67,18 +67,22 @@ export async function openSessions(options: OpenOptions = {}): Promise<Sessions>
   refuseUnknown(options, ['data', 'agent', 'store', 'map', 'env', 'cacheBytes', 'clock', 'worker', 'home', 'signal'])
   checkNumber('cacheBytes', options.cacheBytes, 0)
   checkMap(options.map)
-  if (![undefined, true, false].includes(options.worker)) throw new StorageError('INVALID_OPTION', { reason: 'worker must be true or false' })
+  checkBoolean('worker', options.worker)
+  checkClock('clock', options.clock)
+  checkSignal('signal', options.signal)
+  if (options.env !== undefined) checkObject('env', options.env)
   const { env = process.env, clock = systemClock, map = 'auto', cacheBytes, worker = false, signal, home = false } = options
-  if (home !== false && (typeof home !== 'string' || home === ''))
-    throw new StorageError('INVALID_OPTION', { reason: 'home must be a path, or false' })
+  if (home !== false && (typeof home !== 'string' || home === '')) throw invalidOption('home must be a path, or false')
   const paths = textsOf('data', 'a path', options.data)
   const names = textsOf('store', 'a kind or a path', options.store)
-  if (names?.length === 0) throw new StorageError('INVALID_OPTION', { reason: 'store names no store' })
-  const wants = agentTest(options.agent)
+  if (paths?.length === 0) throw invalidOption('data names no path')
+  if (names?.length === 0) throw invalidOption('store names no store')
+  const agents = options.agent === undefined ? undefined : agentsIn(options.agent)
+  if (agents?.length === 0) throw invalidOption('agent names no agent')
+  const wants: AgentTest | undefined = agents && ((agent) => agents.includes(agent))
   const discover = (): Discovery => (paths === undefined ? discoverStores(env, env.HOME || homedir(), wants) : storesAt(paths, wants))
   const filter = new StoreFilter(names)
   if (names !== undefined) await refuseStrangers(filter, { discover, clock, map })
-  const agents = options.agent === undefined ? undefined : [options.agent].flat()
   const source = worker
     ? await inWorker({ paths, env: { ...env }, home: env.HOME || homedir(), agents, names })
     : liveStores({ discover, clock, map, filter })
@@ -123,16 +127,6 @@ function textsOf(name: string, what: string, given: string | readonly string[] |
   const texts = [given].flat()
   if (texts.every((text) => typeof text === 'string' && text !== '')) return texts
   throw new StorageError('INVALID_OPTION', { reason: `${name} must be ${what}, or a list of them` })
-}
-
-/** @throws StorageError INVALID_OPTION */
-function agentTest(given: OpenOptions['agent']): AgentTest | undefined {
-  if (given === undefined) return undefined
-  const agents: readonly unknown[] = [given].flat()
-  const stranger = agents.find((agent) => !isAgent(agent))
-  if (agents.length > 0 && stranger === undefined) return (agent) => agents.includes(agent)
-  const what = agents.length === 0 ? 'agent names no agent' : `there is no agent ${JSON.stringify(stranger)}`
-  throw new StorageError('INVALID_OPTION', { reason: `${what}; an agent is one of ${AGENTS.join(', ')}` })
 }
 
 /** @throws StorageError INVALID_OPTION */

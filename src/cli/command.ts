@@ -69,9 +69,21 @@ export function isOfCatalog({ path }: StageIssue, options: CommonOptions): boole
   return home !== false && path !== undefined && isWithinFolder(path, resolve(home))
 }
 
+/** For who waits for stores: there may be none yet. */
+export interface Awaiting {
+  /** @default false */
+  readonly none?: boolean
+}
+
 /** Runs `use` with the open stores, listed; warns of what could not be read, and closes them. */
-export function withSessions<T>(options: CommonOptions, signal: AbortSignal, use: (sessions: Sessions) => Promise<T>): Promise<T> {
+export function withSessions<T>(
+  options: CommonOptions,
+  signal: AbortSignal,
+  use: (sessions: Sessions) => Promise<T>,
+  { none = false }: Awaiting = {},
+): Promise<T> {
   return withStores(options, signal, async (sessions) => {
+    if (!none) refuseNone(sessions, options)
     // What is told here is exact; from the catalog this costs what changed.
     if (sessions.stale) await sessions.refresh({ signal })
     warnOf(sessions, options)
@@ -84,7 +96,6 @@ async function withStores<T>(options: CommonOptions, signal: AbortSignal, use: (
   const home = catalogHome(options)
   const sessions = await openStores({ ...(data && { data }), ...(agent && { agent }), ...(store && { store }), home, signal })
   try {
-    if (sessions.stores.length === 0) refuseNoStore(options)
     return await use(sessions)
   } finally {
     await sessions.close()
@@ -135,10 +146,15 @@ export async function withSession<T>(
   use: (sessions: Sessions, meta: SessionMeta) => Promise<T>,
 ): Promise<T> {
   return withStores(options, signal, async (sessions) => {
+    refuseNone(sessions, options)
     const meta = await sessionMeta(sessions, id)
     warnOf(sessions, options)
     return use(sessions, meta)
   })
+}
+
+function refuseNone({ stores }: Sessions, options: CommonOptions): void {
+  if (stores.length === 0) refuseNoStore(options)
 }
 
 /** Names what was asked for, if anything was. @throws StorageError STORE_MISSING */
@@ -200,23 +216,31 @@ export const LONGEST_WAIT_MS = 2 ** 31 - 1
 
 /** The first moment that a date (`2026-11-20`, local), a time (ISO 8601) or an age (`36h`, `7d`, `2w`) names, as epoch milliseconds. */
 export function sinceOption(text: string): number {
-  return timeOf(text, 0)
+  return timeOf(text, 'first')
 }
 
 /** Likewise the last moment: a date is the whole day. */
 export function untilOption(text: string): number {
-  return timeOf(text, 1)
+  return timeOf(text, 'last')
 }
 
-function timeOf(text: string, days: number): number {
+function timeOf(text: string, which: 'first' | 'last'): number {
   const [, amount, unit] = /^(\d+)([mhdw])$/.exec(text) ?? []
   if (amount !== undefined && unit !== undefined) return Date.now() - Number(amount) * (UNIT_MS[unit] ?? 0)
-  const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text) ?? []
-  const date = new Date(Number(year), Number(month) - 1, Number(day) + days)
-  if (year !== undefined && date.getTime() - days >= 0) return date.getTime() - days
-  const time = /^\d{4}-\d{2}-\d{2}T/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isFinite(time)) return time
+  const [, date = '', time] = /^(\d{4}-\d{2}-\d{2})(T.*)?$/.exec(text) ?? []
+  const day = dayOf(date)
+  const moment = time !== undefined ? Date.parse(text) : which === 'first' ? day?.first : day?.last
+  if (day !== undefined && moment !== undefined && Number.isFinite(moment)) return moment
   throw new InvalidArgumentError('It must be a date such as 2026-11-20, or an age such as 36h, 7d or 2w.')
+}
+
+/** The first and the last moment of a local day since 1970; undefined for one that no calendar has. */
+function dayOf(date: string): { readonly first: number; readonly last: number } | undefined {
+  const [year = 0, month = 0, day = 0] = date.split('-').map(Number)
+  const start = new Date(year, month - 1, day)
+  const isThere = start.getFullYear() === year && start.getMonth() === month - 1 && start.getDate() === day
+  if (!isThere || start.getTime() < 0) return undefined
+  return { first: start.getTime(), last: new Date(year, month - 1, day + 1).getTime() - 1 }
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }

@@ -1,7 +1,7 @@
 /** spanleaf forget: takes a session or a project out of the index, and keeps it out. */
 import type { Command } from 'commander'
 import { createSessionSet, encodeKey, isSafeId, openSessions, type SessionKey, type SessionMeta, type Sessions, StorageError } from '../index.js'
-import { addExclusions, createIndexer, type IndexHome, noSessions } from '../indexer/index.js'
+import { addExclusions, createIndexer, excludedAncestor, type IndexHome, noSessions, parentsOf } from '../indexer/index.js'
 import { clip } from './columns.js'
 import { type CommonOptions, command, homeOf, refuseHomeInStore } from './command.js'
 import { failpointOf } from './failpoint.js'
@@ -34,22 +34,25 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
     refuseHomeInStore(folder, sessions)
     const home = await openToForget(options, signal)
     try {
-      const scopes: readonly Scope[] =
-        id === undefined ? [scopeOf(what, sessions)] : familyOf(sessions, id).map((member) => ({ kind: 'id', id: member }))
-      const keys = id === undefined ? await keysOfProject(scopes[0], sessions, home) : keysOfSessions(scopes, sessions, home)
+      const scope: Scope = id === undefined ? scopeOf(what, sessions) : { kind: 'id', id }
+      const keys = id === undefined ? await keysOfProject(scope, sessions, home) : keysOfSessions(familyOf(sessions, id), sessions, home)
       if (keys.length === 0) throw new StorageError('NOT_FOUND', { reason: `neither the index nor a store knows ${JSON.stringify(what)}` })
-      // The exclusion comes first: should this be cut short, the next run of the indexer finishes it.
-      addExclusions(folder, exclusionOf(scopes))
+      // The exclusion comes first: should this be cut short, the next run of the indexer finishes it. What a session starts is out with it.
+      addExclusions(folder, exclusionOf([scope]))
       const documents = home === undefined ? 0 : await remove(home, keys, signal)
       if (options.json) await printJson({ documents })
-      else
-        await print(`${count(documents, 'document')} of ${count(keys.length, 'session')} removed; ${clip(what)} stays out of the index from now on.`)
+      else await print(`${count(documents, 'document')} of ${count(keys.length, 'session')} removed; ${staysOut(what, id !== undefined)}`)
     } finally {
       await home?.close()
     }
   } finally {
     await sessions.close()
   }
+}
+
+function staysOut(what: string, isSession: boolean): string {
+  const stays = `${clip(what)} stays out of the index from now on`
+  return isSession ? `${stays}, with all sessions that it starts.` : `${stays}.`
 }
 
 async function remove(home: IndexHome, keys: readonly SessionKey[], signal: AbortSignal): Promise<number> {
@@ -70,17 +73,20 @@ async function openWhatCanBe({ data }: ForgetOptions, signal: AbortSignal): Prom
   }
 }
 
-/** The session and everything it started: the same conversation. An exclusion names no agent, so it is of every agent that has the id. */
-function familyOf(sessions: Sessions, id: string, seen: readonly string[] = []): readonly string[] {
-  if (seen.includes(id)) return []
-  const own = sessions.index.sessionsByTime().filter((meta) => meta.id === id)
-  const children = own.flatMap(({ key }) => sessions.index.children(key))
-  return [id, ...children.flatMap((child) => familyOf(sessions, child.id, [...seen, id]))]
+/**
+ * The ids of the session and of everything it started, by what the stores say, also where they do not have the session itself: the same
+ * conversation. An exclusion names no agent, so it is of every agent that has the id.
+ */
+export function familyOf(sessions: Sessions, id: string): readonly string[] {
+  const metas = sessions.index.sessionsByTime()
+  const parents = parentsOf(metas)
+  const exclusion = { sessions: [id] }
+  const others = metas.filter((meta) => meta.id !== id && excludedAncestor(exclusion, meta, parents) !== undefined)
+  return [id, ...new Set(others.map((meta) => meta.id))]
 }
 
 /** Those that the index or a store knows. */
-function keysOfSessions(scopes: readonly Scope[], sessions: Sessions, home: IndexHome | undefined): readonly SessionKey[] {
-  const ids = scopes.flatMap((scope) => (scope.kind === 'id' ? [scope.id] : []))
+function keysOfSessions(ids: readonly string[], sessions: Sessions, home: IndexHome | undefined): readonly SessionKey[] {
   const known: readonly SessionKey[] = [...sessions.index.sessionsByTime(), ...(home?.state.sessions() ?? [])].map(({ key }) => key)
   return unique(known.filter(({ session }) => ids.includes(session)))
 }

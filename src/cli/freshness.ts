@@ -47,7 +47,10 @@ export interface CatalogFile {
 
 /** What was listed last, as it is kept in spanleaf's own folder; undefined when there is nothing. */
 export function catalogFile(home: string): CatalogFile | undefined {
-  const path = join(home, 'sessions.idx.db')
+  return catalogAt(join(home, 'sessions.idx.db'))
+}
+
+export function catalogAt(path: string): CatalogFile | undefined {
   const files = [path, `${path}-wal`].map(fileStat)
   if (files[0] === undefined) return undefined
   const bytes = files.reduce((sum, stat) => sum + (stat?.size ?? 0), 0)

@@ -8,7 +8,6 @@ import {
   grepSessions,
   type SessionId,
   type SessionMeta,
-  type Sessions,
   StorageError,
 } from '../index.js'
 import { type CommonOptions, collect, command, positiveNumber, withCatalog, withSessions } from './command.js'
@@ -48,10 +47,11 @@ async function grep(text: string, options: GrepCommandOptions, signal: AbortSign
     const progress = new SearchProgress()
     let damaged = 0
     const how: GrepOptions = { ...optionsOf(options), signal, onIssue: () => damaged++, onProgress: (state) => progress.show(state) }
+    const json = options.json === true
     const found =
       options.sessions === true
-        ? await printSessions(sessions, pattern, how, options, progress)
-        : await printHits(sessions, pattern, how, options, progress)
+        ? await printAll(findSessionsContaining(sessions, pattern, how), progress, json, printSession)
+        : await printAll(grepSessions(sessions, pattern, how), progress, json, hitPrinter())
     progress.clear()
     if (damaged > 0)
       warn(`${count(damaged, 'record is', 'records are')} damaged or could not be read, and not searched as a whole; \`spanleaf verify\` names them`)
@@ -78,44 +78,31 @@ function expressionOf(text: string): RegExp {
   }
 }
 
-async function printHits(
-  sessions: Sessions,
-  pattern: string | RegExp,
-  how: GrepOptions,
-  { json }: CommonOptions,
-  progress: SearchProgress,
-): Promise<number> {
-  let found = 0
-  let session: SessionMeta | undefined
-  for await (const hit of grepSessions(sessions, pattern, how)) {
+/** What prints one thing that was found. */
+type Print<T> = (found: T, json: boolean) => Promise<void>
+
+async function printAll<T>(found: AsyncIterable<T>, progress: SearchProgress, json: boolean, printOne: Print<T>): Promise<number> {
+  let count = 0
+  for await (const one of found) {
     progress.clear()
-    if (json === true) await printJson(hitJson(hit))
-    else {
-      if (session !== hit.session) await print(`${session === undefined ? '' : '\n'}${sessionText(hit.session)}`)
-      await print(hitText(hit))
-    }
-    session = hit.session
-    found++
+    await printOne(one, json)
+    count++
   }
-  return found
+  return count
 }
 
-async function printSessions(
-  sessions: Sessions,
-  pattern: string | RegExp,
-  how: GrepOptions,
-  { json }: CommonOptions,
-  progress: SearchProgress,
-): Promise<number> {
-  let found = 0
-  for await (const session of findSessionsContaining(sessions, pattern, how)) {
-    progress.clear()
-    if (json === true) await printJson(sessionJson(session))
-    else await print(sessionText(session))
-    found++
+/** The hits of a session stand below its name. */
+function hitPrinter(): Print<GrepHit> {
+  let session: SessionMeta | undefined
+  return async (hit, json) => {
+    if (json) return printJson(hitJson(hit))
+    if (session !== hit.session) await print(`${session === undefined ? '' : '\n'}${sessionText(hit.session)}`)
+    session = hit.session
+    await print(hitText(hit))
   }
-  return found
 }
+
+const printSession: Print<SessionMeta> = (session, json) => (json ? printJson(sessionJson(session)) : print(sessionText(session)))
 
 function sessionJson({ key, id, title, directory, created, updated, source }: SessionMeta): object {
   return { agent: key.agent, session: id, title, directory, created, updated, source }

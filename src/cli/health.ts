@@ -60,10 +60,20 @@ function later(status: IndexStatus, waits: string, now: number): Health {
 }
 
 /**
- * The last failure, where it may be why sessions wait: those that failed and those whose last message is unfinished wait in one lane,
+ * The last failure, where it may be why sessions wait: of a session that still fails, and recent. Those that failed and those whose last message is unfinished wait in one lane,
  * and what fails fails again, with a later time, well before this one has passed.
  */
 export function recentFailure({ lanes, lastError }: IndexStatus, now: number): NonNullable<IndexStatus['lastError']> | undefined {
   const waiting = lanes.some(({ lane, ready, waiting }) => lane === 'retry' && ready + waiting > 0)
-  return waiting && lastError !== null && now - lastError.at < STUCK_MS ? lastError : undefined
+  return waiting && lastError !== null && lastError.over !== true && now - lastError.at < STUCK_MS ? lastError : undefined
+}
+
+/** What no search finds. */
+export function leftOutText(messages: number): string {
+  return `${count(messages, 'message')} left out, whose ids are too long for the index`
+}
+
+/** Of sessions that are indexed and were not looked at. */
+export function elsewhereText(sessions: number, when: 'now ' | '' = ''): string {
+  return `${count(sessions, 'indexed session')} of stores that were not looked at ${when}stay as they are`
 }

@@ -2,10 +2,12 @@
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type Sessions, StorageError } from '../index.js'
-import { addExclusions, readExclusions, removeExclusions } from '../indexer/index.js'
+import { addExclusions, type Exclusions, excludedAncestor, parentsOf, readExclusions, removeExclusions } from '../indexer/index.js'
+import { clip } from './columns.js'
 import { collect, command, homeOf, refuseHomeInStore, withSessions } from './command.js'
+import { familyOf } from './forget.js'
 import { openHome } from './home.js'
-import { warn } from './output.js'
+import { count, warn } from './output.js'
 import { printRun, runIndex } from './run-index.js'
 import { exclusionOf, inScope, type Scope, scopeOf } from './scope.js'
 import { type ServiceOptions, withServices } from './services.js'
@@ -51,22 +53,44 @@ async function index(options: IndexOptions, signal: AbortSignal): Promise<void> 
 
 function changeExclusions(folder: string, { exclude = [], include = [] }: IndexOptions, sessions: Sessions): void {
   const scopes = (values: readonly string[]): readonly Scope[] => values.map((value) => scopeOf(value, sessions))
-  if (include.length > 0) takeBack(folder, include, scopes(include))
+  for (const [at, scope] of scopes(include).entries()) takeBack(folder, include[at] ?? '', scope, sessions)
   if (exclude.length === 0) return
+  const metas = sessions.index.sessionsByTime()
   for (const [at, scope] of scopes(exclude).entries()) {
-    const matches = sessions.index.sessionsByTime().some((meta) => inScope(scope)(meta) || (scope.kind === 'id' && meta.id === scope.id))
+    const family = scope.kind === 'id' ? familyOf(sessions, scope.id) : []
+    const matches = family.length > 1 || metas.some((meta) => inScope(scope)(meta) || family.includes(meta.id))
     if (!matches) warn(`no session matches ${exclude[at]} now; it is excluded all the same`)
+    if (family.length > 1) warn(`with ${exclude[at]}, ${startedText(family)} out, and any that it starts later`)
   }
   addExclusions(folder, exclusionOf(scopes(exclude)))
 }
 
-/** Names what was given and was not excluded: the folder above it may be. */
-function takeBack(folder: string, include: readonly string[], scopes: readonly Scope[]): void {
-  const { directories, projects, sessions } = readExclusions(folder)
-  const excluded = new Set([...directories, ...projects, ...sessions])
-  for (const [at, scope] of scopes.entries()) {
-    const names = scope.kind === 'id' ? [scope.id] : scope.paths
-    if (!names.some((name) => excluded.has(name))) warn(`${include[at]} was not excluded; what is stands in ${join(folder, 'exclude.jsonl')}`)
-  }
-  removeExclusions(folder, exclusionOf(scopes))
+/**
+ * A session comes back with what it started: `forget` once excluded those by their own ids, too. Names what was given and was not excluded
+ * (the folder above it may be), and what stays out all the same.
+ */
+function takeBack(folder: string, given: string, scope: Scope, sessions: Sessions): void {
+  const before = readExclusions(folder)
+  const family = scope.kind === 'id' ? familyOf(sessions, scope.id) : []
+  const named = family.filter((id) => before.sessions.includes(id))
+  const names = scope.kind === 'id' ? [scope.id, ...named] : scope.paths
+  const excluded = new Set([...before.directories, ...before.projects, ...before.sessions])
+  const after = removeExclusions(folder, { ...exclusionOf([scope]), ...(scope.kind === 'id' && { sessions: [...new Set(names)] }) })
+  const above = scope.kind === 'id' ? stillOut(after, scope.id, sessions) : undefined
+  if (above !== undefined) warn(`${given} stays out, as it was started by ${clip(above)}, which is excluded`)
+  else if (!names.some((name) => excluded.has(name))) warn(`${given} was not excluded; what is stands in ${join(folder, 'exclude.jsonl')}`)
+  else if (family.length > 1) warn(`with ${given}, ${startedText(family)} back`)
+}
+
+function startedText(family: readonly string[]): string {
+  const others = family.length - 1
+  return `${count(others, 'session')} that it started ${others === 1 ? 'is' : 'are'}`
+}
+
+/** What keeps the session out still. */
+function stillOut(exclusions: Exclusions, id: string, sessions: Sessions): string | undefined {
+  const metas = sessions.index.sessionsByTime()
+  const parents = parentsOf(metas)
+  const ancestors = metas.flatMap((meta) => (meta.id === id ? (excludedAncestor(exclusions, meta, parents) ?? []) : []))
+  return ancestors[0]
 }

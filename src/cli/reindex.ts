@@ -1,8 +1,9 @@
 /** spanleaf reindex: lists every store anew, trusting nothing that was listed before, and keeps what it finds. */
+import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { RefreshReport, Sessions } from '../index.js'
+import type { RefreshReport, Sessions, StageIssue } from '../index.js'
 import { type CommonOptions, command, homeOf, openStores, refuseNoStore } from './command.js'
-import { type CatalogFile, catalogFile } from './freshness.js'
+import { type CatalogFile, catalogAt } from './freshness.js'
 import { count, formatBytes, issueLine, print, printJson, span, warn } from './output.js'
 
 /** Milliseconds between two looks of a person. */
@@ -25,14 +26,16 @@ async function reindex(options: CommonOptions, signal: AbortSignal): Promise<voi
     if (sessions.stores.length === 0) refuseNoStore(options)
     report = (await withProgress(sessions, () => sessions.refresh({ deep: true, signal }))).report
     total = sessions.index.stats().sessions
-    for (const issue of sessions.issues) if (issue.key === undefined) warn(issueLine(issue))
   } finally {
-    // What was listed is kept by then.
+    // What was listed is kept by then, or never.
     await sessions.close()
   }
-  const catalog = catalogFile(home)
+  const issues = sessions.issues.filter(({ key }) => key === undefined)
+  for (const issue of issues) warn(issueLine(issue))
+  const { keptIn } = sessions
+  const catalog = keptIn === undefined ? undefined : catalogAt(keptIn)
   if (options.json) await printJson(toJson(report, total, catalog))
-  else await print(toText(report, total, catalog))
+  else await print(`${toText(report, total)}\n${catalog === undefined ? `not kept: ${reasonIn(issues, home)}` : keptText(catalog)}`)
   if (catalog === undefined) process.exitCode = 1
 }
 
@@ -58,8 +61,17 @@ function toJson({ durationMs, stores, files, rows, bytes, stats }: RefreshReport
   return { sessions, stores, durationMs, files, rows, bytes, stats, catalog: catalog ?? null }
 }
 
-function toText({ durationMs, stores, files, rows, bytes }: RefreshReport, sessions: number, catalog: CatalogFile | undefined): string {
+/** Why the catalog does not hold all that was listed. */
+function reasonIn(issues: readonly StageIssue[], home: string): string {
+  const issue = issues.findLast(({ code, transient }) => code === 'SQLITE_DRIVER_MISSING' || (code === 'CATALOG_UNAVAILABLE' && transient === true))
+  return issue?.reason ?? `another process was writing to ${join(home, 'sessions.idx.db')}`
+}
+
+function keptText({ path, bytes }: CatalogFile): string {
+  return `kept in ${path} (${formatBytes(bytes)})`
+}
+
+function toText({ durationMs, stores, files, rows, bytes }: RefreshReport, sessions: number): string {
   const read = [...(files > 0 ? [count(files, 'file')] : []), ...(rows > 0 ? [count(rows, 'row')] : []), formatBytes(bytes)].join(', ')
-  const kept = catalog === undefined ? '' : `\nkept in ${catalog.path} (${formatBytes(catalog.bytes)})`
-  return `${count(sessions, 'session')} in ${count(stores, 'store')}, listed in ${span(durationMs)} (${read} read)${kept}`
+  return `${count(sessions, 'session')} in ${count(stores, 'store')}, listed in ${span(durationMs)} (${read} read)`
 }

@@ -1,7 +1,16 @@
 /** spanleaf search: finds messages by their words. */
 import { type Command, Option } from 'commander'
-import { openSessions, StorageError } from '../index.js'
-import { countStale, type IndexReader, type ResolvedConfig, readExclusions, type SearchHit, type SearchOptions } from '../indexer/index.js'
+import { openSessions, type Sessions, StorageError } from '../index.js'
+import {
+  countDeleted,
+  countStale,
+  type IndexReader,
+  indexedIn,
+  type ResolvedConfig,
+  readExclusions,
+  type SearchHit,
+  type SearchOptions,
+} from '../indexer/index.js'
 import { clip } from './columns.js'
 import { command, homeOf, numberUpTo, refuseNoIndex, sinceOption, untilOption, withSessions } from './command.js'
 import { configOf, openHome, openReader } from './home.js'
@@ -36,13 +45,15 @@ async function search(query: string, options: SearchCommandOptions, signal: Abor
   if (settings.values.autoIndex) await indexFirst(options, settings, signal)
   await using index = await openReader(options, { signal, settings })
   if (index === undefined) refuseNoIndex()
-  const hits = await hitsOf(index, query, searchesOf(options, index.state), { limit: options.limit, signal })
+  await using stores = options.data && (await openSessions({ data: options.data, signal }))
+  const among = stores && (await indexedIn(index.state, stores))
+  const hits = await hitsOf(index, query, searchesOf({ ...options, among }, index.state), { limit: options.limit, signal })
   for (const [at, hit] of hits.entries()) {
     if (options.json) await printJson(hitJson(hit))
     else await print(hitText(at + 1, hit))
   }
   if (hits.length === 0 && options.json !== true) await print('No hits.')
-  const staleness = await stalenessOf(index, options, signal)
+  const staleness = await stalenessOf(index, options, stores, signal)
   if (staleness !== undefined) warn(staleness)
 }
 
@@ -80,28 +91,38 @@ async function hitsOf(
   }
 }
 
-function hitJson({ score, agent, session, message, role, text, title, directory, source, created }: SearchHit): object {
-  return { score, agent, session, message, role, text, title, directory, source, created }
+function hitJson({ score, agent, session, message, role, text, title, directory, source, created, copies }: SearchHit): object {
+  return { score, agent, session, message, role, text, title, directory, source, created, copies }
 }
 
 function hitText(rank: number, hit: SearchHit): string {
   const head = `${rank}. ${clip(hit.title || '(no title)', 100)}  ·  ${hit.role}, ${formatTime(hit.created)}  ·  ${clip(hit.directory, 200)}`
   const agent = hit.agent === 'opencode' ? '' : ` --agent ${hit.agent}`
-  return `${head}\n   ${clip(hit.text, 400)}\n   spanleaf show ${hit.session}${agent}\n`
+  const others = new Set(hit.copies.map(({ session }) => session)).size
+  const also = others === 0 ? '' : `  (also in ${count(others, 'session')})`
+  return `${head}\n   ${clip(hit.text, 400)}\n   spanleaf show ${hit.session}${agent}${also}\n`
 }
 
 /** How far the index is behind the stores, in a sentence; undefined when it is not. Costs a listing, no content. */
-async function stalenessOf({ state }: IndexReader, options: ServiceOptions, signal: AbortSignal): Promise<string | undefined> {
+async function stalenessOf(
+  { state }: IndexReader,
+  options: ServiceOptions,
+  opened: Sessions | undefined,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const { queue } = state.status()
   const pending = queue.ready + queue.leased + queue.backoff
   const notes = pending === 0 ? [] : [`${count(pending, 'session')} still pending`]
   try {
-    const sessions = await openSessions({ ...(options.data && { data: options.data }), signal })
+    const sessions = opened ?? (await openSessions({ signal }))
     try {
-      const changed = await countStale(state, sessions, readExclusions(homeOf(options)))
+      const exclusions = readExclusions(homeOf(options))
+      const changed = await countStale(state, sessions, exclusions)
       if (changed > 0) notes.push(`${count(changed, 'session')} new or changed`)
+      const deleted = await countDeleted(state, sessions, exclusions)
+      if (deleted > 0) notes.push(`${count(deleted, 'session')} deleted since`)
     } finally {
-      await sessions.close()
+      if (opened === undefined) await sessions.close()
     }
   } catch (error) {
     if (!(error instanceof StorageError)) throw error

@@ -58,7 +58,12 @@ function rebuilt({ id, project, directory, parent, title, version, created, upda
 /** As `opencode export` has it, and of a log its place in the tree; `active`: the messages of the active branch. A damaged message stands with its ids alone, and with its parts. */
 export function messageJson({ key, message, parts, log, native }: MessageNode, active?: ReadonlySet<MessageId>): object {
   const info = message === undefined ? { id: key.message, sessionID: key.session } : message.role === 'unknown' ? message.raw : message
-  const tree = log && { parent: log.parent ?? null, ...(active && { active: active.has(key.message) }), ...(log.trait && { trait: log.trait }) }
+  const tree = log && {
+    parent: log.parent ?? null,
+    ...(active && { active: active.has(key.message) }),
+    ...(log.trait && { trait: log.trait }),
+    ...(log.leaf !== undefined && { leaf: log.leaf }),
+  }
   return {
     info,
     parts: parts.map(partJson),

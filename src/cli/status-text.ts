@@ -2,7 +2,7 @@
 import type { BreakerStatus, IndexStatus, LeaseStatus, ResolvedConfig } from '../indexer/index.js'
 import { describeSpace, settings } from '../indexer/index.js'
 import { clip } from './columns.js'
-import { type Health, pendingOf } from './health.js'
+import { elsewhereText, type Health, leftOutText, pendingOf } from './health.js'
 import { ago, count, formatBytes, span } from './output.js'
 
 export interface StatusView {
@@ -18,7 +18,8 @@ const LEASES_SHOWN = 5
 export function statusText({ health, status, config, sink }: StatusView, now: number): string {
   const lines: readonly (readonly [string, string | undefined])[] = [
     ['indexed', indexed(status)],
-    ['last listing', status.listing === null ? 'never' : `${count(status.listing.sessions, 'session')}, ${ago(status.listing.at, now)}`],
+    ['last listing', lastListing(status, now)],
+    ['left out', status.leftOut > 0 ? leftOutText(status.leftOut) : undefined],
     ['last write', lastWrite(status, now)],
     ['pending', pending(status)],
     ...status.lanes.filter(({ ready, waiting }) => ready + waiting > 0).map((lane) => [`  ${lane.lane}`, laneText(lane)] as const),
@@ -52,6 +53,12 @@ function indexed({ ledger }: IndexStatus): string {
 }
 
 /** Versions before the one that notes its time leave documents without it. */
+function lastListing({ listing }: IndexStatus, now: number): string {
+  if (listing === null) return 'never'
+  const elsewhere = listing.elsewhere === undefined ? '' : `; ${elsewhereText(listing.elsewhere)}`
+  return `${count(listing.sessions, 'session')}, ${ago(listing.at, now)}${elsewhere}`
+}
+
 function lastWrite({ lastUpsertAt, ledger }: IndexStatus, now: number): string {
   if (lastUpsertAt !== null) return `acknowledged by the sink ${ago(lastUpsertAt, now)}`
   return ledger.documents === 0 ? 'never' : 'by an earlier version of spanleaf'

@@ -3,6 +3,7 @@ import { createIndexer, hasIndex, type IndexDifference, type VerifyReport } from
 import { clip } from './columns.js'
 import { homeOf, refuseNoIndex, withSessions } from './command.js'
 import { failpointOf } from './failpoint.js'
+import { leftOutText } from './health.js'
 import { openHome } from './home.js'
 import { count, print, printJson } from './output.js'
 import type { ServiceOptions } from './services.js'
@@ -50,11 +51,12 @@ function reportJson({ differences, ...report }: VerifyReport): object {
 }
 
 async function printReport(report: VerifyReport, { repair }: VerifyIndexOptions): Promise<void> {
-  const { differences, sessions, messages, documents, unsettled, quarantined, unknown, repaired } = report
+  const { differences, sessions, messages, documents, unsettled, quarantined, leftOut, unknown, repaired } = report
   const compared = `${count(sessions, 'session')}, ${count(messages, 'message')}, ${count(documents, 'document')}`
   await print(`compared: ${compared}`)
   if (unsettled > 0) await print(`  ${count(unsettled, 'message')} still being written, indexed once finished`)
   if (quarantined > 0) await print(`  ${count(quarantined, 'message')} with a text that was put aside (spanleaf retry --list)`)
+  if (leftOut > 0) await print(`  ${leftOutText(leftOut)}`)
   if (unknown > 0) await print(`  ${count(unknown, 'session')} could not be looked at, or changed meanwhile: nothing is said of them`)
   if (repaired > 0) await print(`  ${count(repaired, 'difference')} repaired`)
   for (const { kind, key, message, document } of differences.slice(0, SHOWN)) {

@@ -20,7 +20,7 @@ export function watchCommand(signal: AbortSignal): Command {
 }
 
 async function watch({ backend, poll, ...options }: WatchCommandOptions, signal: AbortSignal): Promise<void> {
-  await withSessions(options, signal, async (sessions) => {
+  const follow = async (sessions: Sessions): Promise<void> => {
     const telling = new Telling(sessions, options)
     const changes = watchSessions(sessions, {
       signal,
@@ -28,9 +28,13 @@ async function watch({ backend, poll, ...options }: WatchCommandOptions, signal:
       ...(poll !== undefined && { pollMs: poll }),
       onIssue: (issue) => warn(issueLine(issue)),
     })
-    if (options.json !== true) process.stderr.write(`watching ${count(sessions.index.stats().sessions, 'session')}; Ctrl-C stops\n`)
+    const narrowed = options.agent !== undefined || options.store !== undefined
+    const what = narrowed ? 'no such store' : 'no store of a coding agent'
+    if (sessions.stores.length === 0) process.stderr.write(`there is ${what} yet, waiting for one; Ctrl-C stops\n`)
+    else if (options.json !== true) process.stderr.write(`watching ${count(sessions.index.stats().sessions, 'session')}; Ctrl-C stops\n`)
     for await (const change of changes) await telling.tell(change)
-  })
+  }
+  await withSessions(options, signal, follow, { none: true })
 }
 
 class Telling {

@@ -11,6 +11,7 @@ const ERRORS = {
   NOT_FOUND: { retryable: false, advice: 'List what exists (`spanleaf ls --all`) and use one of those ids.' },
   AMBIGUOUS_ID: { retryable: false, advice: 'Several agents have this id; pass a key that names the agent.' },
   PLAN_TOO_LARGE: { retryable: false, advice: 'Raise the limit, or ask for fewer messages or part kinds.' },
+  SET_CLOSED: { retryable: false, advice: 'Open the sessions anew.' },
   SPAN_DISPOSED: { retryable: false, advice: 'Read or copy the bytes before the scope of the span ends.' },
   // stores
   STORE_MISSING: { retryable: false, advice: 'Check the path, or leave it out: then stores are looked for where the agents keep them.' },
@@ -40,7 +41,10 @@ const ERRORS = {
     retryable: false,
     advice: 'Another agent wrote this log, so it is not read here; name the log itself, or a folder with logs of that agent alone.',
   },
-  UNEXPECTED_SHAPE: { retryable: false, advice: 'The record is of a known kind but of an unknown shape; it is kept raw.' },
+  UNEXPECTED_SHAPE: {
+    retryable: false,
+    advice: 'The record is of a known kind but of an unknown shape; it is kept raw, or what does not fit stands in its `odd`.',
+  },
   // indexer
   STATE_TOO_NEW: { retryable: false, advice: 'The index state was written by a newer spanleaf; use that version, or another --home.' },
   STATE_DAMAGED: { retryable: false, advice: 'The index state is damaged; move its folder away and index again.' },
@@ -126,6 +130,11 @@ export class StorageError extends Error {
   get retryable(): boolean {
     return ERRORS[this.code].retryable
   }
+}
+
+/** @param path Of the store that was asked, where one was. */
+export function setClosed(path?: string): StorageError {
+  return new StorageError('SET_CLOSED', { reason: 'the set of sessions was closed', path })
 }
 
 /** The code of a Node system error (`ENOENT`, `EACCES`, ...), if it is one. */

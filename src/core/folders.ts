@@ -3,12 +3,12 @@
  * so one folder may stand on one disk in two spellings.
  */
 
-/** The one spelling of a folder that others are compared with: slashes in Windows paths, none at the end. Case is left alone. */
+/** The one spelling of a folder that others are compared with: slashes in Windows paths, none at the end, well-formed. Case is left alone. */
 export function folderName(path: string): string {
   const slashed = isWindowsPath(path) ? path.replaceAll('\\', '/') : path
   let end = slashed.length
   while (end > 1 && slashed[end - 1] === '/') end--
-  return slashed.slice(0, end)
+  return slashed.slice(0, end).toWellFormed()
 }
 
 /** True for the folder itself and what is below it: `/a` holds `/a/b`, not `/ab`. An unknown directory, '', is in no folder. */

@@ -7,8 +7,9 @@
  */
 import { StorageError } from './errors.js'
 import { inlinePartId, type MessageId, type PartId, parseMessageId, parsePartId, parseSessionId, type SessionId } from './ids.js'
+import { invalidOption, told } from './options.js'
 
-export const AGENTS = ['opencode', 'pi', 'claude', 'codex', 'jcode'] as const
+export const AGENTS = Object.freeze(['opencode', 'pi', 'claude', 'codex', 'jcode'] as const)
 export type Agent = (typeof AGENTS)[number]
 
 export interface SessionKey {
@@ -37,14 +38,17 @@ export type EntityKey = SessionKey | MessageKey | PartKey
 /** Stands for the session of a part whose message is nowhere: a part's place names its message alone. */
 export const UNKNOWN_SESSION = 'unknown' as SessionId
 
+/** Of ids that were parsed (`parseSessionId`) or read from a store: they are taken as they are. */
 export function sessionKey(agent: Agent, session: SessionId): SessionKey {
   return { kind: 'session', agent, session }
 }
 
+/** Likewise; the key of a message in `parent`. */
 export function messageKey(parent: SessionKey, message: MessageId): MessageKey {
   return { kind: 'message', agent: parent.agent, session: parent.session, message }
 }
 
+/** Likewise; the key of a part of `parent` that is a record of its own. */
 export function partKey(parent: MessageKey, part: PartId): PartKey {
   return { kind: 'part', agent: parent.agent, session: parent.session, message: parent.message, part }
 }
@@ -77,6 +81,7 @@ export function encodeKey(key: EntityKey): string {
 
 /** @throws StorageError INVALID_KEY, INVALID_ID */
 export function decodeKey(text: string): EntityKey {
+  if (typeof text !== 'string') throw new StorageError('INVALID_KEY', { reason: `${told(text)} is no encoded key` })
   const [agent, session, message, part, ...rest] = text.split(JOINT)
   if (session === undefined || rest.length > 0 || !isAgent(agent)) {
     throw new StorageError('INVALID_KEY', { reason: `${JSON.stringify(text)} is no encoded key` })
@@ -89,6 +94,14 @@ export function decodeKey(text: string): EntityKey {
 
 export function isAgent(text: unknown): text is Agent {
   return (AGENTS as readonly unknown[]).includes(text)
+}
+
+/** An option that takes one agent or a list of them, each once. @throws StorageError INVALID_OPTION */
+export function agentsIn(given: unknown): readonly Agent[] {
+  const agents = [...new Set<unknown>([given].flat())]
+  const stranger = agents.findIndex((agent) => !isAgent(agent))
+  if (stranger < 0) return agents as readonly Agent[]
+  throw invalidOption(`there is no agent ${told(agents[stranger])}; an agent is one of ${AGENTS.join(', ')}`)
 }
 
 /** The half-open range of encoded keys that holds every descendant of `parent` and nothing else. */

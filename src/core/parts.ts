@@ -4,10 +4,25 @@
  */
 
 import { type Document, isDocument, missingField, type Reading, type Shape } from './documents.js'
+import {
+  document,
+  type Field,
+  type Fields,
+  fieldsOf,
+  flag,
+  keepFitting,
+  list,
+  markOdd,
+  number,
+  type OddFields,
+  object,
+  text,
+  tokens,
+} from './fields.js'
 import type { MessageId, PartId, SessionId } from './ids.js'
 import type { PartKey } from './keys.js'
 
-interface PartIds {
+interface PartIds extends OddFields {
   readonly id: PartId
   readonly sessionID: SessionId
   readonly messageID: MessageId
@@ -169,26 +184,48 @@ export interface Tokens {
   readonly cache: { readonly read: number; readonly write: number }
 }
 
-const KINDS: ReadonlyMap<string, Shape> = new Map<KnownPart['type'], Shape>([
-  ['text', { text: 'string' }],
-  ['reasoning', { text: 'string' }],
-  ['tool', { tool: 'string', state: 'object' }],
-  ['file', { mime: 'string', url: 'string' }],
-  ['step-start', {}],
-  ['step-finish', {}],
-  ['snapshot', { snapshot: 'string' }],
-  ['patch', { hash: 'string', files: 'array' }],
-  ['agent', { name: 'string' }],
-  ['subtask', { prompt: 'string' }],
-  ['retry', { attempt: 'number' }],
-  ['compaction', {}],
+/** What a part or a state cannot do without, and its optional fields. */
+interface Kind {
+  readonly needs: Shape
+  readonly fields: Fields
+}
+
+function kind(needs: Shape, fields: Readonly<Record<string, Field>> = {}): Kind {
+  return { needs, fields: fieldsOf(fields) }
+}
+
+const span = object({ start: 'number' }, { end: number })
+const callTime = object({ created: 'number' }, { ran: number, completed: number, pruned: number })
+
+const KINDS: ReadonlyMap<string, Kind> = new Map<KnownPart['type'], Kind>([
+  ['text', kind({ text: 'string' }, { synthetic: flag, ignored: flag, time: span, metadata: document })],
+  ['reasoning', kind({ text: 'string' }, { time: span, metadata: document })],
+  [
+    'tool',
+    kind({ tool: 'string', state: 'object' }, { callID: text, metadata: document, executed: flag, providerResultState: document, time: callTime }),
+  ],
+  ['file', kind({ mime: 'string', url: 'string' }, { filename: text, description: text, source: document })],
+  ['step-start', kind({}, { snapshot: text })],
+  ['step-finish', kind({}, { reason: text, snapshot: text, cost: number, tokens })],
+  ['snapshot', kind({ snapshot: 'string' })],
+  ['patch', kind({ hash: 'string', files: 'array' }, { files: list(text) })],
+  ['agent', kind({ name: 'string' }, { source: document })],
+  ['subtask', kind({ prompt: 'string' }, { description: text, agent: text, model: document, command: text })],
+  ['retry', kind({ attempt: 'number' }, { error: document, time: object({ created: 'number' }) })],
+  ['compaction', kind({}, { auto: flag, overflow: flag, tail_start_id: text })],
 ])
 
-const STATES: ReadonlyMap<unknown, Shape> = new Map<ToolState['status'], Shape>([
-  ['pending', {}],
-  ['running', {}],
-  ['completed', { output: 'string' }],
-  ['error', { error: 'string' }],
+const STATES: ReadonlyMap<unknown, Kind> = new Map<ToolState['status'], Kind>([
+  ['pending', kind({}, { raw: text })],
+  ['running', kind({}, { title: text, metadata: document, time: span })],
+  [
+    'completed',
+    kind(
+      { output: 'string' },
+      { title: text, metadata: document, time: object({ start: 'number' }, { end: number, compacted: number }), attachments: list(document) },
+    ),
+  ],
+  ['error', kind({ error: 'string' }, { cause: document, metadata: document, time: span, attachments: list(document) })],
 ])
 
 export const PART_KINDS: readonly PartKind[] = [...(KINDS.keys() as Iterable<KnownPart['type']>), 'unknown']
@@ -200,25 +237,37 @@ export function toPart(document: unknown, key: PartKey): Reading<Part> {
   document.id = key.part
   document.sessionID = key.session
   document.messageID = key.message
-  const odd = oddity(document)
-  if (odd === undefined) return { record: document as unknown as KnownPart }
+  const known = KINDS.get(document.type)
+  const odd = known && oddity(document, known)
+  if (known !== undefined && odd === undefined) return knownPart(document, known)
   const part: UnknownPart = { type: 'unknown', id: key.part, sessionID: key.session, messageID: key.message, raw: document }
-  return odd === '' ? { record: part } : { record: part, odd }
+  return odd === undefined ? { record: part } : { record: part, odd }
 }
 
-/** undefined: a known part; '': a kind that is not known; else: what is wrong with a known kind. */
-function oddity(document: Document): string | undefined {
-  const kind = document.type as string
-  const fields = KINDS.get(kind)
-  if (fields === undefined) return ''
-  const missing = missingField(document, fields)
-  if (missing !== undefined) return `a ${kind} part without its ${missing}`
-  return kind === 'tool' ? stateOddity(document.state as Document) : undefined
+const NO_FIELDS: Fields = new Map()
+
+function knownPart(document: Document, { fields }: Kind): Reading<KnownPart> {
+  const unfit: Document = {}
+  keepFitting(document, fields, unfit)
+  if (document.type === 'tool') {
+    const state = document.state as Document
+    keepFitting(state, STATES.get(state.status)?.fields ?? NO_FIELDS, unfit, 'state.')
+  }
+  const odd = markOdd(document, unfit)
+  const record = document as unknown as KnownPart
+  return odd === undefined ? { record } : { record, odd: `an odd ${record.type} part: ${odd}` }
+}
+
+/** What it lacks of a known kind. */
+function oddity(document: Document, { needs }: Kind): string | undefined {
+  const missing = missingField(document, needs)
+  if (missing !== undefined) return `a ${document.type} part without its ${missing}`
+  return document.type === 'tool' ? stateOddity(document.state as Document) : undefined
 }
 
 function stateOddity(state: Document): string | undefined {
-  const fields = STATES.get(state.status)
-  if (fields === undefined) return `a tool part in the unknown state ${JSON.stringify(state.status)}`
-  const missing = missingField(state, fields)
+  const known = STATES.get(state.status)
+  if (known === undefined) return `a tool part in the unknown state ${JSON.stringify(state.status)}`
+  const missing = missingField(state, known.needs)
   return missing === undefined ? undefined : `a ${state.status} tool part without its ${missing}`
 }

@@ -3,11 +3,13 @@
  * Fields marked "era D" are OpenCode 2's own, which V1 has no place for; `docs/formats.md` has the whole mapping.
  */
 import { type Document, isDocument, missingField, type Reading } from './documents.js'
+import { type Field, keepFitting, keptItems, markOdd, type OddFields, tellOdd } from './fields.js'
 import { isSafeId, type MessageId, type PartId, type ProjectId, type SessionId } from './ids.js'
 import type { MessageKey, SessionKey } from './keys.js'
 import type { Part, Tokens } from './parts.js'
+import { ASSISTANT_FIELDS, DIFF_ITEM, PROJECT_FIELDS, SESSION_FIELDS, SESSION_TIME_FIELDS, TODO_ITEM, USER_FIELDS } from './record-fields.js'
 
-export interface SessionRecord {
+export interface SessionRecord extends OddFields {
   readonly id: SessionId
   /** Since 1.1. */
   readonly slug?: string
@@ -65,7 +67,7 @@ export interface SessionTime {
   readonly suspended?: number
 }
 
-export interface UserMessage {
+export interface UserMessage extends OddFields {
   readonly role: 'user'
   readonly id: MessageId
   readonly sessionID: SessionId
@@ -89,7 +91,7 @@ export interface UserMessage {
 }
 
 /** One step of the model; a turn that calls tools yields several, which share one `parentID`. */
-export interface AssistantMessage {
+export interface AssistantMessage extends OddFields {
   readonly role: 'assistant'
   readonly id: MessageId
   readonly sessionID: SessionId
@@ -145,7 +147,7 @@ export interface MessageReading {
   readonly parts: readonly Part[]
 }
 
-export interface ProjectRecord {
+export interface ProjectRecord extends OddFields {
   readonly id: ProjectId
   readonly worktree: string
   readonly vcs?: string
@@ -185,9 +187,18 @@ export function toMessage(document: unknown, key: MessageKey): Reading<Message> 
   document.sessionID = key.session
   const known = document.role === 'user' || document.role === 'assistant'
   const missing = missingField(document, MESSAGE_SHAPE) ?? (typeof (document.time as Document).created === 'number' ? undefined : 'time.created')
-  if (known && missing === undefined) return { record: document as unknown as UserMessage | AssistantMessage }
+  if (known && missing === undefined) return knownMessage(document)
   const record: UnknownMessage = { role: 'unknown', id: key.message, sessionID: key.session, raw: document }
   return known ? { record, odd: `a ${document.role} message without its ${missing}` } : { record }
+}
+
+/** Of a document with its ids, its role and its time. */
+export function knownMessage(document: Document): { readonly record: UserMessage | AssistantMessage; readonly odd?: string } {
+  const unfit: Document = {}
+  keepFitting(document, document.role === 'user' ? USER_FIELDS : ASSISTANT_FIELDS, unfit)
+  const odd = markOdd(document, unfit)
+  const record = document as unknown as UserMessage | AssistantMessage
+  return odd === undefined ? { record } : { record, odd: `an odd ${record.role} message: ${odd}` }
 }
 
 /**
@@ -204,32 +215,53 @@ export function toSession(document: unknown, key: SessionKey, project: string): 
     if (document[name] !== undefined && document[name] !== null) odd.push(`its ${name} is no text`)
     document[name] = ''
   }
-  if (document.parentID !== undefined && document.parentID !== null && !isSafeId(document.parentID)) {
-    odd.push('its parentID is no id')
-    document.parentID = undefined
+  if (document.parentID !== undefined && !isSafeId(document.parentID)) {
+    if (document.parentID !== null) odd.push('its parentID is no id')
+    delete document.parentID
   }
-  const time = isDocument(document.time) ? document.time : {}
-  if (typeof time.created !== 'number' || typeof time.updated !== 'number') {
-    const created = typeof time.created === 'number' ? time.created : 0
-    document.time = { ...time, created, updated: typeof time.updated === 'number' ? time.updated : created }
-    odd.push('its times are no numbers')
-  }
+  const unfit: Document = {}
+  if (!typeTimes(document, unfit)) odd.push('its times are no numbers')
+  keepFitting(document, SESSION_FIELDS, unfit)
+  const others = markOdd(document, unfit)
+  if (others !== undefined) odd.push(others)
   const record = document as unknown as SessionRecord
   return odd.length === 0 ? { record } : { record, odd: `an odd session: ${odd.join(', ')}` }
 }
 
-/** Types a parsed document as a list of todos; a document that is no list is damage. */
-export function toTodos(document: unknown): Reading<readonly TodoItem[]> {
-  return Array.isArray(document) ? { record: document as TodoItem[] } : { damage: 'the todo list is no list' }
+/** False where one of the two that every session has was missing. */
+function typeTimes(document: Document, unfit: Document): boolean {
+  const time = isDocument(document.time) ? document.time : {}
+  keepFitting(time, SESSION_TIME_FIELDS, unfit, 'time.')
+  const isWhole = Number.isFinite(time.created) && Number.isFinite(time.updated)
+  if (isWhole) return true
+  const created = Number.isFinite(time.created) ? time.created : 0
+  document.time = { ...time, created, updated: Number.isFinite(time.updated) ? time.updated : created }
+  return false
 }
 
-/** Types a parsed document as the file diffs of a session. */
+/** Types a parsed document as a list of todos; a document that is no list is damage, an item that is no object is left out. */
+export function toTodos(document: unknown): Reading<readonly TodoItem[]> {
+  return Array.isArray(document) ? listed(document, 'todo list', TODO_ITEM) : { damage: 'the todo list is no list' }
+}
+
+/** Types a parsed document as the file diffs of a session; likewise. */
 export function toDiffs(document: unknown): Reading<readonly FileDiff[]> {
-  return Array.isArray(document) ? { record: document as FileDiff[] } : { damage: 'the diff list is no list' }
+  return Array.isArray(document) ? listed(document, 'diff list', DIFF_ITEM) : { damage: 'the diff list is no list' }
+}
+
+function listed<T>(items: readonly unknown[], what: string, item: Field): Reading<readonly T[]> {
+  const unfit: Document = {}
+  const record = keptItems(items, item, '', unfit) as readonly T[]
+  const odd = tellOdd(unfit)
+  return odd === undefined ? { record } : { record, odd: `an odd ${what}: ${odd}` }
 }
 
 export function toProject(document: unknown, id: ProjectId): Reading<ProjectRecord> {
   if (!isDocument(document)) return { damage: 'the document is no object' }
   document.id = id
-  return { record: document as unknown as ProjectRecord }
+  const unfit: Document = {}
+  keepFitting(document, PROJECT_FIELDS, unfit)
+  const odd = markOdd(document, unfit)
+  const record = document as unknown as ProjectRecord
+  return odd === undefined ? { record } : { record, odd: `an odd project: ${odd}` }
 }

@@ -1,4 +1,4 @@
-/** A signal that follows others for a while. */
+/** A signal that follows others for a while, and one that many listen to. */
 
 export interface FollowingSignal extends Disposable {
   /** Aborted with the first of its sources, with the same reason; not any more once it is disposed of. */
@@ -11,13 +11,44 @@ export function following(...sources: readonly (AbortSignal | undefined)[]): Fol
   const given = sources.filter((source) => source !== undefined)
   const onAbort = (): void => controller.abort(given.find(({ aborted }) => aborted)?.reason)
   if (given.some(({ aborted }) => aborted)) onAbort()
-  for (const source of given) source.addEventListener('abort', onAbort, { once: true })
+  const listening = given.map((source) => whenAborted(source, onAbort))
   return {
     signal: controller.signal,
     [Symbol.dispose]() {
-      for (const source of given) source.removeEventListener('abort', onAbort)
+      for (const one of listening) one[Symbol.dispose]()
     },
   }
+}
+
+/** Those of a signal; it has one listener for all of them. */
+const LISTENERS = new WeakMap<AbortSignal, Set<{ readonly call: () => void }>>()
+
+/**
+ * Calls when the signal is aborted, until it is disposed of; of one that is aborted already never. However many do so, the signal has
+ * one listener of ours: Node takes more than ten on a caller's signal for a leak.
+ */
+export function whenAborted(signal: AbortSignal, call: () => void): Disposable {
+  const held = LISTENERS.get(signal)
+  const listeners = held ?? new Set()
+  const listener = { call }
+  listeners.add(listener)
+  if (held === undefined) {
+    LISTENERS.set(signal, listeners)
+    signal.addEventListener('abort', callAll, { once: true })
+  }
+  return {
+    [Symbol.dispose]() {
+      if (!listeners.delete(listener) || listeners.size > 0 || LISTENERS.get(signal) !== listeners) return
+      LISTENERS.delete(signal)
+      signal.removeEventListener('abort', callAll)
+    },
+  }
+}
+
+function callAll(this: AbortSignal): void {
+  const listeners = [...(LISTENERS.get(this) ?? [])]
+  LISTENERS.delete(this)
+  for (const { call } of listeners) call()
 }
 
 /** Rejects with the reason of the signal when it is aborted before; what is waited for goes on. */
@@ -27,13 +58,8 @@ export async function untilAborted<T>(awaited: Promise<T>, signal: AbortSignal |
   if (signal.aborted) awaited.catch(() => undefined)
   signal.throwIfAborted()
   const { promise: aborted, reject } = withResolvers()
-  const onAbort = (): void => reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([awaited, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+  using _ = whenAborted(signal, () => reject(signal.reason))
+  return await Promise.race([awaited, aborted])
 }
 
 function withResolvers(): { readonly promise: Promise<never>; readonly reject: (reason: unknown) => void } {

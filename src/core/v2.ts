@@ -8,7 +8,7 @@
 import { type Document, isDocument, missingField, present, type Reading, type Shape } from './documents.js'
 import { inlinePartKey, type MessageKey } from './keys.js'
 import { type Part, toPart } from './parts.js'
-import type { Message, MessageReading } from './records.js'
+import { knownMessage, type Message, type MessageReading } from './records.js'
 import { agentPart, contentPart, filePart, keepId, type PartDraft } from './v2-parts.js'
 
 /** A message and its parts in the V1 shape, without their ids. */
@@ -47,9 +47,10 @@ export function toV2Message(document: unknown, key: MessageKey, type: string | u
   const missing = missingField(document, kind.shape)
   if (missing !== undefined) return unexpected(document, key, name, missing)
   const draft = kind.read(document, time)
-  const message = { ...present(draft.message), type: name, id: key.message, sessionID: key.session } as unknown as Message
+  const message = knownMessage({ ...present(draft.message), type: name, id: key.message, sessionID: key.session })
   const { parts, odd } = typedParts(draft.parts, key)
-  return { record: { message, parts }, ...(odd !== undefined && { odd }) }
+  const odds = [message.odd, odd].filter((text) => text !== undefined)
+  return { record: { message: message.record, parts }, ...(odds.length > 0 && { odd: odds.join(', ') }) }
 }
 
 function unknownMessage(document: Document, key: MessageKey, type: string): Message {
@@ -71,8 +72,8 @@ function typedParts(drafts: readonly PartDraft[], owner: MessageKey): { readonly
   const parts = drafts.map(({ part, stored }, at): Part => {
     const key = inlinePartKey(owner, at)
     const reading: Reading<Part> = part === undefined ? { damage: 'a part that is no object' } : toPart(part, key)
-    if ('record' in reading && reading.record.type !== 'unknown') return reading.record
     odd ??= 'damage' in reading ? reading.damage : reading.odd
+    if ('record' in reading && reading.record.type !== 'unknown') return reading.record
     const ids = { id: key.part, sessionID: key.session, messageID: key.message }
     return { type: 'unknown', ...ids, raw: { ...keepId(isDocument(stored) ? stored : { content: stored }), ...ids } }
   })
@@ -159,7 +160,7 @@ function modelFields(model: unknown): Document {
 
 /** {type, message, ...} as V1's {name, data}. */
 function namedError(error: unknown): unknown {
-  if (error === undefined) return undefined
+  if (error === undefined || error === null) return undefined
   if (!isDocument(error)) return { name: 'UnknownError', data: { message: typeof error === 'string' ? error : JSON.stringify(error) } }
   const { type, ...data } = error
   return typeof type === 'string' ? { name: type, data } : { name: 'UnknownError', data: error }

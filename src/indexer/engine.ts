@@ -2,13 +2,14 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
-import { isWithinFolder } from '../core/folders.js'
+import type { SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
 import type { MessageNode, SessionMeta } from '../tree/types.js'
 import type { Breaker } from './breaker.js'
 import type { EmbedCache } from './embedding/embed-cache.js'
 import type { Embedding } from './embedding/embedding.js'
 import type { Turn } from './embedding/turn.js'
+import type { Exclusion } from './exclusion.js'
 import type { ObserveReport } from './observe.js'
 import type { Embedder, ProjectedMessage, Sink } from './ports.js'
 import type { SessionSource } from './source.js'
@@ -17,13 +18,6 @@ import type { IndexStore } from './state/state.js'
 import type { BreakerStatus } from './state/status.js'
 import { PROJECTION_VERSION } from './text/document.js'
 
-export interface Exclusion {
-  /** Folders, however their path is spelled; what ran in one or below it is left out. */
-  readonly directories?: readonly string[] | undefined
-  readonly projects?: readonly string[] | undefined
-  readonly sessions?: readonly string[] | undefined
-}
-
 export interface Limits {
   /** Texts per call of the embedder; what it answered is cached at once. @default 32 */
   readonly batchSize: number
@@ -31,7 +25,7 @@ export interface Limits {
   readonly recordSize: number
   /** Documents per call of the sink. @default 256 */
   readonly sinkBatchSize: number
-  /** Messages written per claim; what is left goes to the tail of the queue. @default 500 */
+  /** Messages written per claim; what is left goes to the tail of the queue. @default 200 */
   readonly quantum: number
   /** A last message without a sign of its end is final after so many quiet milliseconds. @default 10_000 */
   readonly settleMs: number
@@ -64,7 +58,7 @@ export interface Limits {
   readonly slowScanBatch: number
   /** A session is not scanned more often than this. Milliseconds. @default 120_000 */
   readonly slowScanIntervalMs: number
-  /** Sessions per transaction of a listing, which always goes to its end. At most 256. @default 256 */
+  /** Sessions per transaction of a listing, which always goes to its end. At most 256. @default 200 */
   readonly listPage: number
   /** Write-ahead records that one tick and one `walRecover` send at most. @default 25 */
   readonly walRecoverLimit: number
@@ -101,6 +95,10 @@ export interface Engine {
   readonly sessions: SessionSource
   /** The observed revision of each session in the last listing of this process, by encoded key. */
   readonly listed: Map<string, string>
+  /** What started each session of that listing, by encoded key. */
+  readonly parents: Map<string, SessionId>
+  /** The revisions of copies that lack what is indexed of a session and ended before it, by encoded key. */
+  readonly behind: Map<string, string>
   readonly state: IndexStore
   readonly embedder: Embedder
   /** Of the space that is worked in. */
@@ -144,23 +142,6 @@ export async function sinkOf(
   const found = former.find((one) => one.space === name)
   if (found !== undefined) return found
   throw new StorageError('SINK_FAILED', { reason: 'the sink of an earlier space of the index was not opened' })
-}
-
-/** What exclusions go by. */
-export interface Excludable {
-  readonly id: string
-  readonly project: string
-  readonly directory: string
-}
-
-export function isExcluded({ directories = [], projects = [], sessions = [] }: Exclusion, meta: Excludable): boolean {
-  if (sessions.includes(meta.id) || projects.includes(meta.project)) return true
-  return directories.some((directory) => isWithinFolder(meta.directory, directory))
-}
-
-/** True while nobody can tell whether a session ran in an excluded folder: neither its record nor its first messages name one. What is indexed of it stays. */
-export function isWithheld({ directories = [] }: Exclusion, { directory }: Pick<Excludable, 'directory'>): boolean {
-  return directory === '' && directories.length > 0
 }
 
 /** Names what a session puts on each of its documents, and the rules by which text is made: `projectName` is that of the engine. */

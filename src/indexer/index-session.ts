@@ -8,7 +8,8 @@ import type { MessageId } from '../core/ids.js'
 import { encodeKey } from '../core/keys.js'
 import { following } from '../core/signals.js'
 import { diffSession, removedMessages, type Work } from './diff.js'
-import { carries, type Engine, isExcluded, isWithheld, metaHashOf } from './engine.js'
+import { carries, type Engine, metaHashOf } from './engine.js'
+import { isExcluded, isWithheld } from './exclusion.js'
 import { isIsolated, oneAtATime } from './isolate.js'
 import type { HeldLease } from './lease.js'
 import { catchUp } from './observe.js'
@@ -89,7 +90,7 @@ async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
     const tail = await sessions.tail(claim.key, known, { signal, store: claim.store, bytes, after, deep: claim.verify !== undefined })
     // Looked at again should a folder be found, or no folder be excluded any more.
     if (isWithheld(engine.exclude(), tail.meta)) return { kind: 'done', incomplete: true, verified: claim.verify }
-    const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)
+    const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta, engine.parents)
     if (!isOut()) await indexPage(engine, lease, { tail, ledger, isOut, first: after === undefined }, done)
     if (isOut()) {
       await removeVectors(engine, [claim.key])
@@ -106,6 +107,7 @@ async function readOn(engine: Engine, lease: HeldLease): Promise<Ended> {
     recheckMs: done.volatile > 0 ? limits.settleRecheckMs : undefined,
     incomplete: !done.complete,
     verified: claim.verify,
+    leftOut: done.leftOut,
   }
 }
 

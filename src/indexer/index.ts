@@ -26,13 +26,15 @@ export { type IndexReader, type IndexReaderOptions, openIndexReader } from './ho
 
 // indexing and searching
 
-export type { Exclusion, IndexProgress, Limits } from './engine.js'
+export type { IndexProgress, Limits } from './engine.js'
+export { type Exclusion, excludedAncestor, parentsOf } from './exclusion.js'
 export type { ForgetReport } from './forget.js'
 export { createIndexer } from './indexer.js'
 export type { DrainReport, IndexEvent, Indexer, IndexerOptions, IndexerStatus, TickReport, WalStatus } from './indexer-types.js'
 export type { ObserveReport } from './observe.js'
 export { comparesVectors, type SearchHit, type SearchOptions, searchIndex } from './search.js'
-export { countStale } from './staleness.js'
+export type { HitCopy } from './search-copies.js'
+export { countDeleted, countStale, indexedIn } from './staleness.js'
 export { FAILPOINTS, type FailpointName } from './state/failpoints.js'
 export type { DifferenceKind, IndexDifference, VerifyOptions, VerifyReport } from './verify/verify.js'
 

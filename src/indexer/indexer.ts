@@ -1,9 +1,9 @@
 /** The indexer: observes the sessions, and brings the sink to what they say, claim by claim. */
-import { checkNumber, refuseUnknown } from '../core/options.js'
+import { checkSignal, checkWhole, refuseUnknown } from '../core/options.js'
 import { createTurn } from './embedding/turn.js'
 import type { Indexer, IndexerOptions } from './indexer-types.js'
 import { observeAll } from './observe.js'
-import { checkPorts, sharedEngine } from './options.js'
+import { checkOptions, sharedEngine } from './options.js'
 import { inBackground, type Run } from './running/background.js'
 import { byHand } from './running/by-hand.js'
 import { drainQueue } from './running/drain.js'
@@ -15,23 +15,25 @@ import { bindSpace } from './spaces.js'
 
 /** The caller keeps what it passed in; disposing the indexer stops its work and waits for it. @throws StorageError INVALID_OPTION */
 export function createIndexer(options: IndexerOptions): Indexer {
-  checkPorts(options)
+  checkOptions(options)
   const events = createEvents(options.onProgress)
   const shared = sharedEngine(options, events.emit)
   const { state, clock, limits, breakers, embedder, cache } = shared
   const stops = createStops(clock, limits.drainMs, options.signal)
   const bind = untilItWorks(() => bindSpace(shared, options.rebuild === true))
-  const run: Run = (signal, work) =>
-    stops.run(signal, async (soft, hard) => {
+  const run: Run = async (signal, work) => {
+    checkSignal('signal', signal)
+    return stops.run(signal, async (soft, hard) => {
       await bind()
       return work({ ...shared, stopping: soft }, hard)
     })
+  }
   const poll = createPoll()
   const ticking = createTurn()
   const background = inBackground(run, poll)
   const observe: Indexer['observe'] = async (signal) => {
     const report = await run(signal, (engine) => observeAll(engine, engine.stopping))
-    await state.note({ kind: 'listing', at: clock.now(), sessions: report.sessions })
+    await state.note({ kind: 'listing', at: clock.now(), sessions: report.sessions, elsewhere: report.elsewhere })
     background.wake()
     return report
   }
@@ -40,7 +42,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
     drain: (signal) => run(signal, (engine, hard) => drainQueue(engine, { signal: hard })),
     async tick(given = {}) {
       refuseUnknown(given, ['maxSessions', 'signal'])
-      checkNumber('maxSessions', given.maxSessions, 1)
+      checkWhole('maxSessions', given.maxSessions, 1)
       const { maxSessions = limits.sessionsPerTick, signal } = given
       return run(signal, (engine, hard) => ticking(() => runTick(engine, poll, { signal: hard, maxSessions }), engine.stopping))
     },

@@ -1,11 +1,13 @@
 /** Observation: a listing is compared with the state in memory, and only what differs is written. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
-import { type Engine, type Exclusion, isExcluded, isWithheld, metaHashOf, observedRevision } from './engine.js'
+import { type Engine, metaHashOf, observedRevision } from './engine.js'
+import { type Exclusion, isExcluded, isWithheld, parentsOf } from './exclusion.js'
 import { pages } from './records.js'
 import { removeVectors } from './remove.js'
 import type { SessionListing, SourceSession } from './source.js'
 import type { Claim } from './state/rows.js'
 import { type KnownSession, MAX_ID_BYTES, type ObservedSession } from './state/state.js'
+import { lookedAt, staysElsewhere } from './whereabouts.js'
 
 /** Sessions of one transaction, at most. */
 const MAX_PAGE = 256
@@ -21,6 +23,8 @@ export interface ObserveReport {
   readonly leftOut: number
   /** In the index, of stores that were not looked at or that failed: they stay as they are. */
   readonly elsewhere: number
+  /** Of those the ones of which another store has an older copy, which does not take their place. */
+  readonly behind: number
   /** False: a store could not be listed as a whole, so nothing of it was taken for deleted. */
   readonly complete: boolean
 }
@@ -31,7 +35,7 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
   const listing = await listAll(engine, signal)
   const exclude = engine.exclude()
   const known = new Map((await state.sessions()).map((session) => [encodeKey(session.key), session]))
-  const here = compareListed(engine, listing, exclude, known)
+  const here = await compareListed(engine, listing, exclude, known)
   const others = compareUnlisted(listing, exclude, [...known.values()])
   for (const page of pages(here.seen, size)) await state.observe({ seen: page, gone: [] })
   const out = [...here.out, ...others.out]
@@ -45,6 +49,7 @@ export async function observeAll(engine: Engine, signal?: AbortSignal): Promise<
     removed: gone.length,
     leftOut: here.leftOut,
     elsewhere: here.elsewhere + others.elsewhere,
+    behind: here.behind,
     complete: listing.stores.every(({ complete }) => complete),
   }
   engine.progress({ kind: 'observed', report })
@@ -55,6 +60,8 @@ async function listAll(engine: Engine, signal: AbortSignal | undefined): Promise
   const listing = await engine.sessions.list(signal)
   signal?.throwIfAborted()
   engine.listed.clear()
+  engine.parents.clear()
+  for (const [name, parent] of parentsOf(listing.sessions.map(({ meta }) => meta))) engine.parents.set(name, parent)
   for (const { meta, revision } of listing.sessions) engine.listed.set(encodeKey(meta.key), observedRevision(revision, meta, engine.projectName))
   return listing
 }
@@ -75,11 +82,11 @@ export async function catchUp(engine: Engine, { key, revision }: Claim, signal: 
 }
 
 /** Takes from `known` what is listed. */
-function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
+async function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
   const seen: ObservedSession[] = []
   /** Excluded. */
   const out: SessionKey[] = []
-  const counts = { changed: 0, excluded: 0, leftOut: 0, elsewhere: 0 }
+  const counts = { changed: 0, excluded: 0, leftOut: 0, elsewhere: 0, behind: 0 }
   for (const session of listing.sessions) {
     const { key, source } = session.meta
     const held = known.get(encodeKey(key))
@@ -89,7 +96,7 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       engine.progress({ kind: 'left-out', key, code: 'KEY_TOO_LONG' })
       continue
     }
-    if (isExcluded(exclude, session.meta)) {
+    if (isExcluded(exclude, session.meta, engine.parents)) {
       counts.excluded++
       if (held !== undefined && (!held.gone || held.stranded)) out.push(key)
       continue
@@ -98,9 +105,10 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
       counts.excluded++
       continue
     }
-    if (held !== undefined && !held.gone && held.store !== source.path && listing.isUnknown?.(held.store, key) === true) {
+    if (held !== undefined && !held.gone && (await staysElsewhere(engine, listing, held, session))) {
       // An older copy, of which the store that it was indexed from may have more.
       counts.elsewhere++
+      counts.behind++
       continue
     }
     const due = held === undefined || isDue(engine, held, session)
@@ -113,9 +121,8 @@ function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusi
   return { seen, out, ...counts }
 }
 
-/** A session counts as absent only when its own store was listed completely and lacks it. */
+/** A session counts as absent only when its own store, or one around it, was listed completely and lacks it. */
 function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: readonly KnownSession[]) {
-  const stores = new Map(listing.stores.map(({ path, complete }) => [path, complete]))
   const gone: SessionKey[] = []
   const out: SessionKey[] = []
   const absent: KnownSession[] = []
@@ -128,8 +135,11 @@ function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: 
       // Whatever became of its store.
       excluded++
       out.push(held.key)
-    } else if (!stores.has(held.store)) elsewhere++
-    else if (stores.get(held.store)) absent.push(held)
+    } else {
+      const looked = lookedAt(listing, held)
+      if (looked === undefined) elsewhere++
+      else if (looked.complete) absent.push(held)
+    }
   }
   return { gone, out, absent, excluded, elsewhere }
 }

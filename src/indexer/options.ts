@@ -2,47 +2,58 @@
 import { randomInt } from 'node:crypto'
 import { systemClock } from '../core/clock.js'
 import { StorageError } from '../core/errors.js'
-import { checkNumber, refuseUnknown } from '../core/options.js'
+import { checkBoolean, checkClock, checkFunction, checkNumber, checkSignal, checkWhole, LONGEST_MS, refuseUnknown } from '../core/options.js'
 import type { Sessions } from '../tree/sessions/sessions.js'
 import { type Breaker, createBreaker } from './breaker.js'
+import { SETTINGS } from './config/config-settings.js'
+import { valueOfJson } from './config/config-values.js'
 import { createEmbedding } from './embedding/embedding.js'
 import { createTurn } from './embedding/turn.js'
-import type { Engine, Exclusion, IndexProgress, Limits } from './engine.js'
+import type { Engine, IndexProgress, Limits } from './engine.js'
+import type { Exclusion } from './exclusion.js'
+import { checkExclusion } from './exclusion-checks.js'
 import { faultOf } from './faults.js'
 import type { IndexerOptions } from './indexer-types.js'
+import { checkPort, checkPorts } from './port-checks.js'
 import { sessionSource } from './session-source.js'
 import type { SessionSource } from './source.js'
 import type { IndexStore } from './state/state.js'
 import type { ServiceName } from './state/status.js'
 import { projector } from './text/projector.js'
 
+/** Those that are settings too have the same defaults there. */
 export const LIMITS: Limits = {
-  batchSize: 32,
+  batchSize: SETTINGS.batchSize.default,
   recordSize: 256,
   sinkBatchSize: 256,
-  quantum: 500,
+  quantum: SETTINGS.quantum.default,
   settleMs: 10_000,
   abandonMs: 900_000,
   settleRecheckMs: 10_000,
   incompleteRecheckMs: 120_000,
-  backoffBaseMs: 2000,
-  backoffMaxMs: 120_000,
+  backoffBaseMs: SETTINGS.backoffBaseMs.default,
+  backoffMaxMs: SETTINGS.backoffMaxMs.default,
   sweepMs: 1000,
   forgetWaitMs: 120_000,
   concurrency: 2,
   maxInflightBytes: 64 * 2 ** 20,
   maxWalBytes: 2 ** 30,
-  pollMs: 2000,
-  listRefreshMs: 3000,
-  sessionsPerTick: 10,
-  slowScanBatch: 3,
-  slowScanIntervalMs: 120_000,
-  listPage: 256,
-  walRecoverLimit: 25,
+  pollMs: SETTINGS.pollMs.default,
+  listRefreshMs: SETTINGS.listRefreshMs.default,
+  sessionsPerTick: SETTINGS.sessionsPerTick.default,
+  slowScanBatch: SETTINGS.slowScanBatch.default,
+  slowScanIntervalMs: SETTINGS.slowScanIntervalMs.default,
+  listPage: SETTINGS.listPage.default,
+  walRecoverLimit: SETTINGS.walRecoverLimit.default,
   drainMs: 30_000,
 }
-/** The slow scan may be off. */
-const MAY_BE_ZERO = new Set(['slowScanBatch'])
+/** [least, most] of those that differ from the others. */
+const RANGES: { readonly [N in keyof Limits]?: readonly [number, number] } = {
+  // 0: no slow scan.
+  slowScanBatch: [0, Number.MAX_SAFE_INTEGER],
+  // No timer waits for it.
+  slowScanIntervalMs: [0, SETTINGS.slowScanIntervalMs.max],
+}
 
 const OTHERS = [
   ...['sessions', 'state', 'embedder', 'sink', 'former', 'rebuild', 'cache', 'redact', 'walEnabled', 'namespace', 'exclude'],
@@ -54,9 +65,21 @@ const OTHERS = [
 /** Everything but the signal: each call of the indexer has its own. */
 export type SharedEngine = Omit<Engine, 'stopping'>
 
+/** For callers without types. @throws StorageError INVALID_OPTION */
+export function checkOptions(options: IndexerOptions): void {
+  refuseUnknown(options, [...OTHERS, ...Object.keys(LIMITS)])
+  checkPorts(options)
+  for (const name of ['rebuild', 'walEnabled'] as const) checkBoolean(name, options[name])
+  for (const name of ['random', 'failpoint', 'onProgress'] as const) checkFunction(name, options[name])
+  checkPort('cache', options.cache)
+  checkPort('redact', options.redact)
+  checkClock('clock', options.clock)
+  checkSignal('signal', options.signal)
+  if (options.namespace !== undefined) valueOfJson('namespace', SETTINGS.namespace, options.namespace)
+}
+
 /** @throws StorageError INVALID_OPTION */
 export function sharedEngine(options: IndexerOptions, progress: (event: IndexProgress) => void): SharedEngine {
-  refuseUnknown(options, [...OTHERS, ...Object.keys(LIMITS)])
   const { state, embedder, sink, former = [], cache, walEnabled = true, namespace = 'local', clock = systemClock } = options
   const { random = systemRandom, failpoint = () => undefined } = options
   const breaker = (service: ServiceName): Breaker =>
@@ -78,6 +101,8 @@ export function sharedEngine(options: IndexerOptions, progress: (event: IndexPro
   return {
     sessions: toSource(options.sessions),
     listed: new Map(),
+    parents: new Map(),
+    behind: new Map(),
     state,
     embedder,
     sink,
@@ -89,7 +114,7 @@ export function sharedEngine(options: IndexerOptions, progress: (event: IndexPro
     ...projector({ redact: options.redact }),
     cache,
     namespace,
-    exclude: askedEachTime(options.exclude ?? {}),
+    exclude: askedEachTime(options.exclude === undefined ? {} : options.exclude),
     clock,
     random,
     limits,
@@ -117,10 +142,18 @@ function notingRecovery(state: IndexStore, breaker: Breaker): Breaker {
 function limitsOf(options: IndexerOptions): Limits {
   const limits: Record<keyof Limits, number> = { ...LIMITS }
   for (const name of Object.keys(LIMITS) as (keyof Limits)[]) {
-    checkNumber(name, options[name], name.endsWith('Ms') || MAY_BE_ZERO.has(name) ? 0 : 1)
+    checkLimit(name, options[name])
     limits[name] = options[name] ?? limits[name]
   }
   return limits
+}
+
+/** A limit of bytes may be none. */
+function checkLimit(name: keyof Limits, value: unknown): void {
+  const [min, max] = RANGES[name] ?? []
+  if (name.endsWith('Ms')) checkNumber(name, value, min ?? 0, max ?? LONGEST_MS)
+  else if (name.endsWith('Bytes')) checkNumber(name, value, 1)
+  else checkWhole(name, value, min ?? 1, max)
 }
 
 /** Retries of several processes must not fall together. */
@@ -134,32 +167,16 @@ function toSource(sessions: Sessions | SessionSource): SessionSource {
 }
 
 function askedEachTime(exclude: Exclusion | (() => Exclusion)): () => Exclusion {
-  const checked = (exclusion: Exclusion): Exclusion => {
-    refuseUnknown(exclusion, ['directories', 'projects', 'sessions'])
-    return exclusion
-  }
-  if (typeof exclude === 'function') return () => checked(exclude())
-  const fixed = checked(exclude)
+  if (typeof exclude === 'function') return () => checkedAnew(exclude())
+  const fixed = checkExclusion(exclude, 'exclude')
   return () => fixed
 }
 
-const SETS = ['refresh', 'locate', 'listMessages']
-const METHODS = {
-  sessions: { names: ['list', 'revision', 'tail'], advice: 'an open set of sessions, or a session source such as sessionSource(sessions)' },
-  state: { names: ['bind', 'observe', 'claim', 'commit'], advice: 'an index state, as openLmdbState() and openIndexHome() give it' },
-  embedder: { names: ['embed'], advice: 'an embedder, such as hashEmbedder()' },
-  sink: { names: ['upsert', 'delete', 'count', 'ids'], advice: 'a sink, as openLocalSink() and openIndexHome() give it' },
-} as const
-
-/** For callers without types. @throws StorageError INVALID_OPTION */
-export function checkPorts(options: IndexerOptions): void {
-  for (const [name, { names, advice }] of Object.entries(METHODS)) {
-    const port: unknown = Object(options)[name]
-    if (hasMethods(port, names) || (name === 'sessions' && hasMethods(port, SETS))) continue
-    throw new StorageError('INVALID_OPTION', { reason: `${name} must be ${advice}` })
+/** No session is to blame, and none may run. @throws StorageError EXCLUSIONS_DAMAGED */
+function checkedAnew(given: Exclusion): Exclusion {
+  try {
+    return checkExclusion(given, 'exclude')
+  } catch (error) {
+    throw error instanceof StorageError ? new StorageError('EXCLUSIONS_DAMAGED', { reason: error.reason }, { cause: error }) : error
   }
-}
-
-function hasMethods(port: unknown, names: readonly string[]): boolean {
-  return names.every((method) => typeof Object(port)[method] === 'function')
 }

@@ -33,7 +33,7 @@ export interface Redactor {
   redact(text: string): Promise<{ readonly text: string; readonly redacted: number }>
 }
 
-/** What a sink knows of a document beside its text. The full set stands on every document, never null. */
+/** What a sink knows of a document beside its text. */
 export interface DocumentMetadata {
   readonly agent: Agent
   readonly session_id: string
@@ -52,6 +52,8 @@ export interface DocumentMetadata {
   readonly rev: number
   /** The id of the vector space, see `SpaceRow`. */
   readonly space: string
+  /** Its session copied the message from the one that it was forked from, as its log tells. */
+  readonly inherited?: boolean
 }
 
 export interface SinkRow {

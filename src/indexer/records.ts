@@ -140,6 +140,7 @@ function metadataOf({ node, projected }: Upsert, meta: SessionMeta, chunk: numbe
     source: meta.source.kind,
     rev: token,
     space,
+    ...(node.log?.trait === 'inherited' && { inherited: true }),
   }
 }
 

@@ -49,9 +49,24 @@ async function underLease(engine: Engine, claim: Claim, options: ClaimOptions): 
       throw error
     }
     if (options.signal.aborted || engine.stopping.aborted) return { kind: 'stopped', ...unlogged(engine) }
-    return failed(engine, claim, error)
+    return (await wentMeanwhile(engine, claim, error)) ? { kind: 'done', more: true } : failed(engine, claim, error)
   }
 }
+
+/** A session that was deleted between its listing and its reading is no failure: it is noted as gone, and removed by its next run. */
+async function wentMeanwhile({ sessions, state }: Engine, { key, store }: Claim, error: unknown): Promise<boolean> {
+  if (!(error instanceof StorageError) || !MAY_BE_GONE.has(error.code)) return false
+  try {
+    if ((await sessions.revision(key, store)) !== undefined) return false
+  } catch {
+    return false // it cannot be told
+  }
+  await state.observe({ seen: [], gone: [key] })
+  return true
+}
+
+/** How the reading of a session ends that is not there any more. */
+const MAY_BE_GONE: ReadonlySet<string> = new Set(['NOT_FOUND', 'STALE_SPAN', 'STORE_UNREADABLE', 'STORE_MISSING', 'UNREADABLE_RECORD'])
 
 /** A session waits for a service that is down, which is no failure of its own. */
 function failed(engine: Engine, { key, failures }: Claim, error: unknown): Ended {

@@ -1,13 +1,14 @@
-/** Search: full text and nearest vectors, fused by reciprocal rank into one hit per message. */
+/** Search: full text and nearest vectors, fused by reciprocal rank into one hit per message, and one for all copies of a text. */
 import { StorageError } from '../core/errors.js'
 import type { Agent } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import type { DocumentMetadata, Embedder, Sink, SinkFilter, SinkHit } from './ports.js'
+import { countPlaces, type HitCopy, isOrigin, messageOf, placesOfText, toCopy } from './search-copies.js'
 import { excerptOf } from './text/excerpt.js'
 import { onOneLine } from './text/words.js'
 
 export interface SearchOptions extends SinkFilter {
-  /** Messages at most; 0 gives none. @default 10 */
+  /** Hits at most; 0 gives none. @default 10 */
   readonly limit?: number
   /**
    * How much the nearest vectors count. The full text counts 1, and 1 more for texts that hold the query as written.
@@ -38,6 +39,11 @@ export interface SearchHit {
   readonly created: number
   /** The document that matched best: one chunk of the message. */
   readonly document: { readonly id: string; readonly chunk: number; readonly text: string }
+  /**
+   * Messages of other sessions with the same text of the same agent and role, as forks and resumed sessions copy it. The hit is of the session that they
+   * come from, where that is known, else the oldest.
+   */
+  readonly copies: readonly HitCopy[]
 }
 
 const SEARCH_OPTIONS = ['limit', 'vectorWeight', 'excerptCharacters', 'keep', 'signal']
@@ -80,8 +86,8 @@ export async function searchIndex(
     { weight: 1, hits: byText },
     { weight: vectorWeight, hits: byVector },
   ]
-  const best = fuse(rankings).slice(0, wanted.limit)
-  return best.map((candidate) => toSearchHit(candidate, query, excerptCharacters))
+  const best = fold(fuse(rankings)).slice(0, wanted.limit)
+  return best.map((found) => toSearchHit(found, query, excerptCharacters))
 }
 
 /** @throws StorageError INVALID_OPTION; callers without types pass anything */
@@ -126,14 +132,14 @@ interface Wanted {
   readonly signal: AbortSignal | undefined
 }
 
-/** The nearest documents; in a lexical space, where they count less than words, of those with the words if these are of enough messages. */
+/** The nearest documents; in a lexical space, where they count less than words, of those with the words if these are of enough places. */
 async function vectorHits(
   { embedder, sink }: { readonly embedder: Embedder; readonly sink: Sink },
   byText: readonly SinkHit[],
   { query, limit, filter, keep, vectorWeight, signal }: Wanted,
 ): Promise<readonly SinkHit[]> {
   const vector = await embedder.embed([query], { kind: 'query', signal })
-  const isEnough = isLexical(embedder.space) && vectorWeight < 1 && messagesOf(byText).size >= limit
+  const isEnough = isLexical(embedder.space) && vectorWeight < 1 && countPlaces(byText) >= limit
   const cosines = isEnough
     ? await sink.cosines?.(
         vector,
@@ -154,7 +160,7 @@ const LEXICAL_FLOOR = 0.2
 const FIRST_DEPTH = 100
 const LAST_DEPTH = 10_000
 
-/** One long message has many chunks, so more hits are asked for until they are of enough messages. */
+/** One long message has many chunks, and one text many copies, so more hits are asked for until they are of enough places. */
 async function enoughHits(
   ask: (depth: number) => Promise<readonly SinkHit[]>,
   { limit, keep }: Pick<Wanted, 'limit' | 'keep'>,
@@ -163,7 +169,7 @@ async function enoughHits(
   for (let depth = Math.max(FIRST_DEPTH, limit * 4); ; depth *= 4) {
     const hits = await ask(depth)
     const kept = keep === undefined ? hits : hits.filter(({ metadata }) => keep(metadata))
-    if (hits.length < depth || depth >= lastDepth || messagesOf(kept).size >= limit) return kept
+    if (hits.length < depth || depth >= lastDepth || countPlaces(kept) >= limit) return kept
   }
 }
 
@@ -177,14 +183,6 @@ function holdsWhole(text: string, query: string): boolean {
     .replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
     .replaceAll(' ', '\\s{1,1000}')
   return new RegExp(`(?<!${BOUNDARY})${written}(?!${BOUNDARY})`, 'iu').test(text)
-}
-
-function messagesOf(hits: readonly SinkHit[]): ReadonlySet<string> {
-  return new Set(hits.map(messageOf))
-}
-
-function messageOf({ metadata }: SinkHit): string {
-  return `${metadata.agent}\u0001${metadata.session_id}\u0001${metadata.message_id}`
 }
 
 interface Ranking {
@@ -201,23 +199,47 @@ interface Candidate {
   readonly met: number
 }
 
-/** Sums weight / (60 + rank) over the rankings, rank being that of the message among messages. */
+/** Sums weight / (60 + rank) over the rankings, rank being that of the message among messages; copies of one text share theirs. */
 function fuse(rankings: readonly Ranking[]): readonly Candidate[] {
   const candidates = new Map<string, Candidate>()
   for (const { weight, hits } of rankings) {
     const ranked = new Set<string>()
+    const ranks = new Map<string, number>()
+    const placeOf = placesOfText()
     for (const hit of hits) {
       const message = messageOf(hit)
       if (ranked.has(message)) continue
       ranked.add(message)
+      const place = placeOf(hit)
+      const rank = ranks.get(place) ?? ranks.size + 1
+      ranks.set(place, rank)
       const known = candidates.get(message) ?? { message, hit, score: 0, met: candidates.size }
-      candidates.set(message, { ...known, score: known.score + weight / (RANK_CONSTANT + ranked.size) })
+      candidates.set(message, { ...known, score: known.score + weight / (RANK_CONSTANT + rank) })
     }
   }
   return [...candidates.values()].sort((a, b) => b.score - a.score || a.met - b.met)
 }
 
-function toSearchHit({ hit, score }: Candidate, query: string, excerptCharacters: number): SearchHit {
+interface Found {
+  readonly score: number
+  /** The first is shown. */
+  readonly hits: readonly [SinkHit, ...SinkHit[]]
+}
+
+/** Copies of a text become one, in the place of the best. */
+function fold(candidates: readonly Candidate[]): readonly Found[] {
+  const placeOf = placesOfText()
+  const found = new Map<string, Found>()
+  for (const { hit, score } of candidates) {
+    const place = placeOf(hit)
+    const held = found.get(place)
+    if (held === undefined) found.set(place, { score, hits: [hit] })
+    else found.set(place, { score: held.score, hits: isOrigin(hit, held.hits[0]) ? [hit, ...held.hits] : [...held.hits, hit] })
+  }
+  return [...found.values()]
+}
+
+function toSearchHit({ score, hits: [hit, ...copies] }: Found, query: string, excerptCharacters: number): SearchHit {
   const { metadata, text, id } = hit
   return {
     score,
@@ -231,5 +253,6 @@ function toSearchHit({ hit, score }: Candidate, query: string, excerptCharacters
     source: metadata.source,
     created: metadata.created_at,
     document: { id, chunk: metadata.chunk, text },
+    copies: copies.map(toCopy),
   }
 }

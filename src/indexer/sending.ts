@@ -1,7 +1,8 @@
 /** From messages to a durable record, and from the record to the sink. Safe to repeat from any point: the record holds all that is needed. */
 import { StorageError } from '../core/errors.js'
 import { EXCLUDED } from './embedding/embed-job.js'
-import { type Engine, isExcluded, isWithheld, sinkOf } from './engine.js'
+import { type Engine, sinkOf } from './engine.js'
+import { isExcluded, isWithheld } from './exclusion.js'
 import { failureOf, faultOf, outside } from './faults.js'
 import type { HeldLease } from './lease.js'
 import type { Sink } from './ports.js'
@@ -83,9 +84,9 @@ async function send(engine: Engine, lease: HeldLease, record: WalRecord, stoppin
 /** By what the documents carry, and by what the state last knew; what the session has become since is for the reading to find out. */
 function mustLeave(engine: Engine, claim: Claim, { rows: [first] }: WalRecord): boolean {
   if (first === undefined) return false
-  const { session_id, project_id, directory } = first.metadata
+  const { project_id: project, directory } = first.metadata
   const exclusion = engine.exclude()
-  return claim.gone || isExcluded(exclusion, { id: session_id, project: project_id, directory }) || isWithheld(exclusion, { directory })
+  return claim.gone || isExcluded(exclusion, { key: claim.key, project, directory }, engine.parents) || isWithheld(exclusion, { directory })
 }
 
 interface Upsertion {

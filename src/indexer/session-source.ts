@@ -10,6 +10,7 @@ import { readPlanned } from '../tree/read-planned.js'
 import type { Sessions } from '../tree/sessions/sessions.js'
 import type { PlannedMessage } from '../tree/types.js'
 import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession, TailOptions } from './source.js'
+import { lookedAt, type PlacedStore, placesOf } from './whereabouts.js'
 
 /** Reads `sessions`, which stays the caller's. Every message of a changed session is checked, the cold ones too. @throws StorageError INVALID_OPTION for a set narrowed with `store` */
 export function sessionSource(sessions: Sessions): SessionSource {
@@ -24,17 +25,24 @@ export function sessionSource(sessions: Sessions): SessionSource {
       const stores = listedStores(sessions)
       const { issues } = sessions
       const { listed, failing } = await revisions(sessions, signal)
-      const known = stores.map(({ path, complete }) => ({ path, complete: complete && !failing.has(path) }))
-      return { sessions: listed, stores: known, isUnknown: (store, session) => isUnknown(known, issues, store, session) }
+      const placed = stores.map((store) => ({ ...store, complete: store.complete && !failing.has(store.path) }))
+      const known = placed.map(({ path, complete }) => ({ path, complete }))
+      return {
+        sessions: listed,
+        stores: known,
+        isUnknown: (store, session) => isUnknown(known, issues, store, session),
+        around: placesOf(placed),
+      }
     },
     stamp: () => stampOf(sessions),
     revision: async (key, store): Promise<string | undefined> => {
       await refresh()
       if (sessions.index.session(key) !== undefined) return sessions.index.revision(key)
-      if (canTell(sessions, store)) return undefined
+      if (canTell(sessions, store, key)) return undefined
       const [issue] = sessions.issues
       throw new StorageError('STORE_UNREADABLE', { reason: 'not every store could be listed', path: store ?? issue?.path, key: encodeKey(key) })
     },
+    messages: (key) => sessions.index.messages(key),
     tail: (key, known, options = {}): Promise<SessionTail> => readTail(sessions, key, known, options),
   }
 }
@@ -91,15 +99,21 @@ async function stampOf({ stores, issues }: Sessions): Promise<string | undefined
   return stamps.length === 0 ? undefined : stamps.join('\n')
 }
 
-function listedStores(sessions: Sessions): readonly ListedStore[] {
+export function listedStores(sessions: Sessions): readonly PlacedStore[] {
   const hiding = sessions.issues.filter(hidesSessions)
-  return sessions.stores.map((store) => ({ path: store.path, complete: isThere(store) && !hiding.some((issue) => concerns(issue, store.path)) }))
+  return sessions.stores.map((store) => {
+    const complete = isThere(store) && !hiding.some((issue) => concerns(issue, store.path))
+    return { agent: store.agent, path: store.path, complete }
+  })
 }
 
 /** Whether a session that is in no listing is certainly gone. */
-function canTell(sessions: Sessions, store: string | undefined): boolean {
+function canTell(sessions: Sessions, store: string | undefined, { agent }: SessionKey): boolean {
   const listed = listedStores(sessions)
-  if (store !== undefined) return listed.some(({ path }) => path === store) && listed.every(({ path, complete }) => path !== store || complete)
+  if (store !== undefined) {
+    const own = listed.filter(({ path }) => path === store)
+    return own.length > 0 ? own.every(({ complete }) => complete) : placesOf(listed)(store, agent)?.complete === true
+  }
   // A store that could not be opened is not in the list, but its issue is.
   return listed.length > 0 && listed.every(({ complete }) => complete) && !sessions.issues.some(hidesSessions)
 }
@@ -158,7 +172,7 @@ async function readTail(
   { signal, store, bytes, after, deep = false }: TailOptions,
 ): Promise<SessionTail> {
   const session = await sessions.locate(key)
-  if (store !== undefined && store !== session.store.path && isUnknown(listedStores(sessions), sessions.issues, store, key)) {
+  if (store !== undefined && store !== session.store.path && isNotLookedAt(sessions, store, key)) {
     const reason = 'the store that the session was listed in cannot be read; another copy, which may be older, does not stand in for it'
     throw new StorageError('STORE_NOT_READY', { reason, path: store, key: encodeKey(key) })
   }
@@ -184,6 +198,13 @@ async function readTail(
     complete: unread.length === 0 && issues.every(({ code }) => code === 'INVALID_ID') && !isFailing(sessions, session.store.path),
     more: last && { after: last },
   }
+}
+
+/** What an observation lets another copy stand in for, it names as the session's store. */
+function isNotLookedAt(sessions: Sessions, store: string, key: SessionKey): boolean {
+  const stores = listedStores(sessions)
+  if (isUnknown(stores, sessions.issues, store, key)) return true
+  return store !== '' && lookedAt({ stores, around: placesOf(stores) }, { key, store })?.complete !== true
 }
 
 /** The first messages that together have no more than so many bytes, at least one. */

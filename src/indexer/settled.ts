@@ -29,9 +29,15 @@ export function settlement(node: MessageNode, around: Surroundings, options: Set
   // A time in the future comes from another clock; then what we saw ourselves counts.
   const quietMs = around.now - Math.min(node.changed ?? around.seen, around.seen)
   if (node.damagedParts === 0 && hasEnded(node, around.later || quietMs >= options.settleMs, quietMs >= options.settleMs)) return 'settled'
+  if (isFinalDamage(node, around)) return 'partial'
   const updated = around.sessionUpdated <= around.now ? around.sessionUpdated : around.seen
   const sessionIdle = around.now - updated >= options.abandonMs
   return quietMs >= options.abandonMs && (around.later || sessionIdle) ? 'partial' : 'volatile'
+}
+
+/** A log only grows: of a damaged line that others follow nothing more will come. The last one may be half-written. */
+function isFinalDamage({ log, damagedParts }: MessageNode, { later }: Surroundings): boolean {
+  return later && log !== undefined && (log.trait === 'damaged' || (damagedParts > 0 && !log.open))
 }
 
 function hasEnded(node: MessageNode, passed: boolean, quiet: boolean): boolean {

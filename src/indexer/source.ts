@@ -1,7 +1,7 @@
 /** The port to the sessions: what changed, and the messages behind it. */
 import type { MessageId } from '../core/ids.js'
-import type { MessageKey, SessionKey } from '../core/keys.js'
-import type { MessageNode, SessionMeta } from '../tree/types.js'
+import type { Agent, MessageKey, SessionKey } from '../core/keys.js'
+import type { MessageMeta, MessageNode, SessionMeta } from '../tree/types.js'
 
 export interface SourceSession {
   readonly meta: SessionMeta
@@ -26,6 +26,8 @@ export interface SessionListing {
    * or the session's messages there cannot be listed. What another store lists may be an older copy.
    */
   readonly isUnknown?: (store: string, session?: SessionKey) => boolean
+  /** The listed store that a path of none of them leads to, by a link, or into which it leads: what is not in that one is not there either. */
+  readonly around?: (store: string, agent: Agent) => ListedStore | undefined
 }
 
 export interface SessionTail {
@@ -70,6 +72,11 @@ export interface SessionSource {
    * (of every store, when none is named). Throws when it cannot be told.
    */
   revision(key: SessionKey, store?: string): Promise<string | undefined>
+  /**
+   * The messages of a session as it is listed. By these a copy in another store is compared with what is indexed, while the store of the
+   * session is not looked at. @default another copy always takes its place
+   */
+  messages?(key: SessionKey): Promise<readonly MessageMeta[]>
   /**
    * `known`: the signature that the caller holds of a message; undefined hands it over.
    * @throws StorageError STORE_NOT_READY while only another store than `store` has the session, and nothing certain is known of that one

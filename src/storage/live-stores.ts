@@ -6,13 +6,13 @@
  * What was open once and is not there is an issue for as long as the source lives: it is not known to be deleted.
  */
 import type { Clock } from '../core/clock.js'
-import { StorageError, systemCode } from '../core/errors.js'
+import { StorageError, setClosed, systemCode } from '../core/errors.js'
 import type { StageIssue } from '../core/stage.js'
 import { isLogKind, isLogName } from './agent-places.js'
 import { typeOf } from './file-type.js'
 import { mapFrozen } from './files/frozen-tree.js'
 import { createFileMaps, type FileMaps, type MapOption } from './maps/file-maps.js'
-import { type Discovery, identityOf, type StorePlace } from './paths.js'
+import { type Discovery, identityOf, type StorePlace, versionOf } from './paths.js'
 import type { ReadOptions, Store } from './store.js'
 import { StoreFilter } from './store-filter.js'
 import { closeAll, type StoreSource } from './store-source.js'
@@ -81,6 +81,12 @@ class LiveStores implements StoreSource {
     return turn
   }
 
+  found(): string {
+    const places = this.#options.discover().places.filter((place) => this.#filter.wantsPlace(place))
+    const named = places.map(({ kind, path }) => [kind, path, ...(this.#open.has(path) ? [] : [versionOf(path), versionOf(`${path}-wal`)])])
+    return JSON.stringify(named)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     await this.#turn
@@ -90,7 +96,7 @@ class LiveStores implements StoreSource {
   }
 
   async #look(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#closed) throw new StorageError('STORE_NOT_READY', { reason: 'the set of sessions was closed' })
+    if (this.#closed) throw setClosed()
     const letGo = this.#retired
     this.#retired = []
     try {
@@ -129,7 +135,7 @@ class LiveStores implements StoreSource {
         return undefined
       }
       this.#retire(path)
-      this.#open.set(path, await openPlace(place, this.#options, this.#filter, this.#maps))
+      this.#open.set(path, await openPlace(place, { ...this.#options, filter: this.#filter, maps: this.#maps, isSetClosed: () => this.#closed }))
       this.#known.set(path, { place, identity: identityOf(path), hadTables: known?.hadTables ?? false })
       return undefined
     } catch (error) {
@@ -173,17 +179,21 @@ class LiveStores implements StoreSource {
   }
 }
 
+interface PlaceOptions {
+  readonly filter: StoreFilter
+  readonly maps: FileMaps
+  readonly isSetClosed: () => boolean
+}
+
 async function openPlace(
   { kind, path }: StorePlace,
-  { clock, busyTimeoutMs, map }: LiveStoresOptions,
-  filter: StoreFilter,
-  maps: FileMaps,
+  { clock, busyTimeoutMs, map, filter, maps, isSetClosed }: LiveStoresOptions & PlaceOptions,
 ): Promise<Opened> {
   // What reads stores of a kind is loaded by who has one.
   switch (kind) {
     case 'opencode-sqlite': {
       const { openDatabase } = await import('./sqlite/opencode-database.js')
-      return openDatabase(path, { busyTimeoutMs, wants: (generation) => filter.wants(generation, path) })
+      return openDatabase(path, { busyTimeoutMs, wants: (generation) => filter.wants(generation, path), isSetClosed })
     }
     case 'opencode-json': {
       const { openFileStore } = await import('./files/opencode-files.js')

@@ -11,6 +11,11 @@ export interface StoreSource extends AsyncDisposable {
   readonly issues: readonly StageIssue[]
   /** Looks again: a store that appeared is opened, one that was replaced or upgraded is opened anew, one that is gone is let go. */
   refresh(options?: ReadOptions): Promise<void>
+  /**
+   * Names the stores that a look would find, for a few stats: nothing is opened. Moves when one comes or goes, and when one that is not open was
+   * written to.
+   */
+  found?(): string | Promise<string>
 }
 
 /** Stores that stay what they are; disposing the source closes them. */

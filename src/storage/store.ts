@@ -15,10 +15,12 @@ import type { StageIssue } from '../core/stage.js'
 import type { LogCursor } from './cursor.js'
 import type { Generation } from './generation.js'
 import type { KnownSession, Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
+import type { LogPosition } from './log-position.js'
 import type { Slab } from './slab.js'
 import type { Span } from './span.js'
 
 export type { KnownSession, ListedBefore, Listing, ListOptions, ReadOptions, SessionEntry } from './listing.js'
+export type { LogPosition, LogTrait } from './log-position.js'
 
 /** 'opencode-sqlite' are the tables of OpenCode 1.2 to 1.18 (V1), 'opencode-v2' those of 2.x; one database may hold both. */
 export type StoreKind =
@@ -66,21 +68,6 @@ export interface MessageEntry {
   /** Of a log. */
   readonly log?: LogPosition
 }
-
-/** Where a message stands in the tree that its log holds. */
-export interface LogPosition {
-  /** The message that it answers or continues; undefined for a root. */
-  readonly parent: MessageId | undefined
-  readonly trait: LogTrait | undefined
-  /** Nothing in the log tells yet that its writer is done with it. */
-  readonly open: boolean
-}
-
-/**
- * 'sidechain': of a subagent, in the log of its session. 'inherited': copied from the session that this one was forked from. 'damaged': a line
- * that tells neither what it was nor what it followed.
- */
-export type LogTrait = 'sidechain' | 'inherited' | 'damaged'
 
 export interface PartEntry {
   readonly id: PartId

@@ -8,8 +8,9 @@ export interface PlacedMessages {
 }
 
 /**
- * The messages from the root to the active leaf: the one that was appended last, those of subagents and damaged lines aside. A parent that is not among
- * the messages, or that was passed already, ends the path. All messages where they form no tree (OpenCode).
+ * The messages from the root to the active leaf: the one that was appended last, those of subagents and damaged lines aside, or where the log went
+ * after it (`LogPosition.leaf`). A parent that is not among the messages, or that was passed already, ends the path. All messages where they form no
+ * tree (OpenCode).
  */
 export function activePath({ messages }: PlacedMessages): readonly MessageId[] {
   if (messages.every(({ log }) => log === undefined)) return messages.map(({ key }) => key.message)
@@ -21,5 +22,5 @@ export function activePath({ messages }: PlacedMessages): readonly MessageId[] {
 
 function leafOf(messages: PlacedMessages['messages']): MessageId | undefined {
   const last = messages.findLast(({ log }) => log?.trait !== 'sidechain' && log?.trait !== 'damaged') ?? messages.at(-1)
-  return last?.key.message
+  return last?.log?.leaf === undefined ? last?.key.message : (last.log.leaf ?? undefined)
 }

@@ -2,10 +2,11 @@
 import { StorageError } from '../core/errors.js'
 import type { SessionId } from '../core/ids.js'
 import type { SessionKey } from '../core/keys.js'
-import { refuseUnknown } from '../core/options.js'
+import { checkBoolean, checkSignal, checkWord, invalidOption, refuseUnknown, told } from '../core/options.js'
 import type { PartKind } from '../core/parts.js'
 import { fail, type StageResult } from '../core/stage.js'
 import { turnsOf } from '../storage/turns.js'
+import { checkParts } from './check-request.js'
 import { isWhole, planSessionTree, planStraight } from './plan.js'
 import { PlansAhead } from './plans-ahead.js'
 import { readPlanned } from './read-planned.js'
@@ -13,7 +14,7 @@ import type { Sessions } from './sessions/sessions.js'
 import { runTail, withCursor } from './tail.js'
 import type { FlowResult, SessionHydratedTree, SessionTreePlan, TreeRequest } from './types.js'
 
-/** Which sessions to stream: one, those of a project, or all; the last updated first. */
+/** Which sessions to stream: one, those of a project, or all; the last updated first. Exactly one of the three. */
 export type FlowScope = { readonly session: SessionKey | SessionId } | { readonly project: string } | { readonly all: true }
 
 export interface FlowOptions {
@@ -49,11 +50,9 @@ export async function* runSessionFlow(
   scope: FlowScope,
   options: FlowOptions = {},
 ): AsyncGenerator<FlowResult<SessionHydratedTree>> {
-  refuseUnknown(options, ['output', 'parts', 'native', 'signal'])
+  checkScope(scope)
+  checkOptions(options)
   const { output = 'sessions', parts, native, signal } = options
-  if (output !== 'sessions' && output !== 'messages') {
-    throw new StorageError('INVALID_OPTION', { reason: `output must be "sessions" or "messages", not ${JSON.stringify(output)}` })
-  }
   const keys = await sessionsIn(sessions, scope)
   const plans = new PlansAhead(sessions, keys, (session) =>
     planStraight(sessions, { session, ...(parts && { parts }), ...(native && { native }), ...(signal && { signal }) }),
@@ -67,6 +66,28 @@ export async function* runSessionFlow(
     if (output === 'sessions') yield await readPlanned(sessions, planned, signal)
     else for (const page of pagesOf(planned)) yield await readPlanned(sessions, page, signal)
   }
+}
+
+/** @throws StorageError INVALID_OPTION */
+function checkScope(scope: FlowScope): void {
+  refuseUnknown(scope, SCOPES, 'the scope')
+  const [name, ...others] = Object.keys(scope)
+  if (name === undefined || others.length > 0) throw invalidOption(`the scope must have exactly one of ${SCOPES.join(', ')}`)
+  // A session is looked at by who looks it up.
+  if ('project' in scope && typeof scope.project !== 'string') throw invalidOption(`project must be a text, not ${told(scope.project)}`)
+  if ('all' in scope && scope.all !== true) throw invalidOption(`all must be true, not ${told(scope.all)}`)
+}
+
+const SCOPES = ['session', 'project', 'all']
+
+/** @throws StorageError INVALID_OPTION */
+function checkOptions(options: FlowOptions): void {
+  refuseUnknown(options, ['output', 'parts', 'native', 'signal'])
+  const { output, parts, native, signal } = options
+  checkWord('output', output, ['sessions', 'messages'])
+  checkParts(parts)
+  checkBoolean('native', native)
+  checkSignal('signal', signal)
 }
 
 /** A session that was removed since the stream began is one that cannot be read. */

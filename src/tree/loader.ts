@@ -15,7 +15,8 @@ import { childLinks } from './sessions/children.js'
 import type { Sessions } from './sessions/sessions.js'
 import type { FlowResult, MessageMeta, SessionHydratedTree, SessionMeta, TreeRequest } from './types.js'
 
-type SessionRef = SessionKey | SessionId
+/** A session by its key, or by its id where one agent alone has that. */
+export type SessionRef = SessionKey | SessionId
 
 export interface LoadedSession {
   readonly meta: SessionMeta
@@ -45,23 +46,31 @@ export function listSessions(sessions: Sessions): readonly SessionMeta[] {
   return sessions.index.sessionsByTime()
 }
 
+/**
+ * Every message, its id and time, by (time created, id) or in the order that the store keeps; opens none of them where the store can tell without.
+ * @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID, and what the store throws
+ */
 export async function listMessages(sessions: Sessions, session: SessionRef): Promise<readonly MessageMeta[]> {
   return sessions.index.messages((await sessions.locate(session)).entry.key)
 }
 
-/** The session's own record; opens none of its messages. */
+/** The session's own record; opens none of its messages. @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID, and what the store throws */
 export async function loadSession(sessions: Sessions, session: SessionRef): Promise<LoadedSession> {
   const { tree, issues } = await load(sessions, { session, messages: { last: 0 } })
   return { meta: await metaOf(sessions, tree.key), session: tree.session, issues }
 }
 
-/** Messages with their parts, by (time created, id). */
+/**
+ * Messages with their parts, by (time created, id), or in the order that the store keeps; `window` as in `TreeRequest`. A damaged part is
+ * missing from its message, and of a damaged message the record is.
+ * @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID, and what the store throws
+ */
 export async function loadMessages(sessions: Sessions, session: SessionRef, window?: TreeRequest['messages']): Promise<readonly MessageWithParts[]> {
-  const { tree } = await load(sessions, { session, ...(window && { messages: window }) })
+  const { tree } = await load(sessions, { session, ...(window !== undefined && { messages: window }) })
   return tree.messages
 }
 
-/** @throws StorageError NOT_FOUND */
+/** One message with its parts. @throws StorageError INVALID_OPTION, NOT_FOUND (also of the message), AMBIGUOUS_ID, STALE_SPAN, and what the store throws */
 export async function loadMessageWithParts(sessions: Sessions, session: SessionRef, message: MessageId): Promise<MessageWithParts> {
   const { entry } = await sessions.locate(session)
   const before = await sessions.index.message(messageKey(entry.key, message))
@@ -72,11 +81,15 @@ export async function loadMessageWithParts(sessions: Sessions, session: SessionR
   return found
 }
 
+/**
+ * The parts of a message, in their order, those inside its document among them; without those that are damaged.
+ * @throws StorageError as `loadMessageWithParts`
+ */
 export async function loadParts(sessions: Sessions, session: SessionRef, message: MessageId): Promise<readonly Part[]> {
   return (await loadMessageWithParts(sessions, session, message)).parts
 }
 
-/** The session, its messages, and its child sessions (see `childLinks`), all the way down. */
+/** The session, its messages, and its child sessions (see `childLinks`), all the way down. @throws StorageError as `loadMessages` */
 export async function loadSessionTree(sessions: Sessions, session: SessionRef): Promise<SessionTree> {
   return loadTree(sessions, session, new Set())
 }

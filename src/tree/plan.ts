@@ -6,14 +6,14 @@
  * message is seen with `deep` only.
  */
 import { StorageError } from '../core/errors.js'
-import type { PartId } from '../core/ids.js'
+import type { MessageId, PartId } from '../core/ids.js'
 import { encodeKey, type MessageKey, messageKey, type PartKey, partKey, type SessionKey } from '../core/keys.js'
-import { checkNumber, refuseUnknown } from '../core/options.js'
 import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
 import { fingerprint } from '../storage/fingerprint.js'
 import type { Generation } from '../storage/generation.js'
 import type { MergedSession } from '../storage/merged.js'
 import type { MessageEntry, Price, Read } from '../storage/store.js'
+import { checkRequest } from './check-request.js'
 import type { Sessions } from './sessions/sessions.js'
 import type { PlannedMessage, ReadLimit, SessionTreePlan, TreeRequest } from './types.js'
 
@@ -23,6 +23,8 @@ const HOT_WINDOW_MS = 10 * 60 * 1000
 /** Marks the signature of a message that was still being written. */
 const UNSETTLED = '~'
 const UNSETTLED_CODE = UNSETTLED.charCodeAt(0)
+/** The signature of a message that could not be read: it is looked at however old, and nothing has it. */
+export const UNREAD = UNSETTLED
 
 /**
  * @throws StorageError INVALID_OPTION, NOT_FOUND (the session, or the message that bounds a window), AMBIGUOUS_ID
@@ -63,7 +65,9 @@ export async function planTree(sessions: Sessions, request: TreeRequest, price: 
       passing: !price,
       along,
       native: request.native,
+      signal: request.signal,
     })
+    request.signal?.throwIfAborted()
     const chosen = selectWindow(entries, request, session)
     const draft = price
       ? await priced(sessions, session, chosen, entries, request)
@@ -72,6 +76,7 @@ export async function planTree(sessions: Sessions, request: TreeRequest, price: 
     refuseAbove(request.limit, plan)
     return settle(plan, [...issues, ...draft.issues], report(plan.messages.length, plan))
   } catch (error) {
+    request.signal?.throwIfAborted()
     if (error instanceof StorageError && error.code === 'NOT_FOUND') throw error
     return fail(error, report(0))
   }
@@ -85,16 +90,6 @@ export function planReads(plan: SessionTreePlan): readonly Read[] {
 /** The signature of a message that was hydrated before it settled. */
 export function unsettledSignature(signature: string): string {
   return UNSETTLED + signature
-}
-
-/** @throws StorageError INVALID_OPTION */
-export function checkRequest(request: TreeRequest): void {
-  refuseUnknown(request, ['session', 'messages', 'parts', 'known', 'since', 'limit', 'deep', 'native', 'signal'])
-  refuseUnknown(request.messages ?? {}, ['last', 'before', 'after'])
-  refuseUnknown(request.parts ?? {}, ['kinds'])
-  refuseUnknown(request.limit ?? {}, ['bytes', 'files', 'rows'])
-  checkNumber('messages.last', request.messages?.last, 0)
-  for (const name of ['bytes', 'files', 'rows'] as const) checkNumber(`limit.${name}`, request.limit?.[name], 0)
 }
 
 function selectWindow(entries: readonly MessageEntry[], { messages = {} }: TreeRequest, { entry }: MergedSession): readonly MessageEntry[] {
@@ -178,11 +173,13 @@ async function priced(
   let unchanged = chosen.length - looked.length
   const reads = looked.map(({ key }): Read => ({ kind: 'message', key }))
   const prices = await store.price(reads)
+  request.signal?.throwIfAborted()
   const parts = await store.parts(
     entry.key,
     looked.map(({ key }) => key.message),
-    { price: true },
+    { price: true, signal: request.signal },
   )
+  request.signal?.throwIfAborted()
   const issues = [...parts.issues]
   const messages: PlannedMessage[] = []
   for (const [at, { key, listed }] of looked.entries()) {
@@ -199,9 +196,14 @@ async function priced(
   return { messages, unchanged, issues }
 }
 
-/** Names the versions of a message and of its parts, or of its further lines. */
-export function signatureOf(message: Generation, parts: readonly { readonly part: PartId; readonly generation: Generation | undefined }[]): string {
-  return fingerprint(`${message} ${parts.map(({ part, generation }) => `${part}=${generation}`).join(' ')}`)
+/** Names the versions of a message and of its parts, or of its further lines, and where the active leaf went after it. */
+export function signatureOf(
+  message: Generation,
+  parts: readonly { readonly part: PartId; readonly generation: Generation | undefined }[],
+  leaf?: MessageId | null,
+): string {
+  const versions = parts.map(({ part, generation }) => `${part}=${generation}`).join(' ')
+  return fingerprint(leaf === undefined ? `${message} ${versions}` : `${message} ${versions} -> ${leaf}`)
 }
 
 /** What the messages of a session are ordered by: its own order where the store keeps one, else the time. */
@@ -212,7 +214,7 @@ function placeOf({ order, created }: MessageEntry): number {
 function plannedMessage(key: MessageKey, { created, order, log }: MessageEntry, price: Price, parts: readonly Read[]): PlannedMessage {
   const changed = parts.reduce((latest, part) => Math.max(latest, part.price?.changed ?? 0), price.changed)
   const versions = parts.map(({ key: part, price: own }) => ({ part: (part as PartKey).part, generation: own?.generation }))
-  const signature = signatureOf(price.generation, versions)
+  const signature = signatureOf(price.generation, versions, log?.leaf)
   return { key, created, order, log, read: { kind: 'message', key, price }, parts, signature, changed }
 }
 

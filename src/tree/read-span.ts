@@ -17,10 +17,18 @@ export async function readSpan(sessions: Sessions, key: EntityKey): Promise<Span
   return readLeaf(sessions, key.kind, key)
 }
 
+/**
+ * The record of a session: a JSON document, of a row put together from its columns; of a log what its lines tell of the session.
+ * @throws StorageError as `readSpan`
+ */
 export async function readSessionSpan(sessions: Sessions, key: SessionKey): Promise<Span> {
   return readLeaf(sessions, 'session', key)
 }
 
+/**
+ * The record of a message: a JSON document, which may hold its parts (OpenCode 2); of a log its own line.
+ * @throws StorageError as `readSpan`
+ */
 export async function readMessageSpan(sessions: Sessions, key: MessageKey): Promise<Span> {
   return readLeaf(sessions, 'message', key)
 }

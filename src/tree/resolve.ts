@@ -1,5 +1,6 @@
 /** Resolve: the bytes of a plan as spans. Does I/O, parses nothing. A leaf that changed since the plan is planned anew, once. */
 import type { MessageKey } from '../core/keys.js'
+import { checkSignal, refuseUnknown } from '../core/options.js'
 import { fail, type StageIssue, type StageReport, type StageResult, settle } from '../core/stage.js'
 import type { MergedSession } from '../storage/merged.js'
 import { Slab } from '../storage/slab.js'
@@ -13,12 +14,15 @@ const BATCH = 256
 /**
  * The caller owns the tree and disposes it; its spans end with it.
  * A store that cannot be read is a failed result; a leaf that cannot be read is a leaf with an issue.
+ * @throws StorageError INVALID_OPTION
  */
 export async function resolveSessionTree(
   sessions: Sessions,
   plan: SessionTreePlan,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<StageResult<SessionRefTree>> {
+  refuseUnknown(options, ['signal'])
+  checkSignal('signal', options.signal)
   options.signal?.throwIfAborted()
   const started = sessions.clock.monotonic()
   const count = { files: 0, rows: 0, bytes: 0, records: 0 }

@@ -11,8 +11,9 @@ import { type Cursor, isCursor, type LogCursor, type SignatureCursor } from '../
 import type { MergedSession } from '../storage/merged.js'
 import { Slab } from '../storage/slab.js'
 import type { Leaf, LogTail, TailMessage } from '../storage/store.js'
+import { checkRequest } from './check-request.js'
 import { hydrateSessionTree } from './hydrate.js'
-import { checkRequest, planSessionTree, signatureOf } from './plan.js'
+import { planSessionTree, signatureOf, UNREAD } from './plan.js'
 import { readPlanned } from './read-planned.js'
 import type { Sessions } from './sessions/sessions.js'
 import type { FlowResult, MessageRefNode, SessionHydratedTree, SessionRefTree, TreeRequest } from './types.js'
@@ -57,24 +58,36 @@ async function tailOfStore(
   const planned = await planSessionTree(sessions, { ...rest, known })
   const result = await readPlanned(sessions, planned, request.signal)
   if (result.status === 'failed') return result
-  const { entries, issues } = await sessions.listMessages(session)
-  // A listing that is not complete says nothing of what is absent from it.
-  const isComplete = issues.length === 0
-  const present = new Set<string>(entries.map(({ id }) => id))
-  const kept = Object.entries(signatures).filter(([id]) => present.has(id) || !isComplete)
-  const removed = isComplete
-    ? Object.keys(signatures).flatMap((id) => (present.has(id) ? [] : [messageKey(session.entry.key, parseMessageId(id)).message]))
-    : []
-  return { ...result, cursor: signatureCursor(result, new Map(kept)), ...(removed.length > 0 && { removed }) }
+  const now = await listedNow(sessions, session, [...Object.keys(signatures), ...result.value.messages.map(({ key }) => key.message)], request.signal)
+  // What went after it was planned is in the next cursor no more: it must not be given either.
+  const read = { ...result, value: { ...result.value, messages: result.value.messages.filter(({ key }) => now.has(key.message)) } }
+  const kept = Object.entries(signatures).filter(([id]) => now.has(id))
+  const removed = Object.keys(signatures).flatMap((id) => (now.has(id) ? [] : [messageKey(session.entry.key, parseMessageId(id)).message]))
+  return { ...read, cursor: signatureCursor(read, new Map(kept)), ...(removed.length > 0 && { removed }) }
 }
 
-/** A message that could not be read for the moment is left out, so that the next reading asks for it again. */
+/** Those of the messages that are there. A listing that is not complete says nothing of what is absent from it, nor does one without its session's record. */
+async function listedNow(
+  sessions: Sessions,
+  session: MergedSession,
+  messages: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<ReadonlySet<string>> {
+  const { entries, issues } = await sessions.listMessages(session, { signal })
+  const listed = new Set<string>(entries.map(({ id }) => id))
+  if (issues.length === 0 && messages.every((id) => listed.has(id))) return listed
+  // Of a tree of files that is moved away, or not mounted, every folder is as good as empty.
+  const [record] = issues.length > 0 ? [] : await session.store.price([{ kind: 'session', key: session.entry.key }])
+  return record === undefined ? new Set([...listed, ...messages]) : listed
+}
+
+/** A message that could not be read for the moment gets a signature that no reading has, so that the next one asks for it again. */
 function signatureCursor(result: Exclude<FlowResult<SessionHydratedTree>, { status: 'failed' }>, held: ReadonlyMap<string, string>): SignatureCursor {
   const { value } = result
   const unread = unreadIn(result)
   const signatures = new Map(held)
   for (const { key, signature } of value.messages) if (signature !== undefined) signatures.set(key.message, signature)
-  for (const { key } of unread) if (key !== undefined && key.kind !== 'session') signatures.delete(key.message)
+  for (const { key } of unread) if (key !== undefined && key.kind !== 'session' && signatures.has(key.message)) signatures.set(key.message, UNREAD)
   return { kind: 'signatures', session: value.key.session, signatures: Object.fromEntries(signatures) }
 }
 
@@ -150,7 +163,7 @@ function refNode({ entry, leaf, lines, generations, changed }: TailMessage, sess
     created: entry.created,
     order: entry.order,
     log: entry.log,
-    signature: own && signatureOf(own, parts),
+    signature: own && signatureOf(own, parts, entry.log?.leaf),
     changed,
     leaf,
     parts: lines,

@@ -231,7 +231,7 @@ export interface FlowEnd {
   readonly cursor?: Cursor
   /** With `since`: why the log was read from its start. The messages are all there are, not what is new. */
   readonly reread?: string
-  /** With `since`: messages that are gone. */
+  /** With `since`: messages that are gone. The tree has none of them, so the order of applying does not matter. */
   readonly removed?: readonly MessageId[]
 }
 

@@ -49,5 +49,5 @@ export function usageIn(record: { readonly cost?: unknown; readonly tokens?: unk
 }
 
 function count(value: unknown): number {
-  return typeof value === 'number' ? value : 0
+  return Number.isFinite(value) ? (value as number) : 0
 }

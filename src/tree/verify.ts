@@ -1,11 +1,13 @@
 /** Verify: reads everything in every store and accounts for each record. */
 import { dirname } from 'node:path'
 import { StorageError } from '../core/errors.js'
-import { refuseUnknown } from '../core/options.js'
+import { checkBoolean, checkSignal, refuseUnknown } from '../core/options.js'
+import { following } from '../core/signals.js'
 import { Slab } from '../storage/slab.js'
 import type { Store } from '../storage/store.js'
 import type { OrphanCounts, StoreLedger } from './ledger.js'
 import type { Sessions } from './sessions/sessions.js'
+import { closingOf } from './watch/told.js'
 
 export interface VerifyOptions {
   /**
@@ -32,17 +34,34 @@ export interface Verification {
 
 /**
  * Reads, parses and type-checks every record of every store, orphans and hidden copies included; nothing is kept in memory but the
- * counts, the damage, and the ids of one shown session or a few. A store that cannot be read to its end is damage, and hides no other.
- * @throws StorageError INVALID_OPTION
+ * counts, the damage, and the ids of one shown session or a few. A store that cannot be read to its end is damage, `transient` where that may
+ * pass, and hides no other. A store whose worker is lost meanwhile is read once more, from its beginning.
+ * @throws StorageError INVALID_OPTION, SET_CLOSED; WORKER_LOST when it is lost again; the reason of `signal`
  */
 export async function verifyStores(sessions: Sessions, options: VerifyOptions = {}): Promise<Verification> {
   refuseUnknown(options, ['deep', 'orphans', 'signal'])
+  checkBoolean('deep', options.deep)
+  checkSignal('signal', options.signal)
   const all = [...sessions.stores]
   const folders = new Map<string, Store>()
   for (const store of all) if (store.supports.rows) folders.set(dirname(store.path), besideOf(store, folders))
   const stores: StoreLedger[] = []
-  for (const store of all) stores.push(await verifyStore(sessions, store, folders.get(dirname(store.path)) === store, options))
+  using end = following(options.signal, closingOf(sessions))
+  for (const store of all) {
+    const how = { ...options, signal: end.signal, beside: folders.get(dirname(store.path)) === store }
+    stores.push(
+      await verifyStore(sessions, store, how).catch((error: unknown) => {
+        if (!isLost(error)) throw error
+        return verifyStore(sessions, store, how)
+      }),
+    )
+  }
   return { stores, total: totalOf(stores) }
+}
+
+/** It says nothing of the store, and the next call has another worker. */
+function isLost(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'WORKER_LOST'
 }
 
 /** What stands beside databases is counted once per folder: by the older generation of the first of them. */
@@ -54,8 +73,13 @@ function besideOf(store: Store, folders: ReadonlyMap<string, Store>): Store {
 /** Records between two turns of the event loop. */
 const BATCH = 500
 
-async function verifyStore(sessions: Sessions, store: Store, beside: boolean, options: VerifyOptions): Promise<StoreLedger> {
-  const { deep, signal, orphans = false } = options
+interface StoreOptions extends VerifyOptions {
+  readonly signal: AbortSignal
+  readonly beside: boolean
+}
+
+async function verifyStore(sessions: Sessions, store: Store, { deep, signal, orphans = false, beside }: StoreOptions): Promise<StoreLedger> {
+  signal.throwIfAborted()
   // Loaded by who verifies.
   const { Ledger } = await import('./ledger.js')
   const { ShownCopies } = await import('./copies/shown-copies.js')
@@ -72,15 +96,17 @@ async function verifyStore(sessions: Sessions, store: Store, beside: boolean, op
       slab[Symbol.dispose]()
       slab = new Slab(sessions.slabs)
       await new Promise((resolve) => setImmediate(resolve))
-      signal?.throwIfAborted()
+      signal.throwIfAborted()
     }
   } catch (error) {
-    if (!(error instanceof StorageError)) throw error
+    signal.throwIfAborted()
+    if (!(error instanceof StorageError) || isLost(error)) throw error
     const { code, reason, path = store.path, retryable } = error
     ledger.fail({ code, damage: 'unreadable', reason, ...(retryable && { transient: true }) }, path)
   } finally {
     slab[Symbol.dispose]()
   }
+  signal.throwIfAborted()
   return ledger.close()
 }
 

@@ -266,12 +266,23 @@ describe('openSessions', () => {
     ])
   })
 
-  it.each([{ agent: 'cursor' }, { agent: [] }, { agent: ['pi', 7] }, { map: 'always' }, { map: 0 }, { map: 1.5 }, { map: '1' }])(
-    'refuses %j',
-    async (options) => {
-      await expect(openSessions({ env, ...(options as object) })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
-    },
-  )
+  it.each([
+    { data: [] },
+    { env: null },
+    { env: 3 },
+    { clock: {} },
+    { signal: 3 },
+    { worker: 1 },
+    { agent: 'cursor' },
+    { agent: [] },
+    { agent: ['pi', 7] },
+    { map: 'always' },
+    { map: 0 },
+    { map: 1.5 },
+    { map: '1' },
+  ])('refuses %j', async (options) => {
+    await expect(openSessions({ env, ...(options as object) })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
 
   it.each(['auto', 'never', 1, 2 ** 21] as const)('takes %j for map', async (map) => {
     await using sessions = await openSessions({ env, map, agent: 'pi' })

@@ -18,6 +18,8 @@ const breaker = (since: number): IndexStatus['breakers'][number] => ({
   retryAt: NOW + 4000,
 })
 const lastError = (at: number): IndexStatus['lastError'] => ({ code: 'EMBEDDER_FAILED', reason: 'the embedder failed', at, key: undefined })
+/** Its session has gone, or works again. */
+const over = (error: IndexStatus['lastError']): IndexStatus['lastError'] => error && { ...error, over: true }
 /** One session whose last message is not finished: it waits in the lane of those that failed. */
 const unfinished = (): Partial<IndexStatus> => ({
   queue: { ready: 0, leased: 0, backoff: 1 },
@@ -51,6 +53,7 @@ describe('the health of the index', () => {
     ],
     ['waiting', pending(unfinished()), /1 session pending.*still being written/],
     ['waiting', pending({ ...unfinished(), lastError: lastError(NOW - 2 * STUCK_MS) }), /still being written/],
+    ['waiting', pending({ ...unfinished(), lastError: over(lastError(NOW)) }), /still being written/],
   ])('%s', (state, given, reason) => {
     const health = healthOf(given, NOW)
     expect(health).toMatchObject({ state, reason: expect.stringMatching(reason) })
@@ -75,6 +78,14 @@ describe('the lines below it', () => {
     const status = { ...EMPTY, counters: { ...EMPTY.counters, embedded: 5, truncated: 2 } }
     const text = statusText({ health: healthOf(status, NOW), status, config: resolveConfig({}), sink: 'local' }, NOW)
     expect(text).toContain('5 texts; 0 more came from the cache (0 %); 2 texts cut at the context of the model')
+  })
+
+  it('tell what is left out, and what was not looked at', () => {
+    const status = { ...EMPTY, leftOut: 2, listing: { at: NOW - 12_000, sessions: 28, elsewhere: 3 } }
+    const text = textOf(status)
+    expect(text).toContain('28 sessions, 12 s ago; 3 indexed sessions of stores that were not looked at stay as they are')
+    expect(text).toContain('2 messages left out, whose ids are too long for the index')
+    expect(textOf(EMPTY)).not.toContain('left out')
   })
 
   it('name the settings that were chosen, and no secret', () => {

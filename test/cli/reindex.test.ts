@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
+import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { jsonLines, REPOSITORY, runCli } from '../support/cli.js'
 import { conversation, corpusSession } from '../support/corpus.js'
@@ -63,6 +64,48 @@ describe('reindex', () => {
     expect(failed.stderr).toContain('the catalog cannot be used')
     const listed = runCli(['ls', '--json', ...nowhere])
     expect([listed.status, listed.stderr, jsonLines(listed).length]).toEqual([0, '', 2])
+  })
+})
+
+describe('what reindex could not keep', () => {
+  const expectNotKept = (at: readonly string[], reason: RegExp): void => {
+    const result = runCli(['reindex', ...at])
+    expect([result.status, result.stdout.split('\n').at(-2)]).toEqual([1, expect.stringMatching(reason)])
+    const json = runCli(['reindex', '--json', ...at])
+    const [told] = jsonLines(json)
+    expectValid('reindex', told)
+    expect([json.status, told]).toMatchObject([1, { sessions: 2, catalog: null }])
+  }
+
+  it('is all of it while another process writes, and none once it is done', () => {
+    using fixture = fixtureOf(2)
+    using home = tempFolder()
+    const at = ['--data', fixture.path, '--home', home.path]
+    expect(runCli(['reindex', ...at]).status).toBe(0)
+    writeSession(fixture, 'ses_1', 'Renamed')
+    const other = new Database(join(home.path, CATALOG))
+    other.exec('BEGIN IMMEDIATE')
+    expectNotKept(at, /^not kept: another process was writing to \S+sessions\.idx\.db$/)
+    other.exec('ROLLBACK')
+    other.close()
+    expect(runCli(['reindex', ...at]).stdout).toMatch(/\nkept in /)
+  })
+
+  it('is all of it where there can be no file', () => {
+    using fixture = fixtureOf(2)
+    using home = tempFolder()
+    writeFileSync(join(home.path, 'file'), '')
+    expectNotKept(['--data', fixture.path, '--home', join(home.path, 'file', 'home')], /^not kept: the catalog cannot be used: /)
+  })
+
+  it('is named by the file that it is in where the first name is another program’s', () => {
+    using fixture = fixtureOf(2)
+    using home = tempFolder()
+    const other = new Database(join(home.path, CATALOG))
+    other.exec('CREATE TABLE theirs (a)')
+    other.close()
+    const result = runCli(['reindex', '--data', fixture.path, '--home', home.path])
+    expect([result.status, result.stdout]).toEqual([0, expect.stringMatching(/\nkept in \S+sessions\.idx\.\d+\.db \(/)])
   })
 })
 

@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest'
 import { outputOf, REPOSITORY, runCli, startCli } from '../support/cli.js'
 import { conversation, corpusSession, userMessage } from '../support/corpus.js'
 import { jsonFixture, pretty, writeFileAt } from '../support/store-fixtures.js'
+import { tempFolder } from '../support/temp.js'
+import { piLogs } from '../support/watching.js'
 
 const START = Date.parse('2026-03-01T10:00:00Z')
 
@@ -53,6 +55,20 @@ describe('watch', () => {
     const gone = events.find(({ kind }) => kind === 'removed')
     expect(gone).toMatchObject({ session: 'ses_new', title: 'Brand new', directory: '/a', messages: null })
     expect(events.map(({ generation }) => generation)).toEqual(events.map(({ generation }) => generation).sort((a, b) => a - b))
+  })
+
+  it.each([[[]], [['--json']]])('waits for the first store of the machine, and says so: %j', async (args) => {
+    using home = tempFolder()
+    const child = startCli(['watch', ...args], { HOME: home.path })
+    const output = outputOf(child)
+    try {
+      await output.said(/^there is no store of a coding agent yet, waiting for one; Ctrl-C stops$/m)
+      piLogs(join(home.path, '.pi', 'agent', 'sessions')).add('first')
+      await output.wrote(args.length === 0 ? /added {4}pi {2}first {2}1 message/ : /"kind":"added"[^}]*"session":"first"/)
+    } finally {
+      child.kill('SIGINT')
+    }
+    expect((await output.ended).code).toBe(0)
   })
 
   it('refuses what is no way of watching', () => {

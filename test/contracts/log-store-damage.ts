@@ -22,7 +22,14 @@ export function linesIn({ messages, parts, inside, ignored, damaged }: StoreLedg
 function countOf(w: LogWorld, dialect: LogDialect, session: SaidSession): { readonly records: number; readonly entries: number } {
   const logs = dialect.render(session)
   const pieces = w.pathsOf(session).flatMap((path, at) => piecesOf(path, logs[at]?.form))
-  return { records: pieces.reduce((sum, piece) => sum + recordsIn(piece), 0), entries: pieces.length }
+  const beside = logs.flatMap(({ form, lines }) => (form === 'document' ? notesIn(lines[0] ?? '') : []))
+  return { records: pieces.reduce((sum, piece) => sum + recordsIn(piece), beside.length), entries: pieces.length }
+}
+
+/** What a snapshot holds that is no message, and is left out. */
+function notesIn(snapshot: string): readonly unknown[] {
+  const { env_snapshots = [], replay_events = [] } = JSON.parse(snapshot)
+  return [...env_snapshots, ...replay_events]
 }
 
 const bad = (

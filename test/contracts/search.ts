@@ -70,7 +70,7 @@ export function describeSearch(name: string, empty: () => Promise<Sink>): void {
     expect(score).toBeGreaterThan(0)
     expect(document).toEqual({ id: 'local~release~0', chunk: 0, text: TEXTS.release })
     const metadata = { agent: 'opencode', session: 'ses_1', message: 'release', role: 'assistant', title: 'A title', directory: '/w/other/x' }
-    expect(known).toEqual({ ...metadata, text: TEXTS.release, source: 'opencode-json', created: 1_700_000_000_000 })
+    expect(known).toEqual({ ...metadata, text: TEXTS.release, source: 'opencode-json', created: 1_700_000_000_000, copies: [] })
   })
 }
 

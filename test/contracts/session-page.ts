@@ -162,9 +162,34 @@ function describeFilters(given: Given): void {
     expect(await ids(world, { cwd: '/work', agent: 'claude' })).toEqual([])
   })
 
+  it('takes half a character in a folder or a tag for the sign that stands for any such', async () => {
+    const half = { directory: '/cut \ud83d', tag: 'cut \ud83d' }
+    await using world = await given([
+      { id: 'half', updated: 2, ...half },
+      { id: 'sign', updated: 1, directory: '/cut \ufffd/in', tag: 'cut \ufffd' },
+    ])
+    for (const text of ['cut \ud83d', 'cut \ufffd']) {
+      expect(await ids(world, { tag: text })).toEqual(['half', 'sign'])
+      expect(await ids(world, { cwd: `/${text}` })).toEqual(['half'])
+      expect(await ids(world, { cwd: `/${text}/` })).toEqual(['half', 'sign'])
+      expect(await ids(world, { cwd: `/${text}/`, sort: 'created', tag: text })).toEqual(['half', 'sign'])
+    }
+  })
+
   it('refuses what is no query', async () => {
     await using world = await given(rows)
-    const wrong = [{ sort: 'size' }, { agent: 'emacs' }, { limit: 0 }, { limit: Number.NaN }, { cwd: '' }, { tag: 3 }, { search: 3 }, { where: '1' }]
+    const wrong = [
+      { sort: 'size' },
+      { agent: 'emacs' },
+      { limit: 0 },
+      { limit: Number.NaN },
+      { cwd: '' },
+      { tag: 3 },
+      { search: 3 },
+      { where: '1' },
+      { archived: 'false' },
+      { children: 0 },
+    ]
     for (const query of wrong) await expect(world.page(query as SessionQuery)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   })
 }
@@ -294,6 +319,14 @@ function describePaging(given: Given): void {
       expect(found.flat()).toEqual(whole)
       expect(found).toHaveLength(Math.ceil(many.length / limit))
     }
+  })
+
+  it.each(['Fix it \ud83d', '\udc00 it', '\ud800'])('goes on among equal titles that hold half a character: %j', async (title) => {
+    const others = ['a', '\uffff', '\u{1f600}', 'Fix it \ufffd', 'Fix it \ud83e', '']
+    await using world = await given([...many.map((row) => ({ ...row, title })), ...others.map((text, at) => ({ id: `x${at}`, title: text }))])
+    const [whole] = await pages(world, { sort: 'name', limit: 100 })
+    expect(whole).toHaveLength(many.length + others.length)
+    for (const limit of [1, 5, 23]) expect((await pages(world, { sort: 'name', limit })).flat()).toEqual(whole)
   })
 
   it('gives 50 rows unless told otherwise, and no next page where there is none', async () => {

@@ -23,6 +23,18 @@ function describeRows(stage: Stage): void {
     ])
   })
 
+  it('sums the messages that are left out of sessions that are there', async () => {
+    const { state, other } = stage
+    for (const key of [A, B]) await state.observe(seen(key))
+    for (const key of [A, B]) await state.release(await claimed(state, key), { kind: 'done', leftOut: 2 })
+    expect((await other.status()).leftOut).toBe(4)
+    await state.wake([A], 'fresh')
+    await state.release(await claimed(state, A), DONE)
+    expect((await other.status()).leftOut).toBe(2)
+    await state.observe(gone(B))
+    expect((await other.status()).leftOut).toBe(0)
+  })
+
   it('lists the pending records in the order in which they were put down', async () => {
     const { state } = stage
     for (const key of [A, B]) await state.observe(seen(key))
@@ -119,6 +131,8 @@ function describeNotes(stage: Stage): void {
     await state.note({ kind: 'count', name: 'repairs', by: 3 })
     await other.note({ kind: 'count', name: 'repairs', by: 2 })
     expect(await other.status()).toMatchObject({ listing: { at: 7, sessions: 40 }, counters: { repairs: 5 } })
+    await other.note({ kind: 'listing', at: 8, sessions: 41, elsewhere: 3 })
+    expect((await state.status()).listing).toEqual({ at: 8, sessions: 41, elsewhere: 3 })
   })
 
   it('remembers the breaker of each service as it was left last', async () => {

@@ -113,9 +113,19 @@ function describeDelays(stage: Stage): void {
     await state.observe(seen(A, 'r2'))
     const changed = await claimed(state)
     expect(changed).toMatchObject({ failures: 2, lane: 'fresh' })
+    expect((await state.status()).lastError).not.toHaveProperty('over')
     await state.release(changed, DONE)
+    expect((await state.status()).lastError).toMatchObject({ ...FAILURE, over: true })
     await state.wake([A], 'fresh')
     expect((await claimed(state)).failures).toBe(0)
+  })
+
+  it('says of the last failure when its session has gone', async () => {
+    const { state } = stage
+    await state.observe(seen(A))
+    await state.release(await claimed(state), { kind: 'failed', failure: FAILURE, delayMs: 3000 })
+    await state.observe(gone(A))
+    expect((await state.status()).lastError).toMatchObject({ ...FAILURE, over: true })
   })
 
   it('waits for a service without counting a failure of the session', async () => {

@@ -116,6 +116,25 @@ export function describeChanges(make: FixtureMaker, subject: ContractSubject): v
       expect(now.entries.filter((entry) => !held.has(entry)).map(({ key }) => key.session)).toEqual([first.id])
     })
 
+    it('tells another process nothing that a deep look told before', async () => {
+      using fixture = make(corpus)
+      await pastGrain()
+      await using store = await fixture.open(AHEAD)
+      const time = Date.now()
+      const fresh = subject.newMessage(time)
+      let before = await store.sessions({ deep: true })
+      for (const more of ['some', 'more']) {
+        fixture.write({ session: first.id, message: fresh.id }, JSON.stringify({ ...fresh.data, more }), Date.now())
+        await pastGrain()
+        before = await store.sessions({ before, deep: true })
+      }
+      const held = { entries: structuredClone(before.entries), mark: before.mark }
+      const later = await fixture.open(AHEAD)
+      await using _ = later === store ? undefined : later
+      const now = await later.sessions({ before: held })
+      for (const [at, entry] of now.entries.entries()) expect(entry.version).toBe(held.entries[at]?.version)
+    })
+
     it('does not take with it what a listing found that nobody goes on from', async () => {
       using fixture = make(corpus)
       await pastGrain()

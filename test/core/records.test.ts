@@ -5,6 +5,7 @@ import { parseMessageId, parsePartId, parseProjectId, parseSessionId } from '../
 import { messageKey, partKey, sessionKey } from '../../src/core/keys.js'
 import { PART_KINDS, toPart } from '../../src/core/parts.js'
 import { toDiffs, toMessage, toProject, toSession, toTodos } from '../../src/core/records.js'
+import { toV2Message } from '../../src/core/v2.js'
 
 const SESSION = sessionKey('opencode', parseSessionId('ses_1'))
 const MESSAGE = messageKey(SESSION, parseMessageId('msg_1'))
@@ -163,5 +164,118 @@ describe('lists and projects', () => {
     expect(missingField({ a: 1, b: [], c: {} }, { a: 'number', b: 'array', c: 'object' })).toBeUndefined()
     expect(missingField({ a: 1, b: {} }, { a: 'number', b: 'array' })).toBe('b')
     expect([isDocument({}), isDocument([]), isDocument(null)]).toEqual([true, false, false])
+  })
+})
+
+describe('optional fields', () => {
+  const time = { created: 1, updated: 2 }
+  const session = (document: Document): unknown =>
+    toSession({ projectID: 'p', directory: '/', title: 't', version: '1', time, ...document }, SESSION, 'p')
+  const bare = { id: 'ses_1', projectID: 'p', directory: '/', title: 't', version: '1', time }
+
+  it('that are null are as if absent', () => {
+    const none = { model: null, tokens: null, cost: null, revert: null, parentID: null, summary: null, label: null, permission: null }
+    expect(session({ ...none, time: { ...time, archived: null } })).toStrictEqual({ record: bare })
+    const ids = { id: 'msg_1', sessionID: 'ses_1' }
+    const asked = { role: 'assistant', time: { created: 1, completed: null }, error: null, path: null, finish: null }
+    expect(toMessage(asked, MESSAGE)).toStrictEqual({ record: { role: 'assistant', time: { created: 1 }, ...ids } })
+    const given = { type: 'tool', tool: 'bash', callID: null, state: { status: 'completed', output: '', title: null, time: { start: 1, end: null } } }
+    const state = { status: 'completed', output: '', time: { start: 1 } }
+    expect(toPart(given, PART)).toStrictEqual({ record: { type: 'tool', tool: 'bash', state, ...IDS } })
+    const now = { type: 'assistant', time: { created: 1 }, content: [], error: null, tokens: null }
+    const { type } = now
+    expect(toV2Message(now, MESSAGE, undefined)).toStrictEqual({
+      record: { message: { role: 'assistant', type, time: { created: 1 }, ...ids }, parts: [] },
+    })
+  })
+
+  it.each([
+    ['model', { id: 'gpt-5' }],
+    ['model', 'gpt-5'],
+    ['label', 5],
+    ['tag', {}],
+    ['prompt', 5],
+    ['entries', 'x'],
+    ['cost', '1'],
+    ['cost', Number.POSITIVE_INFINITY],
+    ['tokens', []],
+    ['revert', {}],
+    ['summary', true],
+    ['share', 'url'],
+  ])('of a session that are of another type are put aside, and told: %s %j', (name, value) => {
+    expect(session({ [name]: value })).toStrictEqual({
+      record: { ...bare, odd: { [name]: value } },
+      odd: `an odd session: its ${name} is of another type`,
+    })
+  })
+
+  it('inside others are put aside alone; numbers that are missing count 0', () => {
+    expect(
+      session({ time: { ...time, archived: 'x' }, tokens: { input: 3, output: 'x' }, summary: { diffs: [null, 3, { file: 'a' }] } }),
+    ).toStrictEqual({
+      record: {
+        ...bare,
+        tokens: { input: 3, output: 0, reasoning: 0, cache: { read: 0, write: 0 } },
+        summary: { additions: 0, deletions: 0, files: 0, diffs: [{ file: 'a', additions: 0, deletions: 0 }] },
+        odd: { 'time.archived': 'x', 'tokens.output': 'x', 'summary.diffs.1': 3 },
+      },
+      odd: 'an odd session: its time.archived is of another type, its tokens.output is of another type, its summary.diffs.1 is of another type',
+    })
+  })
+
+  it('are told again when a document is typed again', () => {
+    const document = { ...bare, label: 5 }
+    const first = toSession(document, SESSION, 'p')
+    expect(toSession(document, SESSION, 'p')).toEqual(first)
+  })
+
+  it.each([
+    ['user', 'model', 'gpt-5'],
+    ['user', 'tools', 'x'],
+    ['assistant', 'error', 'x'],
+    ['assistant', 'error', {}],
+    ['assistant', 'summary', 5],
+    ['assistant', 'path', {}],
+    ['assistant', 'parentID', []],
+  ])('of a message of a %s likewise: %s %j', (role, name, value) => {
+    expect(toMessage({ role, time: { created: 1 }, [name]: value }, MESSAGE)).toStrictEqual({
+      record: { role, time: { created: 1 }, id: 'msg_1', sessionID: 'ses_1', odd: { [name]: value } },
+      odd: `an odd ${role} message: its ${name} is of another type`,
+    })
+  })
+
+  it('of parts, and of parts inside a message, likewise', () => {
+    expect(toPart({ type: 'patch', hash: 'a', files: ['x', null, 3] }, PART)).toStrictEqual({
+      record: { type: 'patch', hash: 'a', files: ['x'], ...IDS, odd: { 'files.2': 3 } },
+      odd: 'an odd patch part: its files.2 is of another type',
+    })
+    const state = { status: 'running', title: 7 }
+    expect(toPart({ type: 'tool', tool: 'bash', state }, PART)).toStrictEqual({
+      record: { type: 'tool', tool: 'bash', state: { status: 'running' }, ...IDS, odd: { 'state.title': 7 } },
+      odd: 'an odd tool part: its state.title is of another type',
+    })
+    expect(
+      toV2Message({ type: 'assistant', time: { created: 1 }, content: [{ type: 'text', text: '', metadata: 5 }], cost: 'x' }, MESSAGE, undefined),
+    ).toMatchObject({
+      record: { message: { odd: { cost: 'x' } }, parts: [{ odd: { metadata: 5 } }] },
+      odd: 'an odd assistant message: its cost is of another type, an odd text part: its metadata is of another type',
+    })
+  })
+
+  it('of lists: items that are none are left out', () => {
+    const todo = { content: 'a', status: 'pending', priority: 'high' }
+    expect(toTodos([null, 3, todo, { content: 'b', id: 5 }])).toStrictEqual({
+      record: [todo, { content: 'b', status: '', priority: '' }],
+      odd: 'an odd todo list: its 1 is of another type, its 3.id is of another type',
+    })
+    expect(toDiffs([null, { file: 'a', additions: 1, deletions: 2, patch: 5 }])).toStrictEqual({
+      record: [{ file: 'a', additions: 1, deletions: 2 }],
+      odd: 'an odd diff list: its 1.patch is of another type',
+    })
+    const project = parseProjectId('global')
+    expect(toProject({ worktree: '/', vcs: null, name: 5 }, project)).toStrictEqual({
+      record: { id: 'global', worktree: '/', odd: { name: 5 } },
+      odd: 'an odd project: its name is of another type',
+    })
   })
 })

@@ -5,7 +5,20 @@ import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/core/clock.js'
 import { groupBy } from '../../src/core/collections.js'
 import { type ErrorCode, type ErrorRow, errorTable, messageOf, StorageError, systemCode } from '../../src/core/errors.js'
-import { checkNumber, refuseUnknown, withDefaults } from '../../src/core/options.js'
+import {
+  checkBoolean,
+  checkClock,
+  checkFunction,
+  checkNumber,
+  checkObject,
+  checkSignal,
+  checkText,
+  checkWhole,
+  checkWord,
+  refuseUnknown,
+  told,
+  withDefaults,
+} from '../../src/core/options.js'
 import { fail, issuesOf, type StageReport, settle, unwrap } from '../../src/core/stage.js'
 import { REPOSITORY } from '../support/real-sets.js'
 
@@ -73,6 +86,67 @@ describe('options', () => {
     for (const value of [0, 5, 10, undefined]) expect(() => checkNumber('n', value, 0, 10)).not.toThrow()
     for (const value of [-1, 11, Number.NaN, '5', null, Number.POSITIVE_INFINITY])
       expect(() => checkNumber('n', value, 0, 10)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+  })
+})
+
+describe('an option of the wrong kind', () => {
+  const reasonOf = (check: () => void): string => {
+    try {
+      check()
+    } catch (error) {
+      expect(error).toBeInstanceOf(StorageError)
+      expect(error).toMatchObject({ code: 'INVALID_OPTION' })
+      return (error as StorageError).reason
+    }
+    return ''
+  }
+
+  it('is told as it was given', () => {
+    expect([Number.NaN, Number.POSITIVE_INFINITY, null, undefined, 5n, 'a"b', [1], {}, () => 1, true, Symbol('x')].map(told)).toEqual([
+      'NaN',
+      'Infinity',
+      'null',
+      'undefined',
+      '5',
+      '"a\\"b"',
+      'a list',
+      'an object',
+      'a function',
+      'true',
+      'Symbol(x)',
+    ])
+    expect(told('x'.repeat(5000)).length).toBeLessThan(150)
+    expect(reasonOf(() => checkNumber('limit', Number.NaN, 1))).toBe('limit must be a number of at least 1, not NaN')
+  })
+
+  it('is what stands in the place of the options themselves', () => {
+    expect(reasonOf(() => refuseUnknown('path', ['a']))).toBe('the options must be an object, not "path"')
+    for (const given of [null, undefined, 3, 'path', ['a'], () => 1]) {
+      expect(reasonOf(() => refuseUnknown(given, ['a']))).toMatch(/^the options must be an object, not /)
+      expect(reasonOf(() => withDefaults({ a: 1 }, given as object))).toMatch(/^the options must be an object, not /)
+      expect(reasonOf(() => checkObject('limit', given))).toMatch(/^limit must be an object, not /)
+    }
+  })
+
+  it('is refused by each check, and nothing by any when it was left out', () => {
+    const checks: readonly (readonly [(name: string, value: unknown) => void, readonly unknown[], readonly unknown[]])[] = [
+      [checkBoolean, [true, false], ['no', 'false', 0, 1, null]],
+      [checkFunction, [() => 1], [3, 'f', {}, null]],
+      [checkText, ['a'], ['', 3, null, ['a']]],
+      [checkSignal, [new AbortController().signal, AbortSignal.timeout(1)], [3, {}, null, new AbortController()]],
+      [checkClock, [systemClock], [3, {}, null, Date]],
+      [(name, value) => checkWord(name, value, ['a', 'b']), ['a', 'b'], ['c', 'A', '', ['a'], null]],
+      [(name, value) => checkWhole(name, value, 1, 9), [1, 9], [0, 10, 1.5, '5', Number.NaN, null]],
+      [(name, value) => checkWhole(name, value, 0), [0, 2 ** 53 - 1], [-1, Number.POSITIVE_INFINITY, 2 ** 53]],
+    ]
+    for (const [check, good, bad] of checks) {
+      for (const value of [...good, undefined]) expect(reasonOf(() => check('this', value))).toBe('')
+      for (const value of bad)
+        expect(
+          reasonOf(() => check('this', value)),
+          told(value),
+        ).toMatch(/^this (must be|is empty)/)
+    }
   })
 })
 

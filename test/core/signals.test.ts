@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { expect, it } from 'vitest'
-import { following, untilAborted } from '../../src/core/signals.js'
+import { following, untilAborted, whenAborted } from '../../src/core/signals.js'
 
 it('is aborted with the first of its sources, and for its reason', () => {
   const [one, two] = [new AbortController(), new AbortController()]
@@ -39,4 +39,17 @@ it('ends waiting with the reason of its signal, and leaves no listener and no fa
   await new Promise((resolve) => setTimeout(resolve, 5))
   process.off('unhandledRejection', hear)
   expect(unheard).toEqual([])
+})
+
+it('tells as many as listen, through one listener, and nobody who has left', () => {
+  const source = new AbortController()
+  const told: number[] = []
+  const listening = Array.from({ length: 20 }, (_, at) => whenAborted(source.signal, () => told.push(at)))
+  for (const one of listening.slice(2)) one[Symbol.dispose]()
+  expect(getEventListeners(source.signal, 'abort')).toHaveLength(1)
+  source.abort()
+  expect(told).toEqual([0, 1])
+  for (const one of listening) one[Symbol.dispose]()
+  whenAborted(source.signal, () => told.push(20))[Symbol.dispose]()
+  expect([told, getEventListeners(source.signal, 'abort')]).toEqual([[0, 1], []])
 })

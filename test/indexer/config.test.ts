@@ -216,10 +216,26 @@ describe('precedence', () => {
     })
   })
 
+  it('checks what programs give it as the file is checked', () => {
+    const resolve = resolveConfig as (chosen: unknown) => unknown
+    expect(refusal(() => resolve({ environment: { embedder: 'ollama' } }))).toBe('there is no option "environment"')
+    for (const from of ['flags', 'env', 'file']) {
+      expect(refusal(() => resolve({ [from]: { embeder: 'ollama' } }))).toBe('there is no setting "embeder"')
+      expect(refusal(() => resolve({ [from]: { embedder: 'Hash' } }))).toBe('embedder must be hash or ollama, not "Hash"')
+      expect(refusal(() => resolve({ [from]: { pollMs: Number.NaN } }))).toMatch(/^pollMs must be a whole number .* not NaN$/)
+      for (const given of [null, 3, []]) expect(refusal(() => resolve({ [from]: given }))).toContain(`${from} must be an object`)
+    }
+    for (const given of [null, undefined, 3]) expect(refusal(() => resolve(given))).toContain('must be an object')
+    expect(resolveConfig({ env: { ollamaUrl: 'http://gpu:11434/api/' } }).values.ollamaUrl).toBe('http://gpu:11434')
+  })
+
   it('refuses values that do not go together, and flags by their name', () => {
     expect(refusal(() => resolveConfig({ env: { backoffBaseMs: 5000, backoffMaxMs: 1000 } }))).toMatch(/INDEX_BACKOFF_BASE_MS/)
     expect(refusal(() => configFromFlags({ embedder: 'openai' }))).toMatch(/^--embedder must be hash or ollama/)
     expect(configFromFlags({ redact: false })).toEqual({ redact: false })
+    expect(refusal(() => configFromFlags({ embeder: 'ollama' } as object))).toBe('there is no setting "embeder"')
+    expect(refusal(() => configFromFlags(null as never))).toContain('must be an object')
+    expect(refusal(() => configFromEnv(undefined as never))).toContain('must be an object')
   })
 })
 

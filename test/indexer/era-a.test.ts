@@ -1,6 +1,6 @@
 /** Sessions of 0.x, whose records name no folder, under exclusions of folders: their messages tell where they ran. */
 import { describe, expect, it } from 'vitest'
-import type { Exclusion } from '../../src/indexer/engine.js'
+import type { Exclusion } from '../../src/indexer/exclusion.js'
 import { sessionSource } from '../../src/indexer/session-source.js'
 import { assistantMessage, corpusSession, userMessage } from '../support/corpus.js'
 import { rig } from '../support/index-rig.js'

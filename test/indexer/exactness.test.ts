@@ -1,7 +1,7 @@
 /** Sequences after which the sink, the ledger or the verification might not say what the sessions say. */
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
-import type { Exclusion } from '../../src/indexer/engine.js'
+import type { Exclusion } from '../../src/indexer/exclusion.js'
 import { createIndexer } from '../../src/indexer/indexer.js'
 import { memoryState, memoryStatePlace } from '../../src/indexer/state/memory/state.js'
 import { rig } from '../support/index-rig.js'

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import { embeddingKey, openEmbedCache } from '../../src/indexer/embedding/embed-cache.js'
-import type { Exclusion } from '../../src/indexer/engine.js'
+import type { Exclusion } from '../../src/indexer/exclusion.js'
 import { rig } from '../support/index-rig.js'
 import { contentOf, START, tempFolder } from '../support/index-world.js'
 
@@ -259,5 +259,53 @@ describe('a session whose own record is damaged', () => {
     it.world.add('ses_new', ['hello'], { directory: '', damaged: true })
     await it.run()
     expect(it.embedder.texts).toEqual(['hello'])
+  })
+})
+
+describe('an excluded session', () => {
+  it('keeps out what it starts, whenever that begins and whether or not its own record is there', async () => {
+    await using it = await rig({ exclude: { sessions: ['ses_root'] } })
+    it.world.add('ses_root', ['one'])
+    it.world.add('ses_child', ['two'], { parent: 'ses_root' })
+    it.world.add('ses_other', ['four'])
+    await it.run()
+    it.world.add('ses_grandchild', ['three'], { parent: 'ses_child' })
+    expect(await it.indexer.observe()).toMatchObject({ excluded: 3 })
+    await it.indexer.drain()
+    expect([...it.sink.rows.values()].map(({ text }) => text)).toEqual(['four'])
+    it.world.sessions.delete('ses_root')
+    it.world.add('ses_late', ['five'], { parent: 'ses_root' })
+    await it.run()
+    expect([...it.sink.rows.values()].map(({ text }) => text)).toEqual(['four'])
+    expect(await it.indexer.verify()).toMatchObject({ differences: [] })
+  })
+
+  it('takes what it started with it, also what is about to be sent', async () => {
+    await using it = await rig()
+    it.world.add('ses_root', ['one'])
+    it.world.add('ses_child', ['two'], { parent: 'ses_root' })
+    await it.run()
+    it.world.add('ses_late', ['three'], { parent: 'ses_child' })
+    const excluded: Exclusion[] = [{}]
+    const { indexer } = await it.join(2, { exclude: () => excluded[0] ?? {} })
+    await indexer.observe()
+    const written: string[] = []
+    it.sink.before = ({ kind, ids }) => {
+      if (kind === 'upsert') written.push(...ids)
+    }
+    excluded[0] = { sessions: ['ses_root'] }
+    await indexer.drain()
+    expect(written).toEqual([])
+    await indexer.observe()
+    await indexer.drain()
+    expect(it.sink.rows.size).toBe(0)
+  })
+
+  it('of which somebody says that it started itself is looked at once', async () => {
+    await using it = await rig({ exclude: { sessions: ['ses_elsewhere'] } })
+    it.world.add('ses_a', ['one'], { parent: 'ses_b' })
+    it.world.add('ses_b', ['two'], { parent: 'ses_a' })
+    await it.run()
+    expect(it.sink.rows.size).toBe(2)
   })
 })

@@ -15,7 +15,16 @@ describe('an indexer', () => {
     await using it = await rig()
     it.world.add('ses_a', ['one', 'two'])
     it.world.add('ses_b', ['', 'x'.repeat(5000)])
-    expect(await it.indexer.observe()).toEqual({ sessions: 2, changed: 2, excluded: 0, removed: 0, leftOut: 0, elsewhere: 0, complete: true })
+    expect(await it.indexer.observe()).toEqual({
+      sessions: 2,
+      changed: 2,
+      excluded: 0,
+      removed: 0,
+      leftOut: 0,
+      elsewhere: 0,
+      behind: 0,
+      complete: true,
+    })
     const report = await it.indexer.drain()
     expect(report).toMatchObject({ claims: 2, sessions: 2, messages: 3, failed: 0, stopped: false })
     expect(contentOf(it.sink)).toEqual(it.world.expected())

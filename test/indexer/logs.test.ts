@@ -128,7 +128,10 @@ async function indexed(prepare: (home: string) => void) {
     return indexer.drain()
   }
   const texts = async (): Promise<readonly string[]> =>
-    (await searchIndex(index.searched(), 'question answer marmots files', { limit: 50 })).map(({ text }) => text)
+    (await searchIndex(index.searched(), 'question answer marmots files', { limit: 50 })).flatMap(({ text, copies }) => [
+      text,
+      ...copies.map(() => text),
+    ])
   const isExact = async (): Promise<boolean> => (await indexer.verify()).differences.length === 0
   const close = async (): Promise<void> => {
     await indexer[Symbol.asyncDispose]()

@@ -30,6 +30,8 @@ async function polling(fixture: StoreFixture, exclude: () => object = () => ({})
   const engine = {
     sessions: counted,
     listed: new Map<string, string>(),
+    parents: new Map<string, string>(),
+    behind: new Map<string, string>(),
     state,
     limits,
     clock,

@@ -135,7 +135,11 @@ describe('search over messages', () => {
       vector,
     })
     await sink.upsert([row('a', {}), row('b', { session_id: 'fork' }), row('c', { agent: 'pi' })])
-    expect(await searchIndex({ sink, embedder }, 'forked text')).toHaveLength(3)
+    const hits = await searchIndex({ sink, embedder }, 'forked text')
+    expect(hits.map(({ agent, copies }) => [agent, copies.map(({ session }) => session)]).sort()).toEqual([
+      ['opencode', ['fork']],
+      ['pi', []],
+    ])
   })
 })
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import { type EmbedCache, embeddingKey } from '../../src/indexer/embedding/embed-cache.js'
-import type { Exclusion } from '../../src/indexer/engine.js'
+import type { Exclusion } from '../../src/indexer/exclusion.js'
 import type { HeldLease } from '../../src/indexer/lease.js'
 import { inBatches } from '../../src/indexer/records.js'
 import { applyRecord, writeMessages } from '../../src/indexer/sending.js'

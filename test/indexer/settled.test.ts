@@ -20,6 +20,9 @@ const unknown: Message = { role: 'unknown', id, sessionID: session, raw: {} }
 const text: Part = { type: 'text', text: 'x', ...ids }
 const tool = (state: ToolState): Part => ({ type: 'tool', tool: 'bash', state, ...ids })
 
+const LINE = { parent: undefined, trait: 'damaged', open: false } as const
+const OPEN = { parent: undefined, trait: undefined, open: true } as const
+
 interface Case {
   readonly message: Message | undefined
   readonly parts?: readonly Part[]
@@ -27,9 +30,10 @@ interface Case {
   readonly quiet?: number
   readonly later?: boolean
   readonly idle?: number
+  readonly log?: MessageNode['log']
 }
 
-function verdict({ message, parts = [text], damagedParts = 0, quiet = 0, later = false, idle = 0 }: Case): string {
+function verdict({ message, parts = [text], damagedParts = 0, quiet = 0, later = false, idle = 0, log }: Case): string {
   const node: MessageNode = {
     key: messageKey(sessionKey('opencode', session), id),
     message,
@@ -37,6 +41,7 @@ function verdict({ message, parts = [text], damagedParts = 0, quiet = 0, later =
     damagedParts,
     signature: 's',
     changed: NOW - quiet,
+    ...(log && { log }),
   }
   return settlement(node, { later, now: NOW, seen: NOW, sessionUpdated: NOW - idle }, OPTIONS)
 }
@@ -47,6 +52,10 @@ describe('a message is final', () => {
     ['user, the last, quiet', { message: user, quiet: 10_000 }, 'settled'],
     ['user, followed', { message: user, later: true }, 'settled'],
     ['user, followed, a part unreadable', { message: user, later: true, damagedParts: 1 }, 'volatile'],
+    ['a damaged line of a log, the last', { message: undefined, parts: [], log: LINE }, 'volatile'],
+    ['a damaged line of a log, followed', { message: undefined, parts: [], later: true, log: LINE }, 'partial'],
+    ['of a log, a part unreadable, followed', { message: user, later: true, damagedParts: 1, log: { ...LINE, trait: undefined } }, 'partial'],
+    ['of a log, a part unreadable, to be continued', { message: writing, later: true, damagedParts: 1, log: OPEN }, 'volatile'],
     ['user, a part unreadable for long', { message: user, later: true, damagedParts: 1, quiet: 900_000 }, 'partial'],
     ['assistant, still writing', { message: writing, later: true, quiet: 60_000 }, 'volatile'],
     ['assistant, completed', { message: done }, 'settled'],

@@ -5,7 +5,7 @@ import type { IndexDifference, VerifyReport } from '../../src/indexer/verify/ver
 import { type Rig, rig } from '../support/index-rig.js'
 import { contentOf, keyOf, type WorldMessage, type WorldSession } from '../support/index-world.js'
 
-const CLEAN = { differences: [], unknown: 0, repaired: 0 }
+const CLEAN = { differences: [], leftOut: 0, unknown: 0, repaired: 0 }
 
 function rowsOf(it: Rig): SinkRow[] {
   return [...(it.sink.rows as ReadonlyMap<string, SinkRow>).values()]

@@ -28,9 +28,22 @@ function anchorsIn(text: string): string[] {
   return headings.map((heading) => heading.replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-'))
 }
 
+/** One star, within one folder. */
+function matchesGlob(path: string, glob: string): boolean {
+  const [start = '', end] = glob.split('*')
+  return end !== undefined && path.startsWith(start) && path.endsWith(end) && !path.slice(start.length).includes('/')
+}
+
 describe('links', () => {
   it.each(DOCUMENTS)('of %s lead somewhere', (document) => {
     expect(deadLinks(document, readFileSync(join(REPOSITORY, document), 'utf8'))).toEqual([])
+  })
+
+  it('of README.md lead to what is in the package', () => {
+    const files: readonly string[] = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')).files
+    const links = [...readFileSync(join(REPOSITORY, 'README.md'), 'utf8').matchAll(/\]\(([^)\s#]+)/g)].map(([, link]) => String(link))
+    const isIn = (link: string): boolean => files.some((file) => link === file || link.startsWith(`${file}/`) || matchesGlob(link, file))
+    expect(links.filter((link) => !link.startsWith('https://') && !isIn(link))).toEqual([])
   })
 
   it('that lead nowhere are seen', () => {

@@ -98,15 +98,15 @@ export const MUTANTS = [
     patches: [
       {
         file: 'src/indexer/session-source.ts',
-        find: 'complete: isThere(store) && !hiding.some((issue) => concerns(issue, store.path))',
-        replace: 'complete: hiding.length >= 0 || (isThere(store) && hiding.some((issue) => concerns(issue, store.path)))',
+        find: 'const complete = isThere(store) && !hiding.some((issue) => concerns(issue, store.path))',
+        replace: 'const complete = hiding.length >= 0 || (isThere(store) && hiding.some((issue) => concerns(issue, store.path)))',
       },
     ],
     tests: ['test/indexer/session-source.test.ts', 'test/indexer/live-source.test.ts'],
   },
   {
     name: 'what a listing lacks is deleted, however it ended',
-    patches: [{ file: 'src/indexer/observe.ts', find: 'else if (stores.get(held.store)) absent.push(held)', replace: 'else gone.push(held.key)' }],
+    patches: [{ file: 'src/indexer/observe.ts', find: 'else if (looked.complete) absent.push(held)', replace: 'else gone.push(held.key)' }],
     tests: ['test/indexer/flaws.test.ts', 'test/indexer/live-source.test.ts', 'test/indexer/indexer.test.ts'],
   },
   {
@@ -153,8 +153,8 @@ export const MUTANTS = [
     patches: [
       {
         file: 'src/indexer/index-session.ts',
-        find: 'const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta)',
-        replace: 'const exclusion = engine.exclude()\n    const isOut = (): boolean => isExcluded(exclusion, tail.meta)',
+        find: 'const isOut = (): boolean => isExcluded(engine.exclude(), tail.meta, engine.parents)',
+        replace: 'const exclusion = engine.exclude()\n    const isOut = (): boolean => isExcluded(exclusion, tail.meta, engine.parents)',
       },
       {
         file: 'src/indexer/sending.ts',

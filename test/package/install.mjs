@@ -11,7 +11,9 @@ const run = (command, args, options = {}) =>
 try {
   const packed = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: repository }))
   const [{ filename, files }] = Array.isArray(packed) ? packed : Object.values(packed)
-  const strangers = files.map(({ path }) => path).filter((path) => !/^(dist|docs)\/|^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/.test(path))
+  const strangers = files
+    .map(({ path }) => path)
+    .filter((path) => !/^(dist|docs)\/|^examples\/[\w-]+\.js$|^bench\/README\.md$|^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/.test(path))
   if (strangers.length > 0) throw new Error(`the package holds what it should not: ${strangers.join(', ')}`)
   writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}')
   run('npm', ['install', '--no-audit', '--no-fund', join(folder, filename)])

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import * as library from '../../src/index.js'
 import { agentHome } from '../support/agent-homes.js'
 import { REPOSITORY } from '../support/real-sets.js'
-import { codeOf } from '../support/source.js'
+import { codeOf, importsOf } from '../support/source.js'
 import { tempFolder } from '../support/temp.js'
 
 const DIST = join(REPOSITORY, 'dist')
@@ -161,6 +161,22 @@ describe('the exports', () => {
     expect([manifest.type, manifest.sideEffects, existsSync(join(REPOSITORY, manifest.bin.spanleaf))]).toEqual(['module', false, true])
   })
 
+  it('have types that ask for no package but those of Node, as many are not there and lmdb has flaws of its own', () => {
+    const seen = new Set<string>()
+    const packages: string[] = []
+    const follow = (path: string): void => {
+      if (seen.has(path)) return
+      seen.add(path)
+      for (const { target } of importsOf({ path, text: readFileSync(join(DIST, path), 'utf8') })) {
+        if (target.endsWith('.ts')) follow(target.replace(/\.ts$/, '.d.ts'))
+        else if (!target.startsWith('node:')) packages.push(`${path}: ${target}`)
+      }
+    }
+    for (const entry of ['index.d.ts', 'indexer/index.d.ts']) follow(entry)
+    expect(seen.size).toBeGreaterThan(40)
+    expect(packages).toEqual([])
+  })
+
   it('resolve by name, and nothing else does', () => {
     const resolved = (name: string): string =>
       execFileSync(
@@ -174,13 +190,13 @@ describe('the exports', () => {
 
   it('of the library are these', () => {
     expect(Object.keys(library).sort().join(' ')).toMatchInlineSnapshot(
-      `"AGENTS MappedSpan MemoryStore SlabSpan SpanCache StorageError activePath childLinks childRange compareCopies createSessionSet cursorAfter decodeKey describeStores encodeKey errorTable findChildLinks findSessionsContaining folderName followSession grepSessions hydrateSessionTree idTime isCursor isInsideStore isSafeId isWithinFolder issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir pageSessions parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome storeEras systemClock unwrap verifyStores watchSessions"`,
+      `"AGENTS MappedSpan MemoryStore SlabSpan SpanCache StorageError activePath childLinks childRange compareCopies createDirtyTracker createGenerationClock createSessionSet cursorAfter decodeKey describeStores encodeKey errorTable findChildLinks findSessionsContaining folderName followSession grepSessions hydrateSessionTree idTime isCursor isInsideStore isSafeId isWithinFolder issuesOf listMessages listSessions loadDiffs loadMessageWithParts loadMessages loadParts loadSession loadSessionTree loadTodos messageKey openSessions opencodeDataDir pageSessions parseMessageId parsePartId parseProjectId parseSessionId parseSpan partKey planReads planSessionTree readDiffSpan readMessageSpan readPartSpan readSessionSpan readSpan readTodoSpan resolveSessionTree runSessionFlow runSessionTreeFlow sessionKey spanleafHome storeEras systemClock unwrap verifyStores watchSessions"`,
     )
   })
 
   it('of types are these', () => {
     expect(typeNames(readFileSync(join(REPOSITORY, 'src', 'index.ts'), 'utf8')).join(' ')).toMatchInlineSnapshot(
-      `"Agent AssistantMessage ChangeKind ChildLink Clock CopyComparison Cursor DamagedRecord DirtyTracker EntityKey ErrorCode ErrorRow FileDiff FlowEnd FlowOptions FlowResult FlowScope FollowOptions FollowUpdate Generation GenerationClock GrepHit GrepKind GrepOptions GrepProgress IndexStats Leaf LeafKind LedgerTotal ListOptions ListedBefore Listing LoadedSession LogCursor LogPosition MapOption MemoryPlace Message MessageId MessageKey MessageMeta MessageNode MessageRefNode MessageWithParts NativeMessage OpenOptions OrphanCounts OrphanRecord OtherCopies Part PartId PartKey PartKind PartRef PartRefNode PlacedMessages PlannedMessage Price ProjectId ProjectRecord Read ReadLimit RecordDamage RecordFlaw RecordPlace RefreshOptions RefreshReport SessionChange SessionChanges SessionEntry SessionHydratedTree SessionId SessionIndex SessionKey SessionMeta SessionOrigin SessionPage SessionQuery SessionRecord SessionRefNode SessionRefTree SessionSetOptions SessionSort SessionTree SessionTreePlan SessionWatch Sessions SignatureCursor Span SpanSource StageIssue StageName StageReport StageResult Store StoreDescription StoreKind StoreLedger StoreSupports StoreWork StoresDescription TodoItem Tokens ToolState TreeRequest UnknownMessage UnknownPart Usage UserMessage Verification VerifyOptions WatchBackend WatchOptions"`,
+      `"Agent AgentPart AssistantMessage CensusEntry CensusKind CensusOptions CensusRecord ChangeKind ChildLink Clock CompactionPart CopyComparison Cursor DamagedRecord DirtyTracker Document EntityKey Environment ErrorCode ErrorRow FileDiff FilePart FlowEnd FlowOptions FlowResult FlowScope FollowOptions FollowUpdate FormatName Generation GenerationClock GrepHit GrepKind GrepOptions GrepProgress IndexStats KnownPart KnownSession Leaf LeafKind LedgerTotal ListOptions ListedBefore Listing LoadedSession LogCursor LogPosition LogTail LogTrait MapOption MemoryPlace MergedSession Message MessageEntry MessageId MessageKey MessageListing MessageMeta MessageNode MessageRefNode MessageWithParts NativeMessage OddFields OpenOptions Opener OpenerAlong OrphanCounts OrphanRecord OtherCopies Part PartEntry PartId PartKey PartKind PartLeaf PartRef PartRefNode PatchPart PlacedMessages PlannedMessage Price ProjectId ProjectRecord Read ReadLimit ReadOptions ReasoningPart RecordDamage RecordFlaw RecordPlace RefreshOptions RefreshReport RetryPart SessionChange SessionChanges SessionCopy SessionEntry SessionHydratedTree SessionId SessionIndex SessionKey SessionMeta SessionOrigin SessionPage SessionQuery SessionRecord SessionRef SessionRefNode SessionRefTree SessionSetOptions SessionSort SessionTime SessionTree SessionTreePlan SessionWatch Sessions SignatureCursor Slab SlabPool SnapshotPart Span SpanSource StageIssue StageName StageReport StageResult StepFinishPart StepStartPart Store StoreDescription StoreKind StoreLedger StoreSource StoreSupports StoreTotals StoreWork StoresDescription SubtaskPart TailMessage TextPart TimeSpan TodoItem Tokens ToolPart ToolState TreeRequest UnknownMessage UnknownPart Usage UserMessage Verification VerifyOptions WatchBackend WatchOptions WholeMessage"`,
     )
   })
 })

@@ -7,7 +7,9 @@ import { openSessions } from '../../src/open.js'
 import { liveStores } from '../../src/storage/live-stores.js'
 import { storesAt } from '../../src/storage/paths.js'
 import type { Store } from '../../src/storage/store.js'
+import { runSessionTreeFlow } from '../../src/tree/flow.js'
 import type { Sessions } from '../../src/tree/sessions/sessions.js'
+import { describeStores } from '../../src/tree/sessions/stores.js'
 import { type Corpus, conversation, corpusSession } from '../support/corpus.js'
 import { databaseWith, putDatabase, tamper } from '../support/databases.js'
 import { openCodeTables } from '../support/opencode-ddl.js'
@@ -259,15 +261,19 @@ describe('a store that was let go', () => {
     await expect(old?.revision(keyOf(SESSION.id))).rejects.toMatchObject({ code: 'STORE_NOT_READY' })
   })
 
-  it('by closing the set is STORE_NOT_READY at once, and so is a refresh', async () => {
+  it('by closing the set is SET_CLOSED at once, and so is a refresh', async () => {
     using data = dataFolder()
     data.put([SESSION])
     const set = await data.open()
     const [store] = set.stores
     await set.close()
     await set.close()
-    await expect(store?.messages(keyOf(SESSION.id))).rejects.toMatchObject({ code: 'STORE_NOT_READY', retryable: true })
-    await expect(set.refresh()).rejects.toMatchObject({ code: 'STORE_NOT_READY', retryable: true })
+    const closed = { code: 'SET_CLOSED', retryable: false, reason: 'the set of sessions was closed' }
+    await expect(store?.messages(keyOf(SESSION.id))).rejects.toMatchObject({ ...closed, path: data.database })
+    await expect(set.refresh()).rejects.toMatchObject(closed)
+    await expect(set.locate(keyOf(SESSION.id))).rejects.toMatchObject(closed)
+    await expect(describeStores(set)).rejects.toMatchObject(closed)
+    await expect(runSessionTreeFlow(set, { session: keyOf(SESSION.id) })).rejects.toMatchObject(closed)
   })
 })
 

@@ -76,7 +76,7 @@ describe('data columns', () => {
     )
     await using sessions = await setOf(await fixture.open())
     const { session } = await treeOf(sessions, { session: KEY })
-    expect(session).toMatchObject({ agent: 'plan', model: '{cut', permission: 'x', metadata: '', revert: { messageID: 'm' } })
+    expect(session).toMatchObject({ agent: 'plan', revert: { messageID: 'm' }, odd: { model: '{cut', permission: 'x', metadata: '' } })
     expect(sessions.index.session(KEY)?.damaged).toBe(false)
   })
 })

@@ -4,9 +4,11 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import workerThreads from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadParcelWatcher } from '../../src/storage/watch/parcel.js'
 import type { FolderEvent } from '../../src/storage/watch/watch.js'
+import { replaced } from '../support/builtin.js'
 import { tempFolder } from '../support/temp.js'
 import { piLogs } from '../support/watching.js'
 
@@ -43,6 +45,25 @@ describe('the watcher', () => {
       expect(await loadParcelWatcher('watchman')).toEqual({ why: 'Watchman does not answer (ENOENT)' })
     },
   )
+
+  it.skipIf(process.platform !== 'linux')('is looked for once by all who begin together, and again by who begins later', async () => {
+    let threads = 0
+    using _ = replaced(
+      workerThreads,
+      'Worker',
+      (Real) =>
+        class extends Real {
+          constructor(...given: ConstructorParameters<typeof Real>) {
+            super(...given)
+            threads++
+          }
+        },
+    )
+    const loaded = await Promise.all(Array.from({ length: 100 }, () => loadParcelWatcher('auto')))
+    expect([threads, new Set(loaded.map(({ why }) => why)).size]).toEqual([1, 1])
+    await loadParcelWatcher('auto')
+    expect(threads).toBe(2)
+  })
 
   it('tells what happens below a folder', async () => {
     const loaded = await loadParcelWatcher('auto')

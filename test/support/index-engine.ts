@@ -66,6 +66,8 @@ export async function engineRig(given: Partial<Omit<LocalEngine, 'limits'>> & { 
   const engine: LocalEngine = {
     sessions: world.source(),
     listed: new Map(),
+    parents: new Map(),
+    behind: new Map(),
     sink,
     former: [],
     sinkTurn: createTurn(),

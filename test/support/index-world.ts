@@ -84,6 +84,8 @@ export interface WorldSession {
   directory: string
   project: string
   revert?: string
+  /** The id of the session that started it. */
+  parent?: string
   /** The path of its store. @default '/store' */
   store?: string
   /** Its own record cannot be read: nobody knows where it ran. */
@@ -204,7 +206,7 @@ export function metaOf(session: WorldSession): SessionMeta {
     title: session.title,
     directory: session.directory,
     project: session.project,
-    parent: undefined,
+    parent: session.parent === undefined ? undefined : parseSessionId(session.parent),
     created: START - 7_200_000,
     updated: session.updated,
     archived: undefined,

@@ -114,8 +114,9 @@ export function resumeAt(
   // As a cursor that was written down.
   const resumed = feed(adapter, bytes, new LogIndex(JSON.parse(JSON.stringify(before.memory()))), cut, to)
   if (resumed.lost !== undefined) return { lost: resumed.lost, differences: [] }
+  const left = leavesMoved(adapter, bytes, feed(adapter, bytes, new LogIndex(), 0, cut), cut, to)
   const changed = whole.messages.filter(
-    ({ id, lines, open }) => lines.some(({ offset }) => offset >= cut) || (openBefore.has(id) && openBefore.get(id) !== open),
+    ({ id, lines, open }) => lines.some(({ offset }) => offset >= cut) || (openBefore.has(id) && openBefore.get(id) !== open) || left.has(id),
   )
   const [expected, actual] = [plainMessages(changed), plainMessages(resumed.takeTouched())]
   const differences: unknown[] = isDeepStrictEqual(actual, expected) ? [] : [{ expected, actual }]
@@ -127,8 +128,21 @@ export function resumeAt(
   return { lost: undefined, differences }
 }
 
+/** The messages after which the active leaf moved with a line from `cut` on, also if it moved back. */
+function leavesMoved(adapter: LogAdapter, bytes: Buffer, index: LogIndex, cut: number, to: number): ReadonlySet<string> {
+  const moved = new Set<string>()
+  let leaves = new Map(index.messages.map(({ id, leaf }) => [id, leaf]))
+  for (const { start, end } of rangesOf(bytes)) {
+    if (start < cut || start >= to) continue
+    feed(adapter, bytes, index, start, end)
+    for (const { id, leaf } of index.messages) if (leaves.has(id) && leaves.get(id) !== leaf) moved.add(id)
+    leaves = new Map(index.messages.map(({ id, leaf }) => [id, leaf]))
+  }
+  return moved
+}
+
 /** All that is known of some messages, as plain data. */
 export function plainMessages(messages: readonly LogMessage[]): unknown {
-  const plain = messages.map(({ id, order, created, parent, lines, open, trait }) => ({ id, order, created, parent, lines, open, trait }))
+  const plain = messages.map(({ id, order, created, parent, lines, open, trait, leaf }) => ({ id, order, created, parent, lines, open, trait, leaf }))
   return JSON.parse(JSON.stringify(plain))
 }

@@ -12,13 +12,19 @@ interface Placed {
   readonly id: string
   readonly parent?: string
   readonly trait?: LogTrait
+  readonly leaf?: string | null
 }
 
 function placed(messages: readonly Placed[]): PlacedMessages {
   return {
-    messages: messages.map(({ id, parent, trait }) => ({
+    messages: messages.map(({ id, parent, trait, leaf }) => ({
       key: messageKey(SESSION, parseMessageId(id)),
-      log: { parent: parent === undefined ? undefined : parseMessageId(parent), trait, open: false },
+      log: {
+        parent: parent === undefined ? undefined : parseMessageId(parent),
+        trait,
+        open: false,
+        ...(leaf !== undefined && { leaf: leaf === null ? null : parseMessageId(leaf) }),
+      },
     })),
   }
 }
@@ -44,6 +50,20 @@ describe('the active path', () => {
       { id: '@30', trait: 'damaged' },
     ] as const
     expect(activePath(placed(messages))).toEqual(['a', 'b', 'c'])
+  })
+
+  it('goes to where the log went after its last message, and nowhere before all of them', () => {
+    const messages = (leaf: string | null): readonly Placed[] => [
+      { id: 'a', leaf: 'c' },
+      { id: 'b', parent: 'a' },
+      { id: 'c', parent: 'b', leaf },
+      { id: 'x', trait: 'sidechain', leaf: 'x' },
+      { id: '@9', trait: 'damaged' },
+    ]
+    expect(activePath(placed(messages('a')))).toEqual(['a'])
+    expect(activePath(placed(messages('b')))).toEqual(['a', 'b'])
+    expect(activePath(placed(messages(null)))).toEqual([])
+    expect(activePath(placed(messages('not in the window')))).toEqual([])
   })
 
   it('ends at a parent that is not there, and at one that was passed', () => {

@@ -228,6 +228,37 @@ describe('a set with a catalog', () => {
     expect(next.index.sessionsByTime().filter(({ title }) => title === 'Renamed')).toHaveLength(1)
   })
 
+  it.each([
+    [{ model: { id: 'gpt-5' } }],
+    [{ model: 'gpt-5' }],
+    [{ model: null }],
+    [{ label: 5 }],
+    [{ tag: {} }],
+    [{ prompt: 5 }],
+    [{ entries: 'x' }],
+    [{ cost: 'x', tokens: [] }],
+    [{ revert: 'x' }],
+    [{ revert: {}, time: { created: 1, updated: 2, archived: 'x' } }],
+    [{ parentID: null, time: { created: 1, updated: 2, archived: null } }],
+  ])('loses no session of which a field is null or of another type: %j', async (fields) => {
+    using place = world()
+    const [odd, other] = [corpusSession(START, []), corpusSession(START + 1, [])]
+    using fixture = jsonFixture([odd, other])
+    const file = join(fixture.path, 'session', odd.project, `${odd.id}.json`)
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...fields }))
+    const options = { data: fixture.path }
+    const truth = await place.fresh(options)
+    expect(truth).toHaveLength(2)
+    for (const isStale of [false, true]) {
+      await using sessions = await place.open(options)
+      expect(sessions.stale).toBe(isStale)
+      for (const given of [sessions.index.sessionsByTime(), ...everything(sessions)]) expect(Object.isFrozen(given)).toBe(true)
+      expect(everything(sessions)).toEqual(truth)
+      expect((await pageSessions(sessions)).sessions).toHaveLength(2)
+      expect((await pageSessions(sessions, { search: 'no such word' })).sessions).toEqual([])
+    }
+  })
+
   it('lets a session go that is gone, once a listing says so', async () => {
     using place = world()
     await (await place.open()).close()
@@ -317,6 +348,31 @@ describe('a set with a catalog', () => {
     expect([sessions.stale, everything(sessions)]).toEqual([false, truth])
     await sessions.refresh()
     expect(sessions.issues.filter(({ code }) => code === 'CATALOG_UNAVAILABLE')).toHaveLength(1)
+  })
+
+  it('tells where all that was listed is kept, and that not all of it is', async () => {
+    using place = world()
+    const catalog = await openCatalog({ home: place.home, clock: systemClock })
+    const { path } = catalog
+    let refused: string | undefined = 'claude-jsonl'
+    const opened = await openSessions({ data: place.data })
+    const write: Catalog['write'] = async (store, ...given) => (store.kind === refused ? undefined : catalog.write(store, ...given))
+    const sometimes = new Proxy(catalog, {
+      get: (target, name) => {
+        if (name === 'write') return write
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const sessions = await createSessionSet(fixedStores(opened.stores), { catalog: sometimes })
+    await sessions.refresh()
+    await vi.waitFor(() => expect(opened.stores.filter((store) => !catalog.knows(store)).map(({ kind }) => kind)).toEqual([refused]))
+    expect(sessions.keptIn).toBeUndefined()
+    refused = undefined
+    await sessions.refresh()
+    await vi.waitFor(() => expect(sessions.keptIn).toBe(path))
+    await sessions.close()
+    expect([sessions.keptIn, opened.keptIn]).toEqual([path, undefined])
   })
 
   it('has its file again when it is deleted while the set is open', async () => {

@@ -184,6 +184,23 @@ describe('what a listing left', () => {
     expect([before?.entries.length, before?.mark]).toEqual([1, undefined])
     expect([world.catalog.rebuilt, world.catalog.edition()]).toEqual([undefined, 1])
   })
+
+  it('does not know a store of which it lacks a session, until it has all of them', async () => {
+    await using world = await catalogWorld()
+    const [fine, ...others] = entriesOf([{ id: 'a' }, { id: 'b' }, { id: 'c' }], 'opencode')
+    const half = others.map((entry) => ({ ...entry, project: 'p\ud800' }))
+    if (fine === undefined) throw new Error('no entry')
+    await world.catalog.write(store, listed([fine], 'm'), plainly(store))
+    expect(world.catalog.knows(store)).toBe(true)
+    await world.catalog.write(store, listed([fine, ...half], 'm'), plainly(store))
+    expect(world.catalog.knows(store)).toBe(false)
+    using writes = writesOf(world)
+    const before = writes.seen()
+    await world.catalog.write(store, listed([fine, ...half], 'm'), plainly(store))
+    expect(writes.seen()).toEqual(before)
+    await world.catalog.write(store, listed([fine, ...others], 'm'), plainly(store))
+    expect(world.catalog.knows(store)).toBe(true)
+  })
 })
 
 describe('writing a listing', () => {

@@ -1,30 +1,44 @@
 /** When the stores are listed that the catalog shows already: whoever opened the set goes first. */
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/core/clock.js'
+import { parseSessionId } from '../../src/core/ids.js'
+import { type Agent, sessionKey } from '../../src/core/keys.js'
 import { type OpenOptions, openSessions } from '../../src/open.js'
+import { Untold } from '../../src/tree/sessions/session-changes.js'
 import { pageSessions } from '../../src/tree/sessions/session-page.js'
-import type { Sessions } from '../../src/tree/sessions/sessions.js'
+import type { SessionChanges, Sessions } from '../../src/tree/sessions/sessions.js'
 import { manualClock } from '../support/clocks.js'
 import { conversation, corpusSession } from '../support/corpus.js'
-import { jsonFixture } from '../support/store-fixtures.js'
+import { jsonFixture, pretty, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
 const START = Date.parse('2026-09-01T10:00:00Z')
 
 interface World extends Disposable {
   open(options?: OpenOptions): Promise<Sessions>
+  /** A session of no messages. */
+  write(id: string): void
+  remove(id: string): void
 }
 
 /** A store that the catalog knows. */
 async function world(): Promise<World> {
-  const store = jsonFixture([corpusSession(START, conversation(START, 2))])
+  const corpus = corpusSession(START, conversation(START, 2), { id: 'ses_first' })
+  const store = jsonFixture([corpus])
+  const pathOf = (id: string): string => join(store.path, 'session', corpus.project, `${id}.json`)
   const place = tempFolder()
   const given = { data: store.path, home: join(place.path, 'home'), env: { HOME: place.path } }
   await (await openSessions(given)).close()
   return {
     open: (options) => openSessions({ ...given, ...options }),
+    write(id) {
+      const record = { id, title: id, directory: '/srv/sky', version: '1', time: { created: START, updated: START } }
+      writeFileAt(pathOf(id), pretty(record), Date.now())
+    },
+    remove: (id) => rmSync(pathOf(id)),
     [Symbol.dispose]() {
       store[Symbol.dispose]()
       place[Symbol.dispose]()
@@ -66,5 +80,87 @@ describe('the first listing of what the catalog shows', () => {
     await pageSessions(sessions)
     const { report } = await sessions.refresh()
     expect([sessions.stale, report.sessions]).toEqual([false, 1])
+  })
+})
+
+const keyOf = (id: string, agent: Agent = 'opencode') => sessionKey(agent, parseSessionId(id))
+const REPORT: SessionChanges['report'] = { durationMs: 0, stores: 1, sessions: 1, files: 0, rows: 0, bytes: 0, stats: 0 }
+
+function changesOf({ added = [], changed = [], removed = [] }: Partial<Record<'added' | 'changed' | 'removed', string[]>>): SessionChanges {
+  const keys = (ids: readonly string[]) => ids.map((id) => keyOf(id))
+  return { added: keys(added), changed: keys(changed), removed: keys(removed), report: REPORT }
+}
+
+describe('what the first listing found', () => {
+  const found = { added: [keyOf('ses_more')], changed: [], removed: [keyOf('ses_first')] }
+  const nothing = { added: [], changed: [], removed: [] }
+
+  it('is told to the first refresh after it, and to no other', async () => {
+    using place = await world()
+    place.write('ses_more')
+    place.remove('ses_first')
+    await using sessions = await place.open()
+    while (sessions.stale) await turn()
+    expect(await sessions.refresh()).toMatchObject({ ...found, report: { sessions: 1 } })
+    expect(await sessions.refresh()).toMatchObject(nothing)
+  })
+
+  it('is told to who waits for it, also once it is under way', async () => {
+    using place = await world()
+    place.write('ses_more')
+    place.remove('ses_first')
+    for (const turns of [0, 1, 2, 5, 50]) {
+      using other = await world()
+      other.write('ses_more')
+      other.remove('ses_first')
+      await using sessions = await other.open({ clock: { ...manualClock(START), sleep: async () => {} } })
+      for (let n = 0; n < turns; n++) await turn()
+      expect(await sessions.refresh()).toMatchObject(found)
+      expect(await sessions.refresh()).toMatchObject(nothing)
+    }
+  })
+
+  it('is told by the next refresh where the one that waited for it gave up', async () => {
+    using place = await world()
+    place.write('ses_more')
+    place.remove('ses_first')
+    await using sessions = await place.open()
+    const ending = new AbortController()
+    const waiting = sessions.refresh({ signal: ending.signal })
+    ending.abort()
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' })
+    expect(await sessions.refresh()).toMatchObject(found)
+  })
+
+  it('is told although a session was looked for meanwhile that came later', async () => {
+    using place = await world()
+    place.write('ses_more')
+    await using sessions = await place.open()
+    while (sessions.stale) await turn()
+    place.remove('ses_first')
+    place.write('ses_later')
+    await sessions.locate(keyOf('ses_later'))
+    expect(await sessions.refresh()).toMatchObject({ added: [keyOf('ses_more'), keyOf('ses_later')], changed: [], removed: [keyOf('ses_first')] })
+    expect(await sessions.refresh()).toMatchObject(nothing)
+  })
+})
+
+describe('changes that nobody was told of', () => {
+  it.each([
+    [{ added: ['s'] }, { changed: ['s'] }, { added: ['s'] }],
+    [{ added: ['s'] }, { removed: ['s'] }, {}],
+    [{ changed: ['s'] }, { changed: ['s'] }, { changed: ['s'] }],
+    [{ changed: ['s'] }, { removed: ['s'] }, { removed: ['s'] }],
+    [{ removed: ['s'] }, { added: ['s'] }, { changed: ['s'] }],
+    [
+      { added: ['a'], removed: ['r'] },
+      { added: ['b'], changed: ['a', 'c'] },
+      { added: ['a', 'b'], changed: ['c'], removed: ['r'] },
+    ],
+  ])('are one with those that follow: %j, %j', (before, after, both) => {
+    const untold = new Untold()
+    untold.keep(changesOf(before))
+    expect(untold.with(changesOf(after))).toEqual(changesOf(both))
+    expect(untold.with(changesOf({}))).toEqual(changesOf({}))
   })
 })

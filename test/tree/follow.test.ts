@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { appendFileSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import Database from 'better-sqlite3'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import { parseSessionId, type SessionId } from '../../src/core/ids.js'
@@ -16,8 +17,8 @@ import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { type FollowOptions, type FollowUpdate, followSession } from '../../src/tree/watch/follow.js'
 import { tellWoken } from '../../src/tree/watch/told.js'
 import { type ManualClock, manualClock } from '../support/clocks.js'
-import { type CorpusMessage, conversation, corpusSession, DAY, userMessage } from '../support/corpus.js'
-import { type FixtureMaker, jsonFixture, type StoreFixture, sqliteFixture } from '../support/store-fixtures.js'
+import { type CorpusMessage, type CorpusSession, conversation, corpusSession, DAY, userMessage } from '../support/corpus.js'
+import { type FixtureMaker, jsonFixture, type StoreFixture, sqliteFixture, writeTreeSessions } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
 
 const folder = tempFolder()
@@ -318,17 +319,35 @@ describe('following a log', () => {
     await using sessions = await openSessions({ data: root })
     const first = (session: string, options: object = {}): Promise<unknown> => followSession(sessions, session as SessionId, options).next()
     await expect(first('nobody')).rejects.toMatchObject({ code: 'NOT_FOUND' })
-    for (const options of [
-      { pollMs: 0 },
-      { pollMs: Number.NaN },
-      { pollMs: '5' },
-      { pollMs: 2 ** 31 },
-      { last: 3 },
-      { since: null },
-      { since: {} },
-      { since: { kind: 'log', session: 'other', files: [], memory: {} } },
-    ]) {
+    // Without a look at the session: at the call.
+    for (const options of [{ pollMs: 0 }, { pollMs: -1 }, { pollMs: Number.NaN }, { pollMs: '5' }, { pollMs: 2 ** 31 }, { last: 3 }]) {
+      expect(() => first('s1', options), JSON.stringify(options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+    }
+    for (const options of [{ since: null }, { since: {} }, { since: { kind: 'log', session: 'other', files: [], memory: {} } }]) {
       await expect(first('s1', options), JSON.stringify(options)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    }
+  })
+
+  it('ends at once when its caller throws into it or lets go of it while it waits', async () => {
+    const { root } = piLog()
+    await using sessions = await openSessions({ data: root })
+    const thrown = new Error('of the caller')
+    const ways: readonly ((following: ReturnType<typeof followSession>) => Promise<unknown>)[] = [
+      (following) => following.throw(thrown).catch((error: unknown) => error),
+      async (following) => {
+        await following[Symbol.asyncDispose]()
+        return thrown
+      },
+    ]
+    for (const way of ways) {
+      for (const isWaiting of [true, false]) {
+        const following = followSession(sessions, PI, { pollMs: 2 ** 30 })
+        expect((await following.next()).done).toBe(false)
+        const next = isWaiting ? following.next() : undefined
+        expect(await way(following)).toBe(thrown)
+        if (next !== undefined) expect(await next).toEqual({ done: true, value: undefined })
+        expect(await following.next()).toEqual({ done: true, value: undefined })
+      }
     }
   })
 
@@ -380,6 +399,23 @@ describe.each(STORES)('following a session of OpenCode in %s', (_, make) => {
     expect(updates[2]?.messages[0]?.parts[0]).toMatchObject({ text: 'edited' })
   })
 
+  it('gives a change of the session itself, other than of the time of its last message', async () => {
+    using fixture = make([SESSION])
+    const clock = manualClock(NOW)
+    await using sessions = await createSessionSet([await fixture.open(clock)], { clock })
+    const revert = { messageID: SESSION.messages.at(-2)?.id ?? '' }
+    const updates = await followed(sessions, clock, KEY, [
+      () => writeSession(fixture, { ...SESSION, updated: SESSION.updated + 1000 }),
+      () => undefined,
+      () => writeSession(fixture, { ...SESSION, info: { ...SESSION.info, title: 'renamed', revert } }),
+      () => undefined,
+    ])
+    expect(updates.map(({ messages, removed, session }) => [messages.length, removed.length, session?.title, session?.revert])).toEqual([
+      [SESSION.messages.length, 0, SESSION.info.title, undefined],
+      [0, 0, 'renamed', revert],
+    ])
+  })
+
   it('gives a damaged part once, and again when it is mended', async () => {
     using fixture = make([SESSION])
     const clock = manualClock(NOW)
@@ -399,6 +435,17 @@ describe.each(STORES)('following a session of OpenCode in %s', (_, make) => {
     ])
   })
 })
+
+function writeSession({ path }: StoreFixture, session: CorpusSession): void {
+  if (!path.endsWith('.db')) {
+    writeTreeSessions(path, [session])
+    return
+  }
+  const writer = new Database(path)
+  const { title, revert } = session.info
+  writer.prepare('UPDATE session SET title = ?, revert = ?, time_updated = ?').run(title, revert && JSON.stringify(revert), session.updated)
+  writer.close()
+}
 
 describe('following a session of a database', () => {
   it('reads no row while nobody writes', async () => {

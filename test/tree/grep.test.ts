@@ -136,12 +136,28 @@ describe('grep', () => {
       ['', {}],
       [3, {}],
       ['a', { limit: 0 }],
+      ['a', { limit: 1.5 }],
+      ['a', { limit: '2' }],
+      ['a', { kinds: 'text' }],
+      ['a', { kinds: null }],
+      ['a', { sessions: 'ses_1' }],
+      ['a', { sessions: [null] }],
+      ['a', { ignoreCase: 'no' }],
+      ['a', { context: 1.5 }],
+      ['a', { signal: 1 }],
+      ['a', { onIssue: 1 }],
+      ['a', { onProgress: 1 }],
+      ['a', null as never],
       ['a', { kinds: ['texts'] }],
       ['a', { context: -1 }],
       ['a', { agent: 'x' }],
       ['a', { query: 1 }],
     ]
-    for (const [pattern, options] of wrong) await expect(hitsOf(set, pattern as string, options)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    for (const [pattern, options] of wrong) {
+      await expect(hitsOf(set, pattern as string, options)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+      await expect(findSessionsContaining(set, pattern as string, options).next()).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    }
+    expect(await hitsOf(set, 'a', { limit: Number.POSITIVE_INFINITY, context: Number.POSITIVE_INFINITY })).toEqual([])
     await expect(hitsOf(set, 'a', { sessions: [keyOf('ses_nobody')] })).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.js'
 import { parseMessageId, parsePartId, parseSessionId } from '../../src/core/ids.js'
-import { messageKey, partKey } from '../../src/core/keys.js'
+import { AGENTS, messageKey, partKey } from '../../src/core/keys.js'
 import { MemoryStore } from '../../src/storage/memory-store.js'
 import { parseSpan } from '../../src/storage/span.js'
 import type { Store } from '../../src/storage/store.js'
@@ -19,6 +19,7 @@ import {
 } from '../../src/tree/loader.js'
 import { readDiffSpan, readMessageSpan, readPartSpan, readSessionSpan, readSpan, readTodoSpan } from '../../src/tree/read-span.js'
 import { createSessionSet } from '../../src/tree/sessions/session-set.js'
+import type { SessionMeta } from '../../src/tree/types.js'
 import { type CorpusMessage, type CorpusSession, corpusSession, sampleCorpus, WRAP } from '../support/corpus.js'
 import { eraAFixture, foldedMessage, jsonFixture, memoryFixture, pretty, sqliteFixture, writeFileAt } from '../support/store-fixtures.js'
 import { keyOf, setOf } from '../support/trees.js'
@@ -63,6 +64,17 @@ describe('the index', () => {
     expect(times).toEqual([...times].sort((a, b) => b - a))
     expect(index.sessionsUpdatedSince(ACROSS.updated).map(({ id }) => id)).toEqual([ACROSS.id])
     expect(index.stats()).toMatchObject({ sessions: CORPUS.length, messages: 0, cache: { spans: 0, bytes: 0 } })
+  })
+
+  it('is not changed by who changes what it gives', async () => {
+    using fixture = jsonFixture(CORPUS)
+    await using set = await setOf(await fixture.open())
+    const [first] = listSessions(set)
+    const given: readonly unknown[] = [listSessions(set), set.stores, set.issues, AGENTS, first, first?.key, first?.source, first?.hides]
+    for (const one of given) expect(Object.isFrozen(one)).toBe(true)
+    expect(() => (listSessions(set) as SessionMeta[]).sort()).toThrow(TypeError)
+    await set.refresh()
+    expect(listSessions(set)[0]).toEqual(first)
   })
 
   it('lists messages when they are first needed, and their parts', async () => {
@@ -213,6 +225,15 @@ describe('loaders', () => {
     const names = (node: Awaited<ReturnType<typeof loadSessionTree>>): unknown => [node.meta.id, ...node.children.map(names)]
     expect(names(await loadSessionTree(set, keyOf('a')))).toEqual(['a', ['c', ['b']]])
     expect(names(await loadSessionTree(set, keyOf('self')))).toEqual(['self'])
+  })
+
+  it('leave out what is no item of a list', async () => {
+    using fixture = jsonFixture(CORPUS)
+    await using set = await setOf(await fixture.open())
+    writeFileAt(join(fixture.path, 'todo', `${PARENT.id}.json`), '[null, 3, {"content": "a"}]', WRAP)
+    expect(await loadTodos(set, KEY)).toEqual([{ content: 'a', status: '', priority: '' }])
+    writeFileAt(join(fixture.path, 'session_diff', `${PARENT.id}.json`), '[null, {"file": "a"}]', WRAP)
+    expect(await loadDiffs(set, KEY)).toEqual([{ file: 'a', additions: 0, deletions: 0 }])
   })
 
   it('say plainly that a list is damaged', async () => {

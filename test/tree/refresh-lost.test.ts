@@ -188,6 +188,39 @@ it('a part that was deleted from an old message is found by the first deep look'
   expect((await set.refresh({ deep: true })).changed).toEqual([])
 })
 
+it('a change beyond the last messages of a hot session is not told once more to the next process', async () => {
+  const corpus = corpusOf(2, 12)
+  using fixture = jsonFixture(corpus)
+  const recent: Clock = { ...systemClock, now: () => Date.now() + 60_000 }
+  await using store = await fixture.open(recent)
+  const listed = await store.sessions()
+  const place = placeOf(corpus[0])
+  fixture.write(place, '{"type":"text","text":"in place"}', START)
+  const before = await store.sessions({ before: listed, dirty: [join(fixture.path, 'part', place.message, `${place.part}.json`)] })
+  const moved = before.entries.filter((entry, at) => entry.version !== listed.entries[at]?.version)
+  expect(idsOf(moved.map(({ key }) => key))).toEqual([corpus[0].id])
+  await using later = await fixture.open(recent)
+  const entries = structuredClone(before.entries)
+  const now = await later.sessions({ before: { entries, mark: before.mark } })
+  for (const [at, entry] of now.entries.entries()) expect(entry).toBe(entries[at])
+})
+
+it('of a database, a part of an old message of a hot session is not told once more to the next process', async () => {
+  const corpus = corpusOf(3, 12)
+  using fixture = sqliteFixture('1.2.1')(corpus)
+  const recent: Clock = { ...systemClock, now: () => START + 12 * 60_000 }
+  await using store = await databaseOf(fixture.path, recent)
+  const listed = await store.sessions()
+  fixture.write({ ...placeOf(corpus[0]), part: 'prt_later' }, '{"type":"text","text":"more"}', START + 11 * 60_000)
+  const before = await store.sessions({ before: listed })
+  const moved = before.entries.filter((entry, at) => entry.version !== listed.entries[at]?.version)
+  expect(idsOf(moved.map(({ key }) => key))).toEqual([corpus[0].id])
+  await using later = await databaseOf(fixture.path, recent)
+  const entries = structuredClone(before.entries)
+  const now = await later.sessions({ before: { entries, mark: undefined } })
+  expect(now.entries.map(({ version }) => version)).toEqual(entries.map(({ version }) => version))
+})
+
 it('of a database, a part that comes to a message of a session that was cold for an earlier process is found', async () => {
   const corpus = corpusOf(3, 12)
   using fixture = sqliteFixture('1.2.1')(corpus)

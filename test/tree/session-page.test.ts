@@ -52,6 +52,30 @@ describe('pages in memory', () => {
     }
   })
 
+  it('are in the order of the index where agents share an id, however the stores came in', async () => {
+    const names: string[] = []
+    for (const order of [AGENTS, AGENTS.toReversed()]) {
+      const stores: ToldStore[] = []
+      await using set = await createSessionSet({ stores, issues: [], refresh: async () => undefined, [Symbol.asyncDispose]: async () => undefined })
+      for (const agent of order) {
+        const store = new ToldStore(`/stores/${agent}`)
+        store.entries = entriesOf(
+          [
+            { id: 'same', agent },
+            { id: 'other', agent },
+          ],
+          agent,
+        )
+        stores.push(store)
+        await set.refresh()
+      }
+      const agents = set.index.sessionsByTime().map(({ id, key }) => `${id} ${key.agent}`)
+      expect((await pageSessions(set)).sessions.map(({ id, key }) => `${id} ${key.agent}`)).toEqual(agents)
+      names.push(agents.join())
+    }
+    expect(names[0]).toBe(names[1])
+  })
+
   it('is stale while a store cannot be listed, and gives what was listed before', async () => {
     await using world = await memoryWorld()
     await world.put(rows)

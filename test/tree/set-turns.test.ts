@@ -62,7 +62,7 @@ async function world(): Promise<World> {
 }
 
 const titlesOf = ({ index }: Sessions): string => [...new Set(index.sessionsByTime().map(({ title }) => title))].sort().join()
-const CLOSED = { code: 'STORE_NOT_READY', reason: 'the set of sessions was closed' }
+const CLOSED = { code: 'SET_CLOSED', reason: 'the set of sessions was closed' }
 
 describe('a listing that takes long', () => {
   it('lets others have their turn, and shows nothing before it shows all', async () => {

@@ -1,8 +1,10 @@
 /** The laws of the stages, each over every kind of store. */
 import { describe, expect, it } from 'vitest'
+import { parseMessageId } from '../../src/core/ids.js'
+import { messageKey } from '../../src/core/keys.js'
 import { issuesOf, unwrap } from '../../src/core/stage.js'
 import type { Store } from '../../src/storage/store.js'
-import { runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
+import { type FlowScope, runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
 import { hydrateSessionTree } from '../../src/tree/hydrate.js'
 import { planReads, planSessionTree } from '../../src/tree/plan.js'
 import { resolveSessionTree } from '../../src/tree/resolve.js'
@@ -144,9 +146,31 @@ describe.each(STORES)('over %s', (_, make) => {
       { limit: { megabytes: 1 } },
       { kinds: [] },
       { parts: { types: [] } },
+      { parts: { kinds: 'text' } },
+      { parts: { kinds: ['txt'] } },
+      { messages: 3 },
+      { messages: { last: 1.5 } },
+      { messages: { before: 3 } },
+      { limit: 3 },
+      { known: {} },
+      { deep: 'no' },
+      { native: 1 },
+      { signal: 3 },
+      { session: undefined },
+      { session: {} },
+      { session: { agent: 'opencode', session: KEY.session } },
+      { session: messageKey(KEY, parseMessageId(FIRST.id)) },
     ]
-    for (const request of bad)
-      await expect(planSessionTree(w.sessions, { session: KEY, ...request })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    for (const request of bad) {
+      const asked = { session: KEY, ...request } as unknown as TreeRequest
+      await expect(planSessionTree(w.sessions, asked), JSON.stringify(request)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+      await expect(runSessionTreeFlow(w.sessions, asked), JSON.stringify(request)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    }
+    const plan = unwrap(await planSessionTree(w.sessions, { session: KEY }))
+    for (const options of [{ x: 1 }, { signal: 3 }])
+      await expect(resolveSessionTree(w.sessions, plan, options as object)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    for (const options of [{ dep: true }, { deep: 'no' }, { signal: 3 }, null, 3])
+      await expect(w.sessions.refresh(options as object)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
     await expect(planSessionTree(w.sessions, { session: keyOf('ses_nobody') })).rejects.toMatchObject({ code: 'NOT_FOUND' })
     await expect(planSessionTree(w.sessions, { session: '../../etc' as never })).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
@@ -246,6 +270,27 @@ describe.each(STORES)('over %s', (_, make) => {
     await expect(runSessionFlow(w.sessions, { session: keyOf('ses_nobody') }).next()).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
+  it('streams nothing for a scope that names none, or two, of what it may be, or for options that are none', async () => {
+    await using w = await worldOf(make)
+    const scopes: readonly unknown[] = [
+      { projct: 'x' },
+      {},
+      { all: false },
+      { all: true, project: 'x' },
+      { project: 3 },
+      { project: undefined },
+      { session: undefined },
+      { session: KEY, project: 'x' },
+      'all',
+      null,
+      KEY,
+    ]
+    for (const scope of scopes)
+      await expect(runSessionFlow(w.sessions, scope as FlowScope).next(), JSON.stringify(scope)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    for (const options of [{ parts: { kinds: ['txt'] } }, { parts: { kind: ['text'] } }, { native: 'no' }, { signal: 3 }, { limit: 1 }, null])
+      await expect(runSessionFlow(w.sessions, { all: true }, options as object).next()).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+
   it('stops when it is aborted, in every stage', async () => {
     await using w = await worldOf(make)
     const aborted = AbortSignal.abort(new Error('enough'))
@@ -253,6 +298,15 @@ describe.each(STORES)('over %s', (_, make) => {
     const plan = unwrap(await planSessionTree(w.sessions, { session: KEY }))
     await expect(resolveSessionTree(w.sessions, plan, { signal: aborted })).rejects.toThrow('enough')
     await expect(runSessionFlow(w.sessions, { all: true }, { signal: aborted }).next()).rejects.toThrow('enough')
+    const { store, calls, before } = watched(w.store)
+    const sessions = await setOf(store)
+    for (const during of ['messages', 'price', 'parts'] as const) {
+      const ending = new AbortController()
+      before[during] = () => ending.abort(new Error('enough'))
+      await expect(planSessionTree(sessions, { session: KEY, signal: ending.signal })).rejects.toThrow('enough')
+      expect(calls.at(-1)).toBe(during)
+      delete before[during]
+    }
     const controller = new AbortController()
     const seen: string[] = []
     const stream = async (): Promise<void> => {

@@ -1,5 +1,5 @@
 /** Cursors: what a tail costs, what a cursor is, and what is refused. */
-import { appendFileSync, mkdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -8,7 +8,7 @@ import { sessionKey } from '../../src/core/keys.js'
 import { openSessions } from '../../src/open.js'
 import type { Cursor, LogCursor } from '../../src/storage/cursor.js'
 import type { Store, StoreWork } from '../../src/storage/store.js'
-import { runSessionTreeFlow } from '../../src/tree/flow.js'
+import { runSessionFlow, runSessionTreeFlow } from '../../src/tree/flow.js'
 import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import type { FlowResult, SessionHydratedTree } from '../../src/tree/types.js'
@@ -17,7 +17,7 @@ import { type CorpusMessage, conversation, corpusSession, DAY, userMessage } fro
 import { GROWING, type LogAgent, pickFrom } from '../support/growing-logs.js'
 import { type FixtureMaker, jsonFixture, memoryFixture, type StoreFixture, sqliteFixture } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
-import { issuesIn, resultOf } from '../support/trees.js'
+import { firstOf, issuesIn, resultOf } from '../support/trees.js'
 import { workOf } from '../support/work.js'
 
 const folder = tempFolder()
@@ -344,6 +344,24 @@ describe('a log that cannot be read as it was', () => {
     expect([idsOf(mended), rereadOf(mended)]).toEqual([['m0', 'm1'], 'the last line was written on'])
   })
 
+  it('is read anew where it was written in place and its time set back, by a set and from a cursor', async () => {
+    const { root, path } = piLog(textOf([piLine(0, 'zero'), piLine(1, 'one')]))
+    const set = new Date(1_700_000_000_000)
+    utimesSync(path, set, set)
+    await using sessions = await openSessions({ data: root })
+    const since = await cursorOf(sessions)
+    const { ctimeMs } = statSync(path)
+    const text = readFileSync(path, 'utf8').replace('zero', 'ZERO')
+    while (statSync(path).ctimeMs === ctimeMs) {
+      writeFileSync(path, text)
+      utimesSync(path, set, set)
+    }
+    const saysZero = { status: 'ok', value: { messages: [{ parts: [{ text: 'ZERO' }] }, { parts: [{ text: 'one' }] }] } }
+    expect(await runSessionTreeFlow(sessions, { session: PI })).toMatchObject(saysZero)
+    expect(await runSessionTreeFlow(sessions, { session: PI, since })).toMatchObject({ ...saysZero, reread: 'the file was written in place' })
+    expect(await firstOf(runSessionFlow(sessions, { all: true }))).toMatchObject(saysZero)
+  })
+
   it('has a whole last line without its end only once', async () => {
     const { root, path } = piLog(textOf([piLine(0, 'zero')]))
     await using sessions = await openSessions({ data: root })
@@ -499,6 +517,51 @@ describe.each(STORES)('cursors over %s', (_, make) => {
     )
   })
 
+  it('name a message that went although it could not be read before, and never one that they give', async () => {
+    await using w = await worldOf()
+    const [unread, late] = [partOf(-1), partOf(-2)]
+    let stepIn = (): void => undefined
+    let barred: string | undefined
+    const store = steppedIn(w.store, {
+      open: async (open, [reads, ...rest]) => {
+        const leaves = await open(reads, ...rest)
+        stepIn()
+        return leaves.map((leaf, at) => {
+          const key = reads[at]?.key
+          const isBarred = key?.kind === 'part' && key.part === barred
+          return isBarred ? { issue: { code: 'STALE_SPAN' as const, key, reason: 'it is being written', transient: true } } : leaf
+        })
+      },
+    })
+    await using sessions = await createSessionSet([unclosed(store)], { clock: manualClock(NOW) })
+    const whole = await cursorOf(sessions, KEY)
+    w.fixture.write(unread, EDITED, NOW + 1)
+    barred = unread.part
+    const torn = await runSessionTreeFlow(sessions, { session: KEY, since: whole })
+    expect([idsOf(torn), issuesIn(torn).length]).toEqual([[unread.message], 1])
+    // It is asked for again for as long as that lasts, and once it can be read.
+    const again = await runSessionTreeFlow(sessions, { session: KEY, since: throughJson(endOf(torn) as Cursor) })
+    expect([idsOf(again), issuesIn(again).length]).toEqual([[unread.message], 1])
+    barred = undefined
+    const mended = await runSessionTreeFlow(sessions, { session: KEY, since: throughJson(endOf(again) as Cursor) })
+    expect([idsOf(mended), mended.status]).toEqual([[unread.message], 'ok'])
+    w.fixture.remove({ session: SESSION.id, message: unread.message })
+    expect(await runSessionTreeFlow(sessions, { session: KEY, since: throughJson(endOf(again) as Cursor) })).toMatchObject({
+      value: { messages: [] },
+      removed: [unread.message],
+    })
+    // It goes while it is read.
+    const before = await runSessionTreeFlow(sessions, { session: KEY, since: whole })
+    w.fixture.write(late, EDITED, NOW + 2)
+    stepIn = () => {
+      stepIn = () => undefined
+      w.fixture.remove({ session: SESSION.id, message: late.message })
+    }
+    const gone = await runSessionTreeFlow(sessions, { session: KEY, since: endOf(before) as Cursor })
+    expect(gone).toMatchObject({ value: { messages: [] }, removed: [late.message] })
+    expect((await runSessionTreeFlow(sessions, { session: KEY, since: endOf(gone) as Cursor })).status).toBe('ok')
+  })
+
   it('are plain data that another set goes on from, and open nothing when nothing happened', async () => {
     await using w = await worldOf()
     const since = await cursorOf(w.sessions, KEY)
@@ -530,6 +593,49 @@ describe.each(STORES)('cursors over %s', (_, make) => {
     const result = await runSessionTreeFlow(w.sessions, { session: KEY, since: strange })
     expect(idsOf(result).sort()).toEqual(SESSION.messages.map((message) => message.id).sort())
     expect(result).toMatchObject({ removed: [parseMessageId('msg_never')] })
+  })
+})
+
+interface Steps {
+  open(open: Store['open'], args: Parameters<Store['open']>): ReturnType<Store['open']>
+}
+
+/** A store in whose answers a test steps in. */
+function steppedIn(store: Store, steps: Steps): Store {
+  return new Proxy(store, {
+    get: (target, name) => {
+      if (name === 'open') return (...args: Parameters<Store['open']>) => steps.open(target.open.bind(target), args)
+      const value = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+describe('a tree of files that is away', () => {
+  it('has lost no message: neither while it is not there nor while it comes back', async () => {
+    using fixture = jsonFixture([SESSION])
+    const clock = manualClock(NOW)
+    await using sessions = await createSessionSet([await fixture.open(clock)], { clock })
+    const since = await cursorOf(sessions, KEY)
+    const away = `${fixture.path}.away`
+    const message = (root: string): string => join(root, 'message', SESSION.id, `${SESSION.messages.at(-1)?.id}.json`)
+    renameSync(fixture.path, away)
+    const looks = [() => undefined, () => cpSync(message(away), message(fixture.path), { recursive: true, preserveTimestamps: true })]
+    let cursor = since
+    for (const look of looks) {
+      look()
+      const result = await runSessionTreeFlow(sessions, { session: KEY, since: cursor })
+      expect(result.status !== 'failed' && result.removed).toBeUndefined()
+      cursor = throughJson(endOf(result) as Cursor)
+    }
+    rmSync(fixture.path, { recursive: true })
+    renameSync(away, fixture.path)
+    const back = await runSessionTreeFlow(sessions, { session: KEY, since: cursor })
+    expect([back.status, back.status !== 'failed' && back.removed]).toEqual(['ok', undefined])
+    rmSync(message(fixture.path))
+    expect(await runSessionTreeFlow(sessions, { session: KEY, since: endOf(back) as Cursor })).toMatchObject({
+      removed: [SESSION.messages.at(-1)?.id],
+    })
   })
 })
 

@@ -59,7 +59,7 @@ async function world(): Promise<World> {
   }
 }
 
-const CLOSED = { code: 'STORE_NOT_READY', reason: 'the set of sessions was closed' }
+const CLOSED = { code: 'SET_CLOSED', reason: 'the set of sessions was closed' }
 const OVER = { done: true, value: undefined }
 
 describe.each(['stamp', 'sessions'] as const)('a watch while %s hangs', (method) => {
@@ -139,9 +139,13 @@ describe('a watch', () => {
       if (name === 'MaxListenersExceededWarning') warnings.push(message)
     }
     process.on('warning', hear)
-    const watches = Array.from({ length: 20 }, () => startWatch(sessions, { watch: 'poll' }))
+    const { signal } = new AbortController()
+    const watches = Array.from({ length: 20 }, () => startWatch(sessions, { watch: 'poll', signal }))
+    const followed = Array.from({ length: 20 }, () => followSession(sessions, KEY, { signal }))
+    await Promise.all(followed.map((updates) => updates.next()))
     await turn()
-    for (const watch of watches) await watch.return()
+    for (const watch of [...watches, ...followed]) await watch.return(undefined)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
     process.off('warning', hear)
     expect(warnings).toEqual([])
   })

@@ -1,5 +1,5 @@
 /** Watching sessions: what changes is told soon and once, however events fail, and nothing is left behind. */
-import { cpSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -156,6 +156,41 @@ describe('watching', () => {
     at.logs.add('c')
     await at.clock.advance(1000)
     expect([one.take(), two.take()]).toEqual([['added b', 'added c'], ['added c']])
+  })
+
+  it('tells of a store within a second of its coming, where there was none, and where there are others', async () => {
+    const root = newRoot()
+    const clock = steppedClock(START + DAY)
+    await using sessions = await openSessions({ env: { HOME: root }, clock })
+    await using watch = startWatch(sessions, {}, { load: fakeWatcher().load, roots: createWatchedRoots(() => undefined) })
+    const { take } = reading(watch)
+    await clock.advance(10_100)
+    piLogs(join(root, '.pi', 'agent', 'sessions')).add('a')
+    await clock.advance(1000)
+    expect(take()).toEqual(['added a'])
+    await clock.advance(10_100)
+    const data = join(root, '.local', 'share', 'opencode')
+    mkdirSync(data, { recursive: true })
+    using fixture = sqliteFixture('1.18')([corpusSession(START, conversation(START + 1, 1), { id: 'ses_new' })])
+    for (const end of ['', '-wal']) if (existsSync(fixture.path + end)) cpSync(fixture.path + end, join(data, `opencode.db${end}`))
+    await clock.advance(1000)
+    expect(take()).toEqual(['added ses_new'])
+  })
+
+  it('looks at the stores no more often for that', async () => {
+    await using at = await world()
+    let looks = 0
+    const refresh = at.sessions.refresh.bind(at.sessions)
+    at.sessions.refresh = (options) => {
+      looks++
+      return refresh(options)
+    }
+    await using watch = at.watch()
+    reading(watch)
+    await at.clock.advance(1000)
+    const before = looks
+    await at.clock.advance(30_000)
+    expect(looks - before).toBe(10)
   })
 
   it('watches stores that appear, and lets go those that are gone', async () => {
@@ -364,7 +399,18 @@ describe('a database', () => {
 describe('a watch', () => {
   it('refuses options that are none', async () => {
     await using at = await world()
-    for (const options of [{ watch: 'kqueue' }, { watch: null }, { pollMs: 0 }, { debounceMs: -1 }, { maxDelayMs: Number.NaN }, { home: '/' }]) {
+    for (const options of [
+      { watch: 'kqueue' },
+      { watch: null },
+      { pollMs: 0 },
+      { debounceMs: -1 },
+      { maxDelayMs: Number.NaN },
+      { home: '/' },
+      { signal: 1 },
+      { onIssue: 1 },
+      null,
+      5,
+    ]) {
       expect(() => watchSessions(at.sessions, options as WatchOptions), JSON.stringify(options)).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
       )

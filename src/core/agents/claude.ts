@@ -32,7 +32,8 @@ function assembleClaude(lines: readonly MessageLine[], key: MessageKey): Reading
         ? readingOf(user(first, first.message, answers.length > 0), key)
         : { ...rawReading(first, key), odd: 'a user line without its message' }
     case 'system':
-      return typeof first.content === 'string' ? readingOf(system(first, first.content), key) : rawReading(first, key)
+      if (typeof first.content === 'string') return readingOf(system(first, first.content), key)
+      return isDocument(first.error) ? readingOf(system(first, errorText(first.error)), key) : rawReading(first, key)
     case 'attachment':
       return attachment(first, key)
     default:
@@ -70,13 +71,14 @@ function assistant(lines: readonly Document[], answers: ReadonlyMap<string, Tool
   const said = lines.map(({ message }) => message).filter(isDocument)
   const created = timeIn(first.timestamp) ?? 0
   const stop = lastOf(said, 'stop_reason')
+  const completed = stop === undefined ? undefined : latestTime(lines)
   const named = textOf(lastOf(said, 'model'))
   // What the program says in the model's place has the model `<synthetic>`.
   const model = named?.startsWith('<') === true ? undefined : named
   const blocks = mergedBlocks(lines)
   const message = {
     role: 'assistant' as const,
-    time: { created, ...(stop !== undefined && { completed: latestTime(lines) ?? created }) },
+    time: { created, ...(completed !== undefined && { completed }) },
     modelID: model,
     providerID: model === undefined ? undefined : 'anthropic',
     path: pathOf(first),
@@ -134,8 +136,15 @@ function user(line: Document, message: Document, isAnswer: boolean): MessageDraf
 
 /** What the program tells: commands, notices, the line where a compaction took place. */
 function system(line: Document, content: string): MessageDraft {
-  const { subtype, level, compactMetadata, logicalParentUuid } = line
-  return told(line, 'system', [textDraft(content, true)], { subtype, level, compactMetadata, logicalParentUuid })
+  const { subtype, level, compactMetadata, logicalParentUuid, error, retryInMs, retryAttempt, maxRetries } = line
+  const failure = { error, retryInMs, retryAttempt, maxRetries }
+  return told(line, 'system', [textDraft(content, true)], { subtype, level, compactMetadata, logicalParentUuid, ...failure })
+}
+
+/** What an error says stands in it, or in the answer of the API that it holds. */
+function errorText(error: Document): string {
+  for (let at: unknown = error; isDocument(at); at = at.error) if (typeof at.message === 'string' && at.message !== '') return at.message
+  return typeof error.status === 'number' ? `API error ${error.status}` : 'API error'
 }
 
 /** A prompt that was typed while the model was at work; anything else that is attached is kept raw. */

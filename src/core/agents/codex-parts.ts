@@ -42,15 +42,32 @@ function thought(item: Document): PartDraft {
   return reasoningDraft(text.join('\n\n'), item, isHidden ? { encrypted: true } : undefined)
 }
 
-/** What an event says, in a log without items. */
+/** What an event says that is no copy of an item. */
 export function eventDrafts(event: Document): readonly PartDraft[] {
   const { message, text, images, local_images } = event
   if (event.type === 'agent_reasoning') return typeof text === 'string' ? [reasoningDraft(text, event)] : []
+  if (event.type === 'item_completed') return doneDrafts(event)
+  if (event.type === 'exited_review_mode') return reviewDrafts(event)
   if (event.type !== 'user_message' && event.type !== 'agent_message') return []
   const isTold = event.type === 'user_message' && typeof message === 'string' && isToldByAgent(message)
   const texts = typeof message === 'string' ? [textDraft(message, isTold, event)] : []
   const urls = [...textsIn(images), ...textsIn(local_images).map((path) => `file://${encodeURI(path.toWellFormed?.() ?? path)}`)]
   return [...texts, ...urls.map((url) => ({ part: filePart(url), stored: event }))]
+}
+
+/** A plan, or what the agent said. */
+function doneDrafts({ item }: Document): readonly PartDraft[] {
+  if (!isDocument(item)) return []
+  const blocks = Array.isArray(item.content) ? item.content : [item]
+  return blocks.flatMap((block) => (isDocument(block) && typeof block.text === 'string' ? [textDraft(block.text, false, item)] : []))
+}
+
+/** What a review found: the whole, then each finding. */
+function reviewDrafts({ review_output: found }: Document): readonly PartDraft[] {
+  if (!isDocument(found)) return []
+  const findings = Array.isArray(found.findings) ? found.findings.filter(isDocument) : []
+  const texts = [found.overall_explanation, ...findings.map(({ title, body }) => textsIn([title, body]).join('\n\n'))]
+  return textsIn(texts).flatMap((text) => (text === '' ? [] : [textDraft(text, false, found)]))
 }
 
 function textsIn(list: unknown): readonly string[] {

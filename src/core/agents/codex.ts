@@ -55,10 +55,19 @@ const KINDS: ReadonlyMap<unknown, Said['kind']> = new Map([
   ['inter_agent_communication', 'letter'],
 ])
 
+const EVENT_ROLES: ReadonlyMap<unknown, 'user' | 'assistant'> = new Map([
+  ['user_message', 'user'],
+  ['agent_message', 'assistant'],
+  ['agent_reasoning', 'assistant'],
+  ['item_completed', 'assistant'],
+  ['exited_review_mode', 'assistant'],
+  ['error', 'assistant'],
+])
+
 /** Undefined: a line of a kind that is not known. 'told': by Codex, in the user's name. */
 function roleOf({ kind, payload }: Said): 'user' | 'told' | 'assistant' | undefined {
   const { type, role } = payload
-  if (kind === 'event') return type === 'user_message' ? 'user' : type === 'agent_message' || type === 'agent_reasoning' ? 'assistant' : undefined
+  if (kind === 'event') return EVENT_ROLES.get(type)
   if (kind !== 'item') return undefined
   if (type === 'message') return role === 'assistant' || role === 'user' ? role : role === 'developer' || role === 'system' ? 'told' : undefined
   if (type === 'reasoning') return 'assistant'
@@ -70,11 +79,11 @@ function isCompaction({ kind, payload }: Said): boolean {
 }
 
 /** The summary stands in the log; one that only the provider can read does not. */
-function compaction({ payload, time = 0, line }: Said): MessageDraft {
+function compaction({ payload, time, line }: Said): MessageDraft {
   const { message } = payload
   const texts = typeof message === 'string' && message !== '' ? [textDraft(message, true, line)] : []
   return {
-    message: { role: 'assistant', type: 'compaction', summary: true, time: { created: time, completed: time } },
+    message: { role: 'assistant', type: 'compaction', summary: true, time: { created: time ?? 0, ...(time !== undefined && { completed: time }) } },
     parts: [{ part: { type: 'compaction' }, stored: line }, ...texts],
   }
 }
@@ -99,28 +108,35 @@ function userDraft(said: readonly Said[], role: 'user' | 'told'): MessageDraft {
 /** There is one for nearly every line that the model wrote: hence one pass. */
 function stepDraft(said: readonly Said[]): MessageDraft {
   let created: number | undefined
-  let completed = 0
+  let completed: number | undefined
   let settings: Document | undefined
   let aborted: Document | undefined
+  let failed: Document | undefined
   const counts: Document[] = []
   for (const one of said) {
-    const { kind, use, payload, time = 0 } = one
+    const { kind, use, payload, time } = one
     if (kind === 'settings') settings = payload
     else if (kind === 'event' && payload.type === 'token_count') counts.push(payload)
     else if (kind === 'event' && payload.type === 'turn_aborted') aborted ??= payload
     else if (use === 'own' && roleOf(one) !== undefined) {
-      created ??= time
-      completed = Math.max(completed, time)
+      if (kind === 'event' && payload.type === 'error') failed ??= payload
+      created ??= time ?? 0
+      if (time !== undefined && !(time < (completed ?? 0))) completed = time
     }
   }
   const message = {
     role: 'assistant' as const,
-    time: { created: created ?? 0, completed },
+    time: { created: created ?? 0, ...(completed !== undefined && { completed }) },
     ...settingsFields(settings, counts.at(-1)),
     tokens: tokensIn(counts),
-    error: aborted && { name: 'Aborted', data: present({ reason: aborted.reason }) },
+    error: errorOf(aborted, failed),
   }
   return { message, parts: draftsOf(said, false) }
+}
+
+function errorOf(aborted: Document | undefined, failed: Document | undefined): Document | undefined {
+  if (failed !== undefined) return { name: 'APIError', data: present({ message: failed.message, codex_error_info: failed.codex_error_info }) }
+  return aborted && { name: 'Aborted', data: present({ reason: aborted.reason }) }
 }
 
 /** Model, folder and effort of the turn. A token count may name the model too. */

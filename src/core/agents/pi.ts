@@ -80,7 +80,7 @@ function assistant(message: Document, time: Time, lines: readonly unknown[]): Me
   const metadata = present({ api, responseId, responseModel })
   const draft = {
     role: 'assistant' as const,
-    time: { created: start, completed: start },
+    time: over(time),
     modelID: textOf(model),
     providerID: textOf(provider),
     finish: textOf(stopReason),
@@ -91,6 +91,11 @@ function assistant(message: Document, time: Time, lines: readonly unknown[]): Me
     metadata: filled(metadata),
   }
   return { message: draft, parts }
+}
+
+/** Of a message that is written when it is over. Nobody knows when that was where the entry has no time. */
+function over({ created }: Time): Time & { readonly completed?: number } {
+  return created > 0 ? { created, completed: created } : { created }
 }
 
 function answersIn(lines: readonly unknown[]): ReadonlyMap<string, ToolAnswer> {
@@ -145,7 +150,7 @@ function compaction(entry: Document, time: Time): MessageDraft {
   const metadata = present({ firstKeptEntryIndex, tokensBefore, fromHook, details })
   const message = {
     role: 'assistant' as const,
-    time: { created: time.created, completed: time.created },
+    time: over(time),
     type: 'compaction',
     summary: true,
     metadata: filled(metadata),

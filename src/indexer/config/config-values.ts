@@ -1,5 +1,7 @@
 /** Checks the values of settings. What is wrong is named by its variable or its key, and a secret is never repeated. */
 import { StorageError } from '../../core/errors.js'
+import { told } from '../../core/options.js'
+import { NAMESPACE } from '../text/document.js'
 import type { Setting, TextFormat } from './config-settings.js'
 
 const YES = ['1', 'true', 'yes', 'y', 'on']
@@ -23,7 +25,7 @@ export function valueOfText(name: string, setting: Setting, text: string): unkno
   }
 }
 
-/** From the config file. @throws StorageError INVALID_OPTION */
+/** From the config file, and from programs. @throws StorageError INVALID_OPTION */
 export function valueOfJson(name: string, setting: Setting, value: unknown): unknown {
   switch (setting.type) {
     case 'word':
@@ -83,7 +85,7 @@ const FORMATS: Readonly<Record<TextFormat, Format>> = {
     expected: '3 to 502 letters, digits, dots, dashes or underscores that begin and end with a letter or digit, without two dots in a row',
   },
   name: { is: (text) => /^[\w.@-]{1,200}$/.test(text), expected: 'a name of letters, digits, dots, dashes or underscores' },
-  namespace: { is: (text) => /^[A-Za-z0-9._-]{1,64}$/.test(text), expected: '1 to 64 letters, digits, dots, dashes or underscores' },
+  namespace: { is: (text) => NAMESPACE.test(text), expected: '1 to 64 letters, digits, dots, dashes or underscores' },
   token: { is: (text) => /^[\x21-\x7e]{1,4096}$/.test(text), expected: 'a token without blanks' },
 }
 
@@ -106,6 +108,5 @@ function isCollection(text: string): boolean {
 function wrong(name: string, expected: string, given: unknown): StorageError {
   if (given === '') return new StorageError('INVALID_OPTION', { reason: `${name} is empty; it ${expected}` })
   if (given === undefined) return new StorageError('INVALID_OPTION', { reason: `${name} ${expected}` })
-  const text = typeof given === 'string' ? given : JSON.stringify(given)
-  return new StorageError('INVALID_OPTION', { reason: `${name} ${expected}, not ${JSON.stringify(text).slice(0, 100)}` })
+  return new StorageError('INVALID_OPTION', { reason: `${name} ${expected}, not ${told(given)}` })
 }

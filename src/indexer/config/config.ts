@@ -3,7 +3,8 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDocument } from '../../core/documents.js'
 import { messageOf, StorageError, systemCode } from '../../core/errors.js'
-import { type IndexConfig, SETTINGS, type SettingName, settings } from './config-settings.js'
+import { checkObject, refuseUnknown, told } from '../../core/options.js'
+import { type IndexConfig, SETTINGS, type Setting, type SettingName, settings } from './config-settings.js'
 import { valueOfJson, valueOfText } from './config-values.js'
 
 /** What was chosen somewhere. */
@@ -19,22 +20,42 @@ export interface ResolvedConfig {
 
 /** The settings that the environment names; an unset variable chooses nothing. @throws StorageError INVALID_OPTION, naming the variable */
 export function configFromEnv(env: Readonly<Record<string, string | undefined>>): PartialConfig {
+  checkObject('the environment', env)
   const chosen = settings().flatMap(([name, setting]) => {
-    const text = env[setting.variable]
-    return text === undefined ? [] : [[name, valueOfText(setting.variable, setting, text)] as const]
+    const given = env[setting.variable]
+    return given === undefined ? [] : [[name, valueOfAny(setting.variable, setting, given)] as const]
   })
   return Object.fromEntries(chosen)
 }
 
-/** The settings that flags name, by the names of the table. @throws StorageError INVALID_OPTION, naming the flag */
+/** The settings that flags name, by the names of the table. @throws StorageError INVALID_OPTION, naming the flag, or a name that is none */
 export function configFromFlags(flags: { readonly [N in SettingName]?: string | boolean | undefined }): PartialConfig {
-  const chosen = settings().flatMap(([name, setting]) => {
-    const given = flags[name]
-    if (given === undefined) return []
+  return checked(flags, 'the flags', (name, setting, given) => {
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-    return [[name, typeof given === 'string' ? valueOfText(flag, setting, given) : valueOfJson(flag, setting, given)] as const]
+    return valueOfAny(flag, setting, given)
   })
-  return Object.fromEntries(chosen)
+}
+
+/** Settings that a program chose. `what`: what they were given as. @throws StorageError INVALID_OPTION, naming the setting */
+export function checkedConfig(given: PartialConfig, what = 'config'): PartialConfig {
+  return checked(given, what, valueOfJson)
+}
+
+type Check = (name: SettingName, setting: Setting, value: unknown) => unknown
+
+/** The one way in for what is given by the names of the table: each name is a setting, each value one of its. */
+function checked(given: object, what: string, check: Check, path?: string): PartialConfig {
+  checkObject(what, given)
+  const config: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(SETTINGS, name)) throw new StorageError('INVALID_OPTION', { reason: `there is no setting ${told(name)}`, path })
+    if (value !== undefined) config[name] = check(name as SettingName, SETTINGS[name as SettingName], value)
+  }
+  return config
+}
+
+function valueOfAny(name: string, setting: Setting, given: unknown): unknown {
+  return typeof given === 'string' ? valueOfText(name, setting, given) : valueOfJson(name, setting, given)
 }
 
 /** The path of the config file. */
@@ -50,28 +71,28 @@ export function readConfigFile(home: string): { readonly config: PartialConfig; 
   const path = configPath(home)
   const text = textOf(path)
   if (text === undefined) return { config: {}, warning: undefined }
-  const config: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(parsed(text, path))) {
-    if (!Object.hasOwn(SETTINGS, key)) throw new StorageError('INVALID_OPTION', { reason: `there is no setting ${JSON.stringify(key)}`, path })
-    config[key] = inFile(path, () => valueOfJson(key, SETTINGS[key as SettingName], value))
-  }
+  const config = checked(parsed(text, path), 'the config file', (key, setting, value) => inFile(path, () => valueOfJson(key, setting, value)), path)
   const open = config.chromaToken !== undefined && isReadByOthers(path)
   return { config, warning: open ? `${path} holds a token and others may read it; make it yours alone: chmod 600 ${path}` : undefined }
 }
 
-/** The first that names a setting decides. @throws StorageError INVALID_OPTION when two values do not go together */
+/** The first that names a setting decides. @throws StorageError INVALID_OPTION, naming the setting; also when two values do not go together */
 export function resolveConfig(chosen: {
   readonly flags?: PartialConfig
   readonly env?: PartialConfig
   readonly file?: PartialConfig
 }): ResolvedConfig {
+  refuseUnknown(chosen, ['flags', 'env', 'file'])
+  const [flags, env, file] = (['flags', 'env', 'file'] as const).map((from) =>
+    chosen[from] === undefined ? undefined : checkedConfig(chosen[from], from),
+  )
   const values: Record<string, unknown> = {}
   const origins: Record<string, SettingOrigin> = {}
   for (const [name, setting] of settings()) {
     const sources = [
-      ['flag', chosen.flags?.[name]],
-      ['environment', chosen.env?.[name]],
-      ['file', chosen.file?.[name]],
+      ['flag', flags?.[name]],
+      ['environment', env?.[name]],
+      ['file', file?.[name]],
     ] as const
     const [origin, value] = sources.find(([, given]) => given !== undefined) ?? ['default', setting.default]
     values[name] = value

@@ -9,7 +9,7 @@
  * Node 20, one core of a server: 12 MB/s.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { checkNumber, withDefaults } from '../../core/options.js'
+import { checkWhole, withDefaults } from '../../core/options.js'
 import type { Embedder } from '../ports.js'
 import { FeatureCounts, mix, textSeed } from './features.js'
 
@@ -27,9 +27,9 @@ const TURN = 16
 /** @throws StorageError INVALID_OPTION */
 export function hashEmbedder(options: HashEmbedderOptions = {}): Embedder {
   const { dimensions } = withDefaults(hashDefaults, options)
-  checkNumber('dimensions', dimensions, 8, 65_536)
+  checkWhole('dimensions', dimensions, 8, 65_536)
   const counts = new FeatureCounts()
-  const sums = new Float64Array(Math.floor(dimensions))
+  const sums = new Float64Array(dimensions)
   return {
     name: 'hash (lexical, not semantic)',
     space: `hash/${VERSION}/${sums.length}`,

@@ -1,6 +1,19 @@
 /** Options of the Ollama embedder, and their defaults. */
 import { type Clock, systemClock } from '../../core/clock.js'
-import { checkNumber, withDefaults } from '../../core/options.js'
+import {
+  checkBoolean,
+  checkClock,
+  checkFunction,
+  checkNumber,
+  checkObject,
+  checkSignal,
+  checkText,
+  checkWhole,
+  invalidOption,
+  LONGEST_MS,
+  told,
+  withDefaults,
+} from '../../core/options.js'
 import { modelName, type OllamaPrefix } from './ollama-space.js'
 
 export interface OllamaEmbedderOptions {
@@ -62,11 +75,20 @@ const defaults: Omit<OllamaSettings, 'model'> = {
 }
 
 /** @throws StorageError INVALID_OPTION */
-export function ollamaSettings({ model, prefix = {}, expected: _, signal: __, ...options }: OllamaEmbedderOptions): OllamaSettings {
+export function ollamaSettings(given: OllamaEmbedderOptions): OllamaSettings {
+  checkObject('the options', given)
+  const { model, prefix = {}, expected: _, signal, ...options } = given
+  if (typeof model !== 'string') throw invalidOption(`model must be the name of a model, not ${told(model)}`)
   const settings = withDefaults(defaults, options)
-  checkNumber('numCtx', settings.numCtx, 16, 2 ** 24)
-  checkNumber('dimensions', settings.dimensions, 1, 65_536)
-  checkNumber('timeoutMs', settings.timeoutMs, 1, 2 ** 31 - 1)
+  checkText('host', settings.host)
+  checkObject('headers', settings.headers)
+  checkBoolean('truncate', settings.truncate)
+  checkFunction('onTruncated', settings.onTruncated)
+  checkClock('clock', settings.clock)
+  checkSignal('signal', signal)
+  checkWhole('numCtx', settings.numCtx, 16, 2 ** 24)
+  checkWhole('dimensions', settings.dimensions, 1, 65_536)
+  checkNumber('timeoutMs', settings.timeoutMs, 1, LONGEST_MS)
   checkNumber('targetMs', settings.targetMs, 1)
-  return { ...settings, model: modelName(model), prefix: withDefaults(defaults.prefix, prefix) }
+  return { ...settings, model: modelName(model), prefix: withDefaults(defaults.prefix, prefix, 'prefix') }
 }

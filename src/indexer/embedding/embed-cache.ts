@@ -7,7 +7,7 @@ import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDocument } from '../../core/documents.js'
 import { StorageError } from '../../core/errors.js'
-import { checkNumber } from '../../core/options.js'
+import { checkBoolean, checkFunction, checkNumber, checkText, refuseUnknown } from '../../core/options.js'
 import { type LmdbEnvironment, openLmdb } from '../state/lmdb/env.js'
 import { checkLmdbFile } from '../state/lmdb/file.js'
 import { preparePrivateFolder } from '../state/local-disk.js'
@@ -53,9 +53,8 @@ export function embeddingKey(space: string, kind: 'document' | 'query', text: st
 
 /** @throws StorageError STATE_UNAVAILABLE, NETWORK_FILESYSTEM, INVALID_OPTION */
 export async function openEmbedCache(options: EmbedCacheOptions): Promise<EmbedCache> {
+  checkCacheOptions(options)
   const { directory, maxBytes = 2 * 2 ** 30, ttlMs = 30 * DAY_MS, now, force = false } = options
-  checkNumber('maxBytes', maxBytes, 0)
-  checkNumber('ttlMs', ttlMs, 0)
   preparePrivateFolder(directory, { force })
   const path = join(directory, 'embcache.mdb')
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > largestFile(maxBytes)) startOver(path)
@@ -71,6 +70,16 @@ export async function openEmbedCache(options: EmbedCacheOptions): Promise<EmbedC
     stats: () => cache.stats(),
     [Symbol.asyncDispose]: () => cache.close(),
   }
+}
+
+/** For callers without types. @throws StorageError INVALID_OPTION */
+function checkCacheOptions(options: EmbedCacheOptions): void {
+  refuseUnknown(options, ['directory', 'maxBytes', 'ttlMs', 'now', 'force'])
+  checkText('directory', options.directory ?? '')
+  checkNumber('maxBytes', options.maxBytes, 0)
+  checkNumber('ttlMs', options.ttlMs, 0)
+  checkFunction('now', options.now ?? null)
+  checkBoolean('force', options.force)
 }
 
 type Environment = LmdbEnvironment<SlabTables>

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { messageOf, StorageError, systemCode } from '../../core/errors.js'
 import { folderName } from '../../core/folders.js'
 import { makeFolder } from '../../tree/make-folder.js'
-import type { Exclusion } from '../engine.js'
+import type { Exclusion } from '../exclusion.js'
+import { checkExclusion, checkExclusionLists } from '../exclusion-checks.js'
 
 export interface Exclusions {
   readonly directories: readonly string[]
@@ -34,13 +35,15 @@ export function readExclusions(home: string): Exclusions {
   return { directories: [...held.directories], projects: [...held.projects], sessions: [...held.sessions] }
 }
 
-/** Adds to the list and gives the new one. */
+/** Adds to the list and gives the new one. @throws StorageError INVALID_OPTION when something of it would exclude nothing, such as a relative folder */
 export function addExclusions(home: string, more: Exclusion): Exclusions {
+  checkExclusion(more)
   return append(home, 'exclude', more)
 }
 
-/** Takes from the list and gives the new one. */
+/** Takes from the list and gives the new one. @throws StorageError INVALID_OPTION */
 export function removeExclusions(home: string, less: Exclusion): Exclusions {
+  checkExclusionLists(less)
   return append(home, 'include', less)
 }
 

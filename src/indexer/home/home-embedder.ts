@@ -48,8 +48,18 @@ export async function embedderOfSpace(space: string, choice: EmbedderChoice): Pr
   }
 }
 
-async function openEmbedder({ values, spaces, clock, signal, onTruncated }: EmbedderChoice): Promise<Embedder> {
-  if (values.embedder === 'hash') return hashEmbedder()
+async function openEmbedder(choice: EmbedderChoice): Promise<Embedder> {
+  switch (choice.values.embedder) {
+    case 'hash':
+      return hashEmbedder()
+    case 'ollama':
+      return openOllama(choice)
+    default:
+      return choice.values.embedder satisfies never
+  }
+}
+
+async function openOllama({ values, spaces, clock, signal, onTruncated }: EmbedderChoice): Promise<Embedder> {
   const { openOllamaEmbedder } = await import('../embedders/ollama.js')
   const { ollamaUrl: host, ollamaModel: model, ollamaNumCtx: numCtx, ollamaTruncate: truncate } = values
   const open = (expected: string | undefined): Promise<Embedder> =>

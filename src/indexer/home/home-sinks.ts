@@ -41,8 +41,25 @@ export function placeOf(space: string, choice: SinkChoice): Placement {
   const [live] = spaces
   const last = held ?? (live === undefined ? undefined : heldPlace(live.id, choice))
   if (last !== undefined && chosen.sink === undefined) refuseOther(last, values)
-  const place = values.sink === 'local' ? localPlace(id, held, choice) : chromaPlace(last, choice)
+  const place = placeIn(values.sink, { id, held, last }, choice)
   return { place, from: held === undefined || same(held, place) ? undefined : held }
+}
+
+interface Places {
+  readonly id: string
+  readonly held: SinkPlace | undefined
+  readonly last: SinkPlace | undefined
+}
+
+function placeIn(sink: IndexConfig['sink'], { id, held, last }: Places, choice: SinkChoice): SinkPlace {
+  switch (sink) {
+    case 'local':
+      return localPlace(id, held, choice)
+    case 'chroma':
+      return chromaPlace(last, choice)
+    default:
+      return sink satisfies never
+  }
 }
 
 /** Where the documents of the live space are, also while they are brought elsewhere. @throws StorageError SINK_MISMATCH */

@@ -3,13 +3,14 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { StorageError } from '../../core/errors.js'
-import { refuseUnknown } from '../../core/options.js'
+import { checkBoolean, checkClock, checkFunction, checkMethods, checkSignal, checkText, invalidOption, refuseUnknown } from '../../core/options.js'
 import { isInsideStore } from '../../tree/inside-store.js'
 import type { Sessions } from '../../tree/sessions/sessions.js'
-import { type PartialConfig, resolveConfig } from '../config/config.js'
+import { checkedConfig, type PartialConfig, resolveConfig } from '../config/config.js'
 import type { IndexConfig } from '../config/config-settings.js'
 import { type EmbedCache, openEmbedCache } from '../embedding/embed-cache.js'
 import type { Limits } from '../engine.js'
+import { checkPort } from '../port-checks.js'
 import type { Embedder, Redactor, Sink } from '../ports.js'
 import { spaceIdOf } from '../space.js'
 import { openLmdbState } from '../state/lmdb/state.js'
@@ -84,9 +85,7 @@ const OPTIONS = ['home', 'sessions', 'config', 'embedder', 'sink', 'state', 'clo
  * EMBEDDER_UNAVAILABLE, EMBEDDER_REFUSED, SINK_UNAVAILABLE, SINK_REFUSED, CHROMA_CLIENT_MISSING
  */
 export async function openIndexHome(options: IndexHomeOptions): Promise<IndexHome> {
-  refuseUnknown(options, OPTIONS)
-  if (typeof options.home !== 'string' || options.home === '')
-    throw new StorageError('INVALID_OPTION', { reason: 'home must be the path of a folder' })
+  checkHomeOptions(options)
   if (options.sessions !== undefined) refuseInsideStore(indexFolder(options.home), options.sessions)
   const opened: AsyncDisposable[] = []
   const close = async (): Promise<void> => {
@@ -103,6 +102,25 @@ export async function openIndexHome(options: IndexHomeOptions): Promise<IndexHom
     await close()
     throw error
   }
+}
+
+/** For callers without types. @throws StorageError INVALID_OPTION */
+function checkHomeOptions(options: IndexHomeOptions): void {
+  refuseUnknown(options, OPTIONS)
+  checkHome(options.home)
+  checkMethods('sessions', options.sessions, ['refresh', 'locate', 'listMessages'], 'an open set of sessions, as openSessions() gives it')
+  for (const name of ['embedder', 'sink'] as const) if (typeof options[name] !== 'string') checkPort(name, options[name])
+  checkPort('state', options.state)
+  checkClock('clock', options.clock)
+  checkSignal('signal', options.signal)
+  checkBoolean('rebuild', options.rebuild)
+  for (const name of ['failpoint', 'warn'] as const) checkFunction(name, options[name])
+}
+
+/** @throws StorageError INVALID_OPTION */
+export function checkHome(home: unknown): void {
+  if (home === undefined) throw invalidOption('home must be the path of a folder')
+  checkText('home', home)
 }
 
 type Keep = <T extends AsyncDisposable>(opening: Promise<T>) => Promise<T>
@@ -160,11 +178,8 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
 
 /** With the names that were given beside the settings. */
 function chosenBy({ config = {}, embedder, sink }: IndexHomeOptions): PartialConfig {
-  const named: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(config)) if (value !== undefined) named[name] = value
-  if (typeof embedder === 'string') named.embedder = embedder
-  if (typeof sink === 'string') named.sink = sink
-  return named as PartialConfig
+  const named = { ...(typeof embedder === 'string' && { embedder }), ...(typeof sink === 'string' && { sink }) }
+  return { ...checkedConfig(config), ...checkedConfig(named) }
 }
 
 type Opening = SinkChoice & { readonly keep: Keep }

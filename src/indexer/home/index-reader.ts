@@ -1,8 +1,8 @@
 /** The index for searching: the live space and its sink, whatever is being built beside it. Changes nothing. */
 import { type Clock, systemClock } from '../../core/clock.js'
-import { StorageError } from '../../core/errors.js'
-import { refuseUnknown } from '../../core/options.js'
-import { type PartialConfig, resolveConfig } from '../config/config.js'
+import { checkClock, checkFunction, checkSignal, refuseUnknown } from '../../core/options.js'
+import { checkedConfig, type PartialConfig, resolveConfig } from '../config/config.js'
+import { checkPort } from '../port-checks.js'
 import type { Embedder, Sink } from '../ports.js'
 import { openLmdbState } from '../state/lmdb/state.js'
 import type { LocalIndexStore } from '../state/state.js'
@@ -10,7 +10,7 @@ import { embedderToSearch } from './home-embedder.js'
 import { readHomeRecord } from './home-record.js'
 import { openSinkAt, placeToSearch, tokenAddress } from './home-sinks.js'
 import { tellOfQueries } from './home-told.js'
-import { indexFolder } from './index-home.js'
+import { checkHome, indexFolder } from './index-home.js'
 
 export interface IndexReaderOptions {
   /** Spanleaf's folder. */
@@ -38,10 +38,9 @@ export interface IndexReader extends AsyncDisposable {
  * @throws StorageError SINK_MISMATCH when the index is of another embedder or sink and none was chosen; STATE_TOO_NEW, STATE_UNAVAILABLE, SINK_UNAVAILABLE
  */
 export async function openIndexReader(options: IndexReaderOptions): Promise<IndexReader | undefined> {
-  refuseUnknown(options, ['home', 'config', 'state', 'clock', 'signal', 'warn'])
-  if (typeof options.home !== 'string' || options.home === '')
-    throw new StorageError('INVALID_OPTION', { reason: 'home must be the path of a folder' })
-  const { home, config: chosen = {}, clock = systemClock, signal, warn = () => undefined } = options
+  checkReaderOptions(options)
+  const { home, config = {}, clock = systemClock, signal, warn = () => undefined } = options
+  const chosen = checkedConfig(config)
   const { values } = resolveConfig({ env: chosen })
   const directory = indexFolder(home)
   const state = options.state ?? (await openLmdbState({ directory, clock }))
@@ -68,4 +67,14 @@ export async function openIndexReader(options: IndexReaderOptions): Promise<Inde
     await end()
     throw error
   }
+}
+
+/** For callers without types. @throws StorageError INVALID_OPTION */
+function checkReaderOptions(options: IndexReaderOptions): void {
+  refuseUnknown(options, ['home', 'config', 'state', 'clock', 'signal', 'warn'])
+  checkHome(options.home)
+  checkPort('state', options.state)
+  checkClock('clock', options.clock)
+  checkSignal('signal', options.signal)
+  checkFunction('warn', options.warn)
 }

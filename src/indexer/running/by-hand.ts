@@ -2,7 +2,7 @@
 import { StorageError } from '../../core/errors.js'
 import { isSafeId } from '../../core/ids.js'
 import { isAgent, type SessionKey } from '../../core/keys.js'
-import { checkNumber, refuseUnknown } from '../../core/options.js'
+import { checkBoolean, checkWhole, refuseUnknown } from '../../core/options.js'
 import { forgetSessions } from '../forget.js'
 import type { Indexer } from '../indexer-types.js'
 import type { SharedEngine } from '../options.js'
@@ -37,7 +37,7 @@ export function byHand({ state, clock, limits }: SharedEngine, run: Run, backgro
     walStatus: () => walStatusOf(state, clock),
     async walRecover(given = {}) {
       refuseUnknown(given, ['limit', 'signal'])
-      checkNumber('limit', given.limit, 1)
+      checkWhole('limit', given.limit, 1)
       const { limit = limits.walRecoverLimit, signal } = given
       const report = await run(signal, async (engine, hard) => {
         // Whoever asks knows better than a backoff that the sink is there again.
@@ -50,8 +50,9 @@ export function byHand({ state, clock, limits }: SharedEngine, run: Run, backgro
     deadLetters: async () => state.deadLetters(),
     retry: (ids) => queue(() => state.retryDead(ids)),
     drop: (ids) => run(undefined, () => state.dropDead(ids)),
-    verify(given = {}) {
+    async verify(given = {}) {
       refuseUnknown(given, ['sessions', 'repair', 'signal'])
+      checkBoolean('repair', given.repair)
       return run(given.signal, (engine, hard) => verifyIndex(engine, hard, given))
     },
     forget: (keys, signal) => run(signal, (engine) => forgetSessions(engine, keys, engine.stopping)),

@@ -17,7 +17,7 @@ const LEFT_OUT = 20
 export function createPoll(): Poll {
   let listedAt = Number.NEGATIVE_INFINITY
   let shown = { at: Number.NEGATIVE_INFINITY, stamp: undefined as string | undefined }
-  let noted = { at: Number.NEGATIVE_INFINITY, sessions: -1 }
+  let noted = { at: Number.NEGATIVE_INFINITY, sessions: -1, elsewhere: 0 }
 
   const list = async (engine: Engine): Promise<Omit<PollReport, 'scanned'>> => {
     const { clock, state } = engine
@@ -30,10 +30,10 @@ export function createPoll(): Poll {
       }
       const observed = await observeAll(engine, engine.stopping)
       shown = { at: listedAt, stamp: observed.complete ? stamp : undefined }
-      const { sessions } = observed
-      if (sessions !== noted.sessions || listedAt - noted.at >= NOTE_MS) {
-        noted = { at: listedAt, sessions }
-        await state.note({ kind: 'listing', at: clock.now(), sessions })
+      const { sessions, elsewhere } = observed
+      if (sessions !== noted.sessions || elsewhere !== noted.elsewhere || listedAt - noted.at >= NOTE_MS) {
+        noted = { at: listedAt, sessions, elsewhere }
+        await state.note({ kind: 'listing', at: clock.now(), sessions, elsewhere })
       }
       return { observed, listFailure: undefined }
     } catch (error) {

@@ -11,8 +11,23 @@ type Scalar = string | number | boolean
  * keeps its old value.
  */
 export function chromaMetadata(metadata: DocumentMetadata): Record<string, Scalar> {
-  const { agent, session_id, message_id, chunk, role, created_at, text_hash, project_id, directory, title, source, rev, space } = metadata
-  const own = { agent, session_id, message_id, chunk, role, created_at, text_hash, project_id, directory, title, source, rev, space }
+  const {
+    agent,
+    session_id,
+    message_id,
+    chunk,
+    role,
+    created_at,
+    text_hash,
+    project_id,
+    directory,
+    title,
+    source,
+    rev,
+    space,
+    inherited = false,
+  } = metadata
+  const own = { agent, session_id, message_id, chunk, role, created_at, text_hash, project_id, directory, title, source, rev, space, inherited }
   const all: Record<string, Scalar> = { ...own, ...folderKeys(directory) }
   return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, typeof value === 'string' ? wellFormed(value) : value]))
 }
@@ -42,6 +57,7 @@ export function toMetadata(given: Readonly<Record<string, unknown>> | null | und
     source: text('source'),
     rev: number('rev'),
     space: text('space'),
+    ...(given?.inherited === true && { inherited: true }),
   }
 }
 

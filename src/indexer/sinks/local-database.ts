@@ -9,7 +9,7 @@ import { TOKENIZER } from './full-text.js'
 
 /** 'SPLF', in the header of the file. */
 const APPLICATION = 0x53504c46
-const SCHEMA_VERSION = 2
+const SCHEMA_VERSION = 3
 
 /**
  * A document is one row in each of three tables, all by the same number `doc`; every write changes the three in one transaction.
@@ -34,7 +34,8 @@ CREATE TABLE documents (
   source TEXT NOT NULL,
   text TEXT NOT NULL,
   rev INTEGER NOT NULL DEFAULT 0,
-  space TEXT NOT NULL DEFAULT ''
+  space TEXT NOT NULL DEFAULT '',
+  inherited INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX documents_session ON documents (session_id);
 CREATE INDEX documents_project ON documents (project_id);
@@ -50,7 +51,11 @@ PRAGMA user_version = ${SCHEMA_VERSION};
 const TO_VERSION_2 = `
 ALTER TABLE documents ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE documents ADD COLUMN space TEXT NOT NULL DEFAULT '';
-PRAGMA user_version = 2;
+`
+/** From version 2: whether a document is of a message that its session copied. Of what was written before nobody knows. */
+const TO_VERSION_3 = `
+ALTER TABLE documents ADD COLUMN inherited INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 3;
 `
 
 /**
@@ -85,9 +90,14 @@ async function prepareDatabase(database: SqliteDatabase, path: string, waitMs: n
   await whenFree(database, { waitMs }, () =>
     transact(database, () => {
       if (refuseForeign(database, path) === 'empty') database.exec(SCHEMA)
-      else if (schemaVersionOf(database) < 2) database.exec(TO_VERSION_2)
+      else migrate(database, schemaVersionOf(database))
     }),
   )
+}
+
+function migrate(database: SqliteDatabase, version: number): void {
+  if (version < 2) database.exec(TO_VERSION_2)
+  if (version < 3) database.exec(TO_VERSION_3)
 }
 
 const LONGEST_PAUSE_MS = 20

@@ -21,14 +21,20 @@ const COLUMNS = [
   'source',
   'rev',
   'space',
+  'inherited',
 ] as const
 
-/** What a file of schema version 1 has in the place of the columns that came with version 2. */
-const BEFORE_VERSION_2: Readonly<Record<string, string>> = { rev: '0', space: "''" }
+/** The version that a column came with, and what a file of an earlier one has in its place. */
+const ADDED: Readonly<Record<string, readonly [version: number, before: string]>> = { rev: [2, '0'], space: [2, "''"], inherited: [3, '0'] }
+
+function columnOf(name: string, version: number, prefix: string): string {
+  const [since, before] = ADDED[name] ?? [1, '']
+  return version < since ? before : `${prefix}${name}`
+}
 
 /** The columns of a file of that version, in the order of COLUMNS. */
 function columnsOf(version: number, prefix = ''): string {
-  return COLUMNS.map((name) => (version < 2 ? BEFORE_VERSION_2[name] : undefined) ?? `${prefix}${name}`).join(', ')
+  return COLUMNS.map((name) => columnOf(name, version, prefix)).join(', ')
 }
 
 /** Takes a number and the fields of a row; changes nothing when there is a document of that id. Six times as fast as an upsert that returns the number. */
@@ -43,9 +49,8 @@ export function selectByDoc(version: number): string {
 
 /** Takes a number and the values of the condition; gives number, id, text_hash and rev of the documents beyond, by number. */
 export function selectPage(version: number, condition: Condition | undefined, limit: number): string {
-  const rev = version < 2 ? BEFORE_VERSION_2.rev : 'rev'
   const passing = condition === undefined ? '' : ` AND ${condition.sql}`
-  return `SELECT doc, id, text_hash, ${rev} FROM documents WHERE doc > ?${passing} ORDER BY doc LIMIT ${limit}`
+  return `SELECT doc, id, text_hash, ${columnOf('rev', version, '')} FROM documents WHERE doc > ?${passing} ORDER BY doc LIMIT ${limit}`
 }
 
 /** How much a match in the pieces of identifiers counts beside one in the text. */
@@ -65,7 +70,9 @@ export function selectMatching(version: number, condition: Condition | undefined
 }
 
 export function fieldsOf({ id, text, metadata }: SinkRow): readonly SqlValue[] {
-  return COLUMNS.map((name) => (name === 'id' ? id : name === 'text' ? text : metadata[name as keyof DocumentMetadata]))
+  const { inherited = false, ...others } = metadata
+  const fields = { ...others, id, text, inherited: inherited ? 1 : 0 }
+  return COLUMNS.map((name) => fields[name])
 }
 
 /** What follows the fields of the document is its score. */
@@ -87,6 +94,7 @@ export function toHit(row: SqlRow, score = Number(row[COLUMNS.length])): SinkHit
     source: text(12),
     rev: Number(row[13]),
     space: text(14),
+    ...(Number(row[15]) === 1 && { inherited: true }),
   }
   return { id: text(0), score, text: text(1), metadata }
 }

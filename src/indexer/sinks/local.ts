@@ -1,7 +1,7 @@
 /** The sink that needs no server: one SQLite file with the documents, their vectors and a full text index. */
 import { join, resolve } from 'node:path'
 import { StorageError } from '../../core/errors.js'
-import { checkNumber, withDefaults } from '../../core/options.js'
+import { checkBoolean, checkNumber, checkText, LONGEST_MS, withDefaults } from '../../core/options.js'
 import type { SqliteDatabase, SqliteStatement, SqlRow, SqlValue } from '../../storage/sqlite/driver.js'
 import { createTurn } from '../embedding/turn.js'
 import type { HeldDocument, Sink, SinkFilter, SinkHit, SinkRow } from '../ports.js'
@@ -57,8 +57,11 @@ const localDefaults: Required<LocalSinkOptions> = {
 export async function openLocalSink(options: LocalSinkOptions): Promise<Sink> {
   const { path, space, maxVectorBytes, busyTimeoutMs, readOnly } = withDefaults(localDefaults, options)
   if (path === '') throw new StorageError('INVALID_OPTION', { reason: 'the local sink needs a path' })
+  checkText('path', path)
+  if (space !== '') checkText('space', space)
+  checkBoolean('readOnly', readOnly)
   checkNumber('maxVectorBytes', maxVectorBytes, 0)
-  checkNumber('busyTimeoutMs', busyTimeoutMs, 0)
+  checkNumber('busyTimeoutMs', busyTimeoutMs, 0, LONGEST_MS)
   const place = resolve(path)
   const timeoutMs = Math.floor(busyTimeoutMs)
   const database = await (readOnly ? openReadOnlyDatabase(place, timeoutMs) : openLocalDatabase(place, timeoutMs))

@@ -1,5 +1,5 @@
 /** The crash points of docs/indexer.md that the code passes, in the order of a run. l and n are no places in the code: they are what the disk may do. */
-export const FAILPOINTS = {
+export const FAILPOINTS = Object.freeze({
   a: 'before a claim',
   b: 'claimed, nothing read',
   c: 'before a call of the embedder',
@@ -12,5 +12,5 @@ export const FAILPOINTS = {
   j: 'inside a transaction',
   k: 'documents are deleted, nothing is committed',
   m: 'inside the transaction that makes the space that was built the live one',
-} as const
+} as const)
 export type FailpointName = keyof typeof FAILPOINTS

@@ -131,6 +131,8 @@ export type Outcome =
       readonly recheckMs?: number | undefined
       readonly incomplete?: boolean
       readonly verified?: number | undefined
+      /** Messages whose ids do not fit the keys of the index. @default 0 */
+      readonly leftOut?: number
     }
   /** `verify`: the sink may hold what no record names. */
   | { readonly kind: 'failed'; readonly failure: Failure; readonly delayMs: number; readonly verify?: boolean }

@@ -6,6 +6,8 @@ export interface LastError extends Failure {
   readonly at: number
   /** The encoded key of the session, where it was one session: undefined for what was deferred. */
   readonly key: string | undefined
+  /** That session has gone, or was read since: it waits for something else, if it waits. */
+  readonly over?: true
 }
 
 /**
@@ -75,10 +77,17 @@ export interface TickNote {
   readonly messages: number
 }
 
+/** `elsewhere`: see `ObserveReport`. */
+export interface ListingNote {
+  readonly at: number
+  readonly sessions: number
+  readonly elsewhere?: number
+}
+
 /** What a process wants remembered beside the transitions. */
 export type IndexNote =
   | { readonly kind: 'tick'; readonly tick: TickNote }
-  | { readonly kind: 'listing'; readonly at: number; readonly sessions: number }
+  | ({ readonly kind: 'listing' } & ListingNote)
   | { readonly kind: 'breaker'; readonly breaker: BreakerStatus }
   | { readonly kind: 'count'; readonly name: CounterName; readonly by: number }
 
@@ -98,6 +107,8 @@ export interface IndexStatus {
     readonly quarantined: number
     readonly truncatedBytes: number
   }
+  /** Messages that no session's reading could put into the index, since their ids do not fit its keys. */
+  readonly leftOut: number
   /** Of the session that waits or runs longest. */
   readonly oldestPendingAgeMs: number | null
   /** When the sink last took documents and the ledger noted it, epoch milliseconds. */
@@ -112,7 +123,12 @@ export interface IndexStatus {
   /** Processes that have the index running, those of this machine that are provably gone left out. */
   readonly running: readonly { readonly pid: number; readonly since: number }[]
   readonly lastTick: TickNote | null
-  readonly listing: { readonly at: number; readonly sessions: number } | null
+  readonly listing: ListingNote | null
   readonly breakers: readonly BreakerStatus[]
   readonly counters: Counters
+}
+
+/** What is kept of the note. */
+export function listingOf({ at, sessions, elsewhere = 0 }: ListingNote): ListingNote {
+  return { at, sessions, ...(elsewhere > 0 && { elsewhere }) }
 }

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { StorageError } from '../../core/errors.js'
 import { encodeKey, type MessageKey } from '../../core/keys.js'
 
-const NAMESPACE = /^[A-Za-z0-9._-]{1,64}$/
+/** What begins the id of a document. */
+export const NAMESPACE = /^[A-Za-z0-9._-]{1,64}$/
 /** RFC 4648, in lower case: safe in every sink, and 26 characters carry 130 bits. */
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
 const KEY_CHARACTERS = 26

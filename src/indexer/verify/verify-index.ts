@@ -5,13 +5,15 @@
  */
 import { createHash } from 'node:crypto'
 import { encodeKey, type SessionKey } from '../../core/keys.js'
-import { type Engine, isExcluded, isWithheld } from '../engine.js'
+import type { Engine } from '../engine.js'
+import { isExcluded, isWithheld, parentsOf } from '../exclusion.js'
 import { outside } from '../faults.js'
 import { observeAll } from '../observe.js'
 import { documentIds, pages } from '../records.js'
 import { drainQueue } from '../running/drain.js'
 import type { SessionListing } from '../source.js'
 import { type KnownSession, MAX_ID_BYTES } from '../state/state.js'
+import { lookedAt, staysElsewhere } from '../whereabouts.js'
 import type { IndexDifference, VerifyOptions, VerifyReport } from './verify.js'
 import { inspectSession, type Wanted } from './verify-session.js'
 
@@ -68,9 +70,9 @@ async function compareAll(engine: Engine, only: readonly SessionKey[] | undefine
   const signal = engine.stopping
   const before = await engine.sessions.list(signal)
   const documents = new DocumentSet()
-  const sums = { sessions: 0, messages: 0, documents: 0, unsettled: 0, quarantined: 0, unknown: 0 }
+  const sums = { sessions: 0, messages: 0, documents: 0, unsettled: 0, quarantined: 0, leftOut: 0, unknown: 0 }
   const perSession = new Map<string, readonly IndexDifference[]>()
-  for (const { key, store, wanted } of candidates(engine, { listing: before, known: await engine.state.sessions() }, only)) {
+  for await (const { key, store, wanted } of candidates(engine, { listing: before, known: await engine.state.sessions() }, only)) {
     const found = wanted === 'unknown' ? undefined : await inspectSession(engine, key, wanted, { signal, store })
     if (found === undefined) {
       sums.unknown++
@@ -82,6 +84,7 @@ async function compareAll(engine: Engine, only: readonly SessionKey[] | undefine
     sums.documents += found.held.length
     sums.unsettled += found.unsettled
     sums.quarantined += found.quarantined
+    sums.leftOut += found.leftOut
     if (only === undefined) documents.addAll(found.held)
     if (found.differences.length > 0) perSession.set(encodeKey(key), found.differences)
   }
@@ -93,30 +96,32 @@ async function compareAll(engine: Engine, only: readonly SessionKey[] | undefine
 }
 
 /** Of the sessions that are listed or known, what is to be in the index. */
-function* candidates(
-  { exclude }: Engine,
+async function* candidates(
+  engine: Engine,
   { listing, known: sessions }: { readonly listing: SessionListing; readonly known: readonly KnownSession[] },
   only: readonly SessionKey[] | undefined,
-): Generator<Candidate> {
+): AsyncGenerator<Candidate> {
   const wantedNames = only && new Set(only.map(encodeKey))
   const isAsked = (key: SessionKey): boolean => wantedNames === undefined || wantedNames.has(encodeKey(key))
-  const exclusion = exclude()
+  const exclusion = engine.exclude()
+  const parents = parentsOf(listing.sessions.map(({ meta }) => meta))
   const known = new Map(sessions.map((session) => [encodeKey(session.key), session]))
-  for (const { meta } of listing.sessions) {
+  for (const session of listing.sessions) {
+    const { meta } = session
     const { key, source } = meta
     const held = known.get(encodeKey(key))
     known.delete(encodeKey(key))
     if (!isAsked(key) || Buffer.byteLength(key.session) > MAX_ID_BYTES) continue
-    const isOther = held !== undefined && held.store !== source.path && listing.isUnknown?.(held.store, key) === true
-    const wanted = isExcluded(exclusion, meta) ? 'none' : isWithheld(exclusion, meta) || isOther ? 'unknown' : 'all'
+    const isOther = held !== undefined && (await staysElsewhere(engine, listing, held, session))
+    const wanted = isExcluded(exclusion, meta, parents) ? 'none' : isWithheld(exclusion, meta) || isOther ? 'unknown' : 'all'
     yield { key, store: source.path, wanted }
   }
   for (const held of known.values()) if (isAsked(held.key)) yield { key: held.key, store: held.store, wanted: wantedOf(held, listing) }
 }
 
 /** Of one that is not listed. */
-function wantedOf({ gone, store }: KnownSession, { stores }: SessionListing): Candidate['wanted'] {
-  return gone || stores.some(({ path, complete }) => path === store && complete) ? 'none' : 'unknown'
+function wantedOf(held: KnownSession, listing: SessionListing): Candidate['wanted'] {
+  return held.gone || lookedAt(listing, held)?.complete === true ? 'none' : 'unknown'
 }
 
 /** Drops what was found of sessions that a writer touched in between; gives their number. */

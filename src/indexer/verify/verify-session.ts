@@ -18,6 +18,7 @@ export interface SessionFindings {
   readonly differences: readonly IndexDifference[]
   readonly unsettled: number
   readonly quarantined: number
+  readonly leftOut: number
 }
 
 /** all: the session is to be in the index. none: it is gone or excluded, and nothing of it is to be there. */
@@ -55,7 +56,7 @@ type SourceFindings = Omit<SessionFindings, 'held'>
 
 function removal(key: SessionKey, ledger: ReadonlyMap<MessageId, LedgerRow>): SourceFindings {
   const differences = [...ledger.keys()].map((message) => difference('leftover', key, message))
-  return { messages: ledger.size, differences, unsettled: 0, quarantined: 0 }
+  return { messages: ledger.size, differences, unsettled: 0, quarantined: 0, leftOut: 0 }
 }
 
 function difference(kind: DifferenceKind, key: SessionKey, message: MessageId): IndexDifference {
@@ -71,7 +72,7 @@ async function compareSource(
 ): Promise<SourceFindings | undefined> {
   const bytes = Math.ceil(engine.limits.maxInflightBytes / HYDRATED)
   const differences: IndexDifference[] = []
-  const counts = { messages: 0, unsettled: 0, quarantined: 0 }
+  const counts = { messages: 0, unsettled: 0, quarantined: 0, leftOut: 0 }
   let after: MessageId | undefined
   do {
     const tail = await readOrNot(() => engine.sessions.tail(key, () => undefined, { signal, store, bytes, after, deep: true }), signal)
@@ -83,7 +84,11 @@ async function compareSource(
     }
     for (const node of tail.messages) {
       const { message } = node.key
-      if (!visible.has(message) || Buffer.byteLength(message) > MAX_ID_BYTES) continue
+      if (!visible.has(message)) continue
+      if (Buffer.byteLength(message) > MAX_ID_BYTES) {
+        counts.leftOut++
+        continue
+      }
       const verdict = await compareMessage(engine, tail, node, ledger.get(message))
       if (verdict === 'unsettled' || verdict === 'quarantined') counts[verdict]++
       else if (verdict !== 'same') differences.push(difference(verdict, key, message))

@@ -35,6 +35,8 @@ export interface VerifyReport {
   /** Messages that are still being written; they are no differences. */
   readonly unsettled: number
   readonly quarantined: number
+  /** Messages whose ids do not fit the keys of the index. */
+  readonly leftOut: number
   /** Sessions of stores that could not be looked at, or that were changed meanwhile: nothing is said of them. */
   readonly unknown: number
   /** Differences that a repair ended. */

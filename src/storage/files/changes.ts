@@ -4,6 +4,8 @@
  * A version is `<session file>|<message folder>|<leaves>`. New and removed messages move their folder; messages and parts that are
  * rewritten in place, as OpenCode does while it streams, move no folder. So of hot sessions the leaves of the last messages are looked at:
  * those that were touched lately, those that were hot at the look before, and those that the caller knows to be written to.
+ * `<leaves>` is `<last>~<rest>`: what the leaves of the last messages were, by which the next process tells whether they were written to
+ * since, and what moves with those that were looked at besides.
  * A time within the clock's grain of the look is marked with `?`: a later write might leave it as it is, so it is looked at once more.
  */
 import type { Clock } from '../../core/clock.js'
@@ -110,10 +112,10 @@ class Leaves {
   }
 
   /** `held` is what the version before says; undefined for a session without one. */
-  of(entry: SessionEntry, held: string | undefined, dirty: readonly string[] | undefined): string {
+  of(entry: SessionEntry, held: Said | undefined, dirty: readonly string[] | undefined): string {
     const { layout, work, clock, options } = this.#look
     const id = entry.key.session
-    let said = held ?? ''
+    let { last: said, rest } = held ?? { last: '', rest: '' }
     if (this.#hot.has(id)) {
       const last = this.#last.get(id)
       const known = last?.fingerprint
@@ -124,9 +126,10 @@ class Leaves {
       const leaves = (dirty ?? []).filter((path) => path !== entry.path && path !== layout.messageFolder(id, entry.project))
       const isForced = leaves.some((path) => looked.has(path)) || (dirty === undefined && options.hot?.(entry.key) === true)
       if (held === undefined || (baseline === undefined ? isForced : baseline !== looked.fingerprint)) said = looked.fingerprint
-      for (const path of leaves) if (!looked.has(path)) said = this.#withLeaf(said, path)
+      for (const path of leaves) if (!looked.has(path)) rest = this.#withLeaf(rest, path)
     }
-    return options.deep === true ? this.#deep(entry, held, said) : said
+    if (options.deep === true) rest = this.#deep(entry, held, rest)
+    return rest === '' ? said : `${said}~${rest}`
   }
 
   left(recent: ReadonlySet<SessionId>, entries: readonly SessionEntry[]): FileLooks {
@@ -147,29 +150,29 @@ class Leaves {
   }
 
   /** Of a leaf that nobody looks at otherwise: moves when it is not as it was when it was last said to be written to. */
-  #withLeaf(said: string, path: string): string {
+  #withLeaf(rest: string, path: string): string {
     const { work, clock, looks } = this.#look
     const state = stateOf(path, work, clock)
     this.#leaves ??= new Map(looks?.leaves)
-    if (this.#leaves.get(path) === state && !state.endsWith('?')) return said
+    if (this.#leaves.get(path) === state && !state.endsWith('?')) return rest
     this.#leaves.delete(path)
     this.#leaves.set(path, state)
     for (const oldest of this.#leaves.keys()) {
       if (this.#leaves.size <= MOST_LEAVES) break
       this.#leaves.delete(oldest)
     }
-    return fingerprint(`${said} ${path} ${state}`)
+    return fingerprint(`${rest} ${path} ${state}`)
   }
 
   /** The first time that all leaves of a session are looked at there is nothing to hold them against but when they were last touched. */
-  #deep(entry: SessionEntry, held: string | undefined, said: string): string {
+  #deep(entry: SessionEntry, held: Said | undefined, rest: string): string {
     const { layout, work, clock, looks } = this.#look
     const { fingerprint: whole, moved } = lookAtLeaves(entry, Number.POSITIVE_INFINITY, { layout, work, clock })
     const known = this.#whole.get(entry.key.session)
     this.#whole.set(entry.key.session, whole)
-    if (held === undefined || known === whole) return said
-    const isUntouched = known === undefined && (looks === undefined ? held === whole : isBefore(moved, looks.since))
-    return isUntouched ? said : whole
+    if (held === undefined || known === whole) return rest
+    const isUntouched = known === undefined && (looks === undefined ? held.rest === whole : isBefore(moved, looks.since))
+    return isUntouched ? rest : whole
   }
 }
 
@@ -185,7 +188,7 @@ function hotOnes(
     const id = key.session
     const touched = Math.max(times?.changed ?? 0, folder.changed, looks?.last.get(id)?.touched ?? 0)
     if (touched > now - HOT_MS) recent.push({ id, touched })
-    const wasHot = looks === undefined && (leavesIn(before.get(id)?.version) ?? '') !== ''
+    const wasHot = looks === undefined && (leavesIn(before.get(id)?.version)?.last ?? '') !== ''
     if (wasHot) cooled.push({ id, touched })
     if (folder.state.endsWith('?') || options.hot?.(key) === true) marked.add(id)
   }
@@ -211,10 +214,18 @@ function lastOf(touches: readonly Touch[], most: number): readonly SessionId[] {
   return last.map(({ id }) => id)
 }
 
-/** What a version says of the leaves; undefined for none, and for the version of another kind of store. */
-function leavesIn(version: string | undefined): string | undefined {
+/** What a version says of the leaves; empty for what nobody looked at. */
+interface Said {
+  readonly last: string
+  readonly rest: string
+}
+
+/** Undefined for no version, and for that of another kind of store. */
+function leavesIn(version: string | undefined): Said | undefined {
   const fields = version?.split('|')
-  return fields?.length === 3 ? fields[2] : undefined
+  if (fields?.length !== 3) return undefined
+  const [last = '', rest = ''] = fields[2]?.split('~') ?? []
+  return { last, rest }
 }
 
 /** True when the session's own file must be read again although its metadata are the same. */

@@ -6,17 +6,28 @@ import { basename, dirname } from 'node:path'
 import { timeIn } from '../../core/agents/message-draft.js'
 import { type Document, isDocument } from '../../core/documents.js'
 import { isSafeId } from '../../core/ids.js'
+import { asks, kindOf, mayAsk } from './claude-kinds.js'
+import { awaitLeaf, isBefore, isLeaf, standAt, titlesOf } from './claude-leaves.js'
 import { readClaude } from './claude-tree.js'
 import { isoTime } from './iso-time.js'
-import { LIGHT, type LogAdapter, type LogFile, type LogListing, type LogMeta, type LogSession } from './log-adapter.js'
+import { timeAround } from './line-times.js'
+import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
 import { ownId } from './log-chain.js'
 import { type FoundFile, filesUnder } from './log-folders.js'
-import { parsed } from './log-record.js'
 import { promptIn } from './prompt-text.js'
-import { LastSighting } from './sightings.js'
 import { Skim } from './skim.js'
 
-export const claudeAdapter: LogAdapter = { agent: 'claude', kind: 'claude-jsonl', format: 'claude', list, read: readClaude, tells, describe, timeOf }
+export const claudeAdapter: LogAdapter = {
+  agent: 'claude',
+  kind: 'claude-jsonl',
+  format: 'claude',
+  list,
+  read: readClaude,
+  tells,
+  describe,
+  timeOf,
+  timePlace: timeAround,
+}
 
 const ENDING = '.jsonl'
 const SUBAGENTS = 'subagents'
@@ -61,46 +72,28 @@ function sessionIn({ path, name, folders }: FoundFile, project: string): LogSess
   return { id, project, files, ...(parent !== undefined && { parent }) }
 }
 
-/** Lines of the conversation are looked at until they have told this, but no more than `LOOKED_AT` of them. */
+/** Lines of the conversation are looked at until they have told all, but no more than `LOOKED_AT` of them; for a prompt not beyond so many lines. */
 const LOOKED_AT = 100
+const ASKED_WITHIN = 10_000
 
-function isKnown({ directory, version, prompt, model, notes }: LogMeta): boolean {
-  if (directory !== undefined && version !== undefined && prompt !== undefined && model !== undefined) return true
+function isKnown(meta: LogMeta): boolean {
+  const { prompt, notes, entries } = meta
+  if (isPlaced(meta) && (prompt !== undefined || entries > ASKED_WITHIN)) return true
   return typeof notes?.looked === 'number' && notes.looked >= LOOKED_AT
 }
 
-const PARENT_FIRST = Buffer.from('{"parentUuid"')
-const TYPE_FIRST = Buffer.from('{"type":"')
-const TITLES = ['summary"', 'custom-title"', 'ai-title"', 'tag"'].map((text) => Buffer.from(text))
-const SPOKEN = ['user"', 'assistant"', 'system"', 'attachment"'].map((text) => Buffer.from(text))
-const TYPE = new Skim({ type: 0, message: 1 })
+/** All but a prompt is known: then only what may be one is looked at. */
+function isPlaced({ directory, version, model }: LogMeta): boolean {
+  return directory !== undefined && version !== undefined && model !== undefined
+}
 
 function tells(bytes: Buffer, start: number, end: number, meta: LogMeta, offset = start, until = end): boolean {
   const kind = kindOf(bytes, start, end)
-  return kind === 'spoken' ? !isKnown(meta) || isLeaf(bytes, start, end, meta, offset, until) : kind === 'title'
-}
-
-function kindOf(bytes: Buffer, start: number, end: number): 'spoken' | 'title' | undefined {
-  if (begins(bytes, start, end, PARENT_FIRST)) return 'spoken'
-  let name = start + TYPE_FIRST.length
-  if (!begins(bytes, start, end, TYPE_FIRST)) {
-    TYPE.run(bytes, start, end)
-    name = TYPE.has(0) ? (TYPE.from[0] as number) + 1 : end
-    if (!TYPE.has(0) && TYPE.has(1)) return 'spoken'
+  if (kind !== 'spoken') {
+    if (kind === 'title') standAt(bytes, start, offset)
+    return kind === 'title'
   }
-  if (isAmong(SPOKEN, bytes, name, end)) return 'spoken'
-  return isAmong(TITLES, bytes, name, end) ? 'title' : undefined
-}
-
-function isAmong(texts: readonly Buffer[], bytes: Buffer, start: number, end: number): boolean {
-  for (const text of texts) if (begins(bytes, start, end, text)) return true
-  return false
-}
-
-function begins(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
-  if (end - start < text.length) return false
-  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
-  return true
+  return (!isKnown(meta) && (!isPlaced(meta) || mayAsk(bytes, start, end))) || isLeaf(bytes, start, end, meta, offset, until)
 }
 
 function describe(line: Document, meta: LogMeta, file: LogFile): void {
@@ -112,7 +105,7 @@ function describe(line: Document, meta: LogMeta, file: LogFile): void {
       entitle(line.aiTitle, 2, meta)
       return
     case 'summary':
-      summarize(line, meta)
+      summarize(line, meta, file)
       return
     case 'tag':
       if (typeof line.tag === 'string' && line.tag !== '') meta.tag = line.tag
@@ -123,48 +116,10 @@ function describe(line: Document, meta: LogMeta, file: LogFile): void {
   }
 }
 
-/** So many summaries wait for their leaves. */
-const WAITING = 16
-
-type Waiting = readonly (readonly [leaf: string, title: string])[]
-
-function waitingIn({ notes }: LogMeta): Waiting {
-  return Array.isArray(notes?.waiting) ? (notes.waiting as Waiting) : []
-}
-
-/** A summary that stands before the conversation may be another session's: it counts once the line that it is a summary up to is found. */
-function summarize({ summary, leafUuid }: Document, meta: LogMeta): void {
+function summarize({ summary, leafUuid }: Document, meta: LogMeta, { path }: LogFile): void {
   const leaf = ownId(leafUuid)
-  if (leaf === undefined || meta.notes?.looked !== undefined) entitle(summary, 1, meta)
-  else if (typeof summary === 'string' && summary.trim() !== '')
-    meta.notes = { ...meta.notes, waiting: [...waitingIn(meta), [leaf, summary] as const].slice(-WAITING) }
-}
-
-/** Of the lines that are waited for, by the list of those that wait, which is one log's. */
-const leaves = new WeakMap<Waiting, LastSighting>()
-const NAME = new Skim({ uuid: 0 })
-
-/** Whether a summary waits for the line, and for no later one that is at hand: the newest title counts. */
-function isLeaf(bytes: Buffer, start: number, end: number, meta: LogMeta, offset: number, until: number): boolean {
-  const waiting = waitingIn(meta)
-  if (waiting.length === 0) return false
-  let sighting = leaves.get(waiting)
-  if (sighting === undefined) {
-    sighting = sightingOf(waiting.map(([leaf]) => leaf))
-    leaves.set(waiting, sighting)
-  }
-  return sighting.is(bytes, start, end, offset, until)
-}
-
-/** Without a quote before the id the search takes a fifth. A line that will not be described is not meant: an earlier one counts. */
-function sightingOf(ids: readonly string[]): LastSighting {
-  const isNamed = (bytes: Buffer, start: number, end: number): boolean => NAME.whole(bytes, start, end) && ids.includes(NAME.text(0) ?? '')
-  const isMeant = (bytes: Buffer, start: number, end: number): boolean =>
-    end - start <= LIGHT && isNamed(bytes, start, end) && kindOf(bytes, start, end) === 'spoken' && parsed(bytes, start, end) !== undefined
-  return new LastSighting(
-    ids.map((id) => `${id}"`),
-    isMeant,
-  )
+  if (leaf === undefined || (meta.notes?.looked !== undefined && isBefore(leaf, path))) entitle(summary, 1, meta)
+  else if (typeof summary === 'string' && summary.trim() !== '') awaitLeaf(leaf, summary, meta)
 }
 
 /** The newest title of the highest rank: one that somebody gave, one that was made for the session, one of a branch. */
@@ -176,13 +131,14 @@ function entitle(title: unknown, rank: number, meta: LogMeta): void {
 }
 
 function describeSpoken(line: Document, meta: LogMeta, { path }: LogFile): void {
-  for (const [leaf, title] of waitingIn(meta)) if (leaf === line.uuid) entitle(title, 1, meta)
+  for (const title of titlesOf(line, meta)) entitle(title, 1, meta)
   // Which of the later lines are given goes by the pieces that the log comes in: they say nothing else.
-  if (isKnown(meta)) return
+  if (isKnown(meta) || (isPlaced(meta) && !asks(line))) return
   const looked = typeof meta.notes?.looked === 'number' ? meta.notes.looked : 0
   meta.notes = { ...meta.notes, looked: looked + 1 }
   const isAgent = basename(path).startsWith(AGENT)
   if (meta.id === undefined) identify(line, meta, path, isAgent)
+  if (looked === 0) noteOrigin(line, meta, path)
   const time = timeIn(line.timestamp)
   if (time !== undefined) meta.created ??= time
   if (typeof line.cwd === 'string' && line.cwd !== '') meta.directory ??= line.cwd
@@ -215,6 +171,13 @@ function identify(line: Document, meta: LogMeta, path: string, isAgent: boolean)
     meta.parent = sessionId
     meta.id = `${sessionId}.${stem}`
   }
+}
+
+/** A log that begins with lines of another session goes on from that one. */
+function noteOrigin(line: Document, meta: LogMeta, path: string): void {
+  const sessionId = ownId(line.sessionId)
+  const stem = basename(path).slice(0, -ENDING.length)
+  if (sessionId !== undefined && sessionId !== stem && UUID.test(stem)) meta.fork ??= sessionId
 }
 
 const TIME = new Skim({ timestamp: 0 })

@@ -30,6 +30,8 @@ const USAGE = 14
 const BLOCK_TYPE = 15
 const BLOCK_ID = 16
 const ANSWERED = 17
+const SESSION = 18
+const ERROR = 19
 
 /** What the blocks of the line that was skimmed last are. */
 const calls: string[] = []
@@ -46,6 +48,8 @@ const LINE = new LineFields({
   agentId: AGENT,
   requestId: REQUEST,
   forkedFrom: FORKED,
+  sessionId: SESSION,
+  error: ERROR,
   attachment: ATTACHMENT,
   content: CONTENT,
   message: {
@@ -107,7 +111,10 @@ const SAY_NOTHING: ReadonlyMap<string, string> = new Map([
 
 /** Under this name the index keeps the message that nothing has closed yet. */
 const OPEN = 'open'
-/** A line joins a message of its id when at most so many began since: as far back as a resumed index sees for certain. */
+/**
+ * A line joins a message of its id when at most so many began since: as far back as a resumed index sees for certain. One that follows a line of
+ * that message joins it however many began since.
+ */
 const REACH = 12
 
 /** What all lines of the chain have. */
@@ -128,6 +135,7 @@ export function readClaude(bytes: Buffer, start: number, end: number, line: LogL
   const uuid = ownId(LINE.now.text(UUID))
   const time = LINE.now.time(TIME)
   const content = uuid === undefined ? 0 : contentOf(bytes, start, end, type, log)
+  if (uuid !== undefined && log.notes.own !== true) noteSession(log)
   if (uuid !== undefined && isCopy(log, uuid, time, content)) log.ignore(line, COPIES)
   else take(type, { uuid, time, content }, line, log)
 }
@@ -137,7 +145,7 @@ function take(type: string | undefined, chained: Link, line: LogLine, log: LogIn
   if (reason !== undefined) passOver(chained, reason, line, log)
   else if (type === 'assistant') takeAssistant(chained, line, log)
   else if (type === 'user') takeUser(chained, line, log)
-  else if (type === 'system' && !LINE.now.isFilled(CONTENT)) passOver(chained, 'system notes without a text', line, log)
+  else if (type === 'system' && !LINE.now.isFilled(CONTENT) && !LINE.now.isObject(ERROR)) passOver(chained, 'system notes without a text', line, log)
   else {
     closeOpen(log, undefined, false)
     begin(chained, line, log)
@@ -182,16 +190,36 @@ function parentOf(log: LogIndex): MessageId | undefined {
 
 function begin({ uuid, time, content }: Link, line: LogLine, log: LogIndex, open = false): LogMessage {
   const parent = parentOf(log)
-  const message = log.begin({ id: messageId(log, uuid, line), created: time, parent, open, trait: traitOf() }, line)
+  const message = log.begin({ id: messageId(log, uuid, line), created: time, parent, open, trait: traitOf(log) }, line)
   setTip(log, message)
   if (uuid !== undefined) link(log, uuid, message.id, time, content)
   return message
 }
 
+function traitOf(log: LogIndex): LogTrait | undefined {
+  if (LINE.now.is(SIDECHAIN, true) && !isAgents(log)) return 'sidechain'
+  return LINE.now.isObject(FORKED) || isOthers(log) ? 'inherited' : undefined
+}
+
 /** A subagent that has a name writes a log of its own, and there its lines are no side chain. */
-function traitOf(): LogTrait | undefined {
-  if (LINE.now.is(SIDECHAIN, true) && !LINE.now.isFilled(AGENT)) return 'sidechain'
-  return LINE.now.isObject(FORKED) ? 'inherited' : undefined
+function isAgents({ session }: LogIndex): boolean {
+  return session === undefined ? LINE.now.isFilled(AGENT) : AGENT_LOG.test(session)
+}
+
+const AGENT_LOG = /(^|\.)agent-/
+const UUID_NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/**
+ * The log of a session that goes on from another one may begin with a copy of that one's, whose lines still name it. Lines that name another session
+ * behind the first of the log's own are none: they came to the wrong log.
+ */
+function noteSession(log: LogIndex): void {
+  const { session } = log
+  if (session === undefined || !UUID_NAME.test(session) || LINE.now.text(SESSION) === session) log.notes.own = true
+}
+
+function isOthers({ notes }: LogIndex): boolean {
+  return notes.own !== true && LINE.now.isFilled(UUID) && LINE.now.isFilled(SESSION)
 }
 
 function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
@@ -199,7 +227,7 @@ function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
   const id = LINE.now.has(MESSAGE) ? LINE.now.text(API_ID) : undefined
   const name = id === undefined || id === '' ? undefined : `${id} ${LINE.now.text(REQUEST) ?? ''}`
   const group = name === undefined ? undefined : log.group(name)
-  const message = group !== undefined && log.count - group.order <= REACH ? group : undefined
+  const message = group !== undefined && (log.count - group.order <= REACH || isAfter(group, log)) ? group : undefined
   closeOpen(log, message, true)
   if (message === undefined) {
     const begun = begin(chained, line, log, !isOver)
@@ -212,6 +240,12 @@ function takeAssistant(chained: Link, line: LogLine, log: LogIndex): void {
   if (chained.uuid !== undefined) link(log, chained.uuid, message.id, chained.time, chained.content)
   if (isOver) closeOpen(log, undefined, true)
   for (const call of calls) log.call(call, message)
+}
+
+/** Whether the line follows one of the message's. */
+function isAfter({ id }: LogMessage, log: LogIndex): boolean {
+  const parent = LINE.now.text(PARENT)
+  return parent !== undefined && log.entry(parent)?.message === id
 }
 
 /** Answers go to the messages that called. A line with nothing else is no message, as long as all its calls are known. */

@@ -1,5 +1,7 @@
-/** Which files below a root are Codex's logs: names only, nothing is opened. */
+/** Which files below a root are Codex's logs: names only, but of two files of one session, of which one may be empty or cut off. */
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { systemCode } from '../../core/errors.js'
 import { isSafeId } from '../../core/ids.js'
 import type { StageIssue } from '../../core/stage.js'
 import { isFolder, isOrMayBe } from '../file-type.js'
@@ -78,7 +80,7 @@ function logOf({ path, name }: FoundFile, archived: boolean): Log | string {
   return isSafeId(id) ? { path, id, packed: zst !== undefined, archived } : 'its name is no id'
 }
 
-/** One file for a session: a current one before an archived one, a plain one before its compressed copy, else the newest name. */
+/** One file for a session: one that says something, a current one before an archived one, a plain one before its compressed copy, else the newest name. */
 function sessionsOf(logs: readonly Log[], leftOut: LeftOut[]): readonly LogSession[] {
   const read = new Map<string, Log>()
   for (const log of logs) {
@@ -98,11 +100,51 @@ function sessionsOf(logs: readonly Log[], leftOut: LeftOut[]): readonly LogSessi
 }
 
 function comesBefore(log: Log, other: Log): boolean {
+  const [isEmpty, isOtherEmpty] = [saysNothing(log, other), saysNothing(other, log)]
+  if (isEmpty !== isOtherEmpty) return isOtherEmpty
   if (log.archived !== other.archived) return !log.archived
   return log.packed === other.packed ? log.path > other.path : !log.packed
 }
 
+/** A head is no longer than so many bytes. */
+const HEAD = 2 ** 20
+
+/** To make a text smaller costs no more than so many bytes. */
+const PACKING = 64
+
+/**
+ * Whether a log has no second line, as one that is just being unpacked, or was not unpacked to its end: then it may also be smaller than what it is
+ * unpacked from.
+ */
+function saysNothing({ path, packed }: Log, other: Log): boolean {
+  try {
+    const { size } = statSync(path)
+    if (packed || size === 0) return size === 0
+    if (other.packed && size + PACKING < statSync(other.path).size) return true
+    return size <= HEAD && !hasTwoLines(path, size)
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error
+    return false
+  }
+}
+
+const NEWLINE = 0x0a
+
+/** @throws the system's error */
+function hasTwoLines(path: string, size: number): boolean {
+  const file = openSync(path, 'r')
+  try {
+    const bytes = Buffer.alloc(size)
+    const read = bytes.subarray(0, readSync(file, bytes, 0, size, 0))
+    const first = read.indexOf(NEWLINE)
+    return first >= 0 && read.indexOf(NEWLINE, first + 1) >= 0
+  } finally {
+    closeSync(file)
+  }
+}
+
 function behind(read: Log, left: Log): string {
+  if (read.packed && !left.packed && read.archived === left.archived) return `an empty or unfinished copy of ${basename(read.path)}`
   if (left.archived && !read.archived) return 'an archived log of a session that is current again'
   return left.packed && !read.packed ? `the compressed copy of ${basename(read.path)}` : `another log of the session of ${basename(read.path)}`
 }

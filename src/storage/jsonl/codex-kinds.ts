@@ -13,7 +13,9 @@ export const TURNS: Reason = { reason: 'marks of turns' }
 export const ROLLBACKS: Reason = { reason: 'marks of turns that were taken back' }
 export const EVENTS: Reason = { reason: 'events' }
 export const HEAD: Reason = { reason: 'the head of the log' }
+export const REVIEWS: Reason = { reason: 'marks of reviews' }
 const NOTES: Reason = { reason: 'notes on letters between agents' }
+const COMPACTIONS: Reason = { reason: 'copies of compactions as events' }
 const TOOLS: Reason = { reason: 'events of tools' }
 const SNAPSHOTS: Reason = { reason: 'snapshots of files' }
 
@@ -79,7 +81,19 @@ export type Role = 'user' | 'assistant' | 'told'
 
 export const ROLES = new Words<Role>({ user: 'user', assistant: 'assistant', developer: 'told', system: 'told' })
 
-export type EventKind = 'user' | 'agent' | 'thought' | 'usage' | 'started' | 'complete' | 'aborted' | 'rolled back' | Reason
+export type EventKind =
+  | 'user'
+  | 'agent'
+  | 'thought'
+  | 'item'
+  | 'review'
+  | 'usage'
+  | 'started'
+  | 'complete'
+  | 'aborted'
+  | 'error'
+  | 'rolled back'
+  | Reason
 
 const toolEvents = [
   'exec_command',
@@ -96,8 +110,22 @@ const toolWords = [
   ...collabEvents.flatMap((name) => [name, `${name}_begin`, `${name}_end`]),
 ]
 
-/** What is no known word is counted among the events. */
+/** What the program tells whoever shows the session, and what it asks of them. */
+const notices = [
+  ...['session_configured', 'shutdown_complete', 'background_event', 'warning', 'guardian_warning', 'deprecation_notice', 'stream_error'],
+  ...['model_reroute', 'model_verification', 'turn_diff', 'plan_update', 'plan_delta', 'raw_response_item', 'item_started'],
+  ...['agent_message_delta', 'agent_message_content_delta', 'agent_reasoning_delta', 'agent_reasoning_section_break'],
+  ...['agent_reasoning_raw_content_delta', 'reasoning_content_delta', 'reasoning_raw_content_delta', 'turn_moderation_metadata'],
+  ...['mcp_startup_update', 'mcp_startup_complete', 'mcp_list_tools_response', 'list_custom_prompts_response', 'list_skills_response'],
+  ...['list_remote_skills_response', 'remote_skill_downloaded', 'skills_update_available', 'get_history_entry_response'],
+  ...['conversation_path', 'undo_started', 'undo_completed', 'hook_started', 'hook_completed', 'thread_settings_applied'],
+  ...['exec_approval_request', 'apply_patch_approval_request', 'request_permissions', 'request_user_input', 'elicitation_request'],
+  ...['guardian_assessment', 'realtime_conversation_started', 'realtime_conversation_realtime', 'realtime_conversation_closed'],
+  ...['realtime_conversation_sdp', 'realtime_conversation_list_voices_response'],
+]
+
 export const EVENT_KINDS = new Words<EventKind>({
+  ...Object.fromEntries(notices.map((name) => [name, EVENTS])),
   ...Object.fromEntries(toolWords.map((name) => [name, TOOLS])),
   user_message: 'user',
   agent_message: 'agent',
@@ -109,12 +137,37 @@ export const EVENT_KINDS = new Words<EventKind>({
   task_complete: 'complete',
   turn_complete: 'complete',
   turn_aborted: 'aborted',
+  error: 'error',
+  item_completed: 'item',
   thread_rolled_back: 'rolled back',
-  context_compacted: { reason: 'copies of compactions as events' },
+  context_compacted: COMPACTIONS,
   thread_name_updated: { reason: 'names of the session' },
   exec_command_output_delta: TOOLS,
+  terminal_interaction: TOOLS,
+  dynamic_tool_call_request: TOOLS,
+  dynamic_tool_call_response: TOOLS,
   patch_apply_updated: TOOLS,
-  entered_review_mode: { reason: 'marks of reviews' },
-  exited_review_mode: { reason: 'marks of reviews' },
+  entered_review_mode: REVIEWS,
+  exited_review_mode: 'review',
   thread_goal_updated: { reason: 'goals of the session' },
+})
+
+/** What `item_completed` is of: a text, a copy of something that is told elsewhere, or what a tool did. */
+export const EVENT_ITEMS = new Words<'plan' | 'agent' | Reason>({
+  Plan: 'plan',
+  AgentMessage: 'agent',
+  UserMessage: COPIES,
+  Reasoning: COPIES,
+  HookPrompt: COPIES,
+  ContextCompaction: COMPACTIONS,
+  CommandExecution: TOOLS,
+  FileChange: TOOLS,
+  McpToolCall: TOOLS,
+  DynamicToolCall: TOOLS,
+  CollabAgentToolCall: TOOLS,
+  SubAgentActivity: TOOLS,
+  WebSearch: TOOLS,
+  ImageView: TOOLS,
+  ImageGeneration: TOOLS,
+  Extension: TOOLS,
 })

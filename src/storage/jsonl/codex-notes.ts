@@ -23,14 +23,34 @@ export interface CodexNotes {
   fork?: ForkNotes
   /** Events that were taken as messages just now: an item may repeat them. */
   twins?: Twin[]
+  /** What items of the turn said last, by role and checksum: an event may repeat it. */
+  said?: SaidText[]
+  /** Events that wait for an item that says the same. */
+  held?: readonly Held[]
+  /** Whether items or the events that repeat them were first, as far as the log has shown. */
+  first?: Readonly<Partial<Record<Speaker, 'item' | 'event'>>>
 }
 
+/** Whose words an item or an event has. 'review': what a review found. */
+export type Speaker = 'user' | 'agent' | 'thought' | 'review'
+
 export interface Twin {
-  readonly role: string
+  readonly role: Speaker
   /** Of the text's bytes. */
   readonly crc: number
   readonly message: string
   readonly order: number
+}
+
+export type SaidText = readonly [role: Speaker, sum: number]
+
+export interface Held {
+  readonly role: Speaker
+  /** Of the text's bytes. */
+  readonly sum: number
+  /** When the event was written, epoch milliseconds; null: it does not say. */
+  readonly time: number | null
+  readonly line: LogLine
 }
 
 /**
@@ -101,9 +121,35 @@ export function hasTwins({ twins }: CodexNotes): boolean {
 }
 
 /** The event that says the same as an item, once. */
-export function takeTwin({ twins }: CodexNotes, count: number, role: string, crc: number): Twin | undefined {
-  const at = twins?.findIndex((twin) => twin.role === role && twin.crc === crc && twin.order >= count - TWINS) ?? -1
+export function takeTwin({ twins }: CodexNotes, count: number, role: Speaker, sums: readonly number[]): Twin | undefined {
+  const at = twins?.findIndex((twin) => twin.role === role && sums.includes(twin.crc) && twin.order >= count - TWINS) ?? -1
   return at < 0 ? undefined : twins?.splice(at, 1)[0]
+}
+
+/** So many texts are remembered. */
+const SAID = 24
+
+/** An item says this. What the model answers no event of a prompt repeats. */
+export function heard(notes: CodexNotes, role: Speaker, sums: readonly number[]): void {
+  if (sums.length === 0) return
+  notes.said ??= []
+  const { said } = notes
+  if (role !== 'user') while (said[0] !== undefined && isAsked(said[0])) said.shift()
+  for (const sum of sums) said.push([role, sum])
+  if (said.length > SAID) said.splice(0, said.length - SAID)
+}
+
+/** A prompt begins a turn: no event repeats what was answered before. */
+export function forgetAnswers(notes: CodexNotes): void {
+  if (notes.said !== undefined) notes.said = notes.said.filter(isAsked)
+}
+
+function isAsked([role]: SaidText): boolean {
+  return role === 'user'
+}
+
+export function isHeard({ said }: CodexNotes, role: Speaker, sum: number): boolean {
+  return said?.some((one) => one[0] === role && one[1] === sum) === true
 }
 
 /** What the index remembers a turn by. */

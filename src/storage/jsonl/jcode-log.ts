@@ -8,6 +8,7 @@ import { type Document, isDocument } from '../../core/documents.js'
 import { isSafeId } from '../../core/ids.js'
 import { isFolder, isOrMayBe } from '../file-type.js'
 import { isoTime } from './iso-time.js'
+import { rescueJcode } from './jcode-rescue.js'
 import { splitJcode } from './jcode-split.js'
 import { readJcodeLine } from './jcode-tree.js'
 import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
@@ -26,6 +27,7 @@ export const jcodeAdapter: LogAdapter = {
   describe,
   timeOf,
   split: splitJcode,
+  rescue: rescueJcode,
 }
 
 const SNAPSHOT = '.json'
@@ -54,7 +56,9 @@ function list(root: string): LogListing {
     else session.snapshot = { path, form: 'document', packed: false }
   }
   const sessions = [...found].map(([id, { snapshot, journal }]): LogSession => {
-    return { id, project: '', files: [snapshot, snapshot === undefined ? journal : journalOf(snapshot)].filter((file) => file !== undefined) }
+    const files = [snapshot, snapshot === undefined ? journal : journalOf(snapshot)].filter((file) => file !== undefined)
+    const [, begun] = /_(\d{13})(_|$)/.exec(id) ?? []
+    return { id, project: '', files, ...(begun !== undefined && { created: Number(begun) }) }
   })
   return { sessions, issues, leftOut: left }
 }
@@ -75,7 +79,8 @@ function reasonOf(name: string): string | undefined {
 
 const META = Buffer.from('{"meta":')
 
-function tells(bytes: Buffer, start: number): boolean {
+function tells(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start < META.length) return false
   for (let at = 0; at < META.length; at++) if (bytes[start + at] !== META[at]) return false
   return true
 }

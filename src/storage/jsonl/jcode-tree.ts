@@ -48,7 +48,7 @@ const salvaged = new Skim({ meta: { updated_at: UPDATED }, append_messages: APPE
 
 /** `bytes` is a message of a snapshot, or a line of a journal. */
 export function readJcodeLine(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
-  if (begins(bytes, start, ENTRY) || !message.read(bytes, start, end, line, log) || isEntry()) readEntry(bytes, start, end, line, log)
+  if (begins(bytes, start, end, ENTRY) || !message.read(bytes, start, end, line, log) || isEntry()) readEntry(bytes, start, end, line, log)
   else readMessage(bytes, start, line, log)
 }
 
@@ -65,7 +65,8 @@ function isEntry(): boolean {
   return now.has(APPENDED) || (now.has(META) && !now.has(ROLE))
 }
 
-function begins(bytes: Buffer, start: number, text: Buffer): boolean {
+function begins(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
+  if (end - start < text.length) return false
   for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
   return true
 }
@@ -79,7 +80,7 @@ function append(bytes: Buffer, { from, to }: Skim, start: number, line: LogLine,
     eachItem(bytes, list, listEnd, (itemFrom, itemTo) => {
       count++
       const own = part(bytes, start, itemFrom, itemTo, line, log)
-      if (message.read(bytes, itemFrom, itemTo, own, log)) readMessage(bytes, itemFrom, own, log)
+      if (message.read(bytes, itemFrom, itemTo, own, log)) readMessage(bytes, itemFrom, own, log, true)
       else log.damaged(own)
     })
   }
@@ -124,20 +125,20 @@ function damaged(bytes: Buffer, start: number, from: number, to: number, line: L
 }
 
 /** The message that was walked over. */
-function readMessage(bytes: Buffer, start: number, line: LogLine, log: LogIndex): void {
+function readMessage(bytes: Buffer, start: number, line: LogLine, log: LogIndex, isOfJournal = false): void {
   const id = ownId(message.now.text(ID))
   const time = message.now.time(TIME)
-  if (id !== undefined) readNamed(id, time ?? jcodeIdTime(id), contentOf(bytes, start, line, log), line, log)
+  if (id !== undefined) readNamed(id, time ?? jcodeIdTime(id), contentOf(bytes, start, line, log), line, log, isOfJournal)
   else place(lineId(line), time, line, log)
 }
 
-function readNamed(id: string, time: number | undefined, content: Sum, line: LogLine, log: LogIndex): void {
+function readNamed(id: string, time: number | undefined, content: Sum, line: LogLine, log: LogIndex, isOfJournal: boolean): void {
   if (isCopy(log, id, time, content)) {
     log.ignore(line, COPIES)
     return
   }
-  // Only a journal that is older than the snapshot repeats an id: jcode drops what it repeats.
-  if (log.entry(id) !== undefined) log.ignore(line, 'older versions in the journal')
+  // An id is one message's: of two that have it jcode drops the second, in the snapshot and in a journal older than that.
+  if (log.entry(id) !== undefined) log.ignore(line, isOfJournal ? 'older versions in the journal' : 'messages with the id of an earlier one')
   else link(log, id, place(id, time, line, log).id, time, content)
 }
 

@@ -27,6 +27,8 @@ export interface LogSession {
   /** The session that started it, where the folder tells. */
   readonly parent?: string
   readonly archived?: boolean
+  /** When it was begun, epoch milliseconds, where its name tells. */
+  readonly created?: number
 }
 
 export interface LogListing {
@@ -53,9 +55,11 @@ export interface LogMeta {
   /** A mark that somebody gave. */
   label?: string
   tag?: string
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds. `updated` is the newest that the log says itself; its lines near the end may know a newer one (`LineTimes.late`). */
   created?: number
   updated?: number
+  /** Of the first line that has a time: for a log that does not say when it was created. */
+  first?: number
   archived?: number
   /** Lines that are not blank, of all files. */
   entries: number
@@ -63,7 +67,7 @@ export interface LogMeta {
   notes?: Record<string, unknown>
 }
 
-/** A listing asks nothing of a line that is longer, in bytes: what is light stands in short lines. */
+/** A line that is longer, in bytes, a listing does not parse as it is (`lightIn`). */
 export const LIGHT = 2 ** 20
 
 export interface LogAdapter {
@@ -83,15 +87,31 @@ export interface LogAdapter {
   describe(document: Record<string, unknown>, meta: LogMeta, file: LogFile): void
   /** When the line was written, epoch milliseconds, where it says so: asked of the last lines. Parses nothing. */
   timeOf(bytes: Buffer, start: number, end: number): number | undefined
+  /** Where 24 characters of such a time stand, where the line has them at the place that they have in nearly all; else -1. Asked of every line. */
+  timePlace?(bytes: Buffer, start: number, end: number): number
   /**
    * Of a document: the ranges of its messages, which `read` is then given one by one, and the bytes of the document without
    * them, for `describe`. Undefined: the document is damaged.
    */
   readonly split?: (bytes: Buffer) => SplitDocument | undefined
+  /** What is whole of a document that is damaged, and what is not. */
+  readonly rescue?: (bytes: Buffer) => SplitDocument
+}
+
+/** Bytes of a document. */
+export interface DocumentRange {
+  readonly start: number
+  readonly end: number
 }
 
 export interface SplitDocument {
-  readonly messages: readonly { readonly start: number; readonly end: number }[]
+  readonly messages: readonly DocumentRange[]
+  /** What else it has that is no message and not light, and why it is left out. */
+  readonly others: readonly (DocumentRange & { readonly reason: string })[]
   /** The object without its long lists, as JSON; made when it is asked for, of the bytes that were split. */
   readonly rest: Buffer
+  /** What could not be read, in the order of the bytes. */
+  readonly damage?: readonly DocumentRange[]
+  /** Damage that has no bytes of its own: the document ends too early, say. */
+  readonly flaw?: { readonly offset: number; readonly reason: string } | undefined
 }

@@ -53,6 +53,7 @@ async function* linesOf({ key, session, entry }: ListedLog, options: Omit<Census
   for (const issue of view.issues) yield { what: 'unreadable', path: issue.path ?? entry.path, reason: issue.reason }
   // A line that belongs to a message which the log does not have yet.
   if (log.notes.context !== undefined) log.ignore(log.notes.context as LogLine, 'settings of turns without a step')
+  for (const { line } of (log.notes.held ?? []) as readonly { readonly line: LogLine }[]) log.ignore(line, 'events that nothing repeats yet')
   const others = leftOut.map(({ line, reason }): CountedLine => ({ key, line: { ...line, use: 'own' }, generation: undefined, ignored: reason }))
   const reads = [...messageLines(key, log.messages), ...others]
   for (let from = 0; from < reads.length; from += PAGE) {

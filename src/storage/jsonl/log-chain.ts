@@ -3,7 +3,7 @@
  * the ids and the times that they had, but often with another parent, version or branch.
  *
  * A resumed index does not remember every id. It knows a line for new all the same when it is later than all that were read,
- * since a copy keeps its time; of any other line it may not guess.
+ * since a copy keeps its time; of any other line it may not guess. (That an id which it forgot now names something else it cannot see.)
  */
 import { isSafeId, type MessageId, parseMessageId } from '../../core/ids.js'
 import { type LogEntry, type LogIndex, type LogLine, type LogMessage, lineId, type Sum } from './log-index.js'

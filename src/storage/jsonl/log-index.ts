@@ -4,7 +4,8 @@
  *
  * The index is *whole* when it was fed every line, and *resumed* when it goes on from a cursor, with the end of an earlier one in
  * its memory. What a resumed index would need of what it does not remember makes it `lost`: then the log is read from its start.
- * So a resumed index that is not lost says of new lines exactly what a whole one would.
+ * So a resumed index that is not lost says of new lines exactly what a whole one would, unless the log uses an id again for something else,
+ * with a later time and behind more links than are remembered: no agent is known to, and to remember all ids is what a cursor must not do.
  */
 import { type MessageId, parseMessageId } from '../../core/ids.js'
 import type { Parsed } from '../span.js'
@@ -47,6 +48,8 @@ export interface LogMessage {
   /** Lines may be added to it: nothing tells yet that its writer is done with it. */
   open: boolean
   readonly trait: LogTrait | undefined
+  /** Where the active leaf went after it, other than to it or to a message that began later. */
+  leaf?: MessageId | null | undefined
 }
 
 export interface NewMessage {
@@ -92,6 +95,8 @@ export class LogIndex {
   lasting = false
   /** Why the log must be read from its start. */
   lost: string | undefined
+  /** What the name of the log says whose it is. */
+  session: string | undefined
   readonly #resumed: boolean
   readonly #byId = new Map<string, LogMessage>()
   readonly #entries = new Map<string, LogEntry>()
@@ -142,6 +147,7 @@ export class LogIndex {
       lines: [used(line, 'own')],
       open,
       trait,
+      leaf: undefined,
     }
     this.#count++
     this.#hold(message)
@@ -158,6 +164,16 @@ export class LogIndex {
     if (!message.open) return
     message.open = false
     this.#touch(message)
+  }
+
+  /** A line that begins no message made this one the active leaf, or, undefined, none. */
+  moveLeaf(to: MessageId | undefined): void {
+    const last = this.messages.findLast(({ trait }) => trait !== 'sidechain' && trait !== 'damaged')
+    if (last === undefined && this.#count > 0) this.needsPast('the active leaf moved after many lines that are no messages')
+    const leaf = to === last?.id ? undefined : (to ?? null)
+    if (last === undefined || last.leaf === leaf) return
+    last.leaf = leaf
+    this.#touch(last)
   }
 
   /** The checksum of some bytes of the line that is read. */

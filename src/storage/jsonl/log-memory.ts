@@ -22,6 +22,7 @@ export type KeptMessage = readonly [
   open: 0 | 1,
   trait: LogTrait | null,
   lines: readonly KeptLine[] | null,
+  leaf?: string | null,
 ]
 type KeptLine = readonly [file: number, offset: number, length: number, line: number, crc: number, isAnswer: 0 | 1]
 
@@ -44,8 +45,9 @@ export function inShort(messages: readonly LogMessage[]): readonly KeptMessage[]
   return kept
 }
 
-function shortOf({ id, order, created, parent, open, trait, lines }: LogMessage, fits: boolean): KeptMessage {
-  return [id, order, created, parent ?? null, open ? 1 : 0, trait ?? null, fits ? lines.map(lineInShort) : null]
+function shortOf({ id, order, created, parent, open, trait, lines, leaf }: LogMessage, fits: boolean): KeptMessage {
+  const kept = [id, order, created, parent ?? null, open ? 1 : 0, trait ?? null, fits ? lines.map(lineInShort) : null] as const
+  return leaf === undefined ? kept : [...kept, leaf]
 }
 
 function lineInShort({ file, offset, length, line, crc, use }: UsedLine): KeptLine {
@@ -53,6 +55,7 @@ function lineInShort({ file, offset, length, line, crc, use }: UsedLine): KeptLi
 }
 
 const LINES_AT = 6
+const LEAF_AT = 7
 
 /** Of the messages that a cursor remembers few go on, and the next cursor remembers most of them again: hence made of what was kept, and kept as it was. */
 export class RememberedMessage implements LogMessage {
@@ -62,17 +65,19 @@ export class RememberedMessage implements LogMessage {
   readonly parent: MessageId | undefined
   readonly trait: LogTrait | undefined
   open: boolean
+  leaf: MessageId | null | undefined
   readonly #kept: KeptMessage
   #lines: UsedLine[] | undefined
 
   constructor(kept: KeptMessage) {
-    const [id, order, created, parent, open, trait] = kept
+    const [id, order, created, parent, open, trait, , leaf] = kept
     this.id = parseMessageId(id)
     this.order = order
     this.created = created
     this.parent = idOf(parent)
     this.trait = trait ?? undefined
     this.open = open === 1
+    this.leaf = leaf === null ? null : idOf(leaf ?? null)
     this.#kept = kept
   }
 
@@ -90,7 +95,8 @@ export class RememberedMessage implements LogMessage {
 
   /** What was kept of it, while that still says what it is: lines are added, never taken away. */
   get unchanged(): KeptMessage | undefined {
-    const isSame = this.open === (this.#kept[4] === 1) && (this.#lines === undefined || this.#lines.length === (this.#kept[LINES_AT]?.length ?? 0))
+    const isAsKept = this.open === (this.#kept[4] === 1) && this.leaf === this.#kept[LEAF_AT]
+    const isSame = isAsKept && (this.#lines === undefined || this.#lines.length === (this.#kept[LINES_AT]?.length ?? 0))
     return isSame ? this.#kept : undefined
   }
 }

@@ -4,6 +4,7 @@ import type { StageIssue } from '../../core/stage.js'
 import type { Writer } from '../log-writer.js'
 import type { SessionEntry } from '../store.js'
 import type { LogPlace } from './line-scanner.js'
+import type { LateTime } from './line-times.js'
 import type { LogMeta, LogSession } from './log-adapter.js'
 import type { LogStat } from './log-bytes.js'
 import type { TailCursor } from './tail-cursor.js'
@@ -37,6 +38,8 @@ export interface PassedFile {
   /** Entries behind the last newline: NULs, and what follows them. They are none of the pass yet, lest they be counted twice. */
   readonly loose: number
   readonly writer?: Writer | undefined
+  /** Of lines near its end. */
+  readonly late?: readonly LateTime[] | undefined
 }
 
 /** A file that grew, and from where. */
@@ -44,4 +47,5 @@ export interface Growth {
   readonly at: number
   readonly from: LogPlace
   readonly writer: Writer | undefined
+  readonly late: readonly LateTime[] | undefined
 }

@@ -9,19 +9,19 @@ import type { Slab } from '../slab.js'
 import { OwnedSpan, parseSpan, parseText, SlabSpan } from '../span.js'
 import type { Leaf, Price, SessionEntry } from '../store.js'
 import type { LogMeta, LogSession } from './log-adapter.js'
+import type { PassedFile } from './log-pass.js'
 import { titleOfPrompt } from './prompt-text.js'
 
 /** What was read of a log. */
 export interface ReadLog {
   readonly session: LogSession
   readonly meta: LogMeta
-  /** `loose`: entries behind the last newline. */
-  readonly files: readonly { readonly loose: number }[]
+  readonly files: readonly Pick<PassedFile, 'loose' | 'written' | 'late'>[]
 }
 
 export function recordOf(key: SessionKey, { session, meta, files }: ReadLog, now: number): SessionRecord {
   const { title, prompt, directory, version, model, archived, label, tag } = meta
-  const updated = meta.updated ?? now
+  const updated = writtenLast(meta, files) ?? now
   const [parent, fork] = [session.parent ?? meta.parent, meta.fork].map((id) => (isSafeId(id) && id !== key.session ? parseSessionId(id) : undefined))
   const shelved = archived ?? (session.archived === true ? updated : undefined)
   const shown = title ?? titleOfPrompt(prompt ?? '')
@@ -38,8 +38,17 @@ export function recordOf(key: SessionKey, { session, meta, files }: ReadLog, now
     ...(tag !== undefined && { tag }),
     ...(prompt !== undefined && prompt !== shown && { prompt }),
     entries: files.reduce((sum, { loose }) => sum + loose, meta.entries),
-    time: { created: meta.created ?? updated, updated, ...(shelved !== undefined && { archived: shelved }) },
+    time: { created: meta.created ?? session.created ?? meta.first ?? updated, updated, ...(shelved !== undefined && { archived: shelved }) },
   }
+}
+
+/** The newest time that the log tells; of one that tells none, when its files were written to. Undefined where nobody knows. */
+function writtenLast({ updated }: LogMeta, files: ReadLog['files']): number | undefined {
+  const told = [updated ?? -1, ...files.flatMap(({ late }) => (late ?? []).map(([, time]) => time))]
+  const newest = Math.max(...told)
+  if (newest >= 0) return newest
+  const written = Math.trunc(Math.max(...files.map((file) => file.written)))
+  return written > 0 ? written : undefined
 }
 
 /** Nobody asks whose the line is. */

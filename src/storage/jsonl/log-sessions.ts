@@ -12,8 +12,10 @@ import { writerOf } from '../log-writer.js'
 import type { SlabPool } from '../slab.js'
 import type { Listing, ListOptions, SessionEntry, StoreWork } from '../store.js'
 import { turnsOf } from '../turns.js'
+import { lightIn } from './light-line.js'
 import { LOG_START, type Rest } from './line-scanner.js'
-import { LIGHT, type LogAdapter, type LogFile, type LogListing, type LogMeta, type LogSession } from './log-adapter.js'
+import { LineTimes } from './line-times.js'
+import type { LogAdapter, LogFile, LogListing, LogMeta, LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, withWhole } from './log-bytes.js'
 import { asHeld, asListed, byPath, byRecency, listOnly, pathOf, revisionOf, versionOf } from './log-entries.js'
 import { type LogLook, MOST_NEW, mayBe } from './log-look.js'
@@ -22,8 +24,8 @@ import { NOBODY, parsed, recordOf } from './log-record.js'
 import { isSame, statOf } from './log-view.js'
 import { checkCursor } from './tail-cursor.js'
 
-/** Lines that end within so many bytes of the end of a file are asked for their time. */
-const NEAR_END = 4096
+/** A log that says nowhere when it was created has the time of the first of so many lines that has one. */
+const FIRST_LINES = 100
 /** Of so many bytes is the anchor that a listing goes on from: the light fields are worth no more. */
 const ANCHOR = 4096
 
@@ -210,13 +212,13 @@ export class LogSessions {
   #growth(before: Pass, session: LogSession): readonly Growth[] | undefined {
     if (before.files.length !== session.files.length) return undefined
     const growth: Growth[] = []
-    for (const [at, { stat, cursor, writer }] of before.files.entries()) {
+    for (const [at, { stat, cursor, writer, late }] of before.files.entries()) {
       const path = session.files[at]?.path ?? ''
       if (stat === undefined || path !== before.session.files[at]?.path) return undefined
       try {
         if (isSame(stat, statOf(session.files[at] as LogFile, this.#work))) continue
         if (cursor === undefined || checkCursor(path, cursor, this.#work).verdict !== 'grown') return undefined
-        growth.push({ at, from: cursor, writer })
+        growth.push({ at, from: cursor, writer, late })
       } catch (error) {
         if (systemCode(error) === undefined) throw error
         return undefined
@@ -228,19 +230,20 @@ export class LogSessions {
   async #lines(file: LogFile, meta: LogMeta, grown: Growth | undefined, signal: AbortSignal | undefined): Promise<PassedFile> {
     const adapter = this.#adapter
     const writer = grown === undefined ? writerOf(file.path, adapter.agent) : grown.writer
-    let near = 0
+    const times = new LineTimes(adapter, grown?.late)
     const opened = ({ size }: LogStat): void => {
       // Of an unpacked text nobody knows the end before it is there.
-      if (!file.packed) near = size - NEAR_END
+      if (!file.packed) times.size = size
     }
-    let time: number | undefined
     let loose = 0
     const take = (bytes: Buffer, start: number, end: number, offset: number, until: number): void => {
       writer?.see(bytes, start, end)
-      if (offset + end - start >= near) time = adapter.timeOf(bytes, start, end) ?? time
-      if (end - start > LIGHT || !adapter.tells(bytes, start, end, meta, offset, until)) return
-      const document = parsed(bytes, start, end)
+      times.see(bytes, start, end, offset + end - start)
+      const document = adapter.tells(bytes, start, end, meta, offset, until) ? lightIn(bytes, start, end) : undefined
       if (document !== undefined) adapter.describe(document, meta, file)
+      if (meta.created !== undefined || meta.first !== undefined || meta.entries > FIRST_LINES) return
+      const time = adapter.timeOf(bytes, start, end)
+      if (time !== undefined) meta.first = time
     }
     const visitor = {
       visit(bytes: Buffer, start: number, end: number, offset: number, _line: number, until: number): void {
@@ -258,15 +261,15 @@ export class LogSessions {
     }
     const reading = { work: this.#work, signal, pool: this.#pool, opened }
     const { stat, cursor } = await scanLog(file, visitor, { ...reading, from: grown?.from ?? LOG_START, cursor: !file.packed, anchor: ANCHOR })
-    meta.updated = time ?? meta.updated ?? stat.mtimeMs
-    return { stat, written: stat.mtimeMs, cursor, loose, writer }
+    if (times.newest !== undefined) meta.updated = Math.max(times.newest, meta.updated ?? 0)
+    return { stat, written: stat.mtimeMs, cursor, loose, writer, late: times.late }
   }
 
   #document(file: LogFile, meta: LogMeta): Promise<PassedFile> {
     return withWhole(file.path, { work: this.#work, pool: this.#pool }, (bytes, stat) => {
-      const document = this.#adapter.split?.(bytes)
+      const document = this.#adapter.split?.(bytes) ?? this.#adapter.rescue?.(bytes)
       const rest = document === undefined ? undefined : parsed(document.rest, 0, document.rest.length)
-      if (document !== undefined) meta.entries += document.messages.length
+      if (document !== undefined) meta.entries += document.messages.length + (document.damage?.length ?? 0)
       if (rest !== undefined) this.#adapter.describe(rest, meta, file)
       return { stat, written: stat.mtimeMs, cursor: undefined, loose: 0 }
     })

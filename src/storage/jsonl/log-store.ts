@@ -9,10 +9,9 @@ import type { Clock } from '../../core/clock.js'
 import { systemCode } from '../../core/errors.js'
 import type { FormatName } from '../../core/formats.js'
 import type { MessageId } from '../../core/ids.js'
-import { type Agent, type EntityKey, type MessageKey, partKey, type SessionKey } from '../../core/keys.js'
+import { type Agent, type MessageKey, partKey, type SessionKey } from '../../core/keys.js'
 import type { LogCursor } from '../cursor.js'
 import { typeOf } from '../file-type.js'
-import { absent } from '../files/file-issues.js'
 import type { FileMaps } from '../maps/file-maps.js'
 import { type Slab, SlabPool } from '../slab.js'
 import type {
@@ -45,6 +44,7 @@ import type { LogLine } from './log-index.js'
 import { type LineRead, openLines } from './log-leaves.js'
 import { sessionLeaf, sessionPrice } from './log-record.js'
 import { LogSessions } from './log-sessions.js'
+import { current, gone, isStale } from './log-stale.js'
 import { cursorOf, openTail, resumeView } from './log-tail.js'
 import type { LogView } from './log-view.js'
 import { type HeldView, LogViews, type LookOptions } from './log-views.js'
@@ -168,6 +168,7 @@ export class LogStore implements Store {
     }
     for (const { view, reads: own, places } of lines.values()) {
       const opened = await openLines(view, own, slab, { maps: this.#maps, work: this.work, signal: options.signal })
+      if (opened.some(isStale)) this.#views.distrust(view)
       for (const [at, place] of places.entries()) leaves[place] = current(opened[at] as Leaf, own[at] as LineRead)
     }
     return leaves
@@ -186,6 +187,7 @@ export class LogStore implements Store {
     )
     const leaves =
       held === undefined ? [] : await openLines(held.view, reads.flat(), slab, { maps: this.#maps, work: this.work, signal: options.signal })
+    if (held !== undefined && leaves.some(isStale)) this.#views.distrust(held.view)
     let next = 0
     const entries = reads.map((own) => own.map(({ key }): PartLeaf => ({ key, leaf: leaves[next++] as Leaf })))
     return { entries, issues: [], complete: true }
@@ -225,10 +227,13 @@ export class LogStore implements Store {
     }
     const held = await this.#views.view(session, { signal, deep })
     if (held === undefined) return undefined
-    const { log, files, issues } = held.view
+    const { view } = held
+    const { log, files, issues } = view
     // Of a log that cannot be read nothing is known, which is not that it has no messages.
     if (cursor !== undefined && files.some(({ stat }) => stat === undefined)) return { messages: [], issues, cursor: undefined, reread: undefined }
-    return { ...(await openTail(held.view, session, log.messages, slab, leaves)), reread: resumed?.reread }
+    const tail = await openTail(view, session, log.messages, slab, leaves)
+    if (tail.messages.some(({ leaf, lines }) => isStale(leaf) || lines.some((line) => isStale(line.leaf)))) this.#views.distrust(view)
+    return { ...tail, reread: resumed?.reread }
   }
 
   async revision(session: SessionKey): Promise<string> {
@@ -278,19 +283,4 @@ function isFile(path: string): boolean {
 
 function priceOf(line: LogLine, { view }: HeldView): Price {
   return { generation: lineGeneration(line), bytes: line.length, changed: view.files[line.file]?.stat?.mtimeMs ?? 0 }
-}
-
-/** The generation that was asked for must be the line's. */
-function current(leaf: Leaf, { key, line, generation }: LineRead): Leaf {
-  if (leaf.span === undefined || generation === undefined || generation === lineGeneration(line)) return leaf
-  return { issue: stale(key, leaf.span.source.path) }
-}
-
-function stale(key: EntityKey, path: string): NonNullable<Leaf['issue']> {
-  return { code: 'STALE_SPAN', key, path, reason: 'the log was rewritten after it was planned', transient: true }
-}
-
-function gone(key: EntityKey, path: string, kind: Read['kind']): NonNullable<Leaf['issue']> {
-  if (kind === 'todo' || kind === 'diff') return absent(key, path)
-  return { code: 'STALE_SPAN', key, path, reason: 'the log does not have it any more', transient: true }
 }

@@ -34,7 +34,7 @@ interface CursorMemory {
   readonly index: LogMemory
 }
 
-const VERSION = 2
+const VERSION = 3
 
 /**
  * 'unchanged': nobody wrote to the log. A view whose index was resumed: what it touched is new or got lines. Or why the log must be read
@@ -108,6 +108,7 @@ interface Resuming {
 }
 
 async function resume({ session, places, changes }: Resuming, log: LogIndex, viewing: Viewing): Promise<Resumed> {
+  log.session = session.id
   const files: ViewedFile[] = []
   for (const [at, file] of session.files.entries()) {
     const viewed = viewedOf(file, places[at] as CursorPlace)

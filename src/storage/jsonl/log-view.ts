@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib'
 import type { Clock } from '../../core/clock.js'
 import { StorageError, systemCode } from '../../core/errors.js'
 import type { SessionKey } from '../../core/keys.js'
-import type { StageIssue } from '../../core/stage.js'
+import { issueOf, type StageIssue } from '../../core/stage.js'
 import { fileIssue } from '../files/file-issues.js'
 import type { SharedBytes, Slab, SlabPool } from '../slab.js'
 import type { MessageEntry, StoreWork } from '../store.js'
@@ -17,6 +17,7 @@ import { type KeptText, keepText, scanText } from './kept-text.js'
 import type { LineVisitor, Rest } from './line-scanner.js'
 import type { LogAdapter, LogFile, LogSession } from './log-adapter.js'
 import { type LogStat, scanLog, statIfThere, statLog, type TextRange, withWhole } from './log-bytes.js'
+import { readDocumentBytes } from './log-document.js'
 import { LogIndex, type LogLine, type LogMessage } from './log-index.js'
 import { Skim } from './skim.js'
 import { type CursorVerdict, looksLike, type TailCursor } from './tail-cursor.js'
@@ -71,6 +72,7 @@ export interface Viewing {
 
 /** Reads a log from its start. Damage is in the view; a file that cannot be read is an issue. */
 export async function viewLog(session: LogSession, key: SessionKey, viewing: Viewing, log = new LogIndex()): Promise<LogView> {
+  log.session = session.id
   const issues: StageIssue[] = []
   const files: ViewedFile[] = []
   const texts: (SharedBytes | undefined)[] = []
@@ -86,7 +88,7 @@ export async function viewLog(session: LogSession, key: SessionKey, viewing: Vie
       log.lasting = text !== undefined
       const viewed =
         file.form === 'document' ? await readDocument(file, at, log, viewing, text) : await readLines(file, at, undefined, log, viewing, text)
-      if (viewed.damage !== undefined) issues.push({ code: viewed.damage.code, key, path: file.path, reason: viewed.damage.reason })
+      if (viewed.damage !== undefined) issues.push(issueOf(viewed.damage, key, file.path))
       files.push(viewed.file)
     } catch (error) {
       if (systemCode(error) === undefined) throw error
@@ -185,7 +187,7 @@ function isAbsent(file: LogFile, work: StoreWork): boolean {
 }
 
 export function isSame(a: LogStat, b: LogStat): boolean {
-  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs
 }
 
 interface Read {
@@ -265,18 +267,13 @@ const wholeness = new Skim({})
 /** A snapshot: one object, its messages in a list. @throws the system's error */
 async function readDocument(file: LogFile, at: number, log: LogIndex, { adapter, work, pool }: Viewing, text?: KeptText): Promise<Read> {
   const take = (bytes: Buffer, stat: LogStat): Read => {
-    const document = adapter.split?.(bytes)
-    for (const [place, { start, end }] of (document?.messages ?? []).entries()) {
-      const crc = text === undefined ? crc32(bytes.subarray(start, end)) : 0
-      adapter.read(bytes, start, end, { file: at, offset: start, length: end - start, line: place + 1, crc, parsed: undefined }, log)
-    }
-    const damage =
-      document === undefined ? new StorageError('CORRUPT_RECORD', { reason: 'the snapshot is no whole object', path: file.path }) : undefined
+    const flaw = readDocumentBytes(bytes, at, text === undefined, adapter, log)
+    const damage = flaw && new StorageError('CORRUPT_RECORD', { ...flaw, path: file.path })
     return { file: { file, stat, cursor: undefined, loose: undefined }, damage }
   }
   return text === undefined ? withWhole(file.path, { work, pool }, take) : take(text.shared.bytes.subarray(0, text.length), text.stat)
 }
 
-export function entryOf({ id, created, order, parent, trait, open }: LogMessage): MessageEntry {
-  return { id, created, order, log: { parent, trait, open } }
+export function entryOf({ id, created, order, parent, trait, open, leaf }: LogMessage): MessageEntry {
+  return { id, created, order, log: { parent, trait, open, ...(leaf !== undefined && { leaf }) } }
 }

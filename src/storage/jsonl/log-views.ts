@@ -117,6 +117,14 @@ export class LogViews {
     return log.count
   }
 
+  /** A line of it is not what was indexed, which the metadata of its file did not tell: the next look reads the log anew. */
+  distrust(view: LogView): void {
+    const [session, held] = [...this.#views].find(([, other]) => other.view === view) ?? []
+    if (session === undefined || held === undefined) return
+    this.#drop(session, held)
+    letGo(view)
+  }
+
   clear(): void {
     for (const { view } of this.#views.values()) letGo(view)
     this.#views.clear()

@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { timeIn } from '../../core/agents/message-draft.js'
 import { type Document, isDocument } from '../../core/documents.js'
 import { isoTime } from './iso-time.js'
+import { timeAhead } from './line-times.js'
 import type { LogAdapter, LogListing, LogMeta, LogSession } from './log-adapter.js'
 import { ownId } from './log-chain.js'
 import { type FoundFile, filesUnder } from './log-folders.js'
@@ -13,7 +14,17 @@ import { readPi } from './pi-tree.js'
 import { promptIn } from './prompt-text.js'
 import { Skim } from './skim.js'
 
-export const piAdapter: LogAdapter = { agent: 'pi', kind: 'pi-jsonl', format: 'pi', list, read: readPi, tells, describe, timeOf }
+export const piAdapter: LogAdapter = {
+  agent: 'pi',
+  kind: 'pi-jsonl',
+  format: 'pi',
+  list,
+  read: readPi,
+  tells,
+  describe,
+  timeOf,
+  timePlace: timeAhead,
+}
 
 const ENDING = '.jsonl'
 /** What the Rust port of pi keeps its sessions in beside logs, or instead of them. */

@@ -90,7 +90,9 @@ function takeHeader(time: number | undefined, line: LogLine, log: LogIndex): voi
 function take(type: string | undefined, entry: Link, line: LogLine, log: LogIndex): void {
   const reason = type === undefined ? undefined : SAY_NOTHING.get(type)
   if (reason !== undefined) {
-    join(entry, parentOf(log), log)
+    const parent = parentOf(log)
+    join(entry, parent, log)
+    if (isFollowed(log)) log.moveLeaf(parent)
     log.ignore(line, reason)
     return
   }
@@ -99,7 +101,9 @@ function take(type: string | undefined, entry: Link, line: LogLine, log: LogInde
     const caller = answered === undefined ? undefined : log.answer(answered)
     if (caller !== undefined) {
       log.add(caller, line, 'answer')
-      join(entry, caller.id, log)
+      const parent = parentOf(log) ?? caller.id
+      join(entry, parent, log)
+      log.moveLeaf(parent)
       return
     }
   }
@@ -121,6 +125,12 @@ function begin(entry: Link, line: LogLine, log: LogIndex): LogMessage {
 
 function join({ id, time, content }: Link, message: MessageId | undefined, log: LogIndex): void {
   if (id !== undefined) link(log, id, message, time, content)
+}
+
+/** The leaf is the entry that was appended last; what follows nothing that is there does not move it. */
+function isFollowed(log: LogIndex): boolean {
+  const { now } = ENTRY
+  return !now.has(PARENT) || now.is(PARENT, null) || log.entry(now.text(PARENT) ?? '') !== undefined
 }
 
 /** Without a parent of its own an entry follows the one before. */

@@ -16,6 +16,8 @@ export interface TailCursor {
   /** Bytes that the file had when it was read. */
   readonly size: number
   readonly mtimeMs: number
+  /** Missing in older cursors. */
+  readonly ctimeMs?: number
   /** After the last line that has an end. */
   readonly offset: number
   /** How many lines end before it. */
@@ -51,8 +53,8 @@ export interface AnchorOptions {
 }
 
 /** The cursor of an open file that was read up to `place`. `stat` is of before the first read. @throws the system's error */
-export function cursorAt(fd: number, { dev, ino, size, mtimeMs }: LogStat, { offset, line }: LogPlace, options?: AnchorOptions): TailCursor {
-  return { dev, ino, size, mtimeMs, offset, line, ...anchorOf(fd, offset, options) }
+export function cursorAt(fd: number, { dev, ino, size, mtimeMs, ctimeMs }: LogStat, { offset, line }: LogPlace, options?: AnchorOptions): TailCursor {
+  return { dev, ino, size, mtimeMs, ctimeMs, offset, line, ...anchorOf(fd, offset, options) }
 }
 
 /** Of the bytes before `offset`, so many at most. @throws the system's error */
@@ -126,12 +128,18 @@ export function looksLike(cursor: TailCursor, stat: LogStat): CursorVerdict {
 /** `anchorNow` gives the anchor of as many bytes before an offset; asked only when all else fits. */
 export function compareCursor(
   cursor: TailCursor,
-  { dev, ino, size, mtimeMs }: LogStat,
+  { dev, ino, size, mtimeMs, ctimeMs }: LogStat,
   anchorNow: (offset: number, length: number) => string | undefined,
 ): CursorVerdict {
   if (dev !== cursor.dev || ino !== cursor.ino) return { reread: 'the file was replaced' }
   if (size < cursor.size) return { reread: 'the file was truncated' }
-  if (size === cursor.size) return mtimeMs === cursor.mtimeMs ? 'unchanged' : { reread: 'the file was written in place' }
+  if (size === cursor.size) {
+    if (mtimeMs !== cursor.mtimeMs) return { reread: 'the file was written in place' }
+    if (cursor.ctimeMs === undefined || ctimeMs === cursor.ctimeMs) return 'unchanged'
+    // A writer can set the time of its writing back, as `touch -r` does, but not that of the change; which a new name or mode moves, too.
+    if (cursor.anchorLength < cursor.offset) return { reread: 'the file was touched, and may have been written in place' }
+    return anchorNow(cursor.offset, cursor.anchorLength) === cursor.anchor ? 'grown' : { reread: 'the file was written in place' }
+  }
   return anchorNow(cursor.offset, cursor.anchorLength) === cursor.anchor ? 'grown' : { reread: 'the bytes before the cursor changed' }
 }
 

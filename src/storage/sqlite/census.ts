@@ -173,6 +173,7 @@ function rowsIn(connection: SqliteConnection, table: string): number {
 
 /** A table that SQLite cannot read to its end is named, and hides no other. */
 function unreadable(error: unknown, path: string, table: string): CensusEntry {
-  if (error instanceof StorageError && !error.retryable) return { what: 'unreadable', path, table, reason: error.reason }
+  if (error instanceof StorageError && !error.retryable && error.code !== 'SET_CLOSED')
+    return { what: 'unreadable', path, table, reason: error.reason }
   throw error
 }

@@ -5,7 +5,7 @@
  * emptiness: the schema is probed again and the query asked again, once, and then it is STORE_NOT_READY.
  */
 import { realpathSync, statSync } from 'node:fs'
-import { messageOf, StorageError } from '../../core/errors.js'
+import { messageOf, StorageError, setClosed } from '../../core/errors.js'
 import type { StoreWork } from '../store.js'
 import { type SqliteDatabase, type SqliteStatement, type SqlRow, sqliteFailure } from './driver.js'
 import { storeError } from './open.js'
@@ -21,6 +21,7 @@ export class SqliteConnection implements Disposable {
   readonly path: string
   readonly work: StoreWork = { files: 0, rows: 0, bytes: 0, stats: 0 }
   readonly #database: SqliteDatabase
+  readonly #isSetClosed: () => boolean
   /** SQLite keeps it beside the file that a link leads to. */
   readonly #wal: string
   readonly #statements = new Map<string, SqliteStatement>()
@@ -34,8 +35,9 @@ export class SqliteConnection implements Disposable {
   readonly frozen: boolean
 
   /** Takes the database over, also when it throws. @throws StorageError as `all` does */
-  constructor(path: string, database: SqliteDatabase, frozen = false) {
+  constructor(path: string, database: SqliteDatabase, frozen = false, isSetClosed = () => false) {
     this.path = path
+    this.#isSetClosed = isSetClosed
     this.frozen = frozen
     this.#database = database
     this.#wal = `${realPath(path)}-wal`
@@ -173,7 +175,8 @@ export class SqliteConnection implements Disposable {
 
   #refuseClosed(): void {
     if (!this.#closed) return
-    const reason = 'the database was closed: it was replaced, it is gone, or the set of sessions that it was opened with was closed'
+    if (this.#isSetClosed()) throw setClosed(this.path)
+    const reason = 'the database was closed: it was replaced, or it is gone'
     throw new StorageError('STORE_NOT_READY', { reason, path: this.path })
   }
 

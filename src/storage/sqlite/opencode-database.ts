@@ -12,6 +12,8 @@ import type { Schema } from './rows.js'
 export interface DatabaseOptions extends OpenOptions {
   /** Which generations are read; the others' tables are not. @default all */
   readonly wants?: (kind: StoreKind) => boolean
+  /** Tells why a database that was closed was. @default it was let go, alone */
+  readonly isSetClosed?: () => boolean
 }
 
 /**
@@ -148,13 +150,16 @@ export class OpenDatabase implements AsyncDisposable {
   }
 }
 
-async function connect(path: string, options: OpenOptions): Promise<{ readonly connection: SqliteConnection; readonly isReplaced: () => boolean }> {
+async function connect(
+  path: string,
+  options: DatabaseOptions,
+): Promise<{ readonly connection: SqliteConnection; readonly isReplaced: () => boolean }> {
   const wal = `${existsSync(path) ? realpathSync(path) : path}-wal`
   const version = (): string => [versionOf(path), versionOf(wal)].join()
   // Taken before the file is opened: what is replaced meanwhile is opened once more, never overlooked.
   const [file, seen] = [identityOf(path), version()]
   const { database, frozen } = await openForeignDatabase(path, options)
-  const connection = new SqliteConnection(path, database, frozen)
+  const connection = new SqliteConnection(path, database, frozen, options.isSetClosed)
   if (frozen) return { connection, isReplaced: () => version() !== seen }
   // SQLite removes no -wal that somebody reads: another one, or none, was put there around it.
   const log = identityOf(wal)

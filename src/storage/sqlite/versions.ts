@@ -1,5 +1,6 @@
 /**
- * Versions of the sessions in a database: `<row>|<sequence>|<messages>|<window>`.
+ * Versions of the sessions in a database: `<row>|<sequence>|<messages>|<window>~<rest>`. By the window, which is of the last messages, the
+ * next process tells whether they were written to since; the rest moves with what was found of others, and is left out where nothing was.
  * `session.time_updated` tells nothing here: it moves neither with messages nor with parts, and titles and archiving leave it as it is.
  */
 import { fingerprint } from '../fingerprint.js'
@@ -122,16 +123,17 @@ export function stampRows(
     const sequence = touched.sequences?.get(id) ?? said?.sequence ?? ''
     const count = seen?.count ?? touched.counts?.get(id) ?? said?.count ?? ''
     let shown = said?.window ?? window ?? ''
+    let rest = said?.rest ?? ''
     if (said !== undefined && window !== undefined) {
       // An earlier process did not find it hot.
       const isLater = windows === undefined && hot.has(id)
       if (baseline === undefined ? isLater || news.has(id) || forced.has(id) || count !== said.count : baseline !== window) shown = window
       // The parts are of older messages.
-      else if (touched.parts.has(id) && sequence === said.sequence && count === said.count) shown = fingerprint(`${said.window} ${touched.salt}`)
+      else if (touched.parts.has(id) && sequence === said.sequence && count === said.count) rest = fingerprint(`${rest} ${touched.salt}`)
     }
     const all = whole?.get(id)
-    if (all !== undefined && said !== undefined && isOther(all, windows, id, said.window)) shown = all.fingerprint
-    const version = `${entry.generation}|${sequence}|${count}|${shown}`
+    if (all !== undefined && said !== undefined && isOther(all, windows, id, said.rest)) rest = all.fingerprint
+    const version = `${entry.generation}|${sequence}|${count}|${rest === '' ? shown : `${shown}~${rest}`}`
     return entry === old && old.version === version ? old : { ...entry, version }
   })
   for (const id of last.keys()) if (!known.has(id)) last.delete(id)
@@ -173,10 +175,13 @@ interface Fields {
   readonly sequence: string
   readonly count: string
   readonly window: string
+  readonly rest: string
 }
 
 function fieldsOf(version: string | undefined): Fields | undefined {
   if (version === undefined) return undefined
-  const [, sequence, count, window, ...others] = version.split('|')
-  return sequence === undefined || count === undefined || window === undefined || others.length > 0 ? undefined : { sequence, count, window }
+  const [, sequence, count, looked, ...others] = version.split('|')
+  if (sequence === undefined || count === undefined || looked === undefined || others.length > 0) return undefined
+  const [window = '', rest = ''] = looked.split('~')
+  return { sequence, count, window, rest }
 }

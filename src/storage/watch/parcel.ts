@@ -62,8 +62,18 @@ function whyNoMoreWatches(folder: string): string | undefined {
   }
 }
 
-/** In a thread of its own, as that has an inotify instance of its own. */
+/** Watches that begin together ask once. */
+let probing: Promise<string | undefined> | undefined
+
 function whyNoInotify(): Promise<string | undefined> {
+  probing ??= probeInotify().finally(() => {
+    probing = undefined
+  })
+  return probing
+}
+
+/** In a thread of its own, as that has an inotify instance of its own. */
+function probeInotify(): Promise<string | undefined> {
   const script = `const { parentPort } = require('node:worker_threads')
     try { require('node:fs').watch('/', { persistent: false }).close(); parentPort.postMessage('') } catch (error) { parentPort.postMessage(error.code ?? 'unknown') }`
   return new Promise((resolve) => {

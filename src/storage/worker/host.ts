@@ -97,6 +97,7 @@ class Host {
 
   #pages({ method, store, args }: Pick<Call, 'method' | 'store' | 'args'>, hosted: Hosted | undefined, signal: AbortSignal): Pages {
     if (method === 'refresh') return single(() => this.#refresh(signal))
+    if (method === 'found') return single(async () => (await this.#source.found?.()) ?? '')
     if (method === 'close') return single(async () => this.#source[Symbol.asyncDispose]())
     if (hosted !== undefined) return METHODS[method](hosted, args as never, { signal, pool: this.#pool })
     throw new StorageError('STORE_NOT_READY', { reason: `the worker has no store ${store} any more` })

@@ -6,7 +6,8 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { messageOf, StorageError } from '../../core/errors.js'
+import { messageOf, StorageError, setClosed } from '../../core/errors.js'
+import { whenAborted } from '../../core/signals.js'
 import type { Answer, Calls, Message, Method, WorkerStart, WorkNumbers } from './protocol.js'
 import { isAnswer, isWork, PAGES } from './shapes.js'
 import { fromWire, isWireError } from './wire-error.js'
@@ -53,7 +54,7 @@ export class WorkerLink {
     this.#options = options
   }
 
-  /** Starts a worker where there is none, and says whether it did. @throws StorageError WORKER_LOST, STORE_NOT_READY */
+  /** Starts a worker where there is none, and says whether it did. @throws StorageError WORKER_LOST, SET_CLOSED */
   async ready(): Promise<boolean> {
     this.#refuseClosed()
     const isStart = this.#starting === undefined
@@ -115,7 +116,7 @@ export class WorkerLink {
     if (this.#closed) return
     this.#closed = true
     const worker = this.#worker
-    this.#failAll(closedError())
+    this.#failAll(setClosed())
     if (worker === undefined) return
     await this.one('close', undefined, { signal: AbortSignal.timeout(CLOSING_MS) }).catch(() => undefined)
     if (worker === this.#worker) await this.#end(worker)
@@ -210,7 +211,7 @@ export class WorkerLink {
   }
 
   #refuseClosed(): void {
-    if (this.#closed) throw closedError()
+    if (this.#closed) throw setClosed()
   }
 }
 
@@ -230,10 +231,6 @@ function lost(why: string): StorageError {
   return new StorageError('WORKER_LOST', { reason: `the worker thread was lost: ${why}` })
 }
 
-function closedError(): StorageError {
-  return new StorageError('STORE_NOT_READY', { reason: 'the set of sessions was closed' })
-}
-
 interface Waiting {
   resolve(answer: Answer): void
   reject(reason: unknown): void
@@ -244,8 +241,7 @@ class PendingCall implements Disposable {
   readonly #answers: Answer[] = []
   readonly #timeoutMs: number
   readonly #onTimeout: () => void
-  readonly #signal: AbortSignal | undefined
-  readonly #onAbort = (): void => this.fail(this.#signal?.reason)
+  readonly #listening: Disposable | undefined
   #failure: { readonly reason: unknown } | undefined
   #waiting: Waiting | undefined
   #timer: NodeJS.Timeout | undefined
@@ -253,8 +249,7 @@ class PendingCall implements Disposable {
   constructor(timeoutMs: number, onTimeout: () => void, signal: AbortSignal | undefined) {
     this.#timeoutMs = timeoutMs
     this.#onTimeout = onTimeout
-    this.#signal = signal
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#listening = signal && whenAborted(signal, () => this.fail(signal.reason))
   }
 
   next(): Promise<Answer> {
@@ -279,7 +274,7 @@ class PendingCall implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer)
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#listening?.[Symbol.dispose]()
   }
 
   #settle(how: (waiting: Waiting) => void): void {

@@ -26,7 +26,7 @@ type Args<M extends Method> = Calls[M]['args']
 type Page<M extends Method> = Calls[M]['page']
 /** Gives all pages but the last, and ends with that. */
 type Pages<M extends Method> = AsyncGenerator<Reply<Page<M>>, Reply<Page<M>>>
-type StoreMethod = Exclude<Method, 'refresh' | 'close'>
+type StoreMethod = Exclude<Method, 'refresh' | 'found' | 'close'>
 
 export const METHODS: { readonly [M in StoreMethod]: (hosted: Hosted, args: Args<M>, running: Running) => Pages<M> } = {
   hold: one(async (hosted, args) => ({ page: hosted.bring(args) })),

@@ -124,6 +124,7 @@ export type CensusRow = string | CensusRowOfRecord | Exclude<CensusEntry, { read
 export interface Calls {
   /** Of the source. */
   readonly refresh: { readonly args: undefined; readonly page: SourceState }
+  readonly found: { readonly args: undefined; readonly page: string }
   readonly close: { readonly args: undefined; readonly page: undefined }
   /** Brings a list for `sessions` to go on from, in pieces; gives its number after the last. */
   readonly hold: { readonly args: HoldArgs; readonly page: number | undefined }

@@ -144,6 +144,7 @@ const isAlong = counted(shapeOf<LeavesAlong>({ ids: listOf(listOf(isId<PartId>))
 
 export const PAGES: { readonly [M in Method]: Check<Calls[M]['page']> } = {
   refresh: shapeOf<SourceState>({ stores: listOf(isStoreState), issues: isIssues }),
+  found: isText,
   close: isNothing,
   hold: maybe(isNumber),
   prime: isNothing,

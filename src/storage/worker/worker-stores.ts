@@ -65,6 +65,11 @@ class WorkerStores implements StoreSource {
     else this.#bind(await this.#link.one('refresh', undefined, { signal }))
   }
 
+  async found(): Promise<string> {
+    await this.#link.ready()
+    return this.#link.one('found', undefined)
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#link.close()
   }

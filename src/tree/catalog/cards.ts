@@ -7,6 +7,7 @@ import { isDocument } from '../../core/documents.js'
 import { isSafeId, type SessionId } from '../../core/ids.js'
 import { type Agent, type SessionKey, sessionKey } from '../../core/keys.js'
 import type { SqlValue } from '../../storage/sqlite/driver.js'
+import { NO_ORIGINS } from '../sessions/session-meta.js'
 import { storeEras } from '../sessions/stores.js'
 import type { SessionMeta, SessionOrigin, Usage } from '../types.js'
 
@@ -72,7 +73,7 @@ function metaOfCard(key: SessionKey, source: SessionOrigin, fields: readonly unk
   const hides = fields.length === FIELDS ? NO_ORIGINS : originsIn(fields)
   if (model === undefined || usage === undefined || hides === undefined) return undefined
   const meta: { -readonly [Name in keyof SessionMeta]: SessionMeta[Name] } = {
-    key,
+    key: Object.freeze(key),
     id: key.session,
     title,
     directory,
@@ -93,7 +94,7 @@ function metaOfCard(key: SessionKey, source: SessionOrigin, fields: readonly unk
   if (label !== null) meta.label = label
   if (tag !== null) meta.tag = tag
   if (prompt !== null) meta.prompt = prompt
-  return meta
+  return Object.freeze(meta)
 }
 
 type Model = NonNullable<SessionMeta['model']>
@@ -129,8 +130,6 @@ function usageIn(fields: readonly unknown[]): Usage | undefined {
   return { cost, tokens: { input, output, reasoning, cache: { read, write } } }
 }
 
-const NO_ORIGINS: readonly SessionOrigin[] = []
-
 function originsIn(fields: readonly unknown[]): readonly SessionOrigin[] | undefined {
   const origins: SessionOrigin[] = []
   for (let at = FIELDS; at < fields.length; at += 2) {
@@ -138,7 +137,7 @@ function originsIn(fields: readonly unknown[]): readonly SessionOrigin[] | undef
     if (typeof kind !== 'string' || !Object.hasOwn(storeEras, kind) || typeof path !== 'string') return undefined
     origins.push({ kind: kind as SessionOrigin['kind'], path })
   }
-  return origins
+  return Object.freeze(origins)
 }
 
 function parse(text: string): unknown {

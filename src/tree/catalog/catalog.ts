@@ -92,7 +92,7 @@ class FileCatalog implements Catalog {
 
   async before(store: CatalogStore, signal?: AbortSignal): Promise<ListedBefore | undefined> {
     const place = this.#read(() => this.#places.find(store))
-    if (place === undefined || !place.listed) return undefined
+    if (place === undefined || (!place.listed && place.rows === 0)) return undefined
     this.#read(() => this.#forgetOthers())
     const known = new Map<SessionId, Written>()
     this.#rows.set(place.store, known)

@@ -27,7 +27,7 @@ export function earlySessions(catalog: Catalog, stores: () => readonly Store[]):
 function readOnce(read: () => readonly SessionMeta[] | undefined): () => readonly SessionMeta[] {
   let held: readonly SessionMeta[] | undefined
   return () => {
-    held ??= read()
+    held ??= Object.freeze(read())
     return held ?? []
   }
 }

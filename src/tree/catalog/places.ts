@@ -10,7 +10,7 @@ import { seedOf } from './rows.js'
 /** A store as the catalog knows it. */
 export interface CatalogPlace {
   readonly store: number
-  /** A listing of it was written. */
+  /** A listing of it was written, and left nothing out. */
   readonly listed: boolean
   readonly mark: string | undefined
   readonly rows: number
@@ -113,7 +113,7 @@ function segmentIn(segment: number, stores: ReadonlyMap<number, CatalogStore>): 
   const hider = hiderOf(segment)
   const store = stores.get(number)
   if (store === undefined || stores.has(hider)) return []
-  const source = { kind: store.kind, path: store.path }
+  const source = Object.freeze({ kind: store.kind, path: store.path })
   const shown = hider === 0 ? ALL : unlessShownBy(store, stores)
   return [{ segment, seed: seedOf(storeName(source)), store: number, agent: store.agent, source, aside: segment % ASIDES, shown }]
 }

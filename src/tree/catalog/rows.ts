@@ -39,7 +39,7 @@ export function textsOf(store: string, entry: SessionEntry, meta: SessionMeta): 
   return card === undefined ? undefined : { crc: sumOf(store, key.session, texts), card, entry: texts }
 }
 
-/** The columns from `cwd` to `entry_count`, in the order of the schema. */
+/** The columns from `cwd` to `entry_count`, in the order of the schema. Half a character is what SQLite would make of it, on every driver. */
 export function columnsOf({ directory, parent, archived, updated, created, title, tag, label, model, entries }: SessionMeta): readonly SqlValue[] {
   const row = [
     folderName(directory),
@@ -54,7 +54,7 @@ export function columnsOf({ directory, parent, archived, updated, created, title
     model && `${model.providerID}/${model.id}`,
   ]
   const count = Number.isSafeInteger(entries) ? entries : undefined
-  return [...row, count].map((value) => value ?? null)
+  return [...row, count].map((value) => (typeof value === 'string' ? value.toWellFormed() : (value ?? null)))
 }
 
 /** An entry from its columns (`ENTRY_COLUMNS`). */

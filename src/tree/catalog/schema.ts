@@ -10,8 +10,10 @@
  * little.
  *
  * `crc` is of the columns of the entry with the identity of the row; the card, what a page shows, begins with its own sum. What does not fit
- * its sum was not written by this library, and is read again from its store. `stores.rows` and `stores.digest` are the number of rows that
- * the listing had which gave `mark`, and the sum of their `crc`: a mark is worth something only beside all of its rows.
+ * its sum was not written by this library, and is read again from its store. `stores.listed` is when the store was listed last, in epoch
+ * milliseconds; NULL where not all of its sessions have a row: then it is listed before anything of it is shown. `stores.rows` and
+ * `stores.digest` are the number of rows that the listing had which gave `mark`, and the sum of their `crc`: a mark is worth something only
+ * beside all of its rows.
  *
  * `plain` is 1 where the card says what the entry alone says: then it needs no look while the entry stays. What a card says, or a record that
  * a store makes of the same bytes, may not change without another schema version: rows of what did not change are not made anew.
@@ -25,7 +27,7 @@
 
 /** 'SPLC', in the header of the file. */
 export const APPLICATION = 0x53504c43
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 4
 
 export const SCHEMA = `
 CREATE TABLE stores (

@@ -25,6 +25,8 @@ export interface SetCatalog {
   /** Leaves what was listed. It is not waited for: `settled` does. `isSame`: what is shown is what was shown before. */
   write(listings: readonly StoreListing[], shown: Shown, isSame: boolean): void
   settled(): Promise<void>
+  /** Whether what was left last stands in the file, of every store. */
+  holdsAll(): boolean
   /** How many messages each of these sessions of a store has; what somebody counted since they were listed so is not counted again. */
   messageCounts(store: Store, sessions: readonly SessionEntry[]): Promise<readonly number[]>
   lock(signal: AbortSignal): Promise<IndexLock | undefined>
@@ -41,8 +43,7 @@ export interface Shown {
 
 /** `signal` ends what is done in the background. */
 export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
-  /** By place, and only when all of it was written. */
-  const written = new Map<string, { readonly listing: Listing<SessionEntry>; readonly edition: number }>()
+  const left = new Left()
   /** Of copies that are not shown. */
   const metas = new WeakMap<SessionEntry, SessionMeta>()
   let writes = Promise.resolve()
@@ -65,10 +66,9 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
   }
 
   const writeStore = async (store: Store, listing: Listing<SessionEntry>, shown: Shown): Promise<void> => {
-    const place = placeOf(store)
-    written.delete(place)
+    left.written({ store, listing }, undefined)
     const edition = await catalog.write(store, listing, (entry) => shownAs(store, entry, shown), shown.stores)
-    if (edition !== undefined) written.set(place, { listing, edition })
+    left.written({ store, listing }, edition)
     counting = inBackground(counting.then(() => countMissing(catalog, store, signal)))
   }
 
@@ -91,12 +91,12 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
         options,
       ),
     write(listings, shown, isSame) {
+      left.last = listings
       const edition = catalog.edition()
       pruning ??= inBackground(catalog.prune(shown.stores, signal))
-      for (const { store, listing } of listings) {
-        const held = written.get(placeOf(store))
-        if (!isKept(store) || (isSame && held?.edition === edition && isEqual(held?.listing, listing))) continue
-        writes = inBackground(writes.then(() => writeStore(store, listing, shown)))
+      for (const one of listings) {
+        if (!isKept(one.store) || (isSame && left.isWritten(one, edition))) continue
+        writes = inBackground(writes.then(() => writeStore(one.store, one.listing, shown)))
       }
     },
     async settled() {
@@ -104,11 +104,34 @@ export function setCatalog(catalog: Catalog, signal: AbortSignal): SetCatalog {
       // They end with the next page.
       if (signal.aborted) await Promise.all([counting, pruning])
     },
+    holdsAll: () => left.isAllWritten(catalog.edition()),
     messageCounts: (store, sessions) =>
       messageCounts(catalog, store, sessions, (asked, numbers) => {
         writes = inBackground(writes.then(() => keepCounted(catalog, store, asked, numbers)))
       }),
     lock: (signal) => catalog.lock(signal),
+  }
+}
+
+/** What was left last, and what of it stands in the file. */
+class Left {
+  last: readonly StoreListing[] | undefined
+  /** By place, and only when all of it was written. */
+  readonly #written = new Map<string, { readonly listing: Listing<SessionEntry>; readonly edition: number }>()
+
+  /** `edition`: in which; undefined when it was not, or not yet. */
+  written({ store, listing }: StoreListing, edition: number | undefined): void {
+    if (edition === undefined) this.#written.delete(placeOf(store))
+    else this.#written.set(placeOf(store), { listing, edition })
+  }
+
+  isWritten({ store, listing }: StoreListing, edition: number | undefined): boolean {
+    const held = this.#written.get(placeOf(store))
+    return held !== undefined && held.edition === edition && isEqual(held.listing, listing)
+  }
+
+  isAllWritten(edition: number | undefined): boolean {
+    return this.last?.every((one) => !isKept(one.store) || this.isWritten(one, edition)) ?? false
   }
 }
 
@@ -174,8 +197,8 @@ export function placeOf({ kind, path }: Pick<Store, 'kind' | 'path'>): string {
   return `${kind} ${path}`
 }
 
-function isEqual(before: Listing<SessionEntry> | undefined, now: Listing<SessionEntry>): boolean {
-  if (before === undefined || before.mark !== now.mark || before.complete !== now.complete) return false
+function isEqual(before: Listing<SessionEntry>, now: Listing<SessionEntry>): boolean {
+  if (before.mark !== now.mark || before.complete !== now.complete) return false
   if (before.entries === now.entries) return true
   return before.entries.length === now.entries.length && before.entries.every((entry, at) => entry === now.entries[at])
 }

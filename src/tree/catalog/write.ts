@@ -72,15 +72,17 @@ interface Change {
  */
 export async function writeStore(database: SqliteDatabase, prepare: Prepare, write: StoreWrite): Promise<void> {
   const { entries, complete, mark: given = null } = write.listing
-  const { changed, digest, standing } = await compare(prepare, write)
+  const { changed, digest, standing, leftOut } = await compare(prepare, write)
   const [held] = prepare('SELECT count(*) FROM sessions WHERE store = ?').get(write.store) ?? []
   if (Number(held) < standing && endsEarly(prepare, write))
     throw Object.assign(new Error('an index of the catalog lacks rows'), { code: 'SQLITE_CORRUPT' })
   const gone = complete && held !== standing ? await goneOf(prepare, write) : []
   const [mark, rows, sum, listed] = prepare('SELECT mark, rows, digest, listed FROM stores WHERE store = ?').get(write.store) ?? []
   const sure = complete ? given : null
-  const now = write.clock.now()
-  const isFresh = mark === sure && rows === entries.length && sum === digest && Number(listed ?? 0) > now - LISTED_GRAIN_MS
+  // A store of which a session is missing here is listed before anything of it is shown.
+  const when = leftOut === 0 ? write.clock.now() : null
+  const isKnown = when === null ? listed === null : Number(listed ?? 0) > when - LISTED_GRAIN_MS
+  const isFresh = mark === sure && rows === entries.length && sum === digest && isKnown
   if (isFresh && changed.length === 0 && gone.length === 0) return
   // Nobody is shown a store before it was listed once, so its rows may come one after the other.
   const early = typeof listed === 'number' ? [] : changed.slice(0, -MOST_AT_ONCE)
@@ -93,7 +95,7 @@ export async function writeStore(database: SqliteDatabase, prepare: Prepare, wri
     }
     await putRows(prepare, write, changed.slice(early.length))
     const update = prepare('UPDATE stores SET mark = ?, rows = ?, digest = ?, listed = ? WHERE store = ?')
-    const isThere = update.run(sure, entries.length, digest, now, write.store) === 1
+    const isThere = update.run(sure, entries.length, digest, when, write.store) === 1
     // Its rows would be nobody's.
     if (!isThere) throw new StorageError('CATALOG_UNAVAILABLE', { reason: 'another process took the store away meanwhile' })
   })
@@ -123,16 +125,22 @@ async function putRows(prepare: Prepare, write: StoreWrite, entries: readonly Se
 /** What was listed is written down that often where nothing else changes: nothing depends on it, and every write wakes the disk. */
 const LISTED_GRAIN_MS = 60_000
 
+interface Compared {
+  readonly changed: readonly SessionEntry[]
+  readonly digest: number
+  /** Entries that have a row. */
+  readonly standing: number
+  /** Entries that can have none. */
+  readonly leftOut: number
+}
+
 /** Rows that this process knows to be as they were written are not looked at. */
-async function compare(
-  prepare: Prepare,
-  { store, origin, listing, shown, segment: segmentOf, known, onWritten }: StoreWrite,
-): Promise<{ readonly changed: readonly SessionEntry[]; readonly digest: number; readonly standing: number }> {
+async function compare(prepare: Prepare, { store, origin, listing, shown, segment: segmentOf, known, onWritten }: StoreWrite): Promise<Compared> {
   const held = prepare(HELD)
   const changed: SessionEntry[] = []
   let digest = 0
-  /** Entries that have a row. */
   let standing = 0
+  let leftOut = 0
   let looked = 0
   for (const entry of listing.entries) {
     const as = shown(entry)
@@ -145,7 +153,10 @@ async function compare(
     }
     if (++looked % STEP === 0) await turn()
     const texts = textsOf(storeName(origin), entry, as.meta)
-    if (texts === undefined) continue
+    if (texts === undefined) {
+      leftOut++
+      continue
+    }
     digest += texts.crc
     const [row, segment, crc, card] = held.get(store, entry.key.session) ?? []
     if (row !== undefined) standing++
@@ -153,7 +164,7 @@ async function compare(
     onWritten({ ...as, entry, segment: next, crc: texts.crc })
     if (segment !== next || crc !== texts.crc || card !== texts.card) changed.push(entry)
   }
-  return { changed, digest, standing }
+  return { changed, digest, standing, leftOut }
 }
 
 function isSame(before: Written, { meta, isPlain }: ShownRow): boolean {

@@ -55,6 +55,7 @@ function viewOf(sessions: Sessions, { store, entry }: SessionCopy): Sessions {
     issues: [],
     narrowed: false,
     stale: false,
+    keptIn: undefined,
     cache: sessions.cache,
     clock: sessions.clock,
     slabs: sessions.slabs,

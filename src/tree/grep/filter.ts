@@ -7,6 +7,7 @@
  * escape (`\u00e9`) of one of its characters still makes the bytes worth a look, and so does one of an ASCII character, which hardly anybody
  * writes: it may be a piece of an escape in a document within the document.
  */
+import type { FormatName } from '../../core/formats.js'
 
 export type ByteFilter = (bytes: Uint8Array) => boolean
 
@@ -87,6 +88,19 @@ function hasEscape(bytes: Buffer, units: ReadonlySet<number>): boolean {
     if ((unit >= 0x20 && unit < 0x7f) || units.has(unit)) return true
   }
   return false
+}
+
+/** Texts that hydrate writes out from JSON, where a document has these: its bytes then cannot tell. */
+const WRITTEN_OUT: Partial<Record<FormatName, string>> = { v2: '"error"', codex: '"tools"' }
+/** Files of texts may stand in base64 where a document has this, and names a text's type: an image does not. */
+const FILE_MARKS: Partial<Record<FormatName, string>> = { v1: 'data:text', v2: '"mime"' }
+
+/** Whether a document may hold texts that its bytes do not show. */
+export function mayHide(given: Uint8Array, format: FormatName): boolean {
+  const bytes = asBuffer(given)
+  const mark = WRITTEN_OUT[format]
+  if (mark !== undefined && bytes.includes(mark)) return true
+  return bytes.includes(FILE_MARKS[format] ?? 'base64') && (bytes.includes('text/') || bytes.includes('text\\/'))
 }
 
 function longest(stretches: readonly string[]): string {

@@ -53,7 +53,7 @@ export interface GrepHit {
   /** Undefined where the record of the message says it itself. */
   readonly part: PartKey | undefined
   readonly kind: GrepKind
-  /** Which text of it: `text`; of a tool `input`, `output`, `error` or `title`; of a file `filename`. */
+  /** Which text of it: `text`; of a tool `input`, `output`, `error` or `title`; of a file `filename` or `content`. */
   readonly field: string
   /** Of a tool, its name. */
   readonly tool: string | undefined
@@ -76,8 +76,8 @@ export interface GrepHit {
  * order, one hit for each line of each text. A fork's copies are hits of their own. An expression sees whole texts: `^` and `$` are
  * the ends of lines with its flag `m`; `g` and `y` count for nothing. One that tries without end (`(a+)+$`) blocks the thread, with a worker
  * too, until `timeoutMs` have passed.
- * @throws StorageError INVALID_OPTION, also of an expression that takes too long; NOT_FOUND, AMBIGUOUS_ID; the reason of `signal` once it is
- * aborted, at the next page or the next places of a long text
+ * @throws StorageError INVALID_OPTION, also of an expression that takes too long; NOT_FOUND, AMBIGUOUS_ID; SET_CLOSED once the set is closed, if not all is
+ * read by then; the reason of `signal` once it is aborted, at the next page or the next places of a long text
  */
 export async function* grepSessions(sessions: Sessions, pattern: string | RegExp, options: GrepOptions = {}): AsyncGenerator<GrepHit> {
   // What searches is loaded by who does.

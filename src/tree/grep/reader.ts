@@ -11,7 +11,8 @@ import { planStraight } from '../plan.js'
 import { resolveSessionTree } from '../resolve.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { MessageNode, MessageRefNode, SessionRefTree, SessionTreePlan } from '../types.js'
-import type { ByteFilter } from './filter.js'
+import { closingOf } from '../watch/told.js'
+import { type ByteFilter, mayHide } from './filter.js'
 import { type Excerpt, excerptsIn, type GrepKind, type GrepText, type Matcher, textsOfMessage, textsOfPart } from './text.js'
 import type { TimeLimit } from './time-limit.js'
 
@@ -64,13 +65,11 @@ const TURN_MS = 2
 const PAGE = { bytes: 2 ** 17, messages: 64 }
 /** Of logs, whose lines are read in few reads. */
 const LOG_PAGE = { bytes: 2 ** 19, messages: 512 }
-/** Texts that hydrate writes out from JSON, where a document has these: its bytes then cannot tell. */
-const WRITTEN_OUT: Partial<Record<FormatName, Buffer>> = { v2: Buffer.from('"error"'), codex: Buffer.from('"tools"') }
-
 export class GrepReader {
   readonly read = { messages: 0, bytes: 0 }
   readonly #sessions: Sessions
   readonly #search: GrepSearch
+  readonly #closing: AbortSignal | undefined
   /** Messages of the next page, by whether they are of a log. */
   readonly #next = { leaves: 8, lines: 64 }
   #turn = performance.now()
@@ -78,6 +77,7 @@ export class GrepReader {
   constructor(sessions: Sessions, search: GrepSearch) {
     this.#sessions = sessions
     this.#search = search
+    this.#closing = closingOf(sessions)
   }
 
   plan(session: SessionKey): Promise<StageResult<SessionTreePlan>> {
@@ -85,7 +85,7 @@ export class GrepReader {
     return planStraight(this.#sessions, { session, ...(signal && { signal }) })
   }
 
-  /** The texts of a session that hold the pattern, by page. `planned` gives its plan. */
+  /** The texts of a session that hold the pattern, by page. `planned` gives its plan. @throws StorageError SET_CLOSED */
   async *pages(key: SessionKey, planned = () => this.plan(key)): AsyncGenerator<readonly FoundText[]> {
     const { signal } = this.#search
     // The record of a session is no message, and stands with each page.
@@ -94,6 +94,7 @@ export class GrepReader {
     const isPacked = plan !== undefined && (await this.#isPacked(plan))
     for (let at = 0; plan !== undefined && at < plan.messages.length; ) {
       signal?.throwIfAborted()
+      this.#closing?.throwIfAborted()
       await this.#giveWay()
       const size = isPacked ? plan.messages.length : this.#sizeOf(plan)
       const resolved = await resolveSessionTree(
@@ -216,8 +217,7 @@ export class GrepReader {
     const { filter } = this.#search
     if (filter === undefined) return true
     const bytes = span.bytes()
-    const mark = WRITTEN_OUT[format]
-    return filter(bytes) || (mark !== undefined && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(mark))
+    return filter(bytes) || mayHide(bytes, format)
   }
 
   *#saidIn(spoken: readonly Spoken[]): Generator<Said> {
@@ -251,9 +251,11 @@ export class GrepReader {
     this.#search.signal?.throwIfAborted()
   }
 
+  /** What cannot be read once the set is closed is no issue: the search is over, and not at its end. */
   #once(): GrepSearch['tell'] {
     const told = new Set<string>()
     return (issue) => {
+      this.#closing?.throwIfAborted()
       const name = `${issue.code} ${issue.key === undefined ? issue.path : encodeKey(issue.key)} ${issue.line ?? ''}`
       if (!told.has(name)) this.#search.tell(issue)
       told.add(name)

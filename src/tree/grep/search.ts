@@ -1,22 +1,33 @@
 /** The search itself: which sessions are asked, and what is found in them, page by page. */
-import { StorageError } from '../../core/errors.js'
+import { isDocument } from '../../core/documents.js'
 import { encodeKey } from '../../core/keys.js'
-import { checkNumber, refuseUnknown } from '../../core/options.js'
+import {
+  checkBoolean,
+  checkFunction,
+  checkNumber,
+  checkSignal,
+  checkWhole,
+  invalidOption,
+  LONGEST_MS,
+  refuseUnknown,
+  told,
+} from '../../core/options.js'
 import { PART_KINDS } from '../../core/parts.js'
 import { turnsOf } from '../../storage/turns.js'
 import { PlansAhead } from '../plans-ahead.js'
 import { isInAny, readQuery } from '../sessions/session-page.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SessionMeta } from '../types.js'
+import { closingOf } from '../watch/told.js'
 import { byteFilter } from './filter.js'
 import type { GrepHit, GrepOptions } from './grep.js'
 import { AT_ONCE, type FoundText, GrepReader, type GrepSearch, taken } from './reader.js'
-import { matcherOf } from './text.js'
+import { type GrepKind, matcherOf } from './text.js'
 import { limitedTo, unlimited } from './time-limit.js'
 
 export async function* linesFound(sessions: Sessions, pattern: string | RegExp, options: GrepOptions): AsyncGenerator<GrepHit> {
-  const { limit = Number.POSITIVE_INFINITY } = options
   const search = readSearch(pattern, options)
+  const { limit = Number.POSITIVE_INFINITY } = options
   const turns = turnsOf(sessions.clock, options.signal)
   let found = 0
   for await (const text of textsFound(sessions, search, options)) {
@@ -35,8 +46,8 @@ export async function* linesFound(sessions: Sessions, pattern: string | RegExp, 
 }
 
 export async function* sessionsFound(sessions: Sessions, text: string | RegExp, options: Omit<GrepOptions, 'context'>): AsyncGenerator<SessionMeta> {
-  const { limit = Number.POSITIVE_INFINITY } = options
   const search = readSearch(text, options)
+  const { limit = Number.POSITIVE_INFINITY } = options
   let found = 0
   for await (const { session } of textsFound(sessions, { ...search, once: true }, options)) {
     yield session
@@ -45,19 +56,14 @@ export async function* sessionsFound(sessions: Sessions, text: string | RegExp, 
 }
 
 const TIMEOUT_MS = 2000
-/** The longest that a timer can wait. */
-const LONGEST_MS = 2 ** 31 - 1
+const KINDS: readonly GrepKind[] = [...PART_KINDS, 'message']
 
 /** @throws StorageError INVALID_OPTION */
 function readSearch(pattern: string | RegExp, options: GrepOptions): GrepSearch {
   refuseUnknown(options, ['agent', 'cwd', 'sessions', 'kinds', 'ignoreCase', 'limit', 'context', 'timeoutMs', 'signal', 'onIssue', 'onProgress'])
-  const { kinds, ignoreCase = false, limit, context = 80, timeoutMs = TIMEOUT_MS, signal, onIssue } = options
-  if (typeof pattern !== 'string' && !(pattern instanceof RegExp)) throw invalid('the pattern must be a text or a regular expression')
-  checkNumber('limit', limit, 1)
-  checkNumber('context', context, 0)
-  checkNumber('timeoutMs', timeoutMs, 1, LONGEST_MS)
-  const stranger = kinds?.find((kind) => kind !== 'message' && !PART_KINDS.includes(kind))
-  if (stranger !== undefined) throw invalid(`there is no kind ${JSON.stringify(stranger)}; a kind is one of ${PART_KINDS.join(', ')}, message`)
+  const { kinds, ignoreCase = false, context = 80, timeoutMs = TIMEOUT_MS, signal, onIssue } = options
+  if (typeof pattern !== 'string' && !(pattern instanceof RegExp)) throw invalidOption('the pattern must be a text or a regular expression')
+  checkOptions(options)
   return {
     find: matcherOf(pattern, ignoreCase),
     limit: typeof pattern === 'string' ? unlimited : limitedTo(timeoutMs),
@@ -68,6 +74,29 @@ function readSearch(pattern: string | RegExp, options: GrepOptions): GrepSearch 
     signal,
     tell: onIssue ?? (() => undefined),
   }
+}
+
+/** @throws StorageError INVALID_OPTION */
+function checkOptions({ kinds, sessions, ignoreCase, limit, context, timeoutMs, signal, onIssue, onProgress }: GrepOptions): void {
+  if (limit !== Number.POSITIVE_INFINITY) checkWhole('limit', limit, 1)
+  if (context !== Number.POSITIVE_INFINITY) checkWhole('context', context, 0)
+  checkNumber('timeoutMs', timeoutMs, 1, LONGEST_MS)
+  checkBoolean('ignoreCase', ignoreCase)
+  checkSignal('signal', signal)
+  checkFunction('onIssue', onIssue)
+  checkFunction('onProgress', onProgress)
+  for (const kind of listed('kinds', kinds))
+    if (!KINDS.some((known) => known === kind)) throw invalidOption(`there is no kind ${told(kind)}; a kind is one of ${KINDS.join(', ')}`)
+  for (const session of listed('sessions', sessions)) {
+    const isNamed = typeof session === 'string' || (isDocument(session) && typeof session.agent === 'string' && typeof session.session === 'string')
+    if (!isNamed) throw invalidOption(`sessions must be ids or keys of sessions, not ${told(session)}`)
+  }
+}
+
+function listed(name: string, value: unknown): readonly unknown[] {
+  if (value === undefined) return []
+  if (Array.isArray(value)) return value
+  throw invalidOption(`${name} must be a list, not ${told(value)}`)
 }
 
 async function* textsFound(
@@ -95,6 +124,7 @@ async function* textsFound(
 
 /** The last updated first. */
 async function sessionsAsked(sessions: Sessions, { agent, cwd, sessions: given, signal }: GrepOptions): Promise<readonly SessionMeta[]> {
+  closingOf(sessions)?.throwIfAborted()
   // What an earlier process listed may lack a session.
   if (sessions.stale) await sessions.refresh(signal === undefined ? {} : { signal })
   const { agents, folders } = readQuery({ ...(agent !== undefined && { agent }), ...(cwd !== undefined && { cwd }) })
@@ -108,8 +138,4 @@ async function sessionsAsked(sessions: Sessions, { agent, cwd, sessions: given, 
         (folders === undefined || isInAny(directory, folders)) &&
         (names === undefined || names.has(encodeKey(key))),
     )
-}
-
-function invalid(reason: string): StorageError {
-  return new StorageError('INVALID_OPTION', { reason })
 }

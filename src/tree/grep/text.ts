@@ -3,6 +3,7 @@ import { type Document, isDocument } from '../../core/documents.js'
 import { StorageError } from '../../core/errors.js'
 import type { Part, PartKind } from '../../core/parts.js'
 import type { Message } from '../../core/records.js'
+import { textOfUrl, textsOfBlocks, textsOfInput } from './content.js'
 
 /** What a text belongs to: a part of this kind, or the message's own record (its error, or all of a message of an unknown kind). */
 export type GrepKind = PartKind | 'message'
@@ -13,7 +14,7 @@ export interface GrepText {
   readonly text: string
 }
 
-/** What was said, thought, asked of tools and answered by them, and names of files; no ids, no `data:` URLs, no bookkeeping. */
+/** What was said, thought, asked of tools and answered by them, and names of files; no ids, no bookkeeping, nothing that is encoded but the text of `data:` URLs. */
 export function* textsOfPart(part: Part): Generator<GrepText> {
   switch (part.type) {
     case 'text':
@@ -24,11 +25,11 @@ export function* textsOfPart(part: Part): Generator<GrepText> {
       yield* textsOfTool(isDocument(part.state) ? part.state : {})
       return
     case 'file':
-      yield* textsIn(part, ['filename'])
+      yield* textsOfFile(part)
       if (isDocument(part.source)) yield* textsIn(part.source, ['path'])
       return
     case 'patch':
-      yield* stringsIn('files', part.files)
+      yield* named('files', part.files)
       return
     case 'agent':
       yield* textsIn(part, ['name'])
@@ -37,7 +38,7 @@ export function* textsOfPart(part: Part): Generator<GrepText> {
       yield* textsIn(part, ['description', 'command', 'prompt'])
       return
     case 'unknown':
-      yield* stringsIn('raw', withoutIds(part.raw))
+      yield* named('raw', textsOfBlocks(withoutIds(part.raw)))
       return
     case 'step-start':
     case 'step-finish':
@@ -51,17 +52,26 @@ export function* textsOfPart(part: Part): Generator<GrepText> {
 }
 
 export function* textsOfMessage(message: Message): Generator<GrepText> {
-  if (message.role === 'unknown') yield* stringsIn('raw', withoutIds(message.raw))
+  if (message.role === 'unknown') yield* named('raw', textsOfBlocks(withoutIds(message.raw)))
   else if (message.role === 'assistant' && isDocument(message.error?.data)) yield* textsIn(message.error.data, ['message', 'reason'], 'error')
 }
 
-/** What an interrupted tool had printed stands in its metadata alone. */
-function* textsOfTool({ title, input, raw, output, error, status, metadata }: Document): Generator<GrepText> {
+/** What an interrupted tool had printed stands in its metadata alone; what of an answer is no text, in its `content` or that of the state. */
+function* textsOfTool({ title, input, raw, output, error, status, metadata, content, attachments }: Document): Generator<GrepText> {
   yield* textsIn({ title }, ['title'])
-  yield* stringsIn('input', input)
+  yield* named('input', textsOfInput(input))
   yield* textsIn({ raw }, ['raw'], 'input')
   yield* textsIn({ output, error }, ['output', 'error'])
   if (status !== 'completed' && isDocument(metadata)) yield* textsIn(metadata, ['output'])
+  if (isDocument(metadata) && Array.isArray(metadata.content)) yield* named('output', textsOfBlocks(metadata.content))
+  yield* named('output', textsOfBlocks(content))
+  for (const file of Array.isArray(attachments) ? attachments : []) if (isDocument(file)) yield* textsOfFile(file, 'output')
+}
+
+function* textsOfFile(file: Readonly<Partial<Record<'filename' | 'url', unknown>>>, field?: string): Generator<GrepText> {
+  yield* textsIn(file, ['filename'], field)
+  const text = typeof file.url === 'string' ? textOfUrl(file.url) : undefined
+  yield* textsIn({ content: text }, ['content'], field)
 }
 
 function* textsIn(record: object, names: readonly string[], field?: string): Generator<GrepText> {
@@ -71,14 +81,8 @@ function* textsIn(record: object, names: readonly string[], field?: string): Gen
   }
 }
 
-/** Every string in a value, in its order. A stack, not recursion: the depth of what a model sends has no limit. */
-function* stringsIn(field: string, value: unknown): Generator<GrepText> {
-  const pending: unknown[] = [value]
-  while (pending.length > 0) {
-    const next = pending.pop()
-    if (typeof next === 'string') yield { field, text: next }
-    else if (typeof next === 'object' && next !== null) for (const item of Object.values(next).reverse()) pending.push(item)
-  }
+function* named(field: string, texts: Iterable<string>): Generator<GrepText> {
+  for (const text of texts) yield { field, text }
 }
 
 /** Ids and the type are set from the key and from the row, and no text. */
@@ -137,9 +141,10 @@ export function* excerptsIn(text: string, find: Matcher, context: number): Gener
     const lineStart = match.start === 0 ? 0 : text.lastIndexOf('\n', match.start - 1) + 1
     for (let at = text.indexOf('\n', counted); at >= 0 && at < lineStart; at = text.indexOf('\n', at + 1)) line++
     counted = lineStart
-    const lineEnd = endOfLine(text, match.end)
+    // The line that its last character stands in: a match may end with a line break.
+    const lineEnd = endOfLine(text, Math.max(match.start, match.end - 1))
     yield { line, ...around(text, match, { start: lineStart, end: lineEnd }, context) }
-    from = lineEnd + 1
+    from = Math.max(endOfLine(text, match.start) + 1, match.end)
   }
 }
 
@@ -151,7 +156,7 @@ function endOfLine(text: string, from: number): number {
 function around(text: string, { start, end }: Range, line: Range, context: number): Omit<Excerpt, 'line'> {
   const shownEnd = whole(text, Math.min(end, start + MOST_MATCHED))
   const from = whole(text, Math.max(line.start, start - context))
-  const to = shownEnd < end ? shownEnd : whole(text, Math.min(line.end, shownEnd + context))
+  const to = shownEnd < end ? shownEnd : whole(text, Math.max(end, Math.min(line.end, end + context)))
   return { text: text.slice(from, to), match: { start: start - from, end: shownEnd - from }, cut: { start: from > line.start, end: to < line.end } }
 }
 

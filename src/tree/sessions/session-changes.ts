@@ -1,11 +1,33 @@
 /** What one look at the stores shows that the look before did not, and what it cost. */
 import { encodeKey, type SessionKey } from '../../core/keys.js'
-import type { MergedSession, MergedSessions, SessionCopy } from '../../storage/merged.js'
+import type { Merge, MergedSession, MergedSessions, SessionCopy } from '../../storage/merged.js'
 import type { SessionEntry, Store, StoreWork } from '../../storage/store.js'
 import { inTurns, type Turns } from '../../storage/turns.js'
+import type { ShownRecords } from '../copies/shown-records.js'
 import type { RefreshReport, SessionChanges } from './sessions.js'
 
 type Changes = Omit<SessionChanges, 'report'>
+
+export const NO_CHANGES: Changes = { added: [], changed: [], removed: [] }
+
+/** A look that is about to be taken. */
+export interface Taking {
+  /** Which look it is, and the tick of the dirty paths when it began. */
+  readonly turn: number
+  readonly tick: number
+  readonly report: () => RefreshReport
+  /** Somebody asked for what changed. */
+  readonly isTold: boolean
+  readonly signal: AbortSignal
+}
+
+/** What a look ended with. */
+export interface Taken {
+  readonly merge: Merge
+  readonly shown: Awaited<ReturnType<ShownRecords['complete']>>
+  /** Nothing is left to be asked again. */
+  readonly isSettled: boolean
+}
 
 /** What a look found, and what the next one is held against once this one is taken. */
 export interface Told {
@@ -104,6 +126,43 @@ function differs(a: MergedSession, b: MergedSession): boolean {
 function isOther(a: SessionCopy, b: SessionCopy): boolean {
   const [one, other] = [a.entry, b.entry]
   return a.store !== b.store || (one !== other && (one.generation !== other.generation || one.version !== other.version || one.path !== other.path))
+}
+
+type Change = keyof Changes
+
+/** What a change is together with the one that follows it; nothing where they leave all as it was. */
+const TOGETHER: Readonly<Record<Change, Readonly<Record<Change, Change | undefined>>>> = {
+  added: { added: 'added', changed: 'added', removed: undefined },
+  changed: { added: 'changed', changed: 'changed', removed: 'removed' },
+  removed: { added: 'changed', changed: 'changed', removed: 'removed' },
+}
+
+/** Changes that no refresh has told anybody. */
+export class Untold {
+  readonly #changes = new Map<string, { readonly key: SessionKey; readonly change: Change }>()
+
+  keep(changes: SessionChanges): SessionChanges {
+    for (const change of ['added', 'changed', 'removed'] as const) {
+      for (const key of changes[change]) {
+        const name = encodeKey(key)
+        const before = this.#changes.get(name)
+        const both = before === undefined ? change : TOGETHER[before.change][change]
+        if (both === undefined) this.#changes.delete(name)
+        else this.#changes.set(name, { key, change: both })
+      }
+    }
+    return changes
+  }
+
+  /** They are told with these. */
+  with(changes: SessionChanges): SessionChanges {
+    if (this.#changes.size === 0) return changes
+    this.keep(changes)
+    const all = [...this.#changes.values()]
+    this.#changes.clear()
+    const keys = (wanted: Change): readonly SessionKey[] => all.flatMap(({ key, change }) => (change === wanted ? [key] : []))
+    return { added: keys('added'), changed: keys('changed'), removed: keys('removed'), report: changes.report }
+  }
 }
 
 const KINDS = ['files', 'rows', 'bytes', 'stats'] as const

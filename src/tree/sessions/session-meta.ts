@@ -13,11 +13,12 @@ export interface MetaSource {
   readonly hidden: readonly { readonly store: SessionOrigin }[]
 }
 
+/** Frozen: it is shown to whoever asks, for as long as it is listed. */
 export function metaOf({ entry, store, record, hidden }: MetaSource, now: number): SessionMeta {
   const { key } = entry
   const made = record?.time.created || (idTime(key.session, now) ?? 0)
-  return {
-    key,
+  return Object.freeze({
+    key: Object.freeze(key),
     id: key.session,
     title: record?.title ?? '',
     directory: record?.directory ?? '',
@@ -36,12 +37,18 @@ export function metaOf({ entry, store, record, hidden }: MetaSource, now: number
     ...(record?.tag !== undefined && { tag: record.tag }),
     ...(record?.prompt !== undefined && { prompt: record.prompt }),
     source: originOf(store),
-    hides: hidden.map((copy) => originOf(copy.store)),
-  }
+    hides: hidden.length === 0 ? NO_ORIGINS : Object.freeze(hidden.map((copy) => originOf(copy.store))),
+  })
 }
 
-function originOf({ kind, path }: SessionOrigin): SessionOrigin {
-  return { kind, path }
+export const NO_ORIGINS: readonly SessionOrigin[] = Object.freeze([])
+
+const origins = new WeakMap<SessionOrigin, SessionOrigin>()
+
+function originOf(store: SessionOrigin): SessionOrigin {
+  const held = origins.get(store) ?? Object.freeze({ kind: store.kind, path: store.path })
+  origins.set(store, held)
+  return held
 }
 
 /** The running sums of the record; zeros mean that nobody added up. */

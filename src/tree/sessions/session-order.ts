@@ -1,12 +1,13 @@
 /** The sessions of an index in the orders that it is asked for; what did not change is not sorted again. */
-import type { SessionId } from '../../core/ids.js'
+import { compareText, type SessionId } from '../../core/ids.js'
 import { inTurns, type Turns } from '../../storage/turns.js'
 import type { SessionMeta } from '../types.js'
 
 type Compare = (a: SessionMeta, b: SessionMeta) => number
 type Groups = Map<SessionId, readonly SessionMeta[]>
 
-const byTime: Compare = (a, b) => b.updated - a.updated || (a.id < b.id ? -1 : 1)
+/** As pages go: equal ones by id, then agent. */
+const byTime: Compare = (a, b) => b.updated - a.updated || compareText(a.id, b.id) || compareText(a.key.agent, b.key.agent)
 export const byAge: Compare = (a, b) => a.created - b.created || (a.id < b.id ? -1 : 1)
 
 const NONE: ReadonlySet<SessionMeta> = new Set()
@@ -21,7 +22,7 @@ export interface NextOrder {
 }
 
 export class SessionOrder {
-  #byTime: readonly SessionMeta[] = []
+  #byTime: readonly SessionMeta[] = Object.freeze([])
   #byId: Groups = new Map()
   #children: Groups = new Map()
 
@@ -50,7 +51,7 @@ export class SessionOrder {
   }
 
   take({ byTime, byId, children }: NextOrder): void {
-    this.#byTime = byTime
+    this.#byTime = Object.freeze(byTime)
     this.#byId = laidOver(this.#byId, byId)
     this.#children = laidOver(this.#children, children)
   }

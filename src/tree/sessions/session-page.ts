@@ -7,8 +7,8 @@
 import { StorageError } from '../../core/errors.js'
 import { folderName, isWithinFolder } from '../../core/folders.js'
 import { compareText } from '../../core/ids.js'
-import { AGENTS, type Agent, isAgent } from '../../core/keys.js'
-import { checkNumber, refuseUnknown } from '../../core/options.js'
+import { type Agent, agentsIn } from '../../core/keys.js'
+import { checkBoolean, checkNumber, refuseUnknown } from '../../core/options.js'
 import { fingerprint } from '../../storage/fingerprint.js'
 import { earlySessionsOf } from '../catalog/early.js'
 import type { SessionMeta } from '../types.js'
@@ -20,7 +20,7 @@ export type SessionSort = 'updated' | 'created' | 'name'
 export interface SessionQuery {
   /** The last updated first, the newest first, or from A to Z without case and accents, those without a title last. @default 'updated' */
   readonly sort?: SessionSort
-  /** @default every agent */
+  /** None where the list is empty. @default every agent */
   readonly agent?: Agent | readonly Agent[]
   /** Sessions that ran in exactly this folder, or in one of these; with a separator at its end (`/work/`) in it or below it. */
   readonly cwd?: string | readonly string[]
@@ -111,16 +111,17 @@ export interface SessionPlace {
 /** @throws StorageError INVALID_OPTION */
 export function readQuery(query: SessionQuery): ReadQuery {
   refuseUnknown(query, ['sort', 'agent', 'cwd', 'tag', 'search', 'children', 'archived', 'after', 'limit'])
-  const { sort = 'updated', agent, cwd, tag, search = '', children = false, archived = false, limit = 50 } = query
+  const { sort = 'updated', agent, cwd, search = '', children = false, archived = false, limit = 50 } = query
   if (!SORTS.includes(sort)) throw invalid(`sort must be one of ${SORTS.join(', ')}, not ${JSON.stringify(sort)}`)
-  const agents = agent === undefined ? undefined : [...new Set([agent].flat())].sort()
-  const stranger = agents?.find((name) => !isAgent(name))
-  if (stranger !== undefined) throw invalid(`there is no agent ${JSON.stringify(stranger)}; an agent is one of ${AGENTS.join(', ')}`)
+  const agents = agent === undefined ? undefined : [...agentsIn(agent)].sort()
   const folders = cwd === undefined ? undefined : [...new Set([cwd].flat())].sort().map(readFolder)
-  for (const [name, text] of [['tag', tag ?? ''] as const, ['search', search] as const]) {
+  for (const [name, text] of [['tag', query.tag ?? ''] as const, ['search', search] as const]) {
     if (typeof text !== 'string') throw invalid(`${name} must be a text, not ${JSON.stringify(text)}`)
   }
+  const tag = query.tag?.toWellFormed()
   checkNumber('limit', limit, 1)
+  checkBoolean('children', children)
+  checkBoolean('archived', archived)
   const words = searchWords(search)
   const name = fingerprint(JSON.stringify([sort, agents, folders, tag, words, children, archived]))
   const after = query.after === undefined ? undefined : readCursor(query.after, name, sort)
@@ -132,9 +133,9 @@ export function placeOf({ updated, created, title, id, key: { agent } }: Session
   return { value: sort === 'updated' ? updated : sort === 'created' ? created : nameOrder(title), id, agent }
 }
 
-/** What titles are sorted by. */
+/** What titles are sorted by; well-formed, since SQLite keeps no half of a character. */
 export function nameOrder(title: string): string {
-  return fold(title.trim()) || UNTITLED
+  return fold(title.trim()).toWellFormed() || UNTITLED
 }
 
 /** For `after`: goes on behind `session`. */
@@ -237,7 +238,7 @@ function isAsked(row: SessionMeta, { agents, folders, tag, words, children, arch
   if (row.parent !== undefined && !children) return false
   if (row.archived !== undefined && !archived) return false
   if (agents !== undefined && !agents.includes(row.key.agent)) return false
-  if (tag !== undefined && row.tag !== tag) return false
+  if (tag !== undefined && row.tag?.toWellFormed() !== tag) return false
   if (folders !== undefined && !isInAny(row.directory, folders)) return false
   return words.length === 0 || hasWords(wordsOf(row), words)
 }

@@ -2,12 +2,13 @@
 import { setMaxListeners } from 'node:events'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { createDirtyTracker } from '../../core/dirty-tracker.js'
-import { StorageError } from '../../core/errors.js'
+import { StorageError, setClosed } from '../../core/errors.js'
 import type { SessionId } from '../../core/ids.js'
 import { type Agent, encodeKey, type SessionKey } from '../../core/keys.js'
+import { checkClock, checkNumber, refuseUnknown } from '../../core/options.js'
 import { following, untilAborted } from '../../core/signals.js'
 import { type StageIssue, storeIssueOf } from '../../core/stage.js'
-import { type Merge, type MergedSession, type MergedSessions, mergeSessions } from '../../storage/merged.js'
+import { type MergedSession, type MergedSessions, mergeSessions } from '../../storage/merged.js'
 import { SlabPool } from '../../storage/slab.js'
 import { SpanCache } from '../../storage/span-cache.js'
 import type { ListedBefore, MessageListing, Store } from '../../storage/store.js'
@@ -20,12 +21,12 @@ import { earlySessions } from '../catalog/early-sessions.js'
 import type { LookOptions } from '../catalog/look-alone.js'
 import { type SetCatalog, setCatalog } from '../catalog/set-catalog.js'
 import { ShownRecords } from '../copies/shown-records.js'
-import { tellChanges, tellClosing } from '../watch/told.js'
+import { tellChanges, tellClosing, tellFound } from '../watch/told.js'
 import { ListedStores, type Look, unsureStores } from './listed-stores.js'
 import { Quiet } from './quiet.js'
-import { ChangeTeller, reportOf, workSoFar } from './session-changes.js'
+import { ChangeTeller, NO_CHANGES, reportOf, type Taken, type Taking, Untold, workSoFar } from './session-changes.js'
 import { MergedIndex } from './session-index.js'
-import { notFound, type RefreshOptions, type RefreshReport, type SessionChanges, type Sessions } from './sessions.js'
+import { checkRefresh, checkSession, notFound, type RefreshOptions, type RefreshReport, type SessionChanges, type Sessions } from './sessions.js'
 
 export interface SessionSetOptions {
   readonly clock?: Clock
@@ -42,8 +43,12 @@ export interface SessionSetOptions {
 /**
  * Lists the stores and takes them over: they are closed with the set. With a catalog that knows all of them the listing goes on in the
  * background, and the sessions are `stale` until it is through.
+ * @throws StorageError INVALID_OPTION, and what the listing throws
  */
 export async function createSessionSet(stores: readonly Store[] | StoreSource, options: SessionSetOptions = {}): Promise<Sessions> {
+  refuseUnknown(options, ['clock', 'cacheBytes', 'before', 'catalog', 'issues'])
+  checkClock('clock', options.clock)
+  checkNumber('cacheBytes', options.cacheBytes, 0)
   const set = new SessionSet('refresh' in stores ? stores : fixedStores(stores), options)
   try {
     if (!set.beginEarly()) await set.refresh()
@@ -52,22 +57,6 @@ export async function createSessionSet(stores: readonly Store[] | StoreSource, o
     await set[Symbol.asyncDispose]()
     throw error
   }
-}
-
-interface Taking {
-  /** Which look it is, and the tick of the dirty paths when it began. */
-  readonly turn: number
-  readonly tick: number
-  readonly report: () => RefreshReport
-  readonly signal: AbortSignal
-}
-
-/** What a look ended with. */
-interface Taken {
-  readonly merge: Merge
-  readonly shown: Awaited<ReturnType<ShownRecords['complete']>>
-  /** Nothing is left to be asked again. */
-  readonly isSettled: boolean
 }
 
 class SessionSet implements Sessions {
@@ -86,7 +75,10 @@ class SessionSet implements Sessions {
   #first: Promise<SessionChanges> | undefined
   readonly #hurry = new AbortController()
   readonly #told = new ChangeTeller()
+  readonly #untold = new Untold()
   #issues: readonly StageIssue[] = []
+  /** The stores as they are shown, and what they are a copy of. */
+  #shown: { readonly given: readonly Store[]; readonly stores: readonly Store[] } | undefined
   /** Of the last refresh that was taken. */
   #taken: Taken = { merge: { sessions: new Map(), issues: [] }, shown: { sessions: new Map(), issues: [] }, isSettled: false }
   readonly #listed: ListedStores
@@ -113,10 +105,13 @@ class SessionSet implements Sessions {
     // As many listen to it as read, refresh and watch at a time.
     setMaxListeners(0, this.#closing.signal)
     tellClosing(this, this.#closing.signal)
+    tellFound(this, source)
   }
 
   get stores(): readonly Store[] {
-    return this.#source.stores
+    const { stores } = this.#source
+    if (this.#shown?.given !== stores) this.#shown = { given: stores, stores: Object.freeze([...stores]) }
+    return this.#shown.stores
   }
 
   get narrowed(): boolean {
@@ -124,12 +119,15 @@ class SessionSet implements Sessions {
   }
 
   get issues(): readonly StageIssue[] {
-    const further = [...this.#further, ...(this.#catalog?.issues ?? [])]
-    return further.length === 0 ? this.#issues : [...this.#issues, ...further]
+    return Object.freeze([...this.#issues, ...this.#further, ...(this.#catalog?.issues ?? [])])
   }
 
   get stale(): boolean {
     return this.index.isEarly
+  }
+
+  get keptIn(): string | undefined {
+    return this.#kept?.holdsAll() === true ? this.#catalog?.path : undefined
   }
 
   /** Shows what the catalog has, and lists the stores in the background. False when it does not know all of them. */
@@ -162,7 +160,7 @@ class SessionSet implements Sessions {
     this.#closing.signal.throwIfAborted()
     const lock = await kept.lock(end.signal)
     try {
-      return await this.#look({ signal: this.#closing.signal })
+      return await this.#look({ signal: this.#closing.signal }, false)
     } finally {
       const unlock = (): void => lock?.[Symbol.dispose]()
       kept.settled().then(unlock, unlock)
@@ -171,15 +169,22 @@ class SessionSet implements Sessions {
 
   /** What was written before the call is seen: a first listing that looks already is waited for, and then the stores are looked at again. */
   async refresh(options: RefreshOptions = {}): Promise<SessionChanges> {
-    const first = this.#first
-    if (first === undefined || options.deep === true) return this.#look(options)
-    const isUnderWay = this.#begun > 0
-    this.#hurry.abort()
-    const changes = await untilAborted(first, options.signal)
-    return isUnderWay ? this.#look(options) : changes
+    checkRefresh(options)
+    return this.#refresh(options, true)
   }
 
-  async #look({ signal, ...options }: RefreshOptions): Promise<SessionChanges> {
+  async #refresh(options: RefreshOptions, isTold: boolean): Promise<SessionChanges> {
+    const first = this.#first
+    if (first === undefined || options.deep === true) return this.#look(options, isTold)
+    const isUnderWay = this.#begun > 0
+    this.#hurry.abort()
+    const { report } = await untilAborted(first, options.signal)
+    if (isUnderWay) return this.#look(options, isTold)
+    const nothing = { ...NO_CHANGES, report }
+    return isTold ? this.#untold.with(nothing) : nothing
+  }
+
+  async #look({ signal, ...options }: RefreshOptions, isTold: boolean): Promise<SessionChanges> {
     const turn = ++this.#begun
     const start = this.clock.monotonic()
     const tick = this.dirty.clock.now
@@ -193,15 +198,15 @@ class SessionSet implements Sessions {
       const durationMs = this.clock.monotonic() - start
       return reportOf(look.stores, before, { durationMs, sessions: this.#taken.shown.sessions.size })
     }
-    const taken = this.#taking.then(() => this.#take(look, { turn, tick, report, signal: end.signal }))
+    const taken = this.#taking.then(() => this.#take(look, { turn, tick, report, isTold, signal: end.signal }))
     this.#taking = taken.catch(() => undefined)
     return await untilAborted(taken, end.signal)
   }
 
   /** Made ready with turns in between, and then shown in one go: there is no time at which a part of it shows. */
-  async #take(look: Look, { turn, tick, report, signal }: Taking): Promise<SessionChanges> {
+  async #take(look: Look, { turn, tick, report, isTold, signal }: Taking): Promise<SessionChanges> {
     // Of looks that overlap the one begun last stays, whichever ends last; what this one saw is then in the changes of that one.
-    if (turn < this.#replaced) return { added: [], changed: [], removed: [], report: report() }
+    if (turn < this.#replaced) return { ...NO_CHANGES, report: report() }
     const { stores, listed, earlier, issues } = look
     const listings = this.#listed.listingsOf(look)
     const turns = turnsOf(this.clock, signal)
@@ -225,14 +230,16 @@ class SessionSet implements Sessions {
     this.#kept?.write(listings, { stores, sessions, meta: (key) => this.index.session(key), now: this.clock.now() }, same !== undefined)
     const changes = { ...told.changes, report: report() }
     tellChanges(this, changes)
-    return changes
+    return isTold ? this.#untold.with(changes) : this.#untold.keep(changes)
   }
 
   async locate(session: SessionKey | SessionId): Promise<MergedSession> {
+    checkSession(session)
+    this.#closing.signal.throwIfAborted()
     const find = (): MergedSession | undefined => (typeof session === 'string' ? this.index.findMerged(session) : this.index.merged(session))
     const found = this.stale ? await this.#locateEarly(session) : find()
     if (found !== undefined) return found
-    await this.refresh()
+    await this.#refresh({}, false)
     const fresh = find()
     if (fresh === undefined) throw notFound(session)
     return fresh
@@ -258,13 +265,13 @@ class SessionSet implements Sessions {
 
   async listMessages(
     { entry, store }: MergedSession,
-    { anew = false, cursor = false, passing = false, along = false, native }: NonNullable<Parameters<Sessions['listMessages']>[1]> = {},
+    { anew = false, cursor = false, passing = false, along = false, native, signal }: NonNullable<Parameters<Sessions['listMessages']>[1]> = {},
   ): Promise<MessageListing> {
     const name = encodeKey(entry.key)
     // Lists are held of the copy that is shown; a caller may still hold one that was.
     const isShown = (): boolean => this.index.merged(entry.key)?.store === store
     const previous = anew || !isShown() ? undefined : this.index.held(name)
-    const listing = await store.messages(entry.key, { previous, deep: anew, cursor, passing, along, native })
+    const listing = await store.messages(entry.key, { previous, deep: anew, cursor, passing, along, native, signal })
     // A log is read again by the next one who asks, in a database or a tree of files the list saves that.
     const isKept = !passing || store.supports.lines !== true
     if (listing.complete && isKept && isShown()) this.index.hold(name, listing.entries)
@@ -276,7 +283,7 @@ class SessionSet implements Sessions {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new StorageError('STORE_NOT_READY', { reason: 'the set of sessions was closed' }))
+    this.#closing.abort(setClosed())
     await this.#first?.catch(() => undefined)
     this.cache.clear()
     try {

@@ -3,7 +3,8 @@ import type { Clock } from '../../core/clock.js'
 import type { DirtyTracker } from '../../core/dirty-tracker.js'
 import { StorageError } from '../../core/errors.js'
 import { isSafeId, type SessionId } from '../../core/ids.js'
-import { encodeKey, type SessionKey } from '../../core/keys.js'
+import { encodeKey, isAgent, type SessionKey } from '../../core/keys.js'
+import { checkBoolean, checkSignal, invalidOption, refuseUnknown, told } from '../../core/options.js'
 import type { StageIssue } from '../../core/stage.js'
 import type { MergedSession } from '../../storage/merged.js'
 import type { SlabPool } from '../../storage/slab.js'
@@ -55,6 +56,8 @@ export interface Sessions extends AsyncDisposable {
    * Never without a catalog.
    */
   readonly stale: boolean
+  /** The file of the catalog once it holds all that was listed last: `close` waits for that. Undefined where it does not, and without one. */
+  readonly keptIn: string | undefined
   readonly cache: SpanCache
   readonly clock: Clock
   readonly slabs: SlabPool
@@ -67,7 +70,7 @@ export interface Sessions extends AsyncDisposable {
    * place long after it was written, too.
    */
   refresh(options?: RefreshOptions): Promise<SessionChanges>
-  /** The session and its store; lists the stores again when it is not known. @throws StorageError NOT_FOUND, AMBIGUOUS_ID */
+  /** The session and its store; lists the stores again when it is not known. @throws StorageError INVALID_OPTION, NOT_FOUND, AMBIGUOUS_ID */
   locate(session: SessionKey | SessionId): Promise<MergedSession>
   /**
    * The messages of a session as they are now; what was listed before is not listed again, unless `anew` asks for it.
@@ -81,11 +84,26 @@ export interface Sessions extends AsyncDisposable {
       readonly passing?: boolean
       readonly along?: boolean
       readonly native?: boolean | undefined
+      readonly signal?: AbortSignal | undefined
     },
   ): Promise<Omit<MessageListing, 'complete' | 'mark'>>
 }
 
-/** @throws StorageError NOT_FOUND */
+/** @throws StorageError INVALID_OPTION */
+export function checkRefresh(options: RefreshOptions): void {
+  refuseUnknown(options, ['signal', 'deep'])
+  checkBoolean('deep', options.deep)
+  checkSignal('signal', options.signal)
+}
+
+/** @throws StorageError INVALID_OPTION */
+export function checkSession(session: unknown): void {
+  if (typeof session === 'string') return
+  const { kind, agent, session: id } = Object(session) as Partial<SessionKey>
+  if (kind === 'session' && isAgent(agent) && typeof id === 'string') return
+  throw invalidOption(`session must be the id or the key of a session (kind, agent, session), not ${told(session)}`)
+}
+
 export function notFound(session: SessionKey | SessionId): StorageError {
   const id = typeof session === 'string' ? session : session.session
   return new StorageError('NOT_FOUND', { reason: `there is no session ${JSON.stringify(id)}`, key: nameOf(session) })

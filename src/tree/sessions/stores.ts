@@ -1,5 +1,6 @@
 /** Which stores there are, how much each holds, and what hides what. */
 import { StorageError } from '../../core/errors.js'
+import { checkSignal, refuseUnknown } from '../../core/options.js'
 import type { StageIssue } from '../../core/stage.js'
 import type { Store, StoreKind } from '../../storage/store.js'
 import type { SessionMeta, SessionOrigin } from '../types.js'
@@ -49,8 +50,10 @@ export interface StoresDescription {
   readonly total: { readonly sessions: number; readonly bytes: number }
 }
 
-/** As of the last listing; counts rows and files, opens no message. */
+/** As of the last listing; counts rows and files, opens no message. @throws StorageError INVALID_OPTION */
 export async function describeStores(sessions: Sessions, options: { readonly signal?: AbortSignal } = {}): Promise<StoresDescription> {
+  refuseUnknown(options, ['signal'])
+  checkSignal('signal', options.signal)
   const issues = sessions.issues.filter((issue) => issue.key === undefined)
   const all = sessions.index.sessionsByTime()
   const stores: StoreDescription[] = []
@@ -82,7 +85,7 @@ async function countsOf(store: Store, issues: StageIssue[], options: { readonly 
   try {
     return await store.totals(options)
   } catch (error) {
-    if (!(error instanceof StorageError)) throw error
+    if (!(error instanceof StorageError) || error.code === 'SET_CLOSED') throw error
     const issue = { code: error.code, path: error.path ?? store.path, reason: error.reason, transient: error.retryable }
     if (!issues.some(({ code, path }) => code === issue.code && path === issue.path)) issues.push(issue)
     return { sessions: undefined, messages: undefined, parts: undefined, bytes: undefined }

@@ -6,11 +6,12 @@ import { checkNumber, refuseUnknown } from '../../core/options.js'
 import type { SessionRecord } from '../../core/records.js'
 import { following, untilAborted } from '../../core/signals.js'
 import type { StageIssue } from '../../core/stage.js'
-import type { Cursor } from '../../storage/cursor.js'
+import type { Cursor, SignatureCursor } from '../../storage/cursor.js'
 import { fingerprint } from '../../storage/fingerprint.js'
 import type { MergedSession } from '../../storage/merged.js'
 import { watchSession } from '../../storage/watch/session.js'
 import { runSessionTreeFlow } from '../flow.js'
+import { UNREAD } from '../plan.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from '../types.js'
 import { createBell } from './bell.js'
@@ -30,9 +31,14 @@ export interface FollowOptions {
 export interface FollowUpdate {
   /** New messages, and those that changed: one with the id of an earlier one takes its place. */
   readonly messages: readonly MessageNode[]
+  /** None of `messages` is among them, so the order of applying does not matter. */
   readonly removed: readonly MessageId[]
   /** Why `messages` are all that there are now, in the place of everything before. */
   readonly reread: string | undefined
+  /**
+   * The session itself, for which alone there is an update where more of it changed than `time.updated` and `entries`: its title, what was reverted.
+   * Of a log as it was listed last, which is done again every five seconds.
+   */
   readonly session: SessionRecord | undefined
   readonly issues: readonly StageIssue[]
   /** To go on from after this update. Undefined when it must be the one before. */
@@ -51,20 +57,33 @@ const PATIENCE_MS = 10_000
  * Yields an update at once, and one for every look that finds something new. A look at a session that did not change costs next to
  * nothing; a store that cannot be read for the moment is asked again. Events of the folder that the session is written in, and of
  * `watchSessions` where that runs on the same set, bring a look at once. Ends with the signal, at once whatever it is about.
- * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), STORE_NOT_READY once the set is
+ * @throws StorageError INVALID_OPTION, AMBIGUOUS_ID, NOT_FOUND (also ten seconds after the session went away), SET_CLOSED once the set is
  * closed, and what no time mends
  */
 export function followSession(sessions: Sessions, session: SessionKey | SessionId, options: FollowOptions = {}): AsyncGenerator<FollowUpdate> {
+  refuseUnknown(options, ['since', 'pollMs', 'native', 'signal'])
+  checkNumber('pollMs', options.pollMs, 1, LONGEST_MS)
   const left = new AbortController()
   const updates = updatesFrom(sessions, session, options, left.signal)
-  const end = updates.return.bind(updates)
-  // A generator waits for its `next` before it returns: for the next write, which may never come.
-  return Object.assign(updates, {
-    return(value: unknown) {
-      left.abort()
-      return end(value)
+  // A generator waits for its `next` before it returns or throws: for the next write, which may never come.
+  const end = (value: unknown): Promise<IteratorResult<FollowUpdate>> => {
+    left.abort()
+    return updates.return(value)
+  }
+  return {
+    next: () => updates.next(),
+    return: end,
+    async throw(error) {
+      await end(undefined)
+      throw error
     },
-  })
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async [Symbol.asyncDispose]() {
+      await end(undefined)
+    },
+  }
 }
 
 /** @param left Aborted when the caller goes. */
@@ -74,8 +93,6 @@ async function* updatesFrom(
   options: FollowOptions,
   left: AbortSignal,
 ): AsyncGenerator<FollowUpdate> {
-  refuseUnknown(options, ['since', 'pollMs', 'native', 'signal'])
-  checkNumber('pollMs', options.pollMs, 1, LONGEST_MS)
   const { pollMs = POLL_MS, native = false, signal } = options
   let since = options.since
   let listedAt = sessions.clock.monotonic()
@@ -182,16 +199,21 @@ function updateOf(result: Readable): FollowUpdate {
 class News {
   #isFirst = true
   #issues = ''
+  #session: string | undefined
   /** Messages that could not be read whole, and are read again at every look, by fingerprint. */
   readonly #unread = new Map<string, string>()
 
   /** Undefined when nothing is new. */
   of(update: FollowUpdate): FollowUpdate | undefined {
     const messages = update.reread === undefined ? update.messages.filter((message) => this.#isNew(message, update.cursor)) : update.messages
+    for (const id of update.removed) this.#unread.delete(id)
     const issues = JSON.stringify(update.issues.filter(({ transient }) => transient !== true))
-    const isNew = this.#isFirst || messages.length > 0 || update.removed.length > 0 || update.reread !== undefined || this.#areNew(issues)
+    const session = isIntact(update) ? sumOf(update.session) : this.#session
+    const hasMessages = messages.length > 0 || update.removed.length > 0 || update.reread !== undefined
+    const isNew = this.#isFirst || hasMessages || this.#areNew(issues) || session !== this.#session
     this.#isFirst = false
     this.#issues = issues
+    this.#session = session
     return isNew ? { ...update, messages } : undefined
   }
 
@@ -202,7 +224,7 @@ class News {
   #isNew({ native: _, ...message }: MessageNode, cursor: Cursor | undefined): boolean {
     const id = message.key.message
     // A log that cannot be read to its end has no cursor, and gives all of it again.
-    if (cursor !== undefined && (cursor.kind === 'log' || Object.hasOwn(cursor.signatures, id))) {
+    if (cursor !== undefined && (cursor.kind === 'log' || isRead(cursor, id))) {
       this.#unread.delete(id)
       return true
     }
@@ -211,4 +233,18 @@ class News {
     this.#unread.set(id, told)
     return isNew
   }
+}
+
+function isRead({ signatures }: SignatureCursor, id: MessageId): boolean {
+  return Object.hasOwn(signatures, id) && signatures[id] !== UNREAD
+}
+
+/** What stands in for a damaged record tells nothing new. */
+function isIntact(update: FollowUpdate): update is FollowUpdate & { readonly session: SessionRecord } {
+  return update.session !== undefined && !update.issues.some(({ key }) => key?.kind === 'session')
+}
+
+/** Of what is no mere trace of messages that came. */
+function sumOf({ entries: _, time: { updated: __, ...time }, ...session }: SessionRecord): string {
+  return fingerprint(JSON.stringify({ ...session, time }))
 }

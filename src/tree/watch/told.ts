@@ -1,5 +1,6 @@
 /** What is found out about a set of sessions, told to everyone who waits for it, whoever found it. */
 import { StorageError } from '../../core/errors.js'
+import type { StoreSource } from '../../storage/store-source.js'
 import type { SessionChanges, Sessions } from '../sessions/sessions.js'
 
 export interface SessionsListener {
@@ -37,7 +38,19 @@ export function closingOf(sessions: Sessions): AbortSignal | undefined {
   return CLOSING.get(sessions)
 }
 
-/** A refresh failed, and another one may not. Sets that were closed say that they are not ready. */
+const FOUND = new WeakMap<Sessions, NonNullable<StoreSource['found']>>()
+
+/** @param source Of the set's stores. */
+export function tellFound(sessions: Sessions, source: StoreSource): void {
+  if (source.found !== undefined) FOUND.set(sessions, source.found.bind(source))
+}
+
+/** Names the stores that can be found now, where the set looks for any. */
+export function foundBy(sessions: Sessions): StoreSource['found'] {
+  return FOUND.get(sessions)
+}
+
+/** A refresh failed, and another one may not. */
 export function isPassing(error: unknown): error is StorageError {
-  return error instanceof StorageError && error.retryable && error.code !== 'STORE_NOT_READY'
+  return error instanceof StorageError && error.retryable
 }

@@ -1,8 +1,8 @@
 /** The sessions of all stores as they change, for as long as the caller listens. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { StorageError } from '../../core/errors.js'
-import { checkNumber, refuseUnknown } from '../../core/options.js'
-import { untilAborted } from '../../core/signals.js'
+import { checkFunction, checkNumber, checkSignal, LONGEST_MS, refuseUnknown, told } from '../../core/options.js'
+import { untilAborted, whenAborted } from '../../core/signals.js'
 import type { StageIssue } from '../../core/stage.js'
 import type { Loaded, WatchedRoots } from '../../storage/watch/root.js'
 import { pollingInstead, type StoresWatch, watchStores } from '../../storage/watch/stores.js'
@@ -11,6 +11,7 @@ import type { Sessions } from '../sessions/sessions.js'
 import { type Bell, createBell } from './bell.js'
 import { ChangeFeed, type SessionChange } from './feed.js'
 import { Pace } from './pace.js'
+import { Places } from './places.js'
 import { closingOf, isPassing, listenTo, tellWoken } from './told.js'
 
 export interface WatchOptions {
@@ -44,8 +45,6 @@ export interface SessionWatch extends AsyncIterableIterator<SessionChange, undef
   return(): Promise<IteratorResult<SessionChange, undefined>>
 }
 
-/** The longest that a timer can wait. */
-const LONGEST_MS = 2 ** 31 - 1
 /** Milliseconds between two questions to what does not tell by itself and is cheap to ask. */
 const BEAT_MS = 100
 /** Milliseconds after a look that failed. */
@@ -61,7 +60,7 @@ const AGAIN_MS = 500
  * Ends with the loop of the caller, and no handle, timer or subscription is left then; or with the signal, at once whatever it is about:
  * what the system takes to let go of folders `return()` waits for.
  * A refresh that fails for the moment, as while a worker is replaced, is an issue and is done again.
- * @throws StorageError INVALID_OPTION; STORE_NOT_READY once the set is closed; what else `sessions.refresh` throws and no time mends
+ * @throws StorageError INVALID_OPTION; SET_CLOSED once the set is closed; what else `sessions.refresh` throws and no time mends
  */
 export function watchSessions(sessions: Sessions, options: WatchOptions = {}): SessionWatch {
   return startWatch(sessions, options)
@@ -92,10 +91,12 @@ function checkOptions(options: WatchOptions): void {
   checkNumber('pollMs', options.pollMs, 1, LONGEST_MS)
   checkNumber('debounceMs', options.debounceMs, 0, LONGEST_MS)
   checkNumber('maxDelayMs', options.maxDelayMs, 0, LONGEST_MS)
+  checkSignal('signal', options.signal)
+  checkFunction('onIssue', options.onIssue)
   const known: readonly unknown[] = ['auto', 'poll', ...WATCH_BACKENDS]
   if (options.watch === undefined || known.includes(options.watch)) return
   throw new StorageError('INVALID_OPTION', {
-    reason: `there is no way of watching ${JSON.stringify(options.watch)}; it is one of ${known.join(', ')}`,
+    reason: `there is no way of watching ${told(options.watch)}; it is one of ${known.join(', ')}`,
   })
 }
 
@@ -107,11 +108,12 @@ class Watching {
   readonly #maxDelayMs: number
   readonly #feed: ChangeFeed
   readonly #pace: Pace
+  readonly #places: Places
   readonly #bell: Bell
   readonly #told: Disposable
   readonly #ending = new AbortController()
   readonly #signal: AbortSignal
-  readonly #onAbort = (): void => void this.end()
+  readonly #sources: readonly Disposable[]
   readonly #closing: AbortSignal | undefined
   #stores: StoresWatch | undefined
   /** While it looks: what is found was written before. */
@@ -132,14 +134,15 @@ class Watching {
     this.#maxDelayMs = maxDelayMs
     this.#feed = new ChangeFeed({ quietMs: debounceMs, maxDelayMs })
     this.#pace = new Pace({ gapMs: Math.min(debounceMs, maxDelayMs), pollMs }, this.#now)
+    this.#places = new Places(sessions)
     this.#bell = createBell(sessions.clock)
     this.#signal = this.#ending.signal
     // From here on nothing is missed, whoever looks at the stores.
     this.#told = listenTo(sessions, { changed: (changes) => this.#feed.add(changes, sessions.dirty.clock.tick(), this.#lookStart ?? this.#now) })
     this.#closing = closingOf(sessions)
-    const sources = [signal, this.#closing]
-    for (const source of sources) source?.addEventListener('abort', this.#onAbort, { once: true })
-    if (sources.some((source) => source?.aborted === true)) this.#onAbort()
+    const sources = [signal, this.#closing].filter((source) => source !== undefined)
+    this.#sources = sources.map((source) => whenAborted(source, () => void this.end()))
+    if (sources.some(({ aborted }) => aborted)) void this.end()
   }
 
   async *changes(): AsyncGenerator<SessionChange, undefined, undefined> {
@@ -182,7 +185,7 @@ class Watching {
     this.#isClosed = this.#closing?.aborted === true && this.#options.signal?.aborted !== true
     this.#ending.abort()
     this.#told[Symbol.dispose]()
-    for (const source of [this.#options.signal, this.#closing]) source?.removeEventListener('abort', this.#onAbort)
+    for (const source of this.#sources) source[Symbol.dispose]()
     await this.#stores?.[Symbol.asyncDispose]()
   }
 
@@ -232,9 +235,9 @@ class Watching {
     const now = this.#now
     if (this.#stores === undefined || now - this.#beatAt < BEAT_MS) return
     this.#beatAt = now
-    if (!(await this.#stores.beat(now))) return
-    this.#pace.woken()
-    tellWoken(this.#sessions)
+    const isWritten = await this.#stores.beat(now)
+    if (isWritten || (await this.#places.moved(now))) this.#pace.woken()
+    if (isWritten) tellWoken(this.#sessions)
   }
 
   #lookAt(): number {
@@ -264,8 +267,9 @@ class Watching {
   }
 
   async #rest(): Promise<void> {
-    const beatAt = this.#stores?.beats === true ? this.#beatAt + BEAT_MS : Number.POSITIVE_INFINITY
-    const until = Math.min(this.#feed.dueAt(), this.#lookAt(), beatAt)
+    const beatAt = this.#beatAt + BEAT_MS
+    const askAt = this.#stores?.beats === true ? beatAt : Math.max(beatAt, this.#places.dueAt)
+    const until = Math.min(this.#feed.dueAt(), this.#lookAt(), askAt)
     await this.#bell.wait(Math.min(Math.max(1, until - this.#now), LONGEST_MS), this.#signal)
   }
 }

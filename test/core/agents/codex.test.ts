@@ -78,6 +78,14 @@ describe('messages', () => {
     ])
   })
 
+  it('have no end where their lines have no time', () => {
+    const bare = (payload: Fields): MessageLine => ({ document: { type: 'response_item', payload }, use: 'own' })
+    const text = { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'a' }] }
+    expect(read(bare(text)).message.role === 'assistant' && read(bare(text)).message).toMatchObject({ time: { created: 0 } })
+    for (const payload of [text, { type: 'compaction' }]) expect(read(bare(payload)).message).not.toHaveProperty('time.completed')
+    expect(read(bare(text), item(text, 3)).message).toMatchObject({ time: { completed: AT + 3000 } })
+  })
+
   it('of kinds that are not known stay raw; what is no object is damage', () => {
     expect(read(own('novelty', { x: 1 })).message).toMatchObject({ role: 'unknown', raw: { type: 'novelty', payload: { x: 1 } } })
     expect(read(item({ type: 'message', role: 'alien' })).message.role).toBe('unknown')

@@ -97,9 +97,9 @@ describe('writes to Chroma', () => {
     expect(sent.ids).toEqual(['a', 'b'])
     expect(sent.documents).toEqual(['new', 'lone \ufffd half'])
     expect(sent.embeddings[1]).toEqual([0.5, 0, 0, 0, 0, 0, 0, 0])
-    const { folder_0, folder_1, folder_2, folder_3, folder_7, title, rev, space, ...others } = sent.metadatas[1]
+    const { folder_0, folder_1, folder_2, folder_3, folder_7, title, rev, space, inherited, ...others } = sent.metadatas[1]
     expect([folder_0, folder_1, folder_2, folder_3, folder_7]).toEqual(['/', '/w', '/w/app', '', ''])
-    expect([title, rev, space]).toEqual(['\ufffd', 1, 'space'])
+    expect([title, rev, space, inherited]).toEqual(['\ufffd', 1, 'space', false])
     expect(Object.keys(others)).toHaveLength(13)
     expect(Object.values(sent.metadatas[0]).every((value) => value !== null)).toBe(true)
   })

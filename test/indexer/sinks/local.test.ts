@@ -52,7 +52,7 @@ describe('local sink file', () => {
   it('refuses a newer schema, another database, and what is no database', async () => {
     const newer = freshPath()
     await (await openLocalSink({ path: newer }))[Symbol.asyncDispose]()
-    await change(newer, 'PRAGMA user_version = 3')
+    await change(newer, 'PRAGMA user_version = 4')
     await expect(openLocalSink({ path: newer })).rejects.toMatchObject({ code: 'STATE_TOO_NEW', path: newer })
 
     const foreign = join(newer, '..', 'foreign.db')
@@ -159,9 +159,11 @@ describe('local sink of schema version 1', () => {
       await using sink = await openLocalSink({ path, space: 'hash/1/8' })
       expect(await heldBy(sink)).toEqual(old)
       expect(await sink.matching('banana', 5)).toMatchObject([{ id: 'b', metadata: { role: 'assistant', rev: 0, space: '' } }])
-      await sink.upsert([sinkRow('a', 'apricot', [3], { rev: 7, space: 'cafe0123' })])
+      await sink.upsert([sinkRow('a', 'apricot', [3], { rev: 7, space: 'cafe0123', inherited: true })])
     }
     await using sink = await openLocalSink({ path, space: 'hash/1/8' })
+    expect(await sink.matching('apricot', 5)).toMatchObject([{ id: 'a', metadata: { inherited: true } }])
+    expect((await sink.matching('banana', 5))[0]?.metadata).not.toHaveProperty('inherited')
     expect(await heldBy(sink)).toEqual([{ id: 'a', text_hash: 'hash of apricot', rev: 7 }, old[1]])
     expect(await sink.nearest(sinkRow('q').vector, 1)).toMatchObject([{ id: 'a', metadata: { rev: 7, space: 'cafe0123' } }])
     expect(await sink.matching('apple', 5)).toEqual([])
@@ -338,7 +340,7 @@ describe('local sink for reading only', () => {
   it('refuses a newer schema and another database', async () => {
     const path = freshPath()
     await (await openLocalSink({ path }))[Symbol.asyncDispose]()
-    await change(path, 'PRAGMA user_version = 3')
+    await change(path, 'PRAGMA user_version = 4')
     await expect(openLocalSink({ path, readOnly: true })).rejects.toMatchObject({ code: 'STATE_TOO_NEW', path })
     const foreign = join(dirname(path), 'foreign.db')
     await change(foreign, 'CREATE TABLE session (id TEXT)')

@@ -4,11 +4,14 @@ import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { claudeFormat } from '../../../src/core/agents/claude.js'
+import { systemClock } from '../../../src/core/clock.js'
 import type { Document } from '../../../src/core/documents.js'
 import { claudeAdapter } from '../../../src/storage/jsonl/claude-log.js'
 import { LIGHT, type LogMeta } from '../../../src/storage/jsonl/log-adapter.js'
-import type { LogIndex } from '../../../src/storage/jsonl/log-index.js'
+import { LogIndex } from '../../../src/storage/jsonl/log-index.js'
 import { parsed } from '../../../src/storage/jsonl/log-record.js'
+import { LogStore } from '../../../src/storage/jsonl/log-store.js'
+import { createFileMaps } from '../../../src/storage/maps/file-maps.js'
 import { assembleAll, describeAll, feed, linesOf, rangesOf, resumeAt } from '../../support/log-lines.js'
 import { SETS_ARE_HERE, unpackSets } from '../../support/real-sets.js'
 import { tempFolder } from '../../support/temp.js'
@@ -105,6 +108,64 @@ describe('lines of one message', () => {
       { timestamp: iso(3), message: { role: 'assistant', id: 'x' } },
     )
     expect(messagesOf(feed(claudeAdapter, log))).toEqual(['@0 < -: 1', '@29 < @0: 2', '@73 < @29: 3'])
+  })
+})
+
+describe('a message whose lines stand far apart', () => {
+  const first = said('a1', null, 1, 'm1', call('c1'))
+  const aside = Array.from({ length: 20 }, (_, at) => asked(`s${at}`, at === 0 ? null : `s${at - 1}`, 2, 'aside', { isSidechain: true }))
+  const countOf = (...more: readonly unknown[]): number => feed(claudeAdapter, linesOf(first, ...aside, ...more)).count
+
+  it('is one where a line follows one of its own, through lines that say nothing too', () => {
+    expect(countOf(said('a2', 'a1', 3, 'm1', call('c2')))).toBe(21)
+    expect(countOf(line('progress', 'p', 'a1', 3), said('a2', 'p', 3, 'm1', call('c2')))).toBe(21)
+    expect(countOf(asked('r1', 'a1', 3, [result('c1')]), said('a2', 'r1', 3, 'm1', call('c2')))).toBe(21)
+    expect(countOf(said('a2', 's19', 3, 'm1', call('c2')))).toBe(22)
+  })
+
+  it('goes on after a cursor, or the cursor is lost', () => {
+    const log = linesOf(first, ...aside, said('a2', 'a1', 3, 'm1', call('c2')), said('a3', 'a2', 4, 'm1', text('x'), {}, 'end_turn'))
+    for (const { start } of rangesOf(Buffer.from(log))) expect(resumeAt(claudeAdapter, log, start).differences).toEqual([])
+  })
+})
+
+describe('whose a line is', () => {
+  const own = '0b9f4c1e-6d57-4f9e-8f7a-2f8c1e0d9a55'
+  const traitsIn = (session: string | undefined, ...documents: readonly unknown[]): readonly (string | undefined)[] => {
+    const index = new LogIndex()
+    index.session = session
+    return feed(claudeAdapter, linesOf(...documents), index).messages.map(({ trait }) => trait)
+  }
+
+  it('is told by the log: of a subagent in the log of its session, also of one that has a name', () => {
+    const aside = asked('s1', null, 1, 'x', { isSidechain: true, agentId: 'abc', sessionId: own })
+    expect(traitsIn(own, aside)).toEqual(['sidechain'])
+    expect(traitsIn('agent-abc', aside)).toEqual([undefined])
+    expect(traitsIn(`${own}.agent-abc`, aside)).toEqual([undefined])
+  })
+
+  it('is another session where the log begins with a copy of that one', () => {
+    const copied = [asked('u1', null, 1, 'one'), asked('u2', 'u1', 2, 'two')]
+    const added = [asked('u3', 'u2', 3, 'three', { sessionId: own }), asked('u4', 'u3', 4, 'a stray')]
+    expect(traitsIn(own, { type: 'mode', sessionId: own }, ...copied, ...added)).toEqual(['inherited', 'inherited', undefined, undefined])
+    expect(traitsIn('some-name', ...copied)).toEqual([undefined, undefined])
+    expect(traitsIn(undefined, ...copied)).toEqual([undefined, undefined])
+    expect(describeAll(claudeAdapter, linesOf(...copied, ...added), `/r/p/${own}.jsonl`).fork).toBe('ses')
+    expect(describeAll(claudeAdapter, linesOf(...added), `/r/p/${own}.jsonl`)).not.toHaveProperty('fork')
+  })
+})
+
+describe('an error of the API', () => {
+  it('that the program tries to get over is a message', () => {
+    const error = { status: 529, error: { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } } }
+    const log = linesOf(asked('u1', null, 0, 'Hi'), line('system', 's1', 'u1', 1, { subtype: 'api_error', level: 'error', error, retryAttempt: 1 }))
+    const [, told] = assembleAll(claudeFormat, log, feed(claudeAdapter, log))
+    expect(told?.reading).toMatchObject({
+      record: {
+        message: { role: 'user', type: 'system', metadata: { subtype: 'api_error', error, retryAttempt: 1 } },
+        parts: [{ type: 'text', text: 'Overloaded', synthetic: true }],
+      },
+    })
   })
 })
 
@@ -431,6 +492,18 @@ describe('light fields', () => {
     expect(describeAll(claudeAdapter, linesOf(asked('u1', null, 0, 'Hi', { sessionId: '../x' })), '/r/chat.jsonl').id).toBeUndefined()
   })
 
+  it('have the prompt that comes after a command and all that it did', () => {
+    const command = asked('u0', null, 0, '<command-name>/review</command-name>')
+    const calls = Array.from({ length: 200 }, (_, at) => [
+      said(`a${at}`, 'u0', at, `m${at}`, call(`c${at}`)),
+      asked(`r${at}`, `a${at}`, at, [result(`c${at}`)]),
+    ]).flat()
+    const meta = describeAll(claudeAdapter, linesOf(command, ...calls, asked('u1', 'r199', 300, 'Now fix it')))
+    expect(meta.prompt).toBe('Now fix it')
+    expect(meta.notes?.looked).toBe(3)
+    expect(describeAll(claudeAdapter, linesOf(command, ...calls, asked('u1', 'r199', 300, [text('Now this')]))).prompt).toBe('Now this')
+  })
+
   it('are not looked for for ever', () => {
     const lines = Array.from({ length: 300 }, (_, at) => asked(`u${at}`, null, at, 'x', { version: undefined, isMeta: true }))
     expect(describeAll(claudeAdapter, linesOf(...lines)).notes).toEqual({ looked: 100 })
@@ -553,6 +626,31 @@ describe('a title of another session', () => {
     expect(describeAll(claudeAdapter, linesOf(asked('u1', null, 1, 'Hi'), summary('u1', 'Mine'))).title).toBe('Mine')
     const many = Array.from({ length: 200 }, (_, at) => said(`a${at}`, null, at, `m${at}`, text('x')))
     expect(describeAll(claudeAdapter, linesOf(summary('a199', 'Late'), asked('u1', null, 1, 'Hi'), ...many)).title).toBe('Late')
+  })
+
+  it('is not taken from later on either', () => {
+    const titled = (...lines: readonly unknown[]): unknown => describeAll(claudeAdapter, linesOf(...lines)).title
+    const [first, second] = [asked('u1', null, 1, 'Hi'), asked('u2', 'u1', 2, 'Then "other"')]
+    expect(titled(first, second, summary('other', 'Not mine'))).toBeUndefined()
+    expect(titled(first, second, summary('u1', 'Mine'), summary('other', 'Not mine'))).toBe('Mine')
+    expect(titled(first, summary('u2', 'Of what comes'), second)).toBe('Of what comes')
+    expect(titled(first, { type: 'x', note: 'u9"', uuid: 'u9' }, summary('u9', 'Of what nobody said'))).toBeUndefined()
+  })
+
+  it('is looked for in what stands before it in the file', async () => {
+    using folder = tempFolder()
+    const path = join(folder.path, 'p', 'log.jsonl')
+    mkdirSync(dirname(path))
+    const padding = Array.from({ length: 300 }, (_, at) => said(`a${at}`, 'u1', at, `m${at}`, text('x'.repeat(6000))))
+    const titleOf = async (...lines: readonly unknown[]): Promise<unknown> => {
+      writeFileSync(path, linesOf(...lines))
+      const store = new LogStore(claudeAdapter, folder.path, { clock: systemClock, maps: createFileMaps({ map: 'never', clock: systemClock }) })
+      return (await store.sessions()).entries[0]?.record?.title
+    }
+    const start = asked('u1', null, 1, 'Hi')
+    expect(await titleOf(start, ...padding, summary('u1', 'Far'), summary('other', 'Not mine'))).toBe('Far')
+    expect(await titleOf(start, ...padding, summary('a299', 'Near'), summary('other', 'Not mine'))).toBe('Near')
+    expect(await titleOf(start, ...padding, summary('other', 'Not mine'))).toBe('Hi')
   })
 
   it('is waited for on the line of its leaf, and not on the one that follows that', () => {

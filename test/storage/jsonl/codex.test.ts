@@ -169,8 +169,8 @@ describe('events', () => {
   })
 
   it('of other kinds are counted with their reasons', () => {
-    const kinds = ['exec_command_end', 'mcp_tool_call_end', 'context_compacted', 'thread_name_updated', 'brand_new', 'task_started']
-    const index = feed(codexAdapter, linesOf(...kinds.map((kind) => event(kind)), line('event_msg', {})))
+    const kinds = ['exec_command_end', 'mcp_tool_call_end', 'context_compacted', 'thread_name_updated', 'plan_update', 'task_started']
+    const index = feed(codexAdapter, linesOf(...kinds.map((kind) => event(kind)), event('warning')))
     expect(index.count).toBe(0)
     expect([...index.ignored]).toEqual([
       ['events of tools', 2],
@@ -179,6 +179,86 @@ describe('events', () => {
       ['events', 2],
       ['marks of turns', 1],
     ])
+  })
+
+  it('of kinds that are not known are messages, raw', () => {
+    const log = linesOf(user('one'), said('a'), event('brand_new', { text: 'hi' }), said('b'), line('event_msg', {}))
+    const index = feed(codexAdapter, log)
+    expect(index.ignored.size).toBe(0)
+    expect(readings(log, index).map(({ message }) => message.role)).toEqual(['user', 'assistant', 'unknown', 'unknown'])
+    expect(shown(log)[1]).toBe('assistant: a, b')
+  })
+
+  const answers = [said('a'), event('agent_message', { message: 'a' })]
+
+  it('that no item repeats are messages where items come first', () => {
+    const log = linesOf(
+      user('one'),
+      event('user_message', { message: 'one' }),
+      ...answers,
+      event('task_complete'),
+      event('agent_message', { message: 'only so' }),
+      event('user_message', { message: 'typed only so' }),
+      said('b'),
+    )
+    const index = feed(codexAdapter, log)
+    expect(shown(log)).toEqual(['user: one', 'assistant: a', 'assistant: only so', 'user: typed only so', 'assistant: b'])
+    expect(index.ignored.get('copies of messages as events')).toBe(2)
+  })
+
+  it('wait for their items where these come later, up to the end of the turn', () => {
+    const lines = [user('one'), event('agent_reasoning', { text: 'hm' }), event('agent_message', { message: 'lost' }), usage(1), thought('hm')]
+    expect(shown(linesOf(...lines))).toEqual(['user: one', 'assistant: hm'])
+    for (const end of [event('task_complete'), event('turn_aborted'), user('two'), line('compacted', {}), event('error', { message: 'no' })]) {
+      expect(shown(linesOf(...lines, end)).slice(0, 2)).toEqual(['user: one', 'assistant: hm, lost'])
+    }
+    const index = feed(codexAdapter, linesOf(...lines, said('lost')))
+    expect(index.messages.map(({ lines: own }) => own.length)).toEqual([1, 2])
+    expect(index.ignored.get('copies of messages as events')).toBe(2)
+  })
+
+  it('are copies of all an item says, and of what is shown of it', () => {
+    const told = (text: string): Fields => event('agent_message', { message: text })
+    const both = item({ type: 'message', role: 'assistant', content: ['one ', 'two'].map((text) => ({ type: 'output_text', text })) })
+    const thoughts = item({ type: 'reasoning', summary: ['x', 'y'].map((text) => ({ type: 'summary_text', text })), content: null })
+    const shownPart = [said('Done.\n<oai-mem-citation>\nfrom\n</oai-mem-citation>'), said('So:\n<proposed_plan>\n1. go\n</proposed_plan>\n')]
+    const log = linesOf(
+      ...[user('one'), both, told('one two'), told('two'), thoughts],
+      ...['x', 'y'].map((text) => event('agent_reasoning', { text })),
+      ...[...shownPart, told('Done.'), told('So:'), event('item_completed', { item: { type: 'Plan', id: 'p', text: '1. go' } })],
+      ...[told(''), event('agent_message'), event('item_completed', { item: { type: 'CommandExecution', command: 'ls' } })],
+    )
+    const index = feed(codexAdapter, log)
+    expect(index.count).toBe(2)
+    expect([...index.ignored]).toEqual([
+      ['copies of messages as events', 9],
+      ['events of tools', 1],
+    ])
+  })
+
+  it('of a plan, of what an agent said and of a review are told where nothing else tells them', () => {
+    const plan = event('item_completed', { item: { type: 'Plan', id: 'p', text: 'The plan' } })
+    const newer = event('item_completed', { item: { type: 'AgentMessage', id: 'm', content: [{ type: 'Text', text: 'newer' }] } })
+    const found = { overall_explanation: 'Fine.', findings: [{ title: 'A bug', body: 'Here.' }] }
+    const review = event('exited_review_mode', { review_output: found })
+    expect(shown(linesOf(user('one'), ...answers, plan, newer))).toEqual(['user: one', 'assistant: a, The plan, newer'])
+    expect(shown(linesOf(user('one'), ...answers, said('newer'), newer))).toEqual(['user: one', 'assistant: a, newer'])
+    expect(shown(linesOf(user('one'), review, event('task_complete')))).toEqual(['user: one', 'assistant: Fine., A bug\n\nHere.'])
+    const result = user('<user_action>\n<results>Fine.')
+    expect(shown(linesOf(user('one'), result, review, said('r'), event('task_complete')))).toHaveLength(3)
+    expect(shown(linesOf(user('one'), event('exited_review_mode', { review_output: null })))).toEqual(['user: one'])
+  })
+
+  it('of an error are the error of the step that it ended, or one of its own', () => {
+    const failed = event('error', { message: 'no network', codex_error_info: 'other' })
+    const error = { name: 'APIError', data: { message: 'no network', codex_error_info: 'other' } }
+    const [, step, next] = readings(linesOf(user('one'), said('a'), failed, said('b'))).map(({ message }) => message)
+    expect(step).toMatchObject({ role: 'assistant', error })
+    expect(next).not.toHaveProperty('error')
+    expect(readings(linesOf(user('one'), said('a'), user('two'), failed)).map(({ message }) => message)[3]).toMatchObject({
+      role: 'assistant',
+      error,
+    })
   })
 })
 
@@ -200,6 +280,21 @@ describe('the tree', () => {
     expect(parents(linesOf(...log, back(1), back(1), user('new'), said('d'), back(1), user('other')))).toEqual([undefined, 0, 1, 2, 3, 4, 5, 2, 7, 2])
     expect(parents(linesOf(...log, back(9), user('new')))).toEqual([undefined, 0, 1, 2, 3, 4, 5, 0])
     expect(parents(linesOf(user('one'), back(1), user('new')))).toEqual([undefined, undefined])
+  })
+
+  it('ends before the turns that were taken back last', () => {
+    const leafOf = (...log: readonly Fields[]): number | null | undefined => {
+      const { messages, last } = feed(codexAdapter, linesOf(...log))
+      return last?.leaf === undefined || last.leaf === null ? last?.leaf : messages.find(({ id }) => id === last.leaf)?.order
+    }
+    const log = [user('one'), said('a'), user('two'), said('b'), user('three'), said('c')]
+    expect(leafOf(...log)).toBeUndefined()
+    expect(leafOf(...log, back(1))).toBe(3)
+    expect(leafOf(...log, back(1), event('task_started'), context())).toBe(3)
+    expect(leafOf(...log, back(1), back(1))).toBe(1)
+    expect(leafOf(...log, back(3))).toBeNull()
+    expect(leafOf(...log, back(1), user('new'))).toBeUndefined()
+    expect(leafOf(user('<environment_context>'), user('one'), said('a'), back(1))).toBe(0)
   })
 
   it('takes no odd count for a rollback', () => {
@@ -371,6 +466,8 @@ describe('a cursor', () => {
     fc.constantFrom(...calls).map((id) => output(id)),
     texts.map((message) => event('user_message', { message })),
     texts.map((message) => event('agent_message', { message })),
+    texts.map((text) => event('agent_reasoning', { text })),
+    fc.constantFrom('error', 'exited_review_mode').map((kind) => event(kind, { review_output: {} })),
     fc.integer({ min: 1, max: 3 }).map(usage),
     fc.constantFrom('task_started', 'task_complete', 'turn_aborted', 'novelty').map((kind) => event(kind)),
     fc.integer({ min: 1, max: 3 }).map((num_turns) => event('thread_rolled_back', { num_turns })),
@@ -410,7 +507,8 @@ describe('a cursor', () => {
         const log = linesOf(...texts)
         const index = feed(codexAdapter, log)
         const used = new Set(index.messages.flatMap(({ lines }) => lines.map(({ offset }) => offset)))
-        const left = [...index.ignored.values()].reduce((sum, count) => sum + count, 0) + (index.notes.context === undefined ? 0 : 1)
+        const waiting = (index.notes.context === undefined ? 0 : 1) + ((index.notes.held as readonly unknown[] | undefined)?.length ?? 0)
+        const left = [...index.ignored.values()].reduce((sum, count) => sum + count, 0) + waiting
         expect(used.size + left).toBe(log.split('\n').filter((text) => text.trim() !== '').length)
         expect(assembleAll(codexFormat, log, index, 'codex')).toHaveLength(index.count)
       }),
@@ -500,6 +598,28 @@ describe('listing', () => {
     const filesOf = (only?: string) => codexAdapter.list(folder.path, only).sessions.flatMap(({ files }) => files.map(({ path }) => path))
     expect(filesOf()).toEqual([plain])
     expect(filesOf(`${plain}.zst`)).toEqual([`${plain}.zst`])
+  })
+
+  it('are read from the compressed copy where the plain one is empty, or was not written to its end', () => {
+    using folder = tempFolder()
+    const plain = join(folder.path, 'rollout-2026-01-02T03-04-05-019c4b43-1451-7af3-be4c-5576369bf1ba.jsonl')
+    writeFileSync(`${plain}.zst`, 'z'.repeat(400))
+    const log = linesOf(head('a'), user('one'))
+    const read = (): readonly unknown[] => {
+      const { sessions, leftOut } = codexAdapter.list(folder.path)
+      return [...sessions.flatMap(({ files }) => files.map(({ packed }) => packed)), ...leftOut.map(({ reason }) => reason)]
+    }
+    for (const cut of ['', linesOf(head('a')), log.slice(0, -1), linesOf(head('a', { base: 'x'.repeat(600) }))]) {
+      writeFileSync(plain, cut)
+      expect(read()).toEqual([true, `an empty or unfinished copy of ${basename(plain)}.zst`])
+    }
+    writeFileSync(`${plain}.zst`, 'z'.repeat(100))
+    writeFileSync(plain, log)
+    expect(read()).toEqual([false, `the compressed copy of ${basename(plain)}`])
+    writeFileSync(`${plain}.zst`, 'z'.repeat(log.length + 100))
+    expect(read()).toEqual([true, `an empty or unfinished copy of ${basename(plain)}.zst`])
+    writeFileSync(`${plain}.zst`, '')
+    expect(read()).toEqual([false, `the compressed copy of ${basename(plain)}`])
   })
 
   it('finds logs of a home, plain before compressed, current before archived', () => {

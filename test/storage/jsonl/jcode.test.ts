@@ -160,9 +160,10 @@ describe('damaged lines', () => {
     )
   })
 
-  it('of a snapshot are the whole of it', () => {
+  it('of a snapshot keep it from being split: what is whole of it is rescued', () => {
     expect(jcodeAdapter.split?.(Buffer.from('{"id":"x","messages":[{"id"'))).toBeUndefined()
     expect(jcodeAdapter.split?.(Buffer.from('[]'))).toBeUndefined()
+    expect(jcodeAdapter.rescue?.(Buffer.from('{"id":"x","messages":[{"id"'))).toMatchObject({ messages: [], damage: [{ start: 22, end: 27 }] })
   })
 
   it('and odd fields never throw', () => {

@@ -63,6 +63,55 @@ describe('the time of the last line', () => {
   })
 })
 
+describe('a line at the end of what was read', () => {
+  const time = at(1)
+  const payload = { type: 'user_message', message: 'hi', thread_name: 'a' }
+  const codex = (type: string, fields: object) => ({ timestamp: time, type, payload: fields })
+  const lines: readonly (readonly [LogAdapter, object])[] = [
+    [piAdapter, { type: 'session', id: 's', timestamp: time }],
+    [piAdapter, { id: 'm', timestamp: time, type: 'message', message: { role: 'user', content: 'hi' } }],
+    [claudeAdapter, { parentUuid: null, type: 'user', uuid: 'u', message: { role: 'user', content: 'hi' }, timestamp: time }],
+    [claudeAdapter, { type: 'custom-title', customTitle: 'a', timestamp: time }],
+    [claudeAdapter, { timestamp: time, type: 'user', message: { role: 'user', content: 'hi' } }],
+    [codexAdapter, codex('session_meta', { id: 's', cwd: '/w' })],
+    [codexAdapter, codex('turn_context', { cwd: '/w', model: 'm' })],
+    [codexAdapter, codex('event_msg', payload)],
+    [codexAdapter, codex('event_msg', { ...payload, type: 'thread_name_updated' })],
+    [codexAdapter, codex('response_item', { type: 'message', role: 'user', content: [] })],
+    [codexAdapter, { type: 'message', role: 'user', content: [], timestamp: time }],
+    [jcodeAdapter, { meta: { updated_at: time }, append_messages: [{ id: 'm', role: 'user', timestamp: time, content: [] }] }],
+    [jcodeAdapter, { id: 'm', role: 'user', timestamp: time, content: [] }],
+  ]
+
+  it.each(lines.map(([adapter, document]) => ({ agent: adapter.agent, adapter, document })))(
+    'is told by $agent from its own bytes alone, wherever it is torn: %#',
+    ({ adapter, document }) => {
+      const whole = Buffer.from(JSON.stringify(document))
+      for (let end = 0; end <= whole.length; end++) {
+        const alone = Buffer.from(whole.subarray(0, end))
+        // What another session's line left in the buffer.
+        const among = Buffer.concat([alone, whole.subarray(end), Buffer.from(`\n${JSON.stringify(document)}`)])
+        for (const meta of [{ entries: 1 }, { entries: 3, prompt: 'p', directory: '/w', model: { id: 'm', providerID: 'p' } }]) {
+          const told = [adapter.tells(alone, 0, end, structuredClone(meta)), adapter.timeOf(alone, 0, end)]
+          expect([adapter.tells(among, 0, end, structuredClone(meta)), adapter.timeOf(among, 0, end)]).toEqual(told)
+        }
+      }
+    },
+  )
+})
+
+describe('a snapshot that says nothing', () => {
+  it.each(['no JSON at all', '', '[1]'])('has the time of its file, whenever it is listed: %j', async (text) => {
+    const root = rootOf({ 'session_a.json': text })
+    utimesSync(join(root, 'session_a.json'), START / 1000, START / 1000)
+    for (const later of [1000, 2000]) {
+      const clock = manualClock(START + later)
+      await using store = new LogStore(jcodeAdapter, root, { clock, maps: createFileMaps({ map: 'never', clock }) })
+      expect((await store.sessions()).entries.map(({ record }) => record?.time)).toEqual([{ created: START, updated: START }])
+    }
+  })
+})
+
 describe('a listing of large snapshots', () => {
   it('holds one at a time', async () => {
     const large = JSON.stringify({ id: 's', messages: [{ id: 'm', role: 'user', content: [{ type: 'text', text: 'x'.repeat(CHUNK) }] }] })

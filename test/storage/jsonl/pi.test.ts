@@ -113,6 +113,41 @@ describe('the tree', () => {
   })
 })
 
+describe('the active leaf', () => {
+  const branch = [header(), message('a', null, 1, 'user'), message('b', 'a', 2, 'assistant'), message('c', 'b', 3, 'user')]
+  const leafAfter = (...more: readonly Document[]): unknown => feed(piAdapter, linesOf(...branch, ...more)).last?.leaf
+
+  it('is the entry that was appended last, also one that says nothing', () => {
+    expect(leafAfter()).toBeUndefined()
+    expect(leafAfter(entry('label', 'l', 'c', 4))).toBeUndefined()
+    for (const type of ['model_change', 'thinking_level_change', 'custom', 'label', 'session_info']) {
+      expect([type, leafAfter(entry(type, 'x', 'a', 4))]).toEqual([type, 'a'])
+    }
+    expect(leafAfter(entry('custom', 'x', 'a', 4), entry('label', 'y', 'x', 5))).toBe('a')
+    expect(leafAfter(entry('custom', 'x', 'a', 4), entry('custom', 'y', 'c', 5))).toBeUndefined()
+    expect(leafAfter(entry('custom', 'x', null, 4))).toBeNull()
+    expect(leafAfter(entry('custom', 'x', 'gone', 4))).toBeUndefined()
+    expect(leafAfter(entry('custom', 'x', 'a', 4), message('d', 'x', 5, 'user'))).toBeUndefined()
+  })
+
+  it('goes through results of tools', () => {
+    const called = [header(), calling('a', null, 1, 'c1', 'c2'), result('r1', 'a', 2, 'c1')]
+    const leafOf = (...more: readonly Document[]): unknown => feed(piAdapter, linesOf(...called, ...more)).last?.leaf
+    expect(leafOf()).toBeUndefined()
+    expect(leafOf(message('u', 'a', 3, 'user'), result('r2', 'r1', 4, 'c2'))).toBe('a')
+  })
+
+  it('is no damaged line, and moves from what stands before one', () => {
+    const { messages } = feed(piAdapter, linesOf(...branch, '{"type":"mess', entry('custom', 'x', 'a', 4)))
+    expect(messages.map(({ leaf }) => leaf)).toEqual([undefined, undefined, 'a', undefined])
+  })
+
+  it('is told by the next reading too', () => {
+    const log = linesOf(...branch, entry('custom', 'x', 'a', 4), entry('custom', 'y', 'c', 5), entry('custom', 'z', null, 6))
+    for (const { start } of rangesOf(Buffer.from(log))) expect(resumeAt(piAdapter, log, start)).toEqual({ lost: undefined, differences: [] })
+  })
+})
+
 describe('a resumed index', () => {
   it('says of new lines what a whole one says, or gives up', () => {
     let kept = 0

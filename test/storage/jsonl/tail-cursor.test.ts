@@ -5,7 +5,15 @@ import fc from 'fast-check'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LogFile } from '../../../src/storage/jsonl/log-adapter.js'
 import { scanLog } from '../../../src/storage/jsonl/log-bytes.js'
-import { anchorOf, type CursorVerdict, checkCursor, compareCursor, readAnchor, type TailCursor } from '../../../src/storage/jsonl/tail-cursor.js'
+import {
+  ANCHOR,
+  anchorOf,
+  type CursorVerdict,
+  checkCursor,
+  compareCursor,
+  readAnchor,
+  type TailCursor,
+} from '../../../src/storage/jsonl/tail-cursor.js'
 import type { StoreWork } from '../../../src/storage/store.js'
 import { tempFolder } from '../../support/temp.js'
 
@@ -13,10 +21,12 @@ const folder = tempFolder()
 afterAll(() => folder[Symbol.dispose]())
 
 const path = join(folder.path, 'log.jsonl')
+const WRITTEN = new Date(1_700_000_000_000)
 let work: StoreWork
 
 beforeEach(() => {
   writeFileSync(path, '{"a":1}\n{"b":2}\n{"torn":')
+  utimesSync(path, WRITTEN, WRITTEN)
   work = { files: 0, rows: 0, bytes: 0, stats: 0 }
 })
 
@@ -47,6 +57,7 @@ describe('a tail cursor', () => {
     ['the file was truncated', () => truncateSync(path, 20)],
     ['the file was truncated', () => writeFileSync(path, '')],
     ['the file was written in place', () => touched(() => patch('{"a":9}', 0))],
+    ['the file was written in place', () => setBack(() => patch('{"a":9}', 0))],
     ['the bytes before the cursor changed', () => touched(() => [patch('{"a":9}', 0), appendFileSync(path, '3}\n')])],
     ['the bytes before the cursor changed', () => touched(() => [patch('9}\n', 13), appendFileSync(path, '3}\n')])],
   ])('says that %s', async (reread, act) => {
@@ -55,10 +66,30 @@ describe('a tail cursor', () => {
     expect(verdict(cursor)).toEqual({ reread })
   })
 
+  it('says that a file that is longer than the anchor may have been written in place', async () => {
+    writeFileSync(path, '{"a":1}\n'.repeat(ANCHOR / 8 + 1))
+    utimesSync(path, WRITTEN, WRITTEN)
+    const cursor = await cursorOf(path)
+    setBack(() => undefined)
+    expect(verdict(cursor)).toEqual({ reread: 'the file was touched, and may have been written in place' })
+    setBack(() => appendFileSync(path, '3}\n'))
+    expect(verdict(cursor)).toBe('grown')
+  })
+
   it('takes a copy for another file', async () => {
     const cursor = await cursorOf(path)
     copyFileSync(path, `${path}.copy`)
     expect(verdict(cursor, `${path}.copy`)).toEqual({ reread: 'the file was replaced' })
+  })
+
+  it('says that the log grew whatever its times are, and goes by the ctime of none that tells it', async () => {
+    const { ctimeMs, ...older } = await cursorOf(path)
+    setBack(() => undefined)
+    expect(verdict(older)).toBe('unchanged')
+    // All that it stands behind is in the anchor.
+    expect(verdict({ ...older, ctimeMs: ctimeMs as number })).toBe('grown')
+    setBack(() => appendFileSync(path, '3}\n'))
+    for (const cursor of [older, { ...older, ctimeMs: ctimeMs as number }]) expect(verdict(cursor)).toBe('grown')
   })
 
   it('throws the error of the system when the file is gone', async () => {
@@ -127,6 +158,14 @@ function patch(text: string, at: number): void {
   const fd = openSync(path, 'r+')
   writeSync(fd, text, at)
   closeSync(fd)
+}
+
+/** As `touch -r` does. Waits until the clock of the file system has moved on. */
+function setBack(act: () => unknown): void {
+  const { ctimeMs } = statSync(path)
+  act()
+  do utimesSync(path, WRITTEN, WRITTEN)
+  while (statSync(path).ctimeMs === ctimeMs)
 }
 
 /** Clocks of file systems are coarse: what is written within a tick is told apart here too. */

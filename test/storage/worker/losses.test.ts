@@ -174,7 +174,7 @@ describe('a call', () => {
   it('fails when its source is closed meanwhile, and so does every later one', async () => {
     const { source, store } = await started()
     const calls = [store.totals(), store.revision(keyOf('silent'))]
-    const closed = { code: 'STORE_NOT_READY', reason: 'the set of sessions was closed' }
+    const closed = { code: 'SET_CLOSED', retryable: false, reason: 'the set of sessions was closed' }
     const settled = Promise.allSettled(calls)
     await store.messageCounts([])
     await Promise.all([source[Symbol.asyncDispose](), source[Symbol.asyncDispose]()])
@@ -189,6 +189,6 @@ describe('a call', () => {
     call.catch(() => undefined)
     await new Promise((resolve) => setTimeout(resolve, 50))
     await source[Symbol.asyncDispose]()
-    await expect(call).rejects.toMatchObject({ code: 'STORE_NOT_READY' })
+    await expect(call).rejects.toMatchObject({ code: 'SET_CLOSED' })
   })
 })

@@ -10,7 +10,7 @@
  */
 import { resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Database, Key, RangeOptions, RootDatabase } from 'lmdb'
+import type { RootDatabase } from 'lmdb'
 import { messageOf, StorageError, systemCode } from '../../../core/errors.js'
 import { makePrivate } from '../local-disk.js'
 import { checkLmdbFile } from './file.js'
@@ -20,8 +20,25 @@ const CLOSE_TIMEOUT_MS = 2000
 /** A writer that is stopped in the middle of a transaction keeps all others waiting; they say so after this time. */
 const LOCK_WAIT_MS = 60_000
 
-export type { Key, RangeOptions }
-export type Table = Database<unknown, Key>
+/** What is used of lmdb, in types of our own: nobody who imports ours needs those of lmdb. */
+export type Key = Key[] | string | symbol | number | boolean | Uint8Array
+
+export interface RangeOptions {
+  readonly start?: Key
+  readonly end?: Key
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+export interface Table {
+  get(key: Key): unknown
+  getBinary(key: Key): Buffer | undefined
+  getKeys(range: RangeOptions): Iterable<Key>
+  getKeysCount(range: RangeOptions): number
+  getRange(range: RangeOptions): Iterable<{ readonly key: Key; readonly value: unknown }>
+  putSync(key: Key, value: unknown): void
+  removeSync(key: Key): void
+}
 
 export interface LmdbOptions {
   readonly path: string

@@ -2,7 +2,7 @@
 
 import { isDocument } from '../../../core/documents.js'
 import type { Owner } from '../../../tree/catalog/owner.js'
-import type { IndexNote, IndexStatus } from '../status.js'
+import { type IndexNote, type IndexStatus, listingOf } from '../status.js'
 import { count, read, type StateTables, scan } from './tables.js'
 
 export function remember(t: StateTables, note: IndexNote): void {
@@ -14,7 +14,7 @@ export function remember(t: StateTables, note: IndexNote): void {
       count(t, 'tickMessages', note.tick.messages)
       return
     case 'listing':
-      t.meta.putSync('listing', { at: note.at, sessions: note.sessions })
+      t.meta.putSync('listing', listingOf(note))
       return
     case 'breaker':
       t.meta.putSync('breakers', { ...(read(t.meta, 'breakers') as object | undefined), [note.breaker.service]: note.breaker })

@@ -197,13 +197,13 @@ function afterSuccess(
   free: SessionRow,
   lease: LeaseRow,
   claim: Claim,
-  { more = false, recheckMs, incomplete = false, verified = free.verifyDone }: Extract<Outcome, { kind: 'done' }>,
+  { more = false, recheckMs, incomplete = false, verified = free.verifyDone, leftOut = 0 }: Extract<Outcome, { kind: 'done' }>,
   woken: boolean,
   moment: Moment,
 ): SessionRow {
   const { now } = moment
   // A run that found the session gone has read none of it.
-  const progress = more || claim.gone ? {} : { processedRev: woken ? null : claim.revision, builtIn: lease.build, checkedAt: now }
+  const progress = more || claim.gone ? {} : { processedRev: woken ? null : claim.revision, builtIn: lease.build, checkedAt: now, leftOut }
   const row: SessionRow = { ...free, ...progress, verifyDone: verified, incomplete, failures: 0 }
   const lane = more ? tailOf(lease) : need(row, buildOf(workedIn(t)))
   if (lane !== undefined) return enqueue(t, row, lane, 0, now)

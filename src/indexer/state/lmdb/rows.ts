@@ -80,6 +80,8 @@ export interface SessionRow {
   readonly verifyDone: number
   readonly incomplete: boolean
   readonly checkedAt: number
+  /** Messages that its last reading left out. */
+  readonly leftOut: number
   /** Times that it was told to run although it is leased. */
   readonly wakes: number
 }
@@ -104,6 +106,7 @@ export const NEW_SESSION: SessionRow = {
   verifyDone: 0,
   incomplete: false,
   checkedAt: 0,
+  leftOut: 0,
   wakes: 0,
 }
 
@@ -139,12 +142,13 @@ export function putSession(t: StateTables, key: SessionKey, before: SessionRow |
   else t.sess.putSync(path, after)
 }
 
-/** Sums over sessions: all, those that are not gone, those read for the building of a space, those queued in a lane. */
+/** Sums over sessions: all, those that are not gone, the messages that these leave out, those read for the building of a space, those queued in a lane. */
 function countIn(t: StateTables, before: SessionRow | undefined, after: SessionRow | undefined): void {
   addTo(t, 'sessions', (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1))
   const was = before === undefined || before.gone ? undefined : before
   const is = after === undefined || after.gone ? undefined : after
   addTo(t, 'present', (is === undefined ? 0 : 1) - (was === undefined ? 0 : 1))
+  addTo(t, 'leftOut', (is?.leftOut ?? 0) - (was?.leftOut ?? 0))
   moveSum(t, 'in', was?.builtIn ?? null, is?.builtIn ?? null)
   moveSum(t, 'queued', before?.q?.lane ?? null, after?.q?.lane ?? null)
 }

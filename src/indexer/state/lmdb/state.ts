@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../core/clock.js'
 import { StorageError } from '../../../core/errors.js'
 import { encodeKey, type SessionKey } from '../../../core/keys.js'
-import { checkNumber, withDefaults } from '../../../core/options.js'
+import { checkBoolean, checkClock, checkNumber, checkText, checkWhole, LONGEST_MS, withDefaults } from '../../../core/options.js'
 import { type OwnerProbe, procOwners } from '../../../tree/catalog/owner.js'
 import { preparePrivateFolder } from '../local-disk.js'
 import { type Claim, LANES, type WalRecord } from '../rows.js'
@@ -65,9 +65,13 @@ const DEFAULTS = {
 /** @throws StorageError STATE_TOO_NEW, STATE_DAMAGED, STATE_UNAVAILABLE, NETWORK_FILESYSTEM, INVALID_OPTION */
 export async function openLmdbState(options: LmdbStateOptions): Promise<LocalIndexStore> {
   const settings = withDefaults<typeof DEFAULTS>(DEFAULTS, options)
-  for (const name of ['leaseMs', 'maxDelayMs', 'lockWaitMs', 'sweepPage'] as const) checkNumber(name, settings[name], 1)
+  for (const name of ['leaseMs', 'maxDelayMs', 'lockWaitMs'] as const) checkNumber(name, settings[name], 1, LONGEST_MS)
+  checkWhole('sweepPage', settings.sweepPage, 1)
+  checkClock('clock', settings.clock)
+  checkBoolean('force', settings.force)
   const { directory, filesystem, force, clock, failpoint, lockWaitMs } = settings
   if (directory === '') throw new StorageError('INVALID_OPTION', { reason: 'the directory of the index state is missing' })
+  checkText('directory', directory)
   preparePrivateFolder(directory, filesystem === undefined ? { force } : { force, filesystem })
   const path = join(directory, 'state.mdb')
   const environment = await openLmdb({ path, tables: TABLES, admit: (meta) => admitSchema(meta, path), failpoint, lockWaitMs })

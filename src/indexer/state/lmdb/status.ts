@@ -6,7 +6,7 @@
  */
 
 import { isDocument } from '../../../core/documents.js'
-import type { SessionKey } from '../../../core/keys.js'
+import { decodeKey, type SessionKey } from '../../../core/keys.js'
 import type { Owner } from '../../../tree/catalog/owner.js'
 import { LANES, type LaneName } from '../rows.js'
 import type { KnownSession } from '../state.js'
@@ -54,10 +54,11 @@ export function statusOf(t: StateTables, isGone: (owner: Owner) => boolean, mome
     suspects: suspectsOf(t),
     wal: { records: t.walIx.getKeysCount({}), bytes: readNumber(t, 'walBytes'), oldestAgeMs: age(now, [oldestRecord(t)]) },
     ledger: { sessions: readNumber(t, 'sessions'), ...ledgerSums(t, workedIn(t)?.id ?? '') },
+    leftOut: readNumber(t, 'leftOut'),
     oldestPendingAgeMs: age(now, oldest),
     lastUpsertAt: readNumber(t, 'lastUpsertAt') || null,
     oldestCheckedAgeMs: age(now, [timeAt(firstKey(t.checked, {}), 0)]),
-    lastError: toLastError(read(t.meta, 'lastError')),
+    lastError: lastErrorOf(t),
     dead: t.dead.getKeysCount({}),
     spaces: spacesInOrder(t),
     toRebuild: toRebuild(t),
@@ -116,6 +117,14 @@ function suspectsOf(t: StateTables): number {
   let suspects = 0
   for (const { value } of scan(t.suspect)) suspects += Number(value)
   return suspects
+}
+
+function lastErrorOf(t: StateTables): LastError | null {
+  const last = toLastError(read(t.meta, 'lastError'))
+  if (last?.key === undefined) return last
+  const key = decodeKey(last.key)
+  const row = key.kind === 'session' ? readSession(t, key) : undefined
+  return row === undefined || row.gone || row.failures === 0 ? { ...last, over: true } : last
 }
 
 function toLastError(value: unknown): LastError | null {

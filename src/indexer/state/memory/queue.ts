@@ -171,12 +171,12 @@ function afterSuccess(
   free: MemorySession,
   lease: LeaseRow,
   held: Claim,
-  { more = false, recheckMs, incomplete = false, verified = free.verifyDone }: Extract<Outcome, { kind: 'done' }>,
+  { more = false, recheckMs, incomplete = false, verified = free.verifyDone, leftOut = 0 }: Extract<Outcome, { kind: 'done' }>,
   due: Due,
 ): MemorySession {
   const woken = rows.sessions.get(encodeKey(held.key))?.wakes !== lease.wakes
   // A run that found the session gone has read none of it.
-  const read = more || held.gone ? {} : { processedRev: woken ? null : held.revision, builtIn: lease.build, checkedAt: due.now }
+  const read = more || held.gone ? {} : { processedRev: woken ? null : held.revision, builtIn: lease.build, checkedAt: due.now, leftOut }
   const done: MemorySession = { ...free, ...read, verifyDone: verified, incomplete, failures: 0 }
   const lane = more ? tailOf(lease) : need(rows, done)
   if (lane !== undefined) return enqueue(rows, done, lane, 0, due.now)

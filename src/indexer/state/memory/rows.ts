@@ -8,7 +8,7 @@ import { compareText, type MessageId } from '../../../core/ids.js'
 import { encodeKey, messageKey, type SessionKey } from '../../../core/keys.js'
 import type { Owner } from '../../../tree/catalog/owner.js'
 import { type Claim, type DeadLetter, LANES, type LaneName, type LedgerRow, type SpaceRow } from '../rows.js'
-import type { BreakerStatus, CounterName, LastError, TickNote } from '../status.js'
+import type { BreakerStatus, CounterName, LastError, ListingNote, TickNote } from '../status.js'
 import type { WalBytes } from '../wal-codec.js'
 
 export interface QueueEntry {
@@ -73,6 +73,8 @@ export interface MemorySession {
   readonly verifyDone: number
   readonly incomplete: boolean
   readonly checkedAt: number
+  /** Messages that its last reading left out. */
+  readonly leftOut: number
   /** Times that it was told to run although it is leased. */
   readonly wakes: number
   readonly resets: number
@@ -111,7 +113,7 @@ export interface MemoryRows {
   lastUpsertAt: number | null
   lastError: LastError | null
   lastTick: TickNote | null
-  listing: { readonly at: number; readonly sessions: number } | null
+  listing: ListingNote | null
 }
 
 const COUNTERS = [
@@ -197,6 +199,7 @@ export function newSession(key: SessionKey): MemorySession {
     verifyDone: 0,
     incomplete: false,
     checkedAt: 0,
+    leftOut: 0,
     wakes: 0,
     resets: 0,
   }

@@ -6,10 +6,10 @@
  */
 import { type Clock, systemClock } from '../../../core/clock.js'
 import { StorageError } from '../../../core/errors.js'
-import { checkNumber, withDefaults } from '../../../core/options.js'
+import { checkClock, checkNumber, LONGEST_MS, withDefaults } from '../../../core/options.js'
 import { type OwnerProbe, procOwners } from '../../../tree/catalog/owner.js'
 import { type LocalIndexStore, MAX_ID_BYTES } from '../state.js'
-import type { IndexNote } from '../status.js'
+import { type IndexNote, listingOf } from '../status.js'
 import { decodeWal } from '../wal-codec.js'
 import { dropDead, lettersOf, quarantine, reset, retryDead } from './dead.js'
 import { lostOwner, slowScan, sweep, verify } from './leases.js'
@@ -52,8 +52,8 @@ const DEFAULTS = {
 /** @throws StorageError INVALID_OPTION */
 export function memoryState(options: MemoryStateOptions = {}): LocalIndexStore {
   const settings = withDefaults<typeof DEFAULTS>(DEFAULTS, options)
-  checkNumber('leaseMs', settings.leaseMs, 1)
-  checkNumber('maxDelayMs', settings.maxDelayMs, 1)
+  for (const name of ['leaseMs', 'maxDelayMs'] as const) checkNumber(name, settings[name], 1, LONGEST_MS)
+  checkClock('clock', settings.clock)
   return storeOn({ ...settings, place: settings.place ?? memoryStatePlace(), owners: settings.owners ?? procOwners() })
 }
 
@@ -216,7 +216,7 @@ function remember(rows: MemoryRows, note: IndexNote): void {
       count(rows, 'tickMessages', note.tick.messages)
       return
     case 'listing':
-      rows.listing = { at: note.at, sessions: note.sessions }
+      rows.listing = listingOf(note)
       return
     case 'breaker':
       rows.breakers.set(note.breaker.service, note.breaker)

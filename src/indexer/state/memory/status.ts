@@ -3,7 +3,7 @@
 import type { Owner } from '../../../tree/catalog/owner.js'
 import type { LaneName } from '../rows.js'
 import type { KnownSession, PendingSession } from '../state.js'
-import type { IndexStatus, LaneStatus } from '../status.js'
+import type { IndexStatus, LaneStatus, LastError } from '../status.js'
 import { decodeWal } from '../wal-codec.js'
 import { type Due, isDue, type Moment, mayWork } from './queue.js'
 import { LANE_NAMES, leasedOf, type MemoryRows, need, sessionsOf, workedIn } from './rows.js'
@@ -29,13 +29,14 @@ export function statusOf(rows: MemoryRows, isGone: (owner: Owner) => boolean, du
     suspects: sum(sessions.map(({ suspects }) => suspects.length)),
     wal: walOf(rows, now),
     ledger: ledgerStatus(rows),
+    leftOut: sum(sessions.map(({ gone, leftOut }) => (gone ? 0 : leftOut))),
     oldestPendingAgeMs: age(now, waiting),
     lastUpsertAt: rows.lastUpsertAt,
     oldestCheckedAgeMs: age(
       now,
       sessions.flatMap(({ gone, checkedAt }) => (gone || checkedAt === 0 ? [] : checkedAt)),
     ),
-    lastError: rows.lastError,
+    lastError: lastErrorOf(rows),
     dead: rows.dead.size,
     spaces: inOrder(rows.spaces),
     toRebuild: toRebuild(rows),
@@ -45,6 +46,12 @@ export function statusOf(rows: MemoryRows, isGone: (owner: Owner) => boolean, du
     breakers: [...rows.breakers.values()],
     counters: { ...rows.counters },
   }
+}
+
+function lastErrorOf({ lastError, sessions }: MemoryRows): LastError | null {
+  if (lastError?.key === undefined) return lastError
+  const session = sessions.get(lastError.key)
+  return session === undefined || session.gone || session.failures === 0 ? { ...lastError, over: true } : lastError
 }
 
 function sum(numbers: readonly number[]): number {
