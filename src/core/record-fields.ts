@@ -14,7 +14,7 @@ export const SESSION_FIELDS: Fields = fieldsOf({
   forkSessionID: text,
   forkBoundary: text,
   forkMessageID: text,
-  summary: whole({ additions: 0, deletions: 0, files: 0 }, { diffs: list(fileDiff) }),
+  summary: object({}, { additions: number, deletions: number, files: number, diffs: list(fileDiff) }),
   share: object({ url: 'string' }),
   cost: number,
   tokens,

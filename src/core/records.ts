@@ -30,7 +30,7 @@ export interface SessionRecord extends OddFields {
   readonly title: string
   /** The OpenCode version that created the session. */
   readonly version: string
-  readonly summary?: { readonly additions: number; readonly deletions: number; readonly files: number; readonly diffs?: readonly FileDiff[] }
+  readonly summary?: { readonly additions?: number; readonly deletions?: number; readonly files?: number; readonly diffs?: readonly FileDiff[] }
   readonly share?: { readonly url: string }
   /** USD, a running sum; 0 or missing in imported sessions and before 1.15. */
   readonly cost?: number

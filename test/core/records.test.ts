@@ -209,14 +209,14 @@ describe('optional fields', () => {
     })
   })
 
-  it('inside others are put aside alone; numbers that are missing count 0', () => {
+  it('inside others are put aside alone; tokens, and lines of a diff, that are missing count 0', () => {
     expect(
       session({ time: { ...time, archived: 'x' }, tokens: { input: 3, output: 'x' }, summary: { diffs: [null, 3, { file: 'a' }] } }),
     ).toStrictEqual({
       record: {
         ...bare,
         tokens: { input: 3, output: 0, reasoning: 0, cache: { read: 0, write: 0 } },
-        summary: { additions: 0, deletions: 0, files: 0, diffs: [{ file: 'a', additions: 0, deletions: 0 }] },
+        summary: { diffs: [{ file: 'a', additions: 0, deletions: 0 }] },
         odd: { 'time.archived': 'x', 'tokens.output': 'x', 'summary.diffs.1': 3 },
       },
       odd: 'an odd session: its time.archived is of another type, its tokens.output is of another type, its summary.diffs.1 is of another type',

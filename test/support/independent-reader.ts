@@ -23,7 +23,7 @@ export function readTree(storage: string): Map<string, PlainSession> {
       const id = basename(file, '.json')
       const session = parse(join(storage, 'session', project, file))
       sessions.set(id, {
-        session: session && { projectID: project, directory: '', title: '', version: '', ...session, id, time: timeOf(session) },
+        session: session && { projectID: project, directory: '', title: '', version: '', ...present(session), id, time: timeOf(session) },
         messages: treeMessages(storage, id),
       })
     }
@@ -127,6 +127,7 @@ function sessionOf(row: Json): Json {
   })
 }
 
+/** A null is as if the field were absent. */
 function present(record: Json): Json {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null && value !== undefined))
 }
