@@ -1,13 +1,13 @@
 /**
- * When a log was written last, as its lines tell: agents write lines again with the times that they had, so the newest counts, wherever it
- * stands. Where a line says its time at a place of its own it is asked; of the others those near the end are.
+ * When a log was written last, as the lines near its end tell: agents write lines again with the times that they had, so the newest of them
+ * counts. To ask every line would make a listing dearer by a sixth.
  */
 import { timeIn } from '../../core/agents/message-draft.js'
 import { CLOSE_BRACE, CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.js'
 import type { LogAdapter } from './log-adapter.js'
 
-/** Lines that end within so many bytes of the end of a file are asked for their time, wherever they say it. */
-const NEAR_END = 4096
+/** Lines that end within so many bytes of the end of a file are asked for their time. */
+const NEAR_END = 64 * 1024
 
 /** The end of a line in the log, and its time: what stands behind is older. */
 export type LateTime = readonly [end: number, time: number]
@@ -17,9 +17,7 @@ const TIME_LENGTH = 24
 
 export class LineTimes {
   readonly #adapter: LogAdapter
-  /** The newest of the times that stood at their places. */
-  readonly #newest = Buffer.alloc(TIME_LENGTH)
-  /** Of other lines near the end of what was read, falling. */
+  /** Falling: a line counts while none behind it is newer. */
   readonly #late: LateTime[]
   #near = 0
 
@@ -36,29 +34,13 @@ export class LineTimes {
 
   /** A line that ends at `until` in the log. */
   see(bytes: Buffer, start: number, end: number, until: number): void {
+    if (until < this.#near) return
     const place = this.#adapter.timePlace?.(bytes, start, end) ?? -1
-    if (place >= 0 && isTime(bytes, place)) this.#seeAt(bytes, place)
-    else if (until >= this.#near) this.#seeLate(this.#adapter.timeOf(bytes, start, end), until)
-  }
-
-  /** Times of one form are in the order of their letters. */
-  #seeAt(bytes: Buffer, place: number): void {
-    const newest = this.#newest
-    let at = 0
-    while (at < TIME_LENGTH && bytes[place + at] === newest[at]) at++
-    if (at === TIME_LENGTH || (bytes[place + at] as number) < (newest[at] as number)) return
-    for (; at < TIME_LENGTH; at++) newest[at] = bytes[place + at] as number
-  }
-
-  #seeLate(time: number | undefined, until: number): void {
+    const time =
+      place >= 0 && isTime(bytes, place) ? timeIn(bytes.toString('latin1', place, place + TIME_LENGTH)) : this.#adapter.timeOf(bytes, start, end)
     if (time === undefined) return
     while ((this.#late.at(-1)?.[1] ?? Number.POSITIVE_INFINITY) <= time) this.#late.pop()
     this.#late.push([until, time])
-  }
-
-  /** Undefined: no line had a time at its place. */
-  get newest(): number | undefined {
-    return this.#newest[0] === 0 ? undefined : timeIn(this.#newest.toString('latin1'))
   }
 
   get late(): readonly LateTime[] {

@@ -87,7 +87,7 @@ export interface LogAdapter {
   describe(document: Record<string, unknown>, meta: LogMeta, file: LogFile): void
   /** When the line was written, epoch milliseconds, where it says so: asked of the last lines. Parses nothing. */
   timeOf(bytes: Buffer, start: number, end: number): number | undefined
-  /** Where 24 characters of such a time stand, where the line has them at the place that they have in nearly all; else -1. Asked of every line. */
+  /** Where 24 characters of such a time stand, where the line has them at the place that they have in nearly all; else -1. Asked of the last lines. */
   timePlace?(bytes: Buffer, start: number, end: number): number
   /**
    * Of a document: the ranges of its messages, which `read` is then given one by one, and the bytes of the document without

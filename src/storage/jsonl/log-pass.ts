@@ -40,12 +40,13 @@ export interface PassedFile {
   readonly writer?: Writer | undefined
   /** Of lines near its end. */
   readonly late?: readonly LateTime[] | undefined
+  /** What was known before the line behind the last newline: that may go on as another one. Undefined: there is none. */
+  readonly sure?: { readonly meta: LogMeta; readonly late: readonly LateTime[] } | undefined
 }
 
 /** A file that grew, and from where. */
 export interface Growth {
   readonly at: number
   readonly from: LogPlace
-  readonly writer: Writer | undefined
-  readonly late: readonly LateTime[] | undefined
+  readonly before: PassedFile
 }

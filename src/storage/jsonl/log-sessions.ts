@@ -182,7 +182,8 @@ export class LogSessions {
   async #pass(session: LogSession, before: Pass | undefined, signal: AbortSignal | undefined): Promise<Pass> {
     const goOn = before === undefined ? undefined : this.#growth(before, session)
     if (before !== undefined && goOn?.length === 0) return before.session === session ? before : { ...before, session }
-    const meta: LogMeta = goOn !== undefined && before !== undefined ? structuredClone(before.meta) : { entries: 0 }
+    const sure = goOn?.find((grown) => grown.before.sure !== undefined)?.before.sure?.meta ?? before?.meta
+    const meta: LogMeta = goOn !== undefined && sure !== undefined ? structuredClone(sure) : { entries: 0 }
     const files: PassedFile[] = [...(goOn === undefined ? [] : (before?.files ?? []))]
     let damage: StageIssue | undefined
     for (const [at, file] of session.files.entries()) {
@@ -212,13 +213,14 @@ export class LogSessions {
   #growth(before: Pass, session: LogSession): readonly Growth[] | undefined {
     if (before.files.length !== session.files.length) return undefined
     const growth: Growth[] = []
-    for (const [at, { stat, cursor, writer, late }] of before.files.entries()) {
+    for (const [at, file] of before.files.entries()) {
+      const { stat, cursor } = file
       const path = session.files[at]?.path ?? ''
       if (stat === undefined || path !== before.session.files[at]?.path) return undefined
       try {
         if (isSame(stat, statOf(session.files[at] as LogFile, this.#work))) continue
         if (cursor === undefined || checkCursor(path, cursor, this.#work).verdict !== 'grown') return undefined
-        growth.push({ at, from: cursor, writer, late })
+        growth.push({ at, from: cursor, before: file })
       } catch (error) {
         if (systemCode(error) === undefined) throw error
         return undefined
@@ -229,13 +231,14 @@ export class LogSessions {
 
   async #lines(file: LogFile, meta: LogMeta, grown: Growth | undefined, signal: AbortSignal | undefined): Promise<PassedFile> {
     const adapter = this.#adapter
-    const writer = grown === undefined ? writerOf(file.path, adapter.agent) : grown.writer
-    const times = new LineTimes(adapter, grown?.late)
+    const writer = grown === undefined ? writerOf(file.path, adapter.agent) : grown.before.writer
+    const times = new LineTimes(adapter, grown?.before.sure?.late ?? grown?.before.late)
     const opened = ({ size }: LogStat): void => {
       // Of an unpacked text nobody knows the end before it is there.
       if (!file.packed) times.size = size
     }
     let loose = 0
+    let sure: PassedFile['sure']
     const take = (bytes: Buffer, start: number, end: number, offset: number, until: number): void => {
       writer?.see(bytes, start, end)
       times.see(bytes, start, end, offset + end - start)
@@ -256,13 +259,13 @@ export class LogSessions {
       rest({ bytes, start, end, contentOffset, nuls, tooLong }: Rest): void {
         loose = (nuls > 0 ? 1 : 0) + (end > start || tooLong > 0 ? 1 : 0)
         if (end === start) return
+        sure = { meta: structuredClone(meta), late: times.late }
         take(bytes, start, end, contentOffset, end)
       },
     }
     const reading = { work: this.#work, signal, pool: this.#pool, opened }
     const { stat, cursor } = await scanLog(file, visitor, { ...reading, from: grown?.from ?? LOG_START, cursor: !file.packed, anchor: ANCHOR })
-    if (times.newest !== undefined) meta.updated = Math.max(times.newest, meta.updated ?? 0)
-    return { stat, written: stat.mtimeMs, cursor, loose, writer, late: times.late }
+    return { stat, written: stat.mtimeMs, cursor, loose, writer, late: times.late, sure }
   }
 
   #document(file: LogFile, meta: LogMeta): Promise<PassedFile> {

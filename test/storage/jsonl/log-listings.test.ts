@@ -259,3 +259,15 @@ describe('logs in turn', () => {
     expect(store.work.bytes - before).toBeLessThan(2.5 * packed.length)
   })
 })
+
+describe('a last line without its end', () => {
+  it('tells nothing any more once it went on as another line', async () => {
+    const header = JSON.stringify({ type: 'session', version: 3, id: 'p1', timestamp: at(50), cwd: '/gone' })
+    const root = rootOf({ '--w--/1_p1.jsonl': header })
+    const store = storeOf(root)
+    const recordIn = async (one: Store) => (await one.sessions()).entries[0]?.record
+    expect(await recordIn(store)).toMatchObject({ directory: '/gone', time: { updated: START + 50_000 } })
+    appendFileSync(join(root, '--w--/1_p1.jsonl'), piLog('p1', 2))
+    expect(await recordIn(store)).toEqual(await recordIn(storeOf(root)))
+  })
+})
