@@ -281,6 +281,34 @@ describe('following a log', () => {
     ])
   })
 
+  it('tells what went while a file of the log could not be read', async () => {
+    const session = 'session_elk_1767571244376'
+    const root = join(folder.path, `jcode-${made++}`, '.jcode')
+    const path = join(root, 'sessions', `${session}.json`)
+    mkdirSync(dirname(path), { recursive: true })
+    const said = (n: number): object => ({ id: `message_1_${n}`, role: 'user', timestamp: at(n), content: [{ type: 'text', text: `number ${n}` }] })
+    const fold = (...ns: readonly number[]): void => writeFileSync(path, JSON.stringify({ id: session, title: 't', messages: ns.map(said) }))
+    const journal = path.replace(/json$/, 'journal.jsonl')
+    mkdirSync(journal)
+    fold(1, 2, 3)
+    const clock = manualClock(START + DAY)
+    await using sessions = await openSessions({ data: root, clock })
+    const updates = await followed(sessions, clock, sessionKey('jcode', parseSessionId(session)), [
+      () => undefined,
+      () => {
+        rmSync(journal, { recursive: true })
+        fold(1, 3)
+      },
+      () => undefined,
+      () => fold(1, 3, 4),
+    ])
+    expect(updates.map((update) => [update.cursor === undefined, idsIn(update).length, ...update.removed])).toEqual([
+      [true, 3],
+      [false, 2, 'message_1_2'],
+      [false, 3],
+    ])
+  })
+
   it('ends ten seconds after the session went away', async () => {
     const { root, path } = piLog()
     const clock = manualClock(START + DAY)
@@ -320,7 +348,8 @@ describe('following a log', () => {
     const first = (session: string, options: object = {}): Promise<unknown> => followSession(sessions, session as SessionId, options).next()
     await expect(first('nobody')).rejects.toMatchObject({ code: 'NOT_FOUND' })
     // Without a look at the session: at the call.
-    for (const options of [{ pollMs: 0 }, { pollMs: -1 }, { pollMs: Number.NaN }, { pollMs: '5' }, { pollMs: 2 ** 31 }, { last: 3 }]) {
+    const wrong = [{ pollMs: 0 }, { pollMs: -1 }, { pollMs: Number.NaN }, { pollMs: '5' }, { pollMs: 2 ** 31 }, { last: 3 }]
+    for (const options of [...wrong, { native: 'yes' }, { signal: {} }]) {
       expect(() => first('s1', options), JSON.stringify(options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
     }
     for (const options of [{ since: null }, { since: {} }, { since: { kind: 'log', session: 'other', files: [], memory: {} } }]) {
@@ -506,6 +535,33 @@ describe('following a store', () => {
     const updates = await followed(sessions, clock, KEY, [() => undefined, later], { pollMs: 5000 })
     expect(refusals).toBeGreaterThan(0)
     expect(updates.map((update) => idsIn(update).length)).toEqual([SESSION.messages.length, 1])
+  })
+
+  it('is as patient again after looks that found nothing new', async () => {
+    using fixture = sqliteFixture('1.2.1')([SESSION])
+    const clock = manualClock(NOW)
+    const store = await fixture.open(clock)
+    let isAway = false
+    const shaky = new Proxy(store, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name)
+        if (name !== 'stamp') return typeof value === 'function' ? value.bind(target) : value
+        return async () => {
+          if (isAway) throw new StorageError('STORE_UNREADABLE', { reason: 'it is being replaced' })
+          return await store.stamp?.()
+        }
+      },
+    })
+    await using sessions = await createSessionSet([shaky], { clock })
+    const away = (): void => {
+      isAway = true
+    }
+    const back = (): void => {
+      isAway = false
+    }
+    const quiet = Array.from({ length: 10 }, () => () => undefined)
+    const updates = await followed(sessions, clock, KEY, [...quiet, away, back, ...quiet, away, back, ...quiet], { pollMs: 2000 })
+    expect(updates).toHaveLength(1)
   })
 
   it('gives a message that cannot be read whole only when that changes', async () => {

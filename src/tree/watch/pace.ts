@@ -13,12 +13,12 @@ export interface PaceOptions {
 /** Between looks where every change should be told: events get lost, and stores appear. */
 const SLOW_MS = 3000
 /** Between looks that trust nothing: an old message that is rewritten in place moves nothing that a plain look sees. */
-const DEEP_MS = 60_000
+export const DEEP_MS = 60_000
 /** The same, after events were lost. */
 const DEEP_AFTER_LOSS_MS = 5000
 
 /** How many times as long as it took is left between a look and the next of its kind. */
-const REST = { woken: 2, polled: 10, deep: 50 } as const
+export const REST = { woken: 2, polled: 10, deep: 50 } as const
 
 export class Pace {
   readonly #options: PaceOptions
