@@ -14,6 +14,8 @@ const CORPORA = {
   // Written to, and put back: 500 sessions, and as many as a store of years has.
   fresh: ['--layout', 'legacy,db,claude', '--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '2'],
   'fresh-many': ['--layout', 'legacy,db,claude', '--sessions', '10000', '--messages', '10', '--parts', '5', '--seed', '2'],
+  // Some 44,000 files.
+  watched: ['--layout', 'legacy', '--sessions', '500', '--messages', '15', '--parts', '5', '--seed', '1'],
   short: ['--sessions', '1', '--messages', '50', '--parts', '5', '--seed', '1'],
   long: ['--sessions', '1', '--messages', '5000', '--parts', '5', '--seed', '1'],
   logs: ['--layout', 'claude,codex,pi,jcode', '--sessions', '500', '--messages', '40', '--parts', '5', '--seed', '1'],

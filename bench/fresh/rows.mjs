@@ -111,6 +111,16 @@ function* watching(_runs, { writes = 60 }) {
   }
 }
 
+function* watchMemory(runs) {
+  const { json, counts } = corpus('watched')
+  for (const backend of ['auto', 'poll']) {
+    const figures = Array.from({ length: runs }, () => once('watch-memory', json, backend))
+    const rssMb = spread(figures.map((figure) => figure.rssMb)).median
+    const label = `memory of a watch over ${counts.files.toLocaleString('en')} files, ${backend}`
+    yield { label, figure: `RSS ${round(rssMb, 0)} MB, ${figures[0].issues} issues`, bar: '< 100 MB', met: rssMb < 100 }
+  }
+}
+
 function* loop() {
   for (const layout of LAYOUTS) {
     for (const what of ['list', 'refresh', 'verify', 'grep']) {
@@ -136,5 +146,6 @@ export const ROWS = [
   { name: 'refresh', runs: { full: 3, quick: 1 }, size: { quick: { rounds: 40 } }, run: refreshing },
   { name: 'page', large: true, run: page },
   { name: 'watch', size: { quick: { writes: 20 } }, run: watching },
+  { name: 'watch-memory', runs: { full: 3, quick: 1 }, run: watchMemory },
   { name: 'loop', large: true, run: loop },
 ]
