@@ -114,10 +114,21 @@ const FOLDERS: readonly (readonly [LogAgent, RegExp])[] = [
   ['jcode', /\/\.jcode\/sessions(\/|$)/],
 ]
 
-/** The agent in whose folders a path is. */
-export function agentOfPath(path: string): LogAgent | undefined {
-  const posix = path.split(sep).join('/')
+function agentOfPath(path: string): LogAgent | undefined {
+  const posix = posixOf(path)
   return FOLDERS.find(([, pattern]) => pattern.test(posix))?.[0]
+}
+
+/** Whether the folder that a log stands in, or its name, says that the agent wrote it. Asked of every log. */
+export function isNamedAs(agent: Agent, path: string): boolean {
+  const posix = posixOf(path)
+  const name = posix.slice(posix.lastIndexOf('/') + 1)
+  const says = ([named, pattern]: (typeof FOLDERS)[number], text: string): boolean => named === agent && pattern.test(text)
+  return FOLDERS.some((folder) => says(folder, posix)) || NAMES.some((form) => says(form, name))
+}
+
+function posixOf(path: string): string {
+  return sep === '/' ? path : path.split(sep).join('/')
 }
 
 /** How agents name their logs. Claude Code's are named by an id alone, as those of others may be. */
@@ -127,8 +138,7 @@ const NAMES: readonly (readonly [LogAgent, RegExp])[] = [
   ['pi', /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z_.+\.jsonl$/],
 ]
 
-/** The agent that names its logs so. */
-export function agentOfName(name: string): LogAgent | undefined {
+function agentOfName(name: string): LogAgent | undefined {
   return NAMES.find(([, pattern]) => pattern.test(name))?.[0]
 }
 

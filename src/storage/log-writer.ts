@@ -2,9 +2,8 @@
  * Who wrote a log that stands among those of one agent, told by its first lines where no name tells: lines of another agent would be
  * misread.
  */
-import { basename } from 'node:path'
 import type { Agent } from '../core/keys.js'
-import { agentOfName, agentOfPath, type LogAgent } from './agent-places.js'
+import { isNamedAs, type LogAgent } from './agent-places.js'
 import { agentOfLine } from './log-sniff.js'
 
 /** Lines that are asked. */
@@ -19,7 +18,7 @@ export interface Writer {
 
 /** Undefined where the name of the log, or the folder that it stands in, says that it is the agent's own. */
 export function writerOf(path: string, own: Agent): Writer | undefined {
-  if (agentOfPath(path) === own || agentOfName(basename(path)) === own) return undefined
+  if (isNamedAs(own, path)) return undefined
   let left = MOST_LINES
   let other: LogAgent | undefined
   return {

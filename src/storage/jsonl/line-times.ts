@@ -7,7 +7,7 @@ import { CLOSE_BRACE, CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './j
 import type { LogAdapter } from './log-adapter.js'
 
 /** Lines that end within so many bytes of the end of a file are asked for their time. */
-const NEAR_END = 64 * 1024
+const NEAR_END = 16 * 1024
 
 /** The end of a line in the log, and its time: what stands behind is older. */
 export type LateTime = readonly [end: number, time: number]

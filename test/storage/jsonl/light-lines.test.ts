@@ -184,10 +184,10 @@ describe('the time of a session', () => {
   it('is the newest that its last lines have, whichever comes last', async () => {
     const old = Array.from({ length: 200 }, (_, n) => claude(n, 'user', `text ${n} ${'x'.repeat(100)}`))
     // A second compaction writes old rows again.
-    const again = [...old, claude(900, 'user', 'newest'), ...old.slice(0, 150)]
+    const again = [...old, claude(900, 'user', 'newest'), ...old.slice(0, 20)]
     const { store, path } = storeOf(claudeAdapter, { [name]: textOf(again) })
     expect((await recordIn(store))?.time).toEqual({ created: START, updated: START + 900_000 })
-    appendFileSync(path(name), textOf(old.slice(0, 20)))
+    appendFileSync(path(name), textOf(old.slice(0, 10)))
     expect((await recordIn(store))?.time.updated).toBe(START + 900_000)
     const fields = { uuid: 'v', timestamp: at(950), permissionMode: 'default', userType: 'external', gitBranch: 'main' }
     appendFileSync(path(name), textOf([{ type: 'user', message: { role: 'user', content: 'x' }, ...fields }, ...old.slice(0, 20)]))
@@ -196,8 +196,8 @@ describe('the time of a session', () => {
   })
 
   it('is not that of its file where the last lines are long and say none', async () => {
-    const long = { type: 'file-history-snapshot', messageId: 'x', snapshot: 'y'.repeat(15_000) }
-    for (const last of [long, { ...long, snapshot: { timestamp: at(999), text: 'y'.repeat(9000) } }]) {
+    const long = { type: 'file-history-snapshot', messageId: 'x', snapshot: 'y'.repeat(4000) }
+    for (const last of [long, { ...long, snapshot: { timestamp: at(999), text: 'y'.repeat(3000) } }]) {
       const { store } = storeOf(claudeAdapter, { [name]: textOf([claude(1, 'user', 'one'), claude(9, 'user', 'two'), last, last, last]) })
       expect((await recordIn(store))?.time).toEqual({ created: START + 1000, updated: START + 9000 })
     }
