@@ -1,7 +1,7 @@
 /** spanleaf forget: takes a session or a project out of the index, and keeps it out. */
 import type { Command } from 'commander'
 import { createSessionSet, encodeKey, isSafeId, openSessions, type SessionKey, type SessionMeta, type Sessions, StorageError } from '../index.js'
-import { addExclusions, createIndexer, excludedAncestor, type IndexHome, noSessions, parentsOf } from '../indexer/index.js'
+import { addExclusions, ancestorFinder, createIndexer, type Exclusion, type IndexHome, noSessions, parentsOf } from '../indexer/index.js'
 import { clip } from './columns.js'
 import { type CommonOptions, command, homeOf, refuseHomeInStore } from './command.js'
 import { failpointOf } from './failpoint.js'
@@ -35,10 +35,11 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
     const home = await openToForget(options, signal)
     try {
       const scope: Scope = id === undefined ? scopeOf(what, sessions) : { kind: 'id', id }
-      const keys = id === undefined ? await keysOfProject(scope, sessions, home) : keysOfSessions(familyOf(sessions, id), sessions, home)
+      const family = id === undefined ? [] : familyOf(sessions, id)
+      const keys = id === undefined ? await keysOfProject(scope, sessions, home) : keysOfSessions(family, sessions, home)
       if (keys.length === 0) throw new StorageError('NOT_FOUND', { reason: `neither the index nor a store knows ${JSON.stringify(what)}` })
-      // The exclusion comes first: should this be cut short, the next run of the indexer finishes it. What a session starts is out with it.
-      addExclusions(folder, exclusionOf([scope]))
+      // The exclusion comes first: should this be cut short, the next run of the indexer finishes it.
+      excludeFamilies(folder, exclusionOf([scope]), [family])
       const documents = home === undefined ? 0 : await remove(home, keys, signal)
       if (options.json) await printJson({ documents })
       else await print(`${count(documents, 'document')} of ${count(keys.length, 'session')} removed; ${staysOut(what, id !== undefined)}`)
@@ -48,6 +49,17 @@ async function forget(id: string | undefined, options: ForgetOptions, signal: Ab
   } finally {
     await sessions.close()
   }
+}
+
+/**
+ * What a session starts is out with it, by what the stores say. What it started so far is named, too: the record of one between may be deleted,
+ * damaged or away later, and then nothing else leads from one to the other. The first of each family started the others.
+ */
+export function excludeFamilies(folder: string, exclusion: Exclusion, families: readonly (readonly string[])[]): void {
+  const { sessions: given = [] } = exclusion
+  const started = families.flatMap(([root = '', ...others]) => others.filter((id) => !given.includes(id)).map((id) => [id, root] as const))
+  const startedBy = new Map(started)
+  addExclusions(folder, { ...exclusion, sessions: [...given, ...startedBy.keys()] }, startedBy)
 }
 
 function staysOut(what: string, isSession: boolean): string {
@@ -79,16 +91,16 @@ async function openWhatCanBe({ data }: ForgetOptions, signal: AbortSignal): Prom
  */
 export function familyOf(sessions: Sessions, id: string): readonly string[] {
   const metas = sessions.index.sessionsByTime()
-  const parents = parentsOf(metas)
-  const exclusion = { sessions: [id] }
-  const others = metas.filter((meta) => meta.id !== id && excludedAncestor(exclusion, meta, parents) !== undefined)
+  const ancestorOf = ancestorFinder({ sessions: [id] }, parentsOf(metas))
+  const others = metas.filter((meta) => meta.id !== id && ancestorOf(meta) !== undefined)
   return [id, ...new Set(others.map((meta) => meta.id))]
 }
 
 /** Those that the index or a store knows. */
 function keysOfSessions(ids: readonly string[], sessions: Sessions, home: IndexHome | undefined): readonly SessionKey[] {
   const known: readonly SessionKey[] = [...sessions.index.sessionsByTime(), ...(home?.state.sessions() ?? [])].map(({ key }) => key)
-  return unique(known.filter(({ session }) => ids.includes(session)))
+  const asked = new Set(ids)
+  return unique(known.filter(({ session }) => asked.has(session)))
 }
 
 /** Of the stores, of the sink (also when their store is gone), and of what is embedded but not yet in the sink. */

@@ -2,10 +2,10 @@
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type Sessions, StorageError } from '../index.js'
-import { addExclusions, type Exclusions, excludedAncestor, parentsOf, readExclusions, removeExclusions } from '../indexer/index.js'
+import { ancestorFinder, type Exclusions, parentsOf, readExclusions, removeExclusions } from '../indexer/index.js'
 import { clip } from './columns.js'
 import { collect, command, homeOf, refuseHomeInStore, withSessions } from './command.js'
-import { familyOf } from './forget.js'
+import { excludeFamilies, familyOf } from './forget.js'
 import { openHome } from './home.js'
 import { count, warn } from './output.js'
 import { printRun, runIndex } from './run-index.js'
@@ -56,30 +56,36 @@ function changeExclusions(folder: string, { exclude = [], include = [] }: IndexO
   for (const [at, scope] of scopes(include).entries()) takeBack(folder, include[at] ?? '', scope, sessions)
   if (exclude.length === 0) return
   const metas = sessions.index.sessionsByTime()
-  for (const [at, scope] of scopes(exclude).entries()) {
-    const family = scope.kind === 'id' ? familyOf(sessions, scope.id) : []
+  const excluded = scopes(exclude)
+  const families = excluded.map((scope) => (scope.kind === 'id' ? familyOf(sessions, scope.id) : []))
+  for (const [at, scope] of excluded.entries()) {
+    const family = families[at] ?? []
     const matches = family.length > 1 || metas.some((meta) => inScope(scope)(meta) || family.includes(meta.id))
     if (!matches) warn(`no session matches ${exclude[at]} now; it is excluded all the same`)
     if (family.length > 1) warn(`with ${exclude[at]}, ${startedText(family)} out, and any that it starts later`)
   }
-  addExclusions(folder, exclusionOf(scopes(exclude)))
+  excludeFamilies(folder, exclusionOf(excluded), families)
 }
 
-/**
- * A session comes back with what it started: `forget` once excluded those by their own ids, too. Names what was given and was not excluded
- * (the folder above it may be), and what stays out all the same.
- */
+/** Names what was given and was not excluded (the folder above it may be), and what stays out all the same. */
 function takeBack(folder: string, given: string, scope: Scope, sessions: Sessions): void {
   const before = readExclusions(folder)
   const family = scope.kind === 'id' ? familyOf(sessions, scope.id) : []
-  const named = family.filter((id) => before.sessions.includes(id))
-  const names = scope.kind === 'id' ? [scope.id, ...named] : scope.paths
+  const above = scope.kind === 'id' ? stillOut(before, scope.id, new Set(family), sessions) : undefined
+  if (above !== undefined) {
+    // It keeps the exclusion of its own: that holds also when nothing leads to the other one any more.
+    warn(`${given} stays out, as it was started by ${clip(above)}, which is excluded`)
+    return
+  }
   const excluded = new Set([...before.directories, ...before.projects, ...before.sessions])
-  const after = removeExclusions(folder, { ...exclusionOf([scope]), ...(scope.kind === 'id' && { sessions: [...new Set(names)] }) })
-  const above = scope.kind === 'id' ? stillOut(after, scope.id, sessions) : undefined
-  if (above !== undefined) warn(`${given} stays out, as it was started by ${clip(above)}, which is excluded`)
-  else if (!names.some((name) => excluded.has(name))) warn(`${given} was not excluded; what is stands in ${join(folder, 'exclude.jsonl')}`)
-  else if (family.length > 1) warn(`with ${given}, ${startedText(family)} back`)
+  // A session comes back with what it started, also where that was excluded by its own id, or where the list alone tells whose it is.
+  const named = family.filter((id, at) => at === 0 || excluded.has(id))
+  const after = removeExclusions(folder, { ...exclusionOf([scope]), ...(scope.kind === 'id' && { sessions: named }) })
+  const still = new Set(after.sessions)
+  const back = new Set([...family, ...before.sessions.filter((id) => scope.kind === 'id' && !still.has(id))])
+  const names = scope.kind === 'id' ? named : scope.paths
+  if (!names.some((name) => excluded.has(name))) warn(`${given} was not excluded; what is stands in ${join(folder, 'exclude.jsonl')}`)
+  else if (back.size > 1) warn(`with ${given}, ${startedText([...back])} back`)
 }
 
 function startedText(family: readonly string[]): string {
@@ -87,10 +93,11 @@ function startedText(family: readonly string[]): string {
   return `${count(others, 'session')} that it started ${others === 1 ? 'is' : 'are'}`
 }
 
-/** What keeps the session out still. */
-function stillOut(exclusions: Exclusions, id: string, sessions: Sessions): string | undefined {
+/** What keeps the session out when its own exclusion and those of what it started are taken back. */
+function stillOut(before: Exclusions, id: string, family: ReadonlySet<string>, sessions: Sessions): string | undefined {
   const metas = sessions.index.sessionsByTime()
-  const parents = parentsOf(metas)
-  const ancestors = metas.flatMap((meta) => (meta.id === id ? (excludedAncestor(exclusions, meta, parents) ?? []) : []))
+  const others = { sessions: before.sessions.filter((excluded) => !family.has(excluded)) }
+  const ancestorOf = ancestorFinder(others, parentsOf(metas))
+  const ancestors = metas.flatMap((meta) => (meta.id === id ? (ancestorOf(meta) ?? []) : []))
   return ancestors[0]
 }

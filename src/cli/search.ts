@@ -91,8 +91,12 @@ async function hitsOf(
   }
 }
 
+/** Copies that are told one by one. */
+const COPIES_TOLD = 20
+
 function hitJson({ score, agent, session, message, role, text, title, directory, source, created, copies }: SearchHit): object {
-  return { score, agent, session, message, role, text, title, directory, source, created, copies }
+  const told = { copies: copies.slice(0, COPIES_TOLD), copied: copies.length }
+  return { score, agent, session, message, role, text, title, directory, source, created, ...told }
 }
 
 function hitText(rank: number, hit: SearchHit): string {

@@ -1,7 +1,7 @@
 /** spanleaf wal: what is embedded and not yet in the sink; --recover sends it. */
 import type { Command } from 'commander'
-import { StorageError } from '../index.js'
-import { createIndexer, hasIndex, indexFolder, noSessions, openLmdbState } from '../indexer/index.js'
+import { openSessions, type Sessions, StorageError } from '../index.js'
+import { createIndexer, hasIndex, indexFolder, noSessions, openLmdbState, type SessionSource, sessionSource } from '../indexer/index.js'
 import { command, homeOf, positiveNumber } from './command.js'
 import { failpointOf } from './failpoint.js'
 import { openHome } from './home.js'
@@ -55,7 +55,8 @@ async function list(options: WalOptions, folder: string): Promise<void> {
 
 async function recover(options: WalOptions, signal: AbortSignal): Promise<void> {
   await using home = await openHome(options, { signal })
-  await using indexer = createIndexer({ ...home, sessions: noSessions, failpoint: failpointOf(process.env) })
+  await using sessions = home.exclude().sessions.length === 0 ? undefined : await openIfAny(options, signal)
+  await using indexer = createIndexer({ ...home, sessions: listedOnly(sessions), failpoint: failpointOf(process.env) })
   const before = home.state.status().wal.records
   const { records, documents } = await indexer.walRecover({ limit: options.limit ?? Math.max(1, before), signal })
   const left = home.state.status().wal.records
@@ -66,4 +67,18 @@ async function recover(options: WalOptions, signal: AbortSignal): Promise<void> 
     )
   signal.throwIfAborted()
   if (left > 0 && options.limit === undefined) process.exitCode = 1
+}
+
+/** They tell what an excluded session started. */
+async function openIfAny({ data }: WalOptions, signal: AbortSignal): Promise<Sessions | undefined> {
+  try {
+    return await openSessions({ ...(data && { data }), signal })
+  } catch (error) {
+    if (!(error instanceof StorageError) || data !== undefined) throw error
+    return undefined
+  }
+}
+
+function listedOnly(sessions: Sessions | undefined): SessionSource {
+  return sessions === undefined ? noSessions : { ...noSessions, list: (signal) => sessionSource(sessions).list(signal) }
 }

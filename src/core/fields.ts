@@ -1,5 +1,5 @@
 /**
- * Optional fields of records. A null is as if the field were absent; what is of another type is put aside, in `odd` of its record, so that a
+ * Optional fields of records. A null is as if the field were absent, but as an item of a list; what is of another type is put aside, in `odd` of its record, so that a
  * record is what its type says and loses nothing.
  */
 import { type Document, isDocument, missingField, type Shape } from './documents.js'
@@ -10,7 +10,7 @@ export type Fields = ReadonlyMap<string, Field>
 
 /** A record with what was put aside. */
 export interface OddFields {
-  /** Fields that are of another type than theirs, by name (`model`, `time.archived`, `files.3`). */
+  /** Fields that are of another type than theirs, by name (`model`, `time.archived`, `files.3`); what the document has under this name, as `odd`. */
   readonly odd?: Document
 }
 
@@ -27,13 +27,22 @@ export function keepFitting(document: Document, fields: Fields, odd: Document, w
   }
 }
 
-/** Leaves what was put aside on its record, and names it; undefined for nothing. A document may have been typed before. */
+/** What was put aside in this process, as it stands on its record: any other field of that name is the document's own. */
+const marks = new WeakSet<object>()
+
+/**
+ * Leaves what was put aside on its record, and names it; undefined for nothing. A document may have been typed before: that is told again.
+ * A field of the document's own that has the name is put aside, too, but makes nothing odd.
+ */
 export function markOdd(document: Document, odd: Document): string | undefined {
   const { odd: before } = document
-  const all = before === undefined ? odd : { ...(isDocument(before) ? before : { odd: before }), ...odd }
-  const told = tellOdd(all)
-  if (told !== undefined) document.odd = all
-  return told
+  const isMark = isDocument(before) && marks.has(before)
+  const mark = isMark ? { ...before, ...odd } : before === undefined ? odd : { odd: before, ...odd }
+  if (Object.keys(mark).length === 0) return undefined
+  marks.add(mark)
+  document.odd = mark
+  const { odd: own, ...others } = mark
+  return tellOdd(others)
 }
 
 export function tellOdd(odd: Document): string | undefined {
@@ -72,7 +81,8 @@ export function list(item: Field): Field {
 }
 
 export function keptItems(items: readonly unknown[], item: Field, within: string, odd: Document): readonly unknown[] {
-  return items.filter((one, at) => one !== null && item(one, within, at, odd) !== undefined)
+  // Unlike a field, an item that is null has a place of its own.
+  return items.filter((one, at) => (one === null ? putAside(one, within, at, odd) : item(one, within, at, odd)) !== undefined)
 }
 
 /** A document that always has some fields: what is given here stands for one that is missing or of another type. */

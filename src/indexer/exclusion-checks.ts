@@ -11,13 +11,19 @@ const KINDS = ['directories', 'projects', 'sessions'] as const
 export function checkExclusion(given: Exclusion, name = ''): Exclusion {
   checkExclusionLists(given, name)
   const { directories = [], sessions = [] } = given
-  const path = directories.find((one) => !isFullPath(one))
+  const path = directories.find((one) => holdsNothing('directories', one))
   if (path !== undefined)
     throw invalidOption(`${nameOf(name, 'directories')} must be full paths without "." and "..", as path.resolve() gives them, not ${told(path)}`)
-  // The name of a project may hold "..", and who has a name alone excludes both.
-  const id = sessions.find((one) => !isSafeId(one.replaceAll('..', '')))
+  const id = sessions.find((one) => holdsNothing('sessions', one))
   if (id !== undefined) throw invalidOption(`${nameOf(name, 'sessions')} must be the ids of sessions, not ${told(id)}`)
   return given
+}
+
+/** Whether no session can be of it, as nothing names itself so. */
+export function holdsNothing(kind: (typeof KINDS)[number], value: string): boolean {
+  if (kind === 'directories') return !isFullPath(value)
+  // The name of a project may hold "..", and who has a name alone excludes both.
+  return kind === 'sessions' ? !isSafeId(value.replaceAll('..', '')) : value === ''
 }
 
 /** That it is made of lists of texts; what these say is not looked at. @throws StorageError INVALID_OPTION */

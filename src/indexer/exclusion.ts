@@ -30,26 +30,40 @@ export function parentsOf(metas: Iterable<Pick<SessionMeta, 'key' | 'parent'>>):
 }
 
 export function isExcluded(exclusion: Exclusion, meta: Excludable, parents: Parents = new Map()): boolean {
-  const { directories = [], projects = [] } = exclusion
-  if (projects.includes(meta.project) || excludedAncestor(exclusion, meta, parents) !== undefined) return true
-  return directories.some((directory) => isWithinFolder(meta.directory, directory))
+  return excluder(exclusion, parents)(meta)
+}
+
+/** `isExcluded` for many sessions of one listing: each link between them is followed once. */
+export function excluder(exclusion: Exclusion, parents: Parents): (meta: Excludable) => boolean {
+  const { directories = [] } = exclusion
+  const projects = new Set(exclusion.projects)
+  const ancestorOf = ancestorFinder(exclusion, parents)
+  return (meta) => {
+    if (projects.has(meta.project) || ancestorOf(meta) !== undefined) return true
+    return directories.some((directory) => isWithinFolder(meta.directory, directory))
+  }
 }
 
 /** The session itself, or the nearest that it comes from, that is excluded by its id. Of a parent nothing but its id need be known. */
-export function excludedAncestor(
-  { sessions = [] }: Exclusion,
-  { key, parent }: Pick<Excludable, 'key' | 'parent'>,
-  parents: Parents,
-): SessionId | undefined {
-  if (sessions.length === 0) return undefined
-  const seen = new Set<SessionId>()
-  let next = parent
-  for (let id: SessionId | undefined = key.session; id !== undefined && !seen.has(id); id = next) {
-    if (sessions.includes(id)) return id
-    next = (seen.size === 0 ? parent : undefined) ?? parents.get(encodeKey(sessionKey(key.agent, id)))
-    seen.add(id)
+export function ancestorFinder({ sessions }: Exclusion, parents: Parents): (session: Pick<Excludable, 'key' | 'parent'>) => SessionId | undefined {
+  const excluded = new Set<string>(sessions)
+  const known = new Map<string, SessionId | undefined>()
+  return ({ key, parent }) => {
+    if (excluded.size === 0) return undefined
+    const way: string[] = []
+    const seen = new Set<string>()
+    let found: SessionId | undefined
+    for (let id: SessionId | undefined = key.session; id !== undefined; ) {
+      const name = encodeKey(sessionKey(key.agent, id))
+      found = known.get(name) ?? (excluded.has(id) ? id : undefined)
+      if (found !== undefined || known.has(name) || seen.has(name)) break
+      way.push(name)
+      seen.add(name)
+      id = (way.length === 1 ? parent : undefined) ?? parents.get(name)
+    }
+    for (const name of way) known.set(name, found)
+    return found
   }
-  return undefined
 }
 
 /** True while nobody can tell whether a session ran in an excluded folder: neither its record nor its first messages name one. What is indexed of it stays. */

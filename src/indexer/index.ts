@@ -27,7 +27,7 @@ export { type IndexReader, type IndexReaderOptions, openIndexReader } from './ho
 // indexing and searching
 
 export type { IndexProgress, Limits } from './engine.js'
-export { type Exclusion, excludedAncestor, parentsOf } from './exclusion.js'
+export { ancestorFinder, type Exclusion, parentsOf } from './exclusion.js'
 export type { ForgetReport } from './forget.js'
 export { createIndexer } from './indexer.js'
 export type { DrainReport, IndexEvent, Indexer, IndexerOptions, IndexerStatus, TickReport, WalStatus } from './indexer-types.js'

@@ -1,7 +1,7 @@
 /** Observation: a listing is compared with the state in memory, and only what differs is written. */
 import { encodeKey, type SessionKey } from '../core/keys.js'
 import { type Engine, metaHashOf, observedRevision } from './engine.js'
-import { type Exclusion, isExcluded, isWithheld, parentsOf } from './exclusion.js'
+import { type Exclusion, excluder, isWithheld, parentsOf } from './exclusion.js'
 import { pages } from './records.js'
 import { removeVectors } from './remove.js'
 import type { SessionListing, SourceSession } from './source.js'
@@ -81,12 +81,23 @@ export async function catchUp(engine: Engine, { key, revision }: Claim, signal: 
   }
 }
 
+/** What started each session, where that decides whether it is out and nothing was listed yet. Where nothing can be listed, the ids alone decide. */
+export async function learnParents(engine: Engine, signal: AbortSignal): Promise<void> {
+  if (engine.listed.size > 0 || (engine.exclude().sessions ?? []).length === 0) return
+  try {
+    await listAll(engine, signal)
+  } catch {
+    signal.throwIfAborted()
+  }
+}
+
 /** Takes from `known` what is listed. */
 async function compareListed(engine: Engine, listing: SessionListing, exclude: Exclusion, known: Map<string, KnownSession>) {
   const seen: ObservedSession[] = []
   /** Excluded. */
   const out: SessionKey[] = []
   const counts = { changed: 0, excluded: 0, leftOut: 0, elsewhere: 0, behind: 0 }
+  const isOut = excluder(exclude, engine.parents)
   for (const session of listing.sessions) {
     const { key, source } = session.meta
     const held = known.get(encodeKey(key))
@@ -96,7 +107,7 @@ async function compareListed(engine: Engine, listing: SessionListing, exclude: E
       engine.progress({ kind: 'left-out', key, code: 'KEY_TOO_LONG' })
       continue
     }
-    if (isExcluded(exclude, session.meta, engine.parents)) {
+    if (isOut(session.meta)) {
       counts.excluded++
       if (held !== undefined && (!held.gone || held.stranded)) out.push(key)
       continue
@@ -105,10 +116,11 @@ async function compareListed(engine: Engine, listing: SessionListing, exclude: E
       counts.excluded++
       continue
     }
-    if (held !== undefined && !held.gone && (await staysElsewhere(engine, listing, held, session))) {
-      // An older copy, of which the store that it was indexed from may have more.
+    const stays = held !== undefined && !held.gone && (await staysElsewhere(engine, listing, held, session))
+    if (stays !== false) {
+      // The store that it was indexed from may have more of it than this copy.
       counts.elsewhere++
-      counts.behind++
+      if (stays === 'behind') counts.behind++
       continue
     }
     const due = held === undefined || isDue(engine, held, session)
@@ -123,6 +135,7 @@ async function compareListed(engine: Engine, listing: SessionListing, exclude: E
 
 /** A session counts as absent only when its own store, or one around it, was listed completely and lacks it. */
 function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: readonly KnownSession[]) {
+  const excludedIds = new Set(exclude.sessions)
   const gone: SessionKey[] = []
   const out: SessionKey[] = []
   const absent: KnownSession[] = []
@@ -131,7 +144,7 @@ function compareUnlisted(listing: SessionListing, exclude: Exclusion, unlisted: 
   for (const held of unlisted) {
     if (held.gone) {
       if (held.stranded) gone.push(held.key)
-    } else if (exclude.sessions?.includes(held.key.session)) {
+    } else if (excludedIds.has(held.key.session)) {
       // Whatever became of its store.
       excluded++
       out.push(held.key)

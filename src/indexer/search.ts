@@ -3,7 +3,7 @@ import { StorageError } from '../core/errors.js'
 import type { Agent } from '../core/keys.js'
 import { checkNumber, refuseUnknown } from '../core/options.js'
 import type { DocumentMetadata, Embedder, Sink, SinkFilter, SinkHit } from './ports.js'
-import { countPlaces, type HitCopy, isOrigin, messageOf, placesOfText, toCopy } from './search-copies.js'
+import { countMessages, countPlaces, type HitCopy, isOrigin, messageOf, placesOfText, toCopy } from './search-copies.js'
 import { excerptOf } from './text/excerpt.js'
 import { onOneLine } from './text/words.js'
 
@@ -40,7 +40,8 @@ export interface SearchHit {
   /** The document that matched best: one chunk of the message. */
   readonly document: { readonly id: string; readonly chunk: number; readonly text: string }
   /**
-   * Messages of other sessions with the same text of the same agent and role, as forks and resumed sessions copy it. The hit is of the session that they
+   * Messages of other sessions with the same text of the same agent and role, as forks and resumed sessions copy it (a short text counts
+   * as copied only when it is of the same time, or when a log tells). The hit is of the session that they
    * come from, where that is known, else the oldest.
    */
   readonly copies: readonly HitCopy[]
@@ -159,6 +160,8 @@ function byCosine(hits: readonly SinkHit[], cosines: readonly (number | undefine
 const LEXICAL_FLOOR = 0.2
 const FIRST_DEPTH = 100
 const LAST_DEPTH = 10_000
+/** How often the depth is quadrupled for the sake of other places, when there are enough messages: each time takes four times as long. */
+const DEEPER_FOR_PLACES = 2
 
 /** One long message has many chunks, and one text many copies, so more hits are asked for until they are of enough places. */
 async function enoughHits(
@@ -166,10 +169,12 @@ async function enoughHits(
   { limit, keep }: Pick<Wanted, 'limit' | 'keep'>,
 ): Promise<readonly SinkHit[]> {
   const lastDepth = keep === undefined ? LAST_DEPTH : Number.MAX_SAFE_INTEGER
-  for (let depth = Math.max(FIRST_DEPTH, limit * 4); ; depth *= 4) {
+  const first = Math.max(FIRST_DEPTH, limit * 4)
+  for (let depth = first; ; depth *= 4) {
     const hits = await ask(depth)
     const kept = keep === undefined ? hits : hits.filter(({ metadata }) => keep(metadata))
     if (hits.length < depth || depth >= lastDepth || countPlaces(kept) >= limit) return kept
+    if (depth >= first * 4 ** DEEPER_FOR_PLACES && countMessages(kept) >= limit) return kept
   }
 }
 
@@ -205,7 +210,7 @@ function fuse(rankings: readonly Ranking[]): readonly Candidate[] {
   for (const { weight, hits } of rankings) {
     const ranked = new Set<string>()
     const ranks = new Map<string, number>()
-    const placeOf = placesOfText()
+    const placeOf = placesOfText(hits)
     for (const hit of hits) {
       const message = messageOf(hit)
       if (ranked.has(message)) continue
@@ -223,18 +228,19 @@ function fuse(rankings: readonly Ranking[]): readonly Candidate[] {
 interface Found {
   readonly score: number
   /** The first is shown. */
-  readonly hits: readonly [SinkHit, ...SinkHit[]]
+  readonly hits: [SinkHit, ...SinkHit[]]
 }
 
 /** Copies of a text become one, in the place of the best. */
 function fold(candidates: readonly Candidate[]): readonly Found[] {
-  const placeOf = placesOfText()
+  const placeOf = placesOfText(candidates.map(({ hit }) => hit))
   const found = new Map<string, Found>()
   for (const { hit, score } of candidates) {
     const place = placeOf(hit)
     const held = found.get(place)
     if (held === undefined) found.set(place, { score, hits: [hit] })
-    else found.set(place, { score: held.score, hits: isOrigin(hit, held.hits[0]) ? [hit, ...held.hits] : [...held.hits, hit] })
+    else if (isOrigin(hit, held.hits[0])) held.hits.unshift(hit)
+    else held.hits.push(hit)
   }
   return [...found.values()]
 }

@@ -10,7 +10,7 @@ import { readPlanned } from '../tree/read-planned.js'
 import type { Sessions } from '../tree/sessions/sessions.js'
 import type { PlannedMessage } from '../tree/types.js'
 import type { ListedStore, SessionListing, SessionSource, SessionTail, SourceSession, TailOptions } from './source.js'
-import { lookedAt, type PlacedStore, placesOf } from './whereabouts.js'
+import { type PlacedStore, placesOf, whereIs } from './whereabouts.js'
 
 /** Reads `sessions`, which stays the caller's. Every message of a changed session is checked, the cold ones too. @throws StorageError INVALID_OPTION for a set narrowed with `store` */
 export function sessionSource(sessions: Sessions): SessionSource {
@@ -172,7 +172,7 @@ async function readTail(
   { signal, store, bytes, after, deep = false }: TailOptions,
 ): Promise<SessionTail> {
   const session = await sessions.locate(key)
-  if (store !== undefined && store !== session.store.path && isNotLookedAt(sessions, store, key)) {
+  if (store !== undefined && store !== session.store.path && !isHere(sessions, { key, store }, session.store.path)) {
     const reason = 'the store that the session was listed in cannot be read; another copy, which may be older, does not stand in for it'
     throw new StorageError('STORE_NOT_READY', { reason, path: store, key: encodeKey(key) })
   }
@@ -201,10 +201,14 @@ async function readTail(
 }
 
 /** What an observation lets another copy stand in for, it names as the session's store. */
-function isNotLookedAt(sessions: Sessions, store: string, key: SessionKey): boolean {
+function isHere(sessions: Sessions, held: { readonly key: SessionKey; readonly store: string }, source: string): boolean {
+  return whereIs(listedPlaces(sessions), held, source) === 'here'
+}
+
+/** What a listing says of stores. */
+export function listedPlaces(sessions: Sessions): Pick<SessionListing, 'stores' | 'around' | 'isUnknown'> {
   const stores = listedStores(sessions)
-  if (isUnknown(stores, sessions.issues, store, key)) return true
-  return store !== '' && lookedAt({ stores, around: placesOf(stores) }, { key, store })?.complete !== true
+  return { stores, around: placesOf(stores), isUnknown: (store, session) => isUnknown(stores, sessions.issues, store, session) }
 }
 
 /** The first messages that together have no more than so many bytes, at least one. */

@@ -15,28 +15,48 @@ export function lookedAt({ stores, around }: Pick<SessionListing, 'stores' | 'ar
   return stores.find(({ path }) => path === store) ?? around?.(store, key.agent)
 }
 
-/** Whether a session that is listed in another store than before stays as it is indexed. */
-export async function staysElsewhere(engine: Engine, listing: SessionListing, held: Held, session: SourceSession): Promise<boolean> {
-  if (held.store === '' || held.store === session.meta.source.path) return false
-  if (listing.isUnknown?.(held.store, held.key) === true) return true
+/**
+ * Where the store is that a session of the index, which is listed in the store `source`, was last listed in: `here` is the one that says what
+ * the session is now, of an `unknown` one nobody can tell what it holds, and an `away` one was not looked at.
+ */
+export function whereIs(listing: Pick<SessionListing, 'stores' | 'around' | 'isUnknown'>, held: Held, source: string): 'here' | 'unknown' | 'away' {
+  if (held.store === '' || held.store === source) return 'here'
+  if (listing.isUnknown?.(held.store, held.key) === true) return 'unknown'
   const looked = lookedAt(listing, held)
-  return looked === undefined ? isBehind(engine, session) : !looked.complete
+  if (looked === undefined) return 'away'
+  // What hides the place itself was told by `isUnknown`; what hides another one in the store around it says nothing of a session that this lists.
+  return looked.complete || looked.path === source ? 'here' : 'unknown'
+}
+
+/**
+ * Whether a session that is listed in another store than before stays as it is indexed: `behind` when that lists an older copy,
+ * `unknown` when its own store may have more.
+ */
+export async function staysElsewhere(
+  engine: Engine,
+  listing: SessionListing,
+  held: Held,
+  session: SourceSession,
+): Promise<'behind' | 'unknown' | false> {
+  const where = whereIs(listing, held, session.meta.source.path)
+  if (where === 'away') return behindOf(engine, session)
+  return where === 'unknown' ? 'unknown' : false
 }
 
 /** Of each copy it is worked out once: what is indexed of a session grows only while it is not elsewhere. */
-async function isBehind(engine: Engine, { meta: { key }, revision }: SourceSession): Promise<boolean> {
+async function behindOf(engine: Engine, { meta: { key }, revision }: SourceSession): Promise<'behind' | 'unknown' | false> {
   const name = encodeKey(key)
-  if (engine.behind.get(name) === revision) return true
+  if (engine.behind.get(name) === revision) return 'behind'
   const rows = new Map<string, LedgerRow>()
   for (const { id } of await engine.state.spaces()) for (const [message, row] of await engine.state.ledger(key, id)) rows.set(message, row)
-  const behind = rows.size > 0 && (await lacks(engine, key, rows))
-  if (behind) engine.behind.set(name, revision)
+  const lacking = rows.size > 0 && (await lacks(engine, key, rows))
+  if (lacking === true) engine.behind.set(name, revision)
   else engine.behind.delete(name)
-  return behind
+  return lacking === true ? 'behind' : lacking
 }
 
-/** Whether the copy ends before what is indexed does, and lacks some of it. */
-async function lacks({ sessions }: Engine, key: SourceSession['meta']['key'], rows: ReadonlyMap<string, LedgerRow>): Promise<boolean> {
+/** Whether the copy ends before what is indexed does, and lacks some of it; unknown while it cannot be read. */
+async function lacks({ sessions }: Engine, key: SourceSession['meta']['key'], rows: ReadonlyMap<string, LedgerRow>): Promise<boolean | 'unknown'> {
   if (sessions.messages === undefined) return false
   try {
     const messages = await sessions.messages(key)
@@ -45,7 +65,7 @@ async function lacks({ sessions }: Engine, key: SourceSession['meta']['key'], ro
     const last = (times: readonly number[]): number => times.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
     return last(messages.map(({ created }) => created)) < last([...rows.values()].flatMap(createdOf))
   } catch (error) {
-    if (error instanceof StorageError) return true
+    if (error instanceof StorageError) return 'unknown'
     throw error
   }
 }

@@ -24,6 +24,11 @@ export function jsonFlaw(bytes: Uint8Array): JsonFlaw | undefined {
   return offset === undefined ? undefined : { damage: offset === bytes.length ? 'truncated' : 'not JSON', offset }
 }
 
+/** How far a value that begins at `start` is JSON: behind it where it is whole, else where it stops to be one. Costs what it walks. */
+export function jsonReach(bytes: Uint8Array, start: number): { readonly end: number; readonly isWhole: boolean } {
+  return new Scanner(bytes, start).reach()
+}
+
 function hasMark(bytes: Uint8Array): boolean {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
 }
@@ -99,6 +104,8 @@ const LITERALS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeA
 class Scanner {
   readonly #bytes: Uint8Array
   #at: number
+  /** Behind the value that was walked over last. */
+  #end = 0
   /** The closing brackets that are still to come. */
   readonly #open: number[] = []
 
@@ -108,16 +115,22 @@ class Scanner {
   }
 
   flaw(): number | undefined {
-    return this.#document() ? undefined : this.#at
+    return this.#document() && this.#at === this.#bytes.length ? undefined : this.#at
+  }
+
+  reach(): { readonly end: number; readonly isWhole: boolean } {
+    const isWhole = this.#document()
+    return { end: isWhole ? this.#end : this.#at, isWhole }
   }
 
   #document(): boolean {
     while (this.#value()) {
       // Behind a value: the end of the document, of its parent, or the next sibling.
       for (;;) {
+        this.#end = this.#at
         const byte = this.#next()
         const close = this.#open.at(-1)
-        if (close === undefined) return this.#at === this.#bytes.length
+        if (close === undefined) return true
         if (byte === close) {
           this.#open.pop()
           this.#at++

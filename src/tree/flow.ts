@@ -71,11 +71,12 @@ export async function* runSessionFlow(
 /** @throws StorageError INVALID_OPTION */
 function checkScope(scope: FlowScope): void {
   refuseUnknown(scope, SCOPES, 'the scope')
-  const [name, ...others] = Object.keys(scope)
-  if (name === undefined || others.length > 0) throw invalidOption(`the scope must have exactly one of ${SCOPES.join(', ')}`)
+  const given = Object.values(scope).filter((value) => value !== undefined)
+  if (given.length !== 1) throw invalidOption(`the scope must have exactly one of ${SCOPES.join(', ')}`)
   // A session is looked at by who looks it up.
-  if ('project' in scope && typeof scope.project !== 'string') throw invalidOption(`project must be a text, not ${told(scope.project)}`)
-  if ('all' in scope && scope.all !== true) throw invalidOption(`all must be true, not ${told(scope.all)}`)
+  if ('project' in scope && scope.project !== undefined && typeof scope.project !== 'string')
+    throw invalidOption(`project must be a text, not ${told(scope.project)}`)
+  if ('all' in scope && scope.all !== undefined && scope.all !== true) throw invalidOption(`all must be true, not ${told(scope.all)}`)
 }
 
 const SCOPES = ['session', 'project', 'all']
@@ -101,8 +102,8 @@ async function plannedIn(plans: PlansAhead, at: number): Promise<StageResult<Ses
 }
 
 async function sessionsIn(sessions: Sessions, scope: FlowScope): Promise<readonly SessionKey[]> {
-  if ('session' in scope) return [(await sessions.locate(scope.session)).entry.key]
-  const metas = 'project' in scope ? sessions.index.sessionsForProject(scope.project) : sessions.index.sessionsByTime()
+  if ('session' in scope && scope.session !== undefined) return [(await sessions.locate(scope.session)).entry.key]
+  const metas = 'project' in scope && scope.project !== undefined ? sessions.index.sessionsForProject(scope.project) : sessions.index.sessionsByTime()
   return metas.map((meta) => meta.key)
 }
 

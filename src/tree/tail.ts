@@ -17,6 +17,7 @@ import { planSessionTree, signatureOf, UNREAD } from './plan.js'
 import { readPlanned } from './read-planned.js'
 import type { Sessions } from './sessions/sessions.js'
 import type { FlowResult, MessageRefNode, SessionHydratedTree, SessionRefTree, TreeRequest } from './types.js'
+import { lookAgain } from './watch/told.js'
 
 /** @throws StorageError INVALID_OPTION (a window, `known`, or a cursor of another session beside `since`), NOT_FOUND, AMBIGUOUS_ID */
 export async function runTail(sessions: Sessions, request: TreeRequest, since: Cursor): Promise<FlowResult<SessionHydratedTree>> {
@@ -31,7 +32,7 @@ export async function runTail(sessions: Sessions, request: TreeRequest, since: C
   const result = await tailOfLog(sessions, session, request, since)
   // A file that is not where it was listed: the listing is older than what happened to the log.
   if (result.status === 'failed' || !unreadIn(result).some(({ transient }) => transient === true)) return result
-  await sessions.refresh(request.signal && { signal: request.signal })
+  await lookAgain(sessions, request.signal && { signal: request.signal })
   return tailOfLog(sessions, await sessions.locate(request.session), request, since)
 }
 

@@ -8,6 +8,11 @@ import { tempFolder } from '../support/temp.js'
 const ROOT = '11111111-1111-4111-8111-111111111111'
 const OTHER = '11111111-1111-4111-8111-111111111222'
 
+function writeJson(path: string, value: object): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, JSON.stringify(value))
+}
+
 interface Home extends Disposable {
   readonly path: string
   run(...args: readonly string[]): CliResult
@@ -51,7 +56,7 @@ describe('a session that started others', () => {
     const forgotten = at.run('forget', ROOT)
     expect(forgotten.stdout).toContain(`of 2 sessions removed; ${ROOT} stays out of the index from now on, with all sessions that it starts.`)
     const list = join(at.path, 'spanleaf', 'exclude.jsonl')
-    expect(readFileSync(list, 'utf8')).not.toContain('agent-abc')
+    expect(readFileSync(list, 'utf8')).toContain('agent-abc')
     at.write('penguin four', ROOT, 'def')
     at.run('index')
     expect(at.found()).toEqual(['penguin three'])
@@ -63,6 +68,64 @@ describe('a session that started others', () => {
     expect([...at.found()].sort()).toEqual(['penguin four', 'penguin one', 'penguin three', 'penguin two'])
     expect(at.run('index', '--exclude', ROOT).stderr).toContain(`with ${ROOT}, 2 sessions that it started are out, and any that it starts later`)
     expect(at.found()).toEqual(['penguin three'])
+  })
+})
+
+describe('a session between, whose record is damaged later,', () => {
+  const session = (at: Home, id: string, parent?: string): string => {
+    const path = join(at.path, 'data', 'storage', 'session', 'proj1', `${id}.json`)
+    const time = { created: 1_760_000_000_000, updated: 1_760_000_001_000 }
+    writeJson(path, { id, version: '1.1.65', projectID: 'proj1', directory: '/work', title: id, ...(parent && { parentID: parent }), time })
+    const message = `msg_${id.slice(4)}`
+    const answer = { id: message, sessionID: id, role: 'assistant', time: { created: time.created, completed: time.updated }, finish: 'stop' }
+    writeJson(join(at.path, 'data', 'storage', 'message', id, `${message}.json`), answer)
+    const part = { id: `prt_${id.slice(4)}`, sessionID: id, messageID: message, type: 'text', text: `penguin of ${id}` }
+    writeJson(join(at.path, 'data', 'storage', 'part', message, `prt_${id.slice(4)}.json`), part)
+    return path
+  }
+
+  it.each([
+    ['forget', (at: Home) => at.run('forget', '--data', join(at.path, 'data'), 'ses_A')],
+    ['--exclude', (at: Home) => at.run('index', '--data', join(at.path, 'data'), '--exclude', 'ses_A')],
+  ])('brings nothing back of what went with the first one, before that is taken back: %s', (_name, exclude) => {
+    using at = home()
+    session(at, 'ses_A')
+    const between = session(at, 'ses_B', 'ses_A')
+    session(at, 'ses_C', 'ses_B')
+    const index = (...args: readonly string[]): CliResult => at.run('index', '--data', join(at.path, 'data'), ...args)
+    index()
+    expect(at.found()).toHaveLength(3)
+    exclude(at)
+    writeFileSync(between, '{"id":"ses_B", "pare')
+    index()
+    expect(at.found()).toEqual([])
+    expect(index('--include', 'ses_A').stderr).toContain('with ses_A, 2 sessions that it started are back')
+    expect(at.found()).toHaveLength(3)
+  })
+
+  it('stays out with what it started, should one of these be included alone', () => {
+    using at = home()
+    session(at, 'ses_A')
+    const between = session(at, 'ses_B', 'ses_A')
+    session(at, 'ses_C', 'ses_B')
+    const index = (...args: readonly string[]): CliResult => at.run('index', '--data', join(at.path, 'data'), ...args)
+    index('--exclude', 'ses_A')
+    expect(index('--include', 'ses_C').stderr).toContain('ses_C stays out, as it was started by')
+    rmSync(between)
+    index()
+    expect(at.found()).toEqual([])
+  })
+})
+
+describe('wal --recover', () => {
+  it('sends nothing of what an excluded session started', () => {
+    using at = home()
+    at.write('penguin two', ROOT, 'abc')
+    const env = { HOME: at.path, SPANLEAF_HOME: join(at.path, 'spanleaf') }
+    expect(runCli(['index'], { ...env, SPANLEAF_FAILPOINT: 'e:1' }).status).toBe(null)
+    appendFileSync(join(at.path, 'spanleaf', 'exclude.jsonl'), `${JSON.stringify({ op: 'exclude', kind: 'sessions', value: ROOT })}\n`)
+    expect(jsonLines(at.run('wal', '--recover', '--json'))).toEqual([{ records: 1, documents: 0, left: 0 }])
+    expect(at.found()).toEqual([])
   })
 })
 
@@ -87,6 +150,16 @@ describe('search', () => {
     expect(at.found('--data', at.logOf(OTHER))).toEqual(['penguin three'])
     expect([...at.found('--data', join(at.path, '.claude'))].sort()).toEqual(['penguin one', 'penguin three'])
     expect(at.run('search', '--data', join(at.path, 'none'), 'penguin')).toMatchObject({ status: 1, stdout: '' })
+  })
+
+  it('names twenty copies, and how many there are', () => {
+    using at = home()
+    const ids = Array.from({ length: 24 }, (_, i) => `${ROOT.slice(0, -2)}${10 + i}`)
+    for (const id of ids) at.write('penguin one', id)
+    at.run('index')
+    const [hit] = jsonLines(at.run('search', '--json', 'penguin'))
+    expect([hit?.copied, hit?.copies]).toEqual([23, expect.objectContaining({ length: 20 })])
+    expect(at.run('search', 'penguin').stdout).toContain('(also in 23 sessions)')
   })
 
   it('gives one hit for a text that a resumed session copied, and names the others', () => {

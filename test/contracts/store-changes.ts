@@ -116,6 +116,30 @@ export function describeChanges(make: FixtureMaker, subject: ContractSubject): v
       expect(now.entries.filter((entry) => !held.has(entry)).map(({ key }) => key.session)).toEqual([first.id])
     })
 
+    it('tells with a deep look what was written between two processes, also after a plain one', async () => {
+      using fixture = make(corpus)
+      await pastGrain()
+      await using store = await fixture.open(AHEAD)
+      // What an earlier process looked at closely is what there is to hold the sessions against.
+      const one = await fixture.open(AHEAD)
+      await using _one = one === store ? undefined : one
+      let { entries, mark } = await one.sessions({ before: await store.sessions(), deep: true })
+      const message = first.messages[0] ?? never()
+      for (const more of ['some', 'more']) {
+        fixture.write({ session: first.id, message: message.id }, JSON.stringify({ ...message.data, more }), Date.now())
+        await pastGrain()
+        const held = new Map(entries.map(({ key, version }) => [key.session, version]))
+        const later = await fixture.open(AHEAD)
+        await using _ = later === store ? undefined : later
+        const plain = await later.sessions({ before: { entries: structuredClone(entries), mark } })
+        const deep = await later.sessions({ before: plain, deep: true })
+        const told = deep.entries.filter(({ key, version }) => version !== held.get(key.session)).map(({ key }) => key.session)
+        expect(told).toEqual([first.id])
+        entries = deep.entries
+        mark = deep.mark
+      }
+    })
+
     it('tells another process nothing that a deep look told before', async () => {
       using fixture = make(corpus)
       await pastGrain()

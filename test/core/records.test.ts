@@ -217,9 +217,9 @@ describe('optional fields', () => {
         ...bare,
         tokens: { input: 3, output: 0, reasoning: 0, cache: { read: 0, write: 0 } },
         summary: { diffs: [{ file: 'a', additions: 0, deletions: 0 }] },
-        odd: { 'time.archived': 'x', 'tokens.output': 'x', 'summary.diffs.1': 3 },
+        odd: { 'time.archived': 'x', 'tokens.output': 'x', 'summary.diffs.0': null, 'summary.diffs.1': 3 },
       },
-      odd: 'an odd session: its time.archived is of another type, its tokens.output is of another type, its summary.diffs.1 is of another type',
+      odd: 'an odd session: its time.archived is of another type, its tokens.output is of another type, its summary.diffs.0 is of another type, its summary.diffs.1 is of another type',
     })
   })
 
@@ -227,6 +227,14 @@ describe('optional fields', () => {
     const document = { ...bare, label: 5 }
     const first = toSession(document, SESSION, 'p')
     expect(toSession(document, SESSION, 'p')).toEqual(first)
+  })
+
+  it.each(['mine', { model: 5 }, []])('that have the name of what is put aside make nothing odd: %j', (own) => {
+    expect(session({ odd: own })).toStrictEqual({ record: { ...bare, odd: { odd: own } } })
+    const document = { ...bare, odd: own, label: 5 }
+    const first = toSession(document, SESSION, 'p')
+    expect(first).toStrictEqual({ record: { ...bare, odd: { odd: own, label: 5 } }, odd: 'an odd session: its label is of another type' })
+    expect(toSession(document, SESSION, 'p')).toStrictEqual(first)
   })
 
   it.each([
@@ -246,8 +254,8 @@ describe('optional fields', () => {
 
   it('of parts, and of parts inside a message, likewise', () => {
     expect(toPart({ type: 'patch', hash: 'a', files: ['x', null, 3] }, PART)).toStrictEqual({
-      record: { type: 'patch', hash: 'a', files: ['x'], ...IDS, odd: { 'files.2': 3 } },
-      odd: 'an odd patch part: its files.2 is of another type',
+      record: { type: 'patch', hash: 'a', files: ['x'], ...IDS, odd: { 'files.1': null, 'files.2': 3 } },
+      odd: 'an odd patch part: its files.1 is of another type, its files.2 is of another type',
     })
     const state = { status: 'running', title: 7 }
     expect(toPart({ type: 'tool', tool: 'bash', state }, PART)).toStrictEqual({
@@ -266,11 +274,11 @@ describe('optional fields', () => {
     const todo = { content: 'a', status: 'pending', priority: 'high' }
     expect(toTodos([null, 3, todo, { content: 'b', id: 5 }])).toStrictEqual({
       record: [todo, { content: 'b', status: '', priority: '' }],
-      odd: 'an odd todo list: its 1 is of another type, its 3.id is of another type',
+      odd: 'an odd todo list: its 0 is of another type, its 1 is of another type, its 3.id is of another type',
     })
     expect(toDiffs([null, { file: 'a', additions: 1, deletions: 2, patch: 5 }])).toStrictEqual({
       record: [{ file: 'a', additions: 1, deletions: 2 }],
-      odd: 'an odd diff list: its 1.patch is of another type',
+      odd: 'an odd diff list: its 0 is of another type, its 1.patch is of another type',
     })
     const project = parseProjectId('global')
     expect(toProject({ worktree: '/', vcs: null, name: 5 }, project)).toStrictEqual({

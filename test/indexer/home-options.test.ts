@@ -1,9 +1,11 @@
 /** What an index home, a reader and their parts are given, by callers without types: refused by name, and nothing is written. */
-import { existsSync, readdirSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import {
   addExclusions,
+  createIndexer,
+  noSessions,
   openEmbedCache,
   openIndexHome,
   openIndexReader,
@@ -124,6 +126,36 @@ describe('the list of exclusions', () => {
     expect(() => removeExclusions(home, { dirs: ['/x'] } as object)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
     expect(removeExclusions(home, { directories: ['rel/x'], projects: ['p'] })).toEqual(readExclusions(home))
     expect(readExclusions(home).projects).toEqual([])
+  })
+})
+
+describe('a line that excludes nothing', () => {
+  const line = (kind: string, value: string, op = 'exclude'): string => `${JSON.stringify({ op, kind, value })}\n`
+
+  it('as earlier versions wrote it, is told once by its number, and the others hold', async () => {
+    const home = freshHome()
+    addExclusions(home, { projects: ['p'] })
+    const path = join(home, 'exclude.jsonl')
+    appendFileSync(
+      path,
+      line('directories', 'rel/x') + line('directories', 'rel/y') + line('directories', 'rel/y', 'include') + line('sessions', 'ses_a'),
+    )
+    const told: string[] = []
+    await using opened = await openIndexHome({ home, warn: (sentence) => told.push(sentence) })
+    for (let time = 0; time < 2; time++) expect(opened.exclude()).toEqual({ directories: [], projects: ['p'], sessions: ['ses_a'] })
+    expect(told).toEqual([`line 2 of ${path} excludes nothing: "rel/x"; the others hold`])
+    await using indexer = createIndexer({ ...opened, sessions: noSessions })
+    expect(await indexer.walRecover()).toEqual({ records: 0, documents: 0 })
+  })
+})
+
+describe('what an excluded session started', () => {
+  it('is taken back with it', () => {
+    const home = freshHome()
+    addExclusions(home, { sessions: ['ses_a', 'ses_b', 'ses_c'] }, new Map([['ses_b', 'ses_a']]))
+    expect(readExclusions(home).sessions).toEqual(['ses_a', 'ses_b', 'ses_c'])
+    expect(removeExclusions(home, { sessions: ['ses_a'] }).sessions).toEqual(['ses_c'])
+    expect(addExclusions(home, { sessions: ['ses_a'] }).sessions).toEqual(['ses_c', 'ses_a'])
   })
 })
 

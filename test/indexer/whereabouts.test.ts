@@ -2,8 +2,10 @@
 import { appendFileSync, cpSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { StorageError } from '../../src/core/errors.js'
 import { sessionSource } from '../../src/indexer/session-source.js'
-import { countDeleted, indexedIn } from '../../src/indexer/staleness.js'
+import type { SessionSource } from '../../src/indexer/source.js'
+import { countDeleted, countStale, indexedIn } from '../../src/indexer/staleness.js'
 import { openSessions } from '../../src/open.js'
 import { conversation, corpusSession } from '../support/corpus.js'
 import { type Rig, rig } from '../support/index-rig.js'
@@ -89,6 +91,43 @@ describe('a session whose store is not looked at', () => {
     expect(textsOf(index)).toEqual(['another', 'on', 'one', 'two', 'way'])
   })
 
+  it('is not behind where no run of the indexer changes it', async () => {
+    using folder = tempFolder()
+    const [own, old] = [join(folder.path, 'own'), join(folder.path, 'old')]
+    write(own, 'ses_a', ['one', 'two', 'three', 'four'])
+    write(old, 'ses_a', ['one', 'two'])
+    await using index = await indexed()
+    await index.run(join(own, '.claude'))
+    await index.run(join(old, '.claude'))
+    const stale = async (home: string): Promise<number> => {
+      await using sessions = await openSessions({ data: join(home, '.claude') })
+      return await countStale(index.it.state, sessions)
+    }
+    expect(await stale(old)).toBe(0)
+    write(own, 'ses_a', ['one', 'two', 'three', 'four', 'five'])
+    expect(await stale(own)).toBe(1)
+  })
+
+  it('is asked again when the copy could not be read once', async () => {
+    using folder = tempFolder()
+    const [own, moved] = [join(folder.path, 'own'), join(folder.path, 'moved')]
+    write(own, 'ses_a', ['one', 'two'])
+    await using index = await indexed()
+    await index.run(join(own, '.claude'))
+    renameSync(own, moved)
+    await using sessions = await openSessions({ data: join(moved, '.claude') })
+    const source = sessionSource(sessions)
+    let failing = true
+    const messages: SessionSource['messages'] = async (key) => {
+      if (failing) throw new StorageError('STORE_BUSY', { reason: 'once' })
+      return sessions.index.messages(key)
+    }
+    const { indexer } = await index.it.join(++pids, { sessions: { ...source, messages } })
+    expect(await indexer.observe()).toMatchObject({ elsewhere: 1, behind: 0 })
+    failing = false
+    expect(await indexer.observe()).toMatchObject({ elsewhere: 0, behind: 0 })
+  })
+
   it('gives way to a copy that has all of it, and is there with it from then on', async () => {
     using folder = tempFolder()
     const [own, moved] = [join(folder.path, 'own'), join(folder.path, 'moved')]
@@ -162,6 +201,18 @@ describe('a session that is gone from a store that another path leads to', () =>
     }
     expect(await index.run(join(folder.path, '.claude'))).toMatchObject({ elsewhere: 0, removed: 1 })
     expect(textsOf(index)).toEqual(['other'])
+  })
+
+  it('goes on, whatever another folder of the store around it hides', async () => {
+    using folder = tempFolder()
+    write(folder.path, 'ses_a', ['one', 'two'])
+    await using index = await indexed()
+    await index.run(dirname(logIn(folder.path, 'ses_a')))
+    const circle = join(folder.path, '.claude', 'projects', '-bad')
+    symlinkSync(circle, circle)
+    write(folder.path, 'ses_a', ['one', 'two', 'three', 'four'])
+    expect(await index.run(join(folder.path, '.claude'))).toEqual({ elsewhere: 0, behind: 0, removed: 0, failed: 0 })
+    expect(textsOf(index)).toEqual(['four', 'one', 'three', 'two'])
   })
 
   it('stays while a link on its way leads nowhere', async () => {

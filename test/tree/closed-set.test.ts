@@ -5,6 +5,7 @@ import type { Store } from '../../src/storage/store.js'
 import { findSessionsContaining, grepSessions } from '../../src/tree/grep/grep.js'
 import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import type { Sessions } from '../../src/tree/sessions/sessions.js'
+import { describeStores } from '../../src/tree/sessions/stores.js'
 import { verifyStores } from '../../src/tree/verify.js'
 import { conversation, corpusSession } from '../support/corpus.js'
 import { jsonFixture, sqliteFixture } from '../support/store-fixtures.js'
@@ -63,6 +64,17 @@ describe.each(WAYS)('a set of %s that is closed', (_, open) => {
     await at.set.close()
     await expect(verifying).rejects.toMatchObject(CLOSED)
     await expect(verifyStores(at.set)).rejects.toMatchObject(CLOSED)
+  })
+})
+
+describe.each(WAYS)('describing the stores of a set of %s', (_, open) => {
+  it('ends with an error when it is closed, during it and before', async () => {
+    await using at = await open()
+    const describing = describeStores(at.set)
+    describing.catch(() => undefined)
+    await at.set.close()
+    await expect(describing).rejects.toMatchObject(CLOSED)
+    await expect(describeStores(at.set)).rejects.toMatchObject(CLOSED)
   })
 })
 

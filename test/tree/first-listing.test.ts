@@ -7,13 +7,17 @@ import type { Clock } from '../../src/core/clock.js'
 import { parseSessionId } from '../../src/core/ids.js'
 import { type Agent, sessionKey } from '../../src/core/keys.js'
 import { type OpenOptions, openSessions } from '../../src/open.js'
+import { grepSessions } from '../../src/tree/grep/grep.js'
+import { findChildLinks } from '../../src/tree/sessions/children.js'
 import { Untold } from '../../src/tree/sessions/session-changes.js'
 import { pageSessions } from '../../src/tree/sessions/session-page.js'
 import type { SessionChanges, Sessions } from '../../src/tree/sessions/sessions.js'
+import { followSession } from '../../src/tree/watch/follow.js'
 import { manualClock } from '../support/clocks.js'
 import { conversation, corpusSession } from '../support/corpus.js'
 import { jsonFixture, pretty, writeFileAt } from '../support/store-fixtures.js'
 import { tempFolder } from '../support/temp.js'
+import { firstOf, treeOf } from '../support/trees.js'
 
 const START = Date.parse('2026-09-01T10:00:00Z')
 
@@ -103,6 +107,24 @@ describe('what the first listing found', () => {
     while (sessions.stale) await turn()
     expect(await sessions.refresh()).toMatchObject({ ...found, report: { sessions: 1 } })
     expect(await sessions.refresh()).toMatchObject(nothing)
+  })
+
+  it.each<readonly [string, (sessions: Sessions) => Promise<unknown>]>([
+    ['a search', async (sessions) => firstOf(grepSessions(sessions, /./))],
+    ['a follower', (sessions) => firstOf(followSession(sessions, keyOf('ses_more')))],
+    [
+      'a page',
+      async (sessions) => pageSessions(sessions, { after: (await pageSessions(sessions, { limit: 1 })).next ?? '', limit: 1 }).catch(() => 0),
+    ],
+    ['a look for children', async (sessions) => findChildLinks(sessions, await treeOf(sessions, { session: keyOf('ses_first') }))],
+  ])('is told to the first refresh also where %s had the stores listed', async (_, act) => {
+    using place = await world()
+    place.write('ses_more')
+    await using sessions = await place.open()
+    await act(sessions)
+    while (sessions.stale) await turn()
+    expect((await sessions.refresh()).added).toEqual(found.added)
+    expect((await sessions.refresh()).added).toEqual([])
   })
 
   it('is told to who waits for it, also once it is under way', async () => {

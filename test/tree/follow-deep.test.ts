@@ -8,6 +8,7 @@ import { createSessionSet } from '../../src/tree/sessions/session-set.js'
 import type { Sessions } from '../../src/tree/sessions/sessions.js'
 import { DeepLooks } from '../../src/tree/watch/deep-looks.js'
 import { type FollowOptions, type FollowUpdate, followSession } from '../../src/tree/watch/follow.js'
+import { tellLook } from '../../src/tree/watch/told.js'
 import { startWatch } from '../../src/tree/watch/watch.js'
 import { type ManualClock, manualClock } from '../support/clocks.js'
 import { type CorpusMessage, conversation, corpusSession, DAY, userMessage } from '../support/corpus.js'
@@ -168,13 +169,12 @@ describe('what looking for rewritten messages costs', () => {
       const stats: number[] = []
       // For 110 seconds, without the looks at all stores in between.
       let before = 0
-      const { refresh } = one.sessions
-      one.sessions.refresh = async (options) => {
+      tellLook(one.sessions, async (options) => {
         const start = work.stats
-        const changes = await refresh.call(one.sessions, options)
+        const changes = await one.sessions.refresh(options)
         before += work.stats - start
         return changes
-      }
+      })
       await one.followed(220, () => {
         stats.push(work.stats - before)
         before = work.stats

@@ -146,6 +146,37 @@ describe('a search finds in answers', () => {
   })
 })
 
+describe('a search finds in what has the name of something encoded', () => {
+  const raw = {
+    data: { text: 'marmot data', list: ['marmot listed'] },
+    id: { note: 'marmot id' },
+    type: [{ note: 'marmot type' }],
+    signature: { by: 'marmot signed' },
+    blob: [{ note: 'marmot blob' }],
+    encrypted_note: { note: 'marmot note' },
+    more: { data: 'a plain marmot', id: 'marmot', signature: 'marmot', blob: 'marmot', encrypted_x: 'marmot' },
+    word: { data: 'marmot' },
+    coded: [{ data: 'AAmarmotAA==' }, { data: `${'AA'.repeat(30)}\nmarmot12` }, { type: 'base64', data: 'a marmot' }],
+  }
+  const hits = ['data', 'listed', 'id', 'type', 'signed', 'blob', 'note'].map((word) => `marmot ${word}`).concat('a plain marmot', 'marmot')
+
+  it('objects, lists and plain texts, of a record of an unknown kind', async () => {
+    await using at = await openCode1([{ ...raw, type: 'new-kind', id: 'p0', kind: raw.type, ids: raw.id }])
+    const found = hits.filter((hit) => hit !== 'marmot id' && hit !== 'marmot type')
+    expect((await bothIn(at.set, 'marmot')).toSorted()).toEqual(
+      [...found, 'marmot type', 'marmot id'].map((hit) => `unknown raw:1 ${hit}`).toSorted(),
+    )
+  })
+
+  it('and of an answer', async () => {
+    await using at = await claudeLog([
+      ['assistant', [{ type: 'tool_use', id: 'c1', name: 'x', input: {} }]],
+      ['user', [{ type: 'tool_result', tool_use_id: 'c1', content: [{ type: 'new', value: raw }] }]],
+    ])
+    expect(await bothIn(at.set, 'marmot')).toEqual(hits.map((hit) => `tool output:1 ${hit}`))
+  })
+})
+
 describe('a search finds in attachments', () => {
   it('their text, however it is encoded, and no picture', async () => {
     await using at = await openCode1([

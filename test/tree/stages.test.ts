@@ -291,6 +291,20 @@ describe.each(STORES)('over %s', (_, make) => {
       await expect(runSessionFlow(w.sessions, { all: true }, options as object).next()).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   })
 
+  it('takes what is undefined in a scope for what is not there', async () => {
+    await using w = await worldOf(make)
+    const none = { session: undefined, project: undefined, all: undefined }
+    for (const [scope, count] of [
+      [{ all: true }, CORPUS.length],
+      [{ project: 'global' }, 1],
+      [{ session: KEY }, 1],
+    ] as const) {
+      let streamed = 0
+      for await (const _ of runSessionFlow(w.sessions, { ...none, ...scope } as FlowScope)) streamed++
+      expect(streamed).toBe(count)
+    }
+  })
+
   it('stops when it is aborted, in every stage', async () => {
     await using w = await worldOf(make)
     const aborted = AbortSignal.abort(new Error('enough'))

@@ -362,6 +362,37 @@ describe('a log that cannot be read as it was', () => {
     expect(await firstOf(runSessionFlow(sessions, { all: true }))).toMatchObject(saysZero)
   })
 
+  it('that is longer than the anchor gives nothing again where it was only touched, and all where it was written in place', async () => {
+    const long = 'long '.repeat(ANCHOR / 8)
+    const { root, path } = piLog(textOf([piLine(0, 'zero'), piLine(1, long), piLine(2, long)]))
+    const set = new Date(1_700_000_000_000)
+    utimesSync(path, set, set)
+    const setBack = (act: () => void): void => {
+      const { ctimeMs } = statSync(path)
+      act()
+      do utimesSync(path, set, set)
+      while (statSync(path).ctimeMs === ctimeMs)
+    }
+    await using sessions = await openSessions({ data: root })
+    const first = await cursorOf(sessions)
+    const look = (since: Cursor | undefined) => runSessionTreeFlow(sessions, { session: PI, ...(since && { since }) })
+    setBack(() => undefined)
+    const touched = await look(first)
+    expect([idsOf(touched), rereadOf(touched)]).toEqual([[], undefined])
+    appendFileSync(path, textOf([piLine(3, 'three')]))
+    utimesSync(path, set, set)
+    const grown = await look(endOf(touched))
+    expect([idsOf(grown), rereadOf(grown)]).toEqual([['m3'], undefined])
+    const since = endOf(grown)
+    setBack(() => undefined)
+    const older = JSON.parse(JSON.stringify(since), (name, value) => (name === 'sum' ? undefined : value)) as Cursor
+    expect(rereadOf(await look(older))).toBe('the file was touched, and may have been written in place')
+    setBack(() => writeFileSync(path, readFileSync(path, 'utf8').replace('zero', 'ZERO')))
+    const written = await look(since)
+    expect([idsOf(written), rereadOf(written)]).toEqual([['m0', 'm1', 'm2', 'm3'], 'the file was written in place'])
+    expect(await look(undefined)).toMatchObject({ value: { messages: [{ parts: [{ text: 'ZERO' }] }, {}, {}, {}] } })
+  })
+
   it('has a whole last line without its end only once', async () => {
     const { root, path } = piLog(textOf([piLine(0, 'zero')]))
     await using sessions = await openSessions({ data: root })

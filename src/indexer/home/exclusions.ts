@@ -8,7 +8,7 @@ import { messageOf, StorageError, systemCode } from '../../core/errors.js'
 import { folderName } from '../../core/folders.js'
 import { makeFolder } from '../../tree/make-folder.js'
 import type { Exclusion } from '../exclusion.js'
-import { checkExclusion, checkExclusionLists } from '../exclusion-checks.js'
+import { checkExclusion, checkExclusionLists, holdsNothing } from '../exclusion-checks.js'
 
 export interface Exclusions {
   readonly directories: readonly string[]
@@ -23,38 +23,74 @@ interface Line {
   readonly op: 'exclude' | 'include'
   readonly kind: Kind
   readonly value: string
+  /** Of a session: the one that it was excluded with, which started it. Who takes that one back takes back both. */
+  readonly with?: string | undefined
 }
 
-/** @throws StorageError EXCLUSIONS_DAMAGED: a list that cannot be read must not be taken for an empty one */
-export function readExclusions(home: string): Exclusions {
-  const held: Record<Kind, Set<string>> = { directories: new Set(), projects: new Set(), sessions: new Set() }
-  for (const { op, kind, value } of readLines(pathIn(home))) {
-    if (op === 'exclude') held[kind].add(value)
-    else held[kind].delete(value)
+interface NumberedLine extends Line {
+  readonly number: number
+}
+
+/**
+ * What excludes nothing, as earlier versions wrote it, is left out, and `warn` is told of it.
+ * @throws StorageError EXCLUSIONS_DAMAGED: a list that cannot be read must not be taken for an empty one
+ */
+export function readExclusions(home: string, warn: (sentence: string) => void = () => undefined): Exclusions {
+  const path = pathIn(home)
+  const held = heldBy(readLines(path))
+  const valid = (kind: Kind): readonly string[] => {
+    const lines = [...held[kind].values()]
+    const vain = lines.filter(({ value }) => holdsNothing(kind, value))
+    for (const { number, value } of vain) warn(`line ${number} of ${path} excludes nothing: ${JSON.stringify(value)}; the others hold`)
+    return lines.filter((line) => !vain.includes(line)).map(({ value }) => value)
   }
-  return { directories: [...held.directories], projects: [...held.projects], sessions: [...held.sessions] }
+  return { directories: valid('directories'), projects: valid('projects'), sessions: valid('sessions') }
 }
 
-/** Adds to the list and gives the new one. @throws StorageError INVALID_OPTION when something of it would exclude nothing, such as a relative folder */
-export function addExclusions(home: string, more: Exclusion): Exclusions {
+function heldBy(lines: readonly NumberedLine[]): Readonly<Record<Kind, ReadonlyMap<string, NumberedLine>>> {
+  const held = { directories: new Map<string, NumberedLine>(), projects: new Map<string, NumberedLine>(), sessions: new Map<string, NumberedLine>() }
+  const started = new Map<string, Set<string>>()
+  for (const line of lines) {
+    const { op, kind, value, with: root } = line
+    if (op === 'exclude') {
+      held[kind].set(value, line)
+      if (kind === 'sessions' && root !== undefined) started.set(root, (started.get(root) ?? new Set()).add(value))
+      continue
+    }
+    held[kind].delete(value)
+    if (kind !== 'sessions') continue
+    for (const id of started.get(value) ?? []) held.sessions.delete(id)
+    started.delete(value)
+  }
+  return held
+}
+
+/**
+ * Adds to the list and gives the new one. `startedBy`: of sessions that are excluded because another one, which started them, is: that one,
+ * with which they are taken back.
+ * @throws StorageError INVALID_OPTION when something of it would exclude nothing, such as a relative folder
+ */
+export function addExclusions(home: string, more: Exclusion, startedBy: ReadonlyMap<string, string> = new Map()): Exclusions {
   checkExclusion(more)
-  return append(home, 'exclude', more)
+  return append(home, 'exclude', more, startedBy)
 }
 
-/** Takes from the list and gives the new one. @throws StorageError INVALID_OPTION */
+/** Takes from the list, sessions with those that were excluded with them, and gives the new one. @throws StorageError INVALID_OPTION */
 export function removeExclusions(home: string, less: Exclusion): Exclusions {
   checkExclusionLists(less)
   return append(home, 'include', less)
 }
 
-function append(home: string, op: Line['op'], change: Exclusion): Exclusions {
+function append(home: string, op: Line['op'], change: Exclusion, startedBy?: ReadonlyMap<string, string>): Exclusions {
   makeFolder(home)
-  const lines = KINDS.flatMap((kind) => (change[kind] ?? []).map((value): Line => ({ op, kind, value })))
+  const lines = KINDS.flatMap((kind) =>
+    (change[kind] ?? []).map((value): Line => ({ op, kind, value, with: kind === 'sessions' ? startedBy?.get(value) : undefined })),
+  )
   if (lines.length > 0) appendFileSync(pathIn(home), lines.map((line) => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600 })
   return readExclusions(home)
 }
 
-function readLines(path: string): readonly Line[] {
+function readLines(path: string): readonly NumberedLine[] {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -65,12 +101,12 @@ function readLines(path: string): readonly Line[] {
   return text.split('\n').flatMap((line, at) => (line === '' ? [] : [parseLine(line, at + 1, path)]))
 }
 
-function parseLine(text: string, number: number, path: string): Line {
+function parseLine(text: string, number: number, path: string): NumberedLine {
   try {
-    const { op, kind, value } = JSON.parse(text)
+    const { op, kind, value, with: root } = JSON.parse(text)
     if ((op === 'exclude' || op === 'include') && KINDS.includes(kind) && typeof value === 'string')
       // What was excluded under one spelling of its path can be taken back under another.
-      return { op, kind, value: kind === 'directories' ? folderName(value) : value }
+      return { op, kind, value: kind === 'directories' ? folderName(value) : value, with: typeof root === 'string' ? root : undefined, number }
   } catch {
     // what is no JSON is named below, like any other line that is not ours
   }

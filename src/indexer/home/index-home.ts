@@ -154,6 +154,7 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
   const redact = await redactorOf(values, { isChosen: chosen.redact !== undefined, leaves: embedder.remote === true || sink.remote === true })
   const embedderAt = typeof options.embedder !== 'object' && values.embedder === 'ollama' ? values.ollamaUrl : undefined
   tellOnce(directory, { embedder, embedderAt, sink, sinkAt: place?.kind === 'chroma' ? place.url : undefined, redact, warn })
+  const tellOfVain = eachOnce(warn)
   return {
     ...limitsOf(values),
     directory,
@@ -167,12 +168,20 @@ async function compose(options: IndexHomeOptions, keep: Keep): Promise<Omit<Inde
     redact,
     walEnabled,
     namespace,
-    exclude: () => readExclusions(home),
+    exclude: () => readExclusions(home, tellOfVain),
     searched() {
       const space = state.spaces()[0]?.space ?? embedder.space
       const found = others.find((other) => other.space === space)
       return { embedder: embedders.get(space) ?? embedder, sink: found ?? sink }
     },
+  }
+}
+
+function eachOnce(warn: (sentence: string) => void): (sentence: string) => void {
+  const told = new Set<string>()
+  return (sentence) => {
+    if (!told.has(sentence)) warn(sentence)
+    told.add(sentence)
   }
 }
 

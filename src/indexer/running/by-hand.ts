@@ -5,6 +5,7 @@ import { isAgent, type SessionKey } from '../../core/keys.js'
 import { checkBoolean, checkWhole, refuseUnknown } from '../../core/options.js'
 import { forgetSessions } from '../forget.js'
 import type { Indexer } from '../indexer-types.js'
+import { learnParents } from '../observe.js'
 import type { SharedEngine } from '../options.js'
 import { pages } from '../records.js'
 import { PAGE } from '../remove.js'
@@ -40,6 +41,7 @@ export function byHand({ state, clock, limits }: SharedEngine, run: Run, backgro
       checkWhole('limit', given.limit, 1)
       const { limit = limits.walRecoverLimit, signal } = given
       const report = await run(signal, async (engine, hard) => {
+        await learnParents(engine, engine.stopping)
         // Whoever asks knows better than a backoff that the sink is there again.
         const keys = (await state.pending()).map(({ key }) => key)
         for (const page of pages(keys, PAGE)) await state.wake(page, 'replay')

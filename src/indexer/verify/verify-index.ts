@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { encodeKey, type SessionKey } from '../../core/keys.js'
 import type { Engine } from '../engine.js'
-import { isExcluded, isWithheld, parentsOf } from '../exclusion.js'
+import { excluder, isWithheld, parentsOf } from '../exclusion.js'
 import { outside } from '../faults.js'
 import { observeAll } from '../observe.js'
 import { documentIds, pages } from '../records.js'
@@ -104,7 +104,7 @@ async function* candidates(
   const wantedNames = only && new Set(only.map(encodeKey))
   const isAsked = (key: SessionKey): boolean => wantedNames === undefined || wantedNames.has(encodeKey(key))
   const exclusion = engine.exclude()
-  const parents = parentsOf(listing.sessions.map(({ meta }) => meta))
+  const isOut = excluder(exclusion, parentsOf(listing.sessions.map(({ meta }) => meta)))
   const known = new Map(sessions.map((session) => [encodeKey(session.key), session]))
   for (const session of listing.sessions) {
     const { meta } = session
@@ -112,8 +112,8 @@ async function* candidates(
     const held = known.get(encodeKey(key))
     known.delete(encodeKey(key))
     if (!isAsked(key) || Buffer.byteLength(key.session) > MAX_ID_BYTES) continue
-    const isOther = held !== undefined && (await staysElsewhere(engine, listing, held, session))
-    const wanted = isExcluded(exclusion, meta, parents) ? 'none' : isWithheld(exclusion, meta) || isOther ? 'unknown' : 'all'
+    const isOther = held !== undefined && (await staysElsewhere(engine, listing, held, session)) !== false
+    const wanted = isOut(meta) ? 'none' : isWithheld(exclusion, meta) || isOther ? 'unknown' : 'all'
     yield { key, store: source.path, wanted }
   }
   for (const held of known.values()) if (isAsked(held.key)) yield { key: held.key, store: held.store, wanted: wantedOf(held, listing) }

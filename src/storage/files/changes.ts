@@ -171,7 +171,7 @@ class Leaves {
     const known = this.#whole.get(entry.key.session)
     this.#whole.set(entry.key.session, whole)
     if (held === undefined || known === whole) return rest
-    const isUntouched = known === undefined && (looks === undefined ? held.rest === whole : isBefore(moved, looks.since))
+    const isUntouched = known === undefined && (looks === undefined || held.rest !== '' ? held.rest === whole : isBefore(moved, looks.since))
     return isUntouched ? rest : whole
   }
 }

@@ -177,7 +177,7 @@ function identify(line: Document, meta: LogMeta, path: string, isAgent: boolean)
 function noteOrigin(line: Document, meta: LogMeta, path: string): void {
   const sessionId = ownId(line.sessionId)
   const stem = basename(path).slice(0, -ENDING.length)
-  if (sessionId !== undefined && sessionId !== stem && UUID.test(stem)) meta.fork ??= sessionId
+  if (sessionId !== undefined && sessionId.toLowerCase() !== stem.toLowerCase() && UUID.test(stem)) meta.fork ??= sessionId
 }
 
 const TIME = new Skim({ timestamp: 0 })

@@ -215,7 +215,7 @@ const UUID_NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
  */
 function noteSession(log: LogIndex): void {
   const { session } = log
-  if (session === undefined || !UUID_NAME.test(session) || LINE.now.text(SESSION) === session) log.notes.own = true
+  if (session === undefined || !UUID_NAME.test(session) || LINE.now.text(SESSION)?.toLowerCase() === session.toLowerCase()) log.notes.own = true
 }
 
 function isOthers({ notes }: LogIndex): boolean {

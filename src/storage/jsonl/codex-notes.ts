@@ -126,8 +126,9 @@ export function takeTwin({ twins }: CodexNotes, count: number, role: Speaker, su
   return at < 0 ? undefined : twins?.splice(at, 1)[0]
 }
 
-/** So many texts are remembered. */
+/** So many texts are remembered, and of one item alone. */
 const SAID = 24
+const SAID_BY_ONE = 512
 
 /** An item says this. What the model answers no event of a prompt repeats. */
 export function heard(notes: CodexNotes, role: Speaker, sums: readonly number[]): void {
@@ -136,7 +137,9 @@ export function heard(notes: CodexNotes, role: Speaker, sums: readonly number[])
   const { said } = notes
   if (role !== 'user') while (said[0] !== undefined && isAsked(said[0])) said.shift()
   for (const sum of sums) said.push([role, sum])
-  if (said.length > SAID) said.splice(0, said.length - SAID)
+  // The events of an item follow it.
+  const most = Math.min(SAID_BY_ONE, Math.max(SAID, sums.length))
+  if (said.length > most) said.splice(0, said.length - most)
 }
 
 /** A prompt begins a turn: no event repeats what was answered before. */

@@ -35,7 +35,8 @@ export function textSums(): readonly number[] {
   for (let at = 0; at < found.length; at += 2) {
     const [from, to] = [(found[at] as number) + 1, (found[at + 1] as number) - 1]
     note(sums, bytes, from, to)
-    if (found.length > 2) whole = crc32(bytes.subarray(from, to), whole)
+    if (found.length > 2)
+      whole = crc32(bytes.subarray(at === 0 ? firstOf(bytes, from, to) : from, at + 2 === found.length ? lastOf(bytes, from, to) : to), whole)
     if (bytes[lastOf(bytes, from, to) - 1] !== TAG_END) continue
     const said = bytes.subarray(from, to)
     const plan = said.indexOf(PLAN)
@@ -55,13 +56,19 @@ function note(sums: number[], bytes: Buffer, from: number, to: number): void {
 /** Of a text as it is escaped, from behind its opening quote to its closing one, without the blanks around it. Undefined: there is nothing else. */
 export function sumOf(bytes: Buffer, from: number, to: number): number | undefined {
   const end = lastOf(bytes, from, to)
+  const start = firstOf(bytes, from, end)
+  return end > start ? crc32(bytes.subarray(start, end)) : undefined
+}
+
+/** Where a text begins without the blanks before it. */
+function firstOf(bytes: Buffer, from: number, to: number): number {
   let start = from
-  while (start < end) {
+  while (start < to) {
     if (bytes[start] === SPACE) start++
     else if (bytes[start] === BACKSLASH && isBreak(bytes[start + 1])) start += 2
     else break
   }
-  return end > start ? crc32(bytes.subarray(start, end)) : undefined
+  return start
 }
 
 /** Where a text ends without the blanks behind it. */

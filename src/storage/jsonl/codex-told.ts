@@ -12,7 +12,7 @@ import { alone, beginTurn, step } from './codex-steps.js'
 import { textSums } from './codex-texts.js'
 
 /** So many events are held back at most. */
-const HELD = 16
+const HELD = 64
 
 /** `sum`: of what the event says; undefined where it says nothing. */
 export function readTold(reading: Reading, role: Speaker, sum: number | undefined): void {

@@ -37,6 +37,7 @@ export function splitJcode(bytes: Buffer): SplitDocument | undefined {
   if (fields === undefined) return undefined
   if (jsonFlaw(restOf(bytes, start, fields, [])) !== undefined) return undefined
   const messages = fields.get(MESSAGES)?.items ?? []
+  if (messages.some((message) => hasSwallowed(bytes, message))) return undefined
   let rest: Buffer | undefined
   return {
     messages,
@@ -46,6 +47,15 @@ export function splitJcode(bytes: Buffer): SplitDocument | undefined {
       return rest
     },
   }
+}
+
+/** What most messages begin with, and no string holds unescaped. */
+const BEGINNING = Buffer.from('{"id":')
+
+/** Two quotes too many in different messages make one of them and of all between. */
+function hasSwallowed(bytes: Buffer, { start, end }: DocumentRange): boolean {
+  const inside = bytes.subarray(start, end)
+  return inside.indexOf(BEGINNING, 1) >= 0 && jsonFlaw(inside) !== undefined
 }
 
 function restOf(bytes: Buffer, from: number, fields: ReadonlyMap<string, HeavyField>, prompts: readonly string[]): Buffer {

@@ -102,7 +102,9 @@ const WALKS = 64
 function salvage(bytes: Buffer, start: number, end: number, line: LogLine, log: LogIndex): void {
   let left = start
   let walked = 0
-  for (let at = bytes.indexOf(ENTRY, start); at >= 0 && at < end && walked <= WALKS * (end - start); ) {
+  // What is behind the line may be a whole snapshot: it is not searched for each of its messages.
+  const text = bytes.subarray(0, end)
+  for (let at = text.indexOf(ENTRY, start); at >= 0 && walked <= WALKS * (end - start); ) {
     const after = salvaged.run(bytes, at, end)
     const isEntry = after >= 0 && (salvaged.has(UPDATED) || salvaged.has(APPENDED))
     if (isEntry) {
@@ -110,7 +112,7 @@ function salvage(bytes: Buffer, start: number, end: number, line: LogLine, log: 
       append(bytes, salvaged, start, line, part(bytes, start, at, after, line, log), log)
       left = after
     } else walked += end - at
-    at = bytes.indexOf(ENTRY, isEntry ? after : at + 1)
+    at = text.indexOf(ENTRY, isEntry ? after : at + 1)
   }
   damaged(bytes, start, left, end, line, log)
 }

@@ -8,7 +8,8 @@ import { LineScanner, type LineVisitor, LOG_START, type LogPlace, type Rest } fr
 import type { LogFile } from './log-adapter.js'
 import { readFully } from './log-reads.js'
 import { type LogStat, type OpenLog, withLog } from './log-stat.js'
-import { anchorHeld, cursorAt, type TailCursor } from './tail-cursor.js'
+import { RunningSum, sumBefore } from './log-sum.js'
+import { anchorHeld, cursorAt, isTouched, type TailCursor } from './tail-cursor.js'
 import { unpackFile } from './unpack.js'
 
 export { type LogStat, statIfThere, statLog } from './log-stat.js'
@@ -39,6 +40,8 @@ export interface ScanOptions extends ReadingOptions {
   readonly cursor?: boolean | undefined
   /** Bytes that the cursor's anchor is made of, at most. @default 131072 */
   readonly anchor?: number | undefined
+  /** Makes the sum of the cursor, too. @default false */
+  readonly sum?: boolean | undefined
   /** Of a plain file: what is read stays in it (`ScanEnd.stays`), where one read and its chunk are enough. */
   readonly slab?: Slab | undefined
 }
@@ -95,11 +98,15 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
     const buffer = room ?? own ?? Buffer.allocUnsafeSlow(Math.max(SMALLEST, Math.min(CHUNK, log.stat.size - from.offset + 1)))
     try {
       const { reread, held } = after === undefined ? {} : anchorHeld(log, after, work, spare)
-      if (reread !== undefined) return { stat: log.stat, place: from, read: from.offset, cursor: undefined, damage: undefined, reread }
+      const isOther =
+        reread === undefined && after !== undefined && isTouched(after, log.stat) && (await sumBefore(log, after.offset, options)) !== after.sum
+      const reason = reread ?? (isOther ? 'the file was written in place' : undefined)
+      if (reason !== undefined) return { stat: log.stat, place: from, read: from.offset, cursor: undefined, damage: undefined, reread: reason }
+      const sum = new RunningSum(from.offset, options.sum === true ? (after === undefined ? 0 : after.sum) : undefined)
       const scanner = new LineScanner(visitor, { from, maxLine, buffer })
       const damage = file.packed
         ? await scanPacked(log, file.path, scanner, from.offset, options)
-        : await scanPlain(log, scanner, from.offset, options)
+        : await scanPlain(log, scanner, from.offset, sum, options)
       const rest = scanner.rest()
       if (rest !== undefined) visitor.rest?.(rest)
       const { place, read } = scanner
@@ -109,7 +116,7 @@ export async function scanLog(file: LogFile, visitor: LogVisitor, options: ScanO
         before: (length: number) => scanner.before(length),
         into: room === undefined ? buffer : undefined,
       }
-      const cursor = options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, anchoring) : undefined
+      const cursor = options.cursor === true && !file.packed ? cursorAt(log.fd, log.stat, place, { ...anchoring, sum: sum.value }) : undefined
       const stays = room && options.slab && staying(options.slab, from.offset, read, scanner.rooms)
       return { stat: log.stat, place, read, cursor, damage, stays }
     } finally {
@@ -153,7 +160,13 @@ export async function withWhole<T>(path: string, { work, pool }: ReadingOptions,
   })
 }
 
-async function scanPlain({ fd, stat }: OpenLog, scanner: LineScanner, from: number, { work, signal }: ScanOptions): Promise<undefined> {
+async function scanPlain(
+  { fd, stat }: OpenLog,
+  scanner: LineScanner,
+  from: number,
+  sum: RunningSum,
+  { work, signal }: ScanOptions,
+): Promise<undefined> {
   let breath = from + BREATH
   for (let at = from; at < stat.size; ) {
     const room = scanner.room()
@@ -163,6 +176,7 @@ async function scanPlain({ fd, stat }: OpenLog, scanner: LineScanner, from: numb
     work.bytes += count
     at += count
     scanner.filled(count)
+    sum.take(scanner)
     if (at < breath || at >= stat.size) continue
     breath = at + BREATH
     await setImmediate()

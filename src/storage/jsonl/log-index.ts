@@ -104,6 +104,8 @@ export class LogIndex {
   readonly #groups = new Map<string, LogMessage>()
   /** Messages whose lines a resumed index does not know. */
   readonly #cut = new Set<LogMessage>()
+  /** The newest message that the active path may end with. */
+  #lastPlaced: LogMessage | undefined
   #count: number
   #touched = new Set<LogMessage>()
   /** Told of every line that is left out; for a census. */
@@ -168,7 +170,7 @@ export class LogIndex {
 
   /** A line that begins no message made this one the active leaf, or, undefined, none. */
   moveLeaf(to: MessageId | undefined): void {
-    const last = this.messages.findLast(({ trait }) => trait !== 'sidechain' && trait !== 'damaged')
+    const last = this.#lastPlaced
     if (last === undefined && this.#count > 0) this.needsPast('the active leaf moved after many lines that are no messages')
     const leaf = to === last?.id ? undefined : (to ?? null)
     if (last === undefined || last.leaf === leaf) return
@@ -273,6 +275,7 @@ export class LogIndex {
 
   #hold(message: LogMessage): void {
     this.messages.push(message)
+    if (message.trait !== 'sidechain' && message.trait !== 'damaged') this.#lastPlaced = message
     this.#byId.set(message.id, message)
   }
 

@@ -244,7 +244,7 @@ export async function readLines(
   }
   const { stat, cursor, damage, reread, stays } =
     text === undefined
-      ? await scanLog(file, visitor, { work, signal, pool, slab, after: held?.cursor, cursor: !file.packed })
+      ? await scanLog(file, visitor, { work, signal, pool, slab, after: held?.cursor, cursor: !file.packed, sum: true })
       : scanText(text, visitor)
   if (rest !== undefined) {
     const { bytes, line, nuls } = rest

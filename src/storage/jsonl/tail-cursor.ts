@@ -26,6 +26,8 @@ export interface TailCursor {
   readonly anchor: string
   /** How many bytes these are. */
   readonly anchorLength: number
+  /** CRC-32 of all bytes before `offset`. Missing in older cursors, and where it was not made. */
+  readonly sum?: number
 }
 
 /** 'unchanged': nobody wrote to it. 'grown': what the cursor stands behind is as it was. `reread`: the reason, one clause. */
@@ -53,8 +55,13 @@ export interface AnchorOptions {
 }
 
 /** The cursor of an open file that was read up to `place`. `stat` is of before the first read. @throws the system's error */
-export function cursorAt(fd: number, { dev, ino, size, mtimeMs, ctimeMs }: LogStat, { offset, line }: LogPlace, options?: AnchorOptions): TailCursor {
-  return { dev, ino, size, mtimeMs, ctimeMs, offset, line, ...anchorOf(fd, offset, options) }
+export function cursorAt(
+  fd: number,
+  { dev, ino, size, mtimeMs, ctimeMs }: LogStat,
+  { offset, line }: LogPlace,
+  { sum, ...options }: AnchorOptions & { readonly sum?: number | undefined } = {},
+): TailCursor {
+  return { dev, ino, size, mtimeMs, ctimeMs, offset, line, ...anchorOf(fd, offset, options), ...(sum !== undefined && { sum }) }
 }
 
 /** Of the bytes before `offset`, so many at most. @throws the system's error */
@@ -120,6 +127,13 @@ function readBefore(fd: number, offset: number, length: number, into?: Buffer): 
   return held < length ? undefined : bytes
 }
 
+const TOUCHED = 'the file was touched, and may have been written in place'
+
+/** True where the bytes of the anchor say too little: of a log of which nothing but the ctime moved. Then `sum` must be that of its bytes. */
+export function isTouched(cursor: TailCursor, { size, ctimeMs }: LogStat): boolean {
+  return size === cursor.size && ctimeMs !== cursor.ctimeMs && cursor.anchorLength < cursor.offset
+}
+
 /** Without a look at the file's bytes: one that grew may still be another one. */
 export function looksLike(cursor: TailCursor, stat: LogStat): CursorVerdict {
   return compareCursor(cursor, stat, () => cursor.anchor)
@@ -137,7 +151,7 @@ export function compareCursor(
     if (mtimeMs !== cursor.mtimeMs) return { reread: 'the file was written in place' }
     if (cursor.ctimeMs === undefined || ctimeMs === cursor.ctimeMs) return 'unchanged'
     // A writer can set the time of its writing back, as `touch -r` does, but not that of the change; which a new name or mode moves, too.
-    if (cursor.anchorLength < cursor.offset) return { reread: 'the file was touched, and may have been written in place' }
+    if (cursor.anchorLength < cursor.offset && cursor.sum === undefined) return { reread: TOUCHED }
     return anchorNow(cursor.offset, cursor.anchorLength) === cursor.anchor ? 'grown' : { reread: 'the file was written in place' }
   }
   return anchorNow(cursor.offset, cursor.anchorLength) === cursor.anchor ? 'grown' : { reread: 'the bytes before the cursor changed' }
@@ -151,7 +165,8 @@ export function checkCursor(path: string, cursor: TailCursor, work: StoreWork): 
   if (likely !== 'grown') return { verdict: likely, stat }
   const log = openLog(path, work)
   try {
-    return { verdict: anchorHeld(log, cursor, work).verdict, stat: log.stat }
+    const { verdict } = anchorHeld(log, cursor, work)
+    return { verdict: verdict === 'grown' && isTouched(cursor, log.stat) ? { reread: TOUCHED } : verdict, stat: log.stat }
   } finally {
     closeSync(log.fd)
   }

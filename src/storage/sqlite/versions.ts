@@ -138,14 +138,17 @@ export function stampRows(
   })
   for (const id of last.keys()) if (!known.has(id)) last.delete(id)
   const seenHot = new Map([...hot, ...[...news].map((id) => [id, now] as const)])
-  return { entries: stamped, windows: { since: windows?.since ?? now, hot: seenHot, last, whole: whole ?? windows?.whole ?? new Map() } }
+  return {
+    entries: stamped,
+    windows: { since: windows?.since ?? now, hot: seenHot, last, whole: whole ?? windows?.whole ?? new Map() },
+  }
 }
 
 /** The first time that all of a session is looked at there is nothing to hold it against but when a row of it was last written to. */
 function isOther(all: Whole, windows: Windows | undefined, id: string, said: string): boolean {
   const known = windows?.whole.get(id)
   if (known !== undefined) return known.fingerprint !== all.fingerprint
-  return windows === undefined ? said !== all.fingerprint : !isBefore(all.updated, windows.since)
+  return windows === undefined || said !== '' ? said !== all.fingerprint : !isBefore(all.updated, windows.since)
 }
 
 /** True for a session of which something says that its messages or parts were written to. */

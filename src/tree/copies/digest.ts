@@ -12,6 +12,7 @@ import { planTree } from '../plan.js'
 import { resolveSessionTree } from '../resolve.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { MessageNode, MessageRefNode } from '../types.js'
+import { lookAgain } from '../watch/told.js'
 
 export interface MessageDigest {
   /** Hash of the message's own fields; undefined when it is damaged. */
@@ -61,7 +62,7 @@ function viewOf(sessions: Sessions, { store, entry }: SessionCopy): Sessions {
     slabs: sessions.slabs,
     dirty: sessions.dirty,
     close: async () => {},
-    refresh: () => sessions.refresh(),
+    refresh: () => lookAgain(sessions),
     locate: async () => ({ store, entry, record: entry.record, hidden: [] }),
     listMessages: () => store.messages(entry.key),
     [Symbol.asyncDispose]: async () => {},

@@ -1,9 +1,11 @@
 /** Texts that stand inside other things: blocks of a tool's answer, objects of a call, `data:` URLs. Never what is encoded or encrypted. */
 import { isDocument } from '../../core/documents.js'
 
-/** Of blocks: what they are, and what only their provider reads. */
-const NO_TEXT = new Set(['type', 'id', 'tool_use_id', 'media_type', 'mime', 'mimeType', 'mime_type', 'cache_control', 'signature', 'blob'])
+/** Strings of blocks that tell what they are, and what only their provider reads; objects and lists of these names are as any other. */
+const NO_TEXT = new Set(['type', 'id', 'tool_use_id', 'media_type', 'mime', 'mimeType', 'mime_type', 'signature', 'blob'])
 const ENCRYPTED = /^encrypted_/
+/** A short one without padding is a word. */
+const BASE64 = /^(?:[\w+/-]{4,}={1,2}|[\w+/-]{32,})$/
 
 /** Every text of content blocks, in its order: titles and addresses of what was found, texts of resources and documents. */
 export function* textsOfBlocks(blocks: unknown): Generator<string> {
@@ -16,14 +18,25 @@ export function* textsOfBlocks(blocks: unknown): Generator<string> {
       if (text !== undefined) yield text
     } else if (Array.isArray(next)) pushAll(pending, next)
     else if (isDocument(next)) {
-      const isText = next.type === 'text'
-      const told = Object.entries(next).filter(([name]) => !NO_TEXT.has(name) && !ENCRYPTED.test(name) && (name !== 'data' || isText))
+      const told = Object.entries(next).filter(([name, value]) =>
+        typeof value === 'string' ? isText(name, value, next.type) : name !== 'cache_control',
+      )
       pushAll(
         pending,
         told.map(([, value]) => value),
       )
     }
   }
+}
+
+/** `type`: of the block that it stands in. */
+function isText(name: string, value: string, type: unknown): boolean {
+  if (name === 'data') return type === 'text' || (type !== 'base64' && !isEncoded(value))
+  return !NO_TEXT.has(name) && !ENCRYPTED.test(name)
+}
+
+function isEncoded(value: string): boolean {
+  return BASE64.test(value.replace(/[\r\n]+/g, ''))
 }
 
 /**

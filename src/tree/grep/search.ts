@@ -18,7 +18,7 @@ import { PlansAhead } from '../plans-ahead.js'
 import { isInAny, readQuery } from '../sessions/session-page.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SessionMeta } from '../types.js'
-import { closingOf } from '../watch/told.js'
+import { closingOf, lookAgain } from '../watch/told.js'
 import { byteFilter } from './filter.js'
 import type { GrepHit, GrepOptions } from './grep.js'
 import { AT_ONCE, type FoundText, GrepReader, type GrepSearch, taken } from './reader.js'
@@ -126,7 +126,7 @@ async function* textsFound(
 async function sessionsAsked(sessions: Sessions, { agent, cwd, sessions: given, signal }: GrepOptions): Promise<readonly SessionMeta[]> {
   closingOf(sessions)?.throwIfAborted()
   // What an earlier process listed may lack a session.
-  if (sessions.stale) await sessions.refresh(signal === undefined ? {} : { signal })
+  if (sessions.stale) await lookAgain(sessions, signal && { signal })
   const { agents, folders } = readQuery({ ...(agent !== undefined && { agent }), ...(cwd !== undefined && { cwd }) })
   const names = given === undefined ? undefined : new Set<string>()
   for (const session of given ?? []) names?.add(encodeKey((await sessions.locate(session)).entry.key))

@@ -6,6 +6,7 @@ import type { Part, ToolPart } from '../../core/parts.js'
 import { earlySessionsOf } from '../catalog/early.js'
 import type { LookOptions } from '../catalog/look-alone.js'
 import type { MessageNode, SessionHydratedTree, SessionMeta } from '../types.js'
+import { lookAgain } from '../watch/told.js'
 import { byAge } from './session-order.js'
 import type { Sessions } from './sessions.js'
 
@@ -43,7 +44,7 @@ export async function findChildLinks(sessions: Sessions, tree: Tree): Promise<re
   const near = await look([...sessions.index.children(key).map(({ id }) => id), ...named.keys()], { news: true })
   const parents = near && (await look(near.flatMap(({ parent }) => (parent === undefined || parent === key.session ? [] : parent))))
   if (near === undefined || parents === undefined) {
-    if (sessions.stale) await sessions.refresh()
+    if (sessions.stale) await lookAgain(sessions)
     return childLinks(sessions, tree)
   }
   const found = new Map([...parents, ...near].map((meta) => [meta.id, meta]))

@@ -12,6 +12,7 @@ import { checkBoolean, checkNumber, refuseUnknown } from '../../core/options.js'
 import { fingerprint } from '../../storage/fingerprint.js'
 import { earlySessionsOf } from '../catalog/early.js'
 import type { SessionMeta } from '../types.js'
+import { lookAgain } from '../watch/told.js'
 import { fold, hasWords, searchWords } from './search-words.js'
 import type { Sessions } from './sessions.js'
 
@@ -57,7 +58,7 @@ export async function pageSessions(sessions: Sessions, query: SessionQuery = {})
   if (early !== undefined) {
     const page = early.page(asked)
     if (page !== undefined) return { ...page, stale: true }
-    await sessions.refresh()
+    await lookAgain(sessions)
   }
   const rows = inOrder(sessions.index.sessionsByTime(), asked.sort)
   const found: SessionMeta[] = []

@@ -21,7 +21,7 @@ import { earlySessions } from '../catalog/early-sessions.js'
 import type { LookOptions } from '../catalog/look-alone.js'
 import { type SetCatalog, setCatalog } from '../catalog/set-catalog.js'
 import { ShownRecords } from '../copies/shown-records.js'
-import { tellChanges, tellClosing, tellFound } from '../watch/told.js'
+import { tellChanges, tellClosing, tellFound, tellLook } from '../watch/told.js'
 import { ListedStores, type Look, unsureStores } from './listed-stores.js'
 import { Quiet } from './quiet.js'
 import { ChangeTeller, NO_CHANGES, reportOf, type Taken, type Taking, Untold, workSoFar } from './session-changes.js'
@@ -106,6 +106,7 @@ class SessionSet implements Sessions {
     setMaxListeners(0, this.#closing.signal)
     tellClosing(this, this.#closing.signal)
     tellFound(this, source)
+    tellLook(this, (options = {}) => this.#refresh(options, false))
   }
 
   get stores(): readonly Store[] {

@@ -4,6 +4,7 @@ import { checkSignal, refuseUnknown } from '../../core/options.js'
 import type { StageIssue } from '../../core/stage.js'
 import type { Store, StoreKind } from '../../storage/store.js'
 import type { SessionMeta, SessionOrigin } from '../types.js'
+import { closingOf } from '../watch/told.js'
 import type { Sessions } from './sessions.js'
 
 /** What wrote the stores of a kind, for people. */
@@ -50,14 +51,20 @@ export interface StoresDescription {
   readonly total: { readonly sessions: number; readonly bytes: number }
 }
 
-/** As of the last listing; counts rows and files, opens no message. @throws StorageError INVALID_OPTION */
+/** As of the last listing; counts rows and files, opens no message. @throws StorageError INVALID_OPTION, SET_CLOSED */
 export async function describeStores(sessions: Sessions, options: { readonly signal?: AbortSignal } = {}): Promise<StoresDescription> {
   refuseUnknown(options, ['signal'])
   checkSignal('signal', options.signal)
+  const closing = closingOf(sessions)
+  closing?.throwIfAborted()
   const issues = sessions.issues.filter((issue) => issue.key === undefined)
   const all = sessions.index.sessionsByTime()
   const stores: StoreDescription[] = []
-  for (const store of sessions.stores) stores.push({ ...describe(store, all), ...(await countsOf(store, issues, options)) })
+  for (const store of sessions.stores) {
+    const counts = await countsOf(store, issues, options)
+    closing?.throwIfAborted()
+    stores.push({ ...describe(store, all), ...counts })
+  }
   const sizes = new Map(stores.map(({ path, bytes }) => [path, bytes ?? 0]))
   const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0)
   return { stores, issues, total: { sessions: sessions.index.stats().sessions, bytes } }

@@ -15,7 +15,7 @@ import type { FlowResult, MessageNode, SessionHydratedTree, TreeRequest } from '
 import { createBell } from './bell.js'
 import { DeepLooks } from './deep-looks.js'
 import { News } from './news.js'
-import { closingOf, isPassing, listenTo } from './told.js'
+import { closingOf, isPassing, listenTo, lookAgain } from './told.js'
 
 export interface FollowOptions {
   /**
@@ -138,7 +138,7 @@ async function* updatesFrom(
 /** Does without when that fails for the moment. */
 async function listAgain(sessions: Sessions, signal: AbortSignal): Promise<void> {
   try {
-    await sessions.refresh({ signal })
+    await lookAgain(sessions, { signal })
   } catch (error) {
     if (!signal.aborted && !isPassing(error)) throw error
   }

@@ -1,7 +1,7 @@
 /** What is found out about a set of sessions, told to everyone who waits for it, whoever found it. */
 import { StorageError } from '../../core/errors.js'
 import type { StoreSource } from '../../storage/store-source.js'
-import type { SessionChanges, Sessions } from '../sessions/sessions.js'
+import type { RefreshOptions, SessionChanges, Sessions } from '../sessions/sessions.js'
 
 export interface SessionsListener {
   /** A refresh, whoever asked for it, found these. */
@@ -36,6 +36,21 @@ export function tellClosing(sessions: Sessions, signal: AbortSignal): void {
 
 export function closingOf(sessions: Sessions): AbortSignal | undefined {
   return CLOSING.get(sessions)
+}
+
+type Looking = (options?: RefreshOptions) => Promise<SessionChanges>
+
+const LOOKS = new WeakMap<Sessions, Looking>()
+
+/** @param look A refresh of which the caller of the next `refresh` hears, too. */
+export function tellLook(sessions: Sessions, look: Looking): void {
+  LOOKS.set(sessions, look)
+}
+
+/** As `refresh`, for the library's own use: what it finds is left for the caller's next refresh to tell. */
+export function lookAgain(sessions: Sessions, options?: RefreshOptions): Promise<SessionChanges> {
+  const look = LOOKS.get(sessions)
+  return look === undefined ? sessions.refresh(options) : look(options)
 }
 
 const FOUND = new WeakMap<Sessions, NonNullable<StoreSource['found']>>()

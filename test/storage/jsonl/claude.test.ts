@@ -148,6 +148,8 @@ describe('whose a line is', () => {
     const copied = [asked('u1', null, 1, 'one'), asked('u2', 'u1', 2, 'two')]
     const added = [asked('u3', 'u2', 3, 'three', { sessionId: own }), asked('u4', 'u3', 4, 'a stray')]
     expect(traitsIn(own, { type: 'mode', sessionId: own }, ...copied, ...added)).toEqual(['inherited', 'inherited', undefined, undefined])
+    expect(traitsIn(own.toUpperCase(), ...added)).toEqual([undefined, undefined])
+    expect(describeAll(claudeAdapter, linesOf(...added), `/r/p/${own.toUpperCase()}.jsonl`)).not.toHaveProperty('fork')
     expect(traitsIn('some-name', ...copied)).toEqual([undefined, undefined])
     expect(traitsIn(undefined, ...copied)).toEqual([undefined, undefined])
     expect(describeAll(claudeAdapter, linesOf(...copied, ...added), `/r/p/${own}.jsonl`).fork).toBe('ses')

@@ -236,6 +236,25 @@ describe('events', () => {
     ])
   })
 
+  it('are copies of all an item says without the blanks around that', () => {
+    const typed = item({ type: 'message', role: 'user', content: [' c', 'd \n'].map((text) => ({ type: 'input_text', text })) })
+    const told = (message: string): Fields => event('user_message', { message })
+    expect(shown(linesOf(user('one'), told('one'), typed, told(' cd \n')))).toEqual(['user: one', 'user:  c, d \n'])
+  })
+
+  it('are copies of an item of very many texts, before it and behind it', () => {
+    const sections = (count: number): readonly string[] => Array.from({ length: count }, (_, n) => `section ${n}`)
+    const told = (texts: readonly string[]): readonly Fields[] => texts.map((text) => event('agent_reasoning', { text }))
+    const thoughts = (texts: readonly string[]): Fields =>
+      item({ type: 'reasoning', summary: texts.map((text) => ({ type: 'summary_text', text })), encrypted_content: null })
+    for (const count of [12, 20, 30, 60]) {
+      const step = sections(count).join('\n\n')
+      expect(shown(linesOf(user('one'), ...told(sections(count)), thoughts(sections(count))))).toEqual(['user: one', `assistant: ${step}`])
+      const after = [thought('a'), ...told(['a']), thoughts(sections(count)), ...told(sections(count))]
+      expect(shown(linesOf(user('one'), ...after))).toEqual(['user: one', `assistant: a, ${step}`])
+    }
+  })
+
   it('of a plan, of what an agent said and of a review are told where nothing else tells them', () => {
     const plan = event('item_completed', { item: { type: 'Plan', id: 'p', text: 'The plan' } })
     const newer = event('item_completed', { item: { type: 'AgentMessage', id: 'm', content: [{ type: 'Text', text: 'newer' }] } })

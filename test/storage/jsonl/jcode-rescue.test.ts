@@ -7,9 +7,11 @@ import { parseSessionId } from '../../../src/core/ids.js'
 import { sessionKey } from '../../../src/core/keys.js'
 import { openSessions } from '../../../src/open.js'
 import { jcodeAdapter } from '../../../src/storage/jsonl/jcode-log.js'
+import { LogIndex } from '../../../src/storage/jsonl/log-index.js'
 import { runSessionTreeFlow } from '../../../src/tree/flow.js'
 import { grepSessions } from '../../../src/tree/grep/grep.js'
 import { verifyStores } from '../../../src/tree/verify.js'
+import { growthOf } from '../../support/growth.js'
 import { tempFolder } from '../../support/temp.js'
 import { issuesIn, resultOf } from '../../support/trees.js'
 
@@ -45,6 +47,15 @@ const placeOf = (text: string): number => WHOLE.indexOf(text)
 const without = (text: string, instead: string): string => WHOLE.replace(text, instead)
 const CUT = placeOf('"text 3"')
 const BEFORE_MODEL = placeOf('"model"')
+
+/** Every other message goes wrong behind its text. */
+function harmedSnapshot(size: number, more: string, end: string): Buffer {
+  const messages = Array.from({ length: size }, (_, n) => {
+    const text = JSON.stringify({ ...message(n), content: [{ type: 'text', text: 'word '.repeat(40) }] })
+    return n % 2 === 0 ? text : `${text.slice(0, -1)}${more === '' ? '' : `,${more}`}${end}`
+  })
+  return Buffer.from(`{"id":"${ID}","messages":[${messages.join(',')}],"model":"m"}`)
+}
 
 /** The document, the messages that are whole, the place and the reason of what is not, and whether what stands behind the messages is known. */
 const DAMAGE: readonly (readonly [string, string, readonly number[], number, string, boolean])[] = [
@@ -116,6 +127,52 @@ describe('a snapshot', () => {
     expect(set.index.session(KEY)).toMatchObject({ title: 'given', created: START, directory: '/w' })
   })
 
+  it.each(['par\\xent_id', 'parent\u0001_id'])('with a field of the harmed name %j keeps all that is light beside it', async (name) => {
+    await using set = await openSessions({ data: rootOf(without('parent_id', name)) })
+    const result = await runSessionTreeFlow(set, { session: KEY })
+    expect(issuesIn(result)).toMatchObject([{ code: 'CORRUPT_RECORD', reason: 'not JSON' }])
+    expect(set.index.session(KEY)).toMatchObject({ title: 'given', created: START, directory: '/w', entries: 5 })
+  })
+
+  it('with a quote too many in two messages has those between them', async () => {
+    const document = without('"text 1"', '"te"xt 1"').replace('"text 3"', '"te"xt 3"')
+    await using set = await openSessions({ data: rootOf(document) })
+    const result = await runSessionTreeFlow(set, { session: KEY })
+    expect(resultOf(result).messages.map(({ key, log }) => (log?.trait === 'damaged' ? '-' : key.message))).toEqual(['m0', '-', 'm2', '-'])
+    expect(issuesIn(result)).toMatchObject([1, 3].map((n) => ({ offset: placeOf(`"text ${n}"`) + 4 + (n === 3 ? 1 : 0), reason: 'not JSON' })))
+    expect(set.index.session(KEY)).toMatchObject({ title: 'given', directory: '/w', entries: 4 })
+    for (const deep of [false, true]) expect((await verifyStores(set, { deep })).total).toMatchObject({ messages: 2, damaged: 2 })
+  })
+
+  it.each([
+    ['"messages"', 1, 'not JSON', 4],
+    ['\n"messages"', 0, 'truncated', 5],
+  ] as const)('that lacks the end of a text before its messages, as %j, has those', async (instead, at, reason, entries) => {
+    await using set = await openSessions({ data: rootOf(without('","messages"', instead)) })
+    const result = await runSessionTreeFlow(set, { session: KEY })
+    expect(issuesIn(result)).toMatchObject([{ code: 'CORRUPT_RECORD', offset: placeOf('","messages"') + at, reason }])
+    expect(set.index.session(KEY)).toMatchObject({ title: 'given', directory: '/w', entries })
+  })
+
+  it.each(['a', '[', '{', '}', '"', '\\', '{"id":"x"'])('with %j before the name of its messages has those', async (stray) => {
+    await using set = await openSessions({ data: rootOf(WHOLE.replace('"messages"', () => `${stray}"messages"`)) })
+    const { messages } = resultOf(await runSessionTreeFlow(set, { session: KEY }))
+    expect(messages.filter(({ log }) => log?.trait !== 'damaged').map(({ key }) => key.message)).toEqual(['m0', 'm1', 'm2', 'm3'])
+    expect(set.index.session(KEY)).toMatchObject({ title: 'given', directory: '/w' })
+  })
+
+  it('with the end of a list where its first message begins has the others', async () => {
+    await using set = await openSessions({ data: rootOf(without('[{"id":"m0"', '[{}]"id":"m0"')) })
+    const { messages } = resultOf(await runSessionTreeFlow(set, { session: KEY }))
+    expect(messages.map(({ key }) => key.message).filter((id) => id.startsWith('m'))).toEqual(['m1', 'm2', 'm3'])
+    expect(set.index.session(KEY)).toMatchObject({ title: 'given', directory: '/w' })
+  })
+
+  it('whose message holds what a message begins with is taken apart as ever', () => {
+    const document = Buffer.from(snapshot([message(0), { ...message(1), meta: [{ id: 'm9' }] }, message(2)]))
+    expect(jcodeAdapter.split?.(document)?.messages).toHaveLength(3)
+  })
+
   it('whose title is of another encoding names that, and keeps all else', async () => {
     const document = Buffer.from(without('"given"', '"caf\xe9"'), 'latin1')
     await using set = await openSessions({ data: rootOf(document) })
@@ -171,7 +228,7 @@ describe('a snapshot', () => {
     const harm = fc.record({
       at: fc.double({ min: 0, max: 0.999, noNaN: true }),
       cut: fc.nat({ max: 12 }),
-      put: fc.oneof(fc.constantFrom('', '"', '{', '}', ']', '[', ',', '\0\0\0\0\0\0', 'x', '\\', '"}'), words),
+      put: fc.oneof(fc.constantFrom('', '"', '{', '}', ']', '[', ',', '\0\0\0\0\0\0', 'x', '\\', '"}', '\u0001', '\\x', '\ufeff'), words),
       isEnd: fc.boolean(),
     })
     let rescued = 0
@@ -208,6 +265,29 @@ describe('a snapshot', () => {
   it('of nothing but beginnings is damage, and no work without end', () => {
     for (const beginning of ['{"id":', '{"messages":[{"id":"m"', '{"a":{"id":"x","b":'])
       expect(jcodeAdapter.rescue?.(Buffer.from(beginning.repeat(20_000)))).toMatchObject({ messages: [] })
+  })
+
+  it.each([
+    ['a bracket', '', ''],
+    ['the end of an object', '"x":{', '}'],
+    ['the end of a text', '"x":"', '}'],
+  ])('whose every other message lacks %s costs by its size', (_, more, end) => {
+    const work = (size: number) => () => jcodeAdapter.rescue?.(harmedSnapshot(size, more, end))
+    expect(work(100)()?.messages).toHaveLength(50)
+    expect(growthOf(work, 500, 8)).toBeLessThan(24)
+  })
+
+  it('whose every message is damaged has each read by itself', () => {
+    const work = (size: number): (() => void) => {
+      const bytes = Buffer.from('{"id":"m1","role":"user","content":[{"text":"word"@]},'.repeat(size))
+      const length = bytes.length / size
+      return () => {
+        const log = new LogIndex()
+        for (let offset = 0; offset < bytes.length; offset += length)
+          jcodeAdapter.read(bytes, offset, offset + length - 1, { file: 0, offset, length: length - 1, line: 1, crc: 0 }, log)
+      }
+    }
+    expect(growthOf(work, 2000, 8)).toBeLessThan(24)
   })
 })
 

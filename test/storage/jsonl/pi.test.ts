@@ -7,6 +7,7 @@ import { piFormat } from '../../../src/core/agents/pi.js'
 import type { Document } from '../../../src/core/documents.js'
 import type { LogIndex } from '../../../src/storage/jsonl/log-index.js'
 import { piAdapter } from '../../../src/storage/jsonl/pi-log.js'
+import { growthOf } from '../../support/growth.js'
 import { assembleAll, describeAll, feed, linesOf, rangesOf, resumeAt } from '../../support/log-lines.js'
 import { SETS_ARE_HERE, unpackSets } from '../../support/real-sets.js'
 import { tempFolder } from '../../support/temp.js'
@@ -140,6 +141,14 @@ describe('the active leaf', () => {
   it('is no damaged line, and moves from what stands before one', () => {
     const { messages } = feed(piAdapter, linesOf(...branch, '{"type":"mess', entry('custom', 'x', 'a', 4)))
     expect(messages.map(({ leaf }) => leaf)).toEqual([undefined, undefined, 'a', undefined])
+  })
+
+  it('costs the same to move behind few damaged lines and behind many', () => {
+    const work = (size: number): (() => unknown) => {
+      const log = linesOf(...branch, ...Array.from({ length: size }, (_, n) => ['{"type":"mess', entry('label', `l${n}`, 'a', 4)]).flat())
+      return () => feed(piAdapter, log)
+    }
+    expect(growthOf(work, 1000, 8)).toBeLessThan(24)
   })
 
   it('is told by the next reading too', () => {

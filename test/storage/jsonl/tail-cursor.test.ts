@@ -1,6 +1,19 @@
 /** A log is read on from a cursor only when all that it stands behind is as it was; else it is said why not. */
-import { appendFileSync, closeSync, copyFileSync, openSync, renameSync, statSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LogFile } from '../../../src/storage/jsonl/log-adapter.js'
@@ -76,6 +89,27 @@ describe('a tail cursor', () => {
     expect(verdict(cursor)).toBe('grown')
   })
 
+  it('has the sum of all bytes before it, also after growth, or none', async () => {
+    const line = `{"a":"${'x'.repeat(99)}"}\n`
+    const texts = ['', '{', '\n\n', line.repeat(30_000), `${line}{"torn`, `${line}\0\0\0${line}`, `\ufeff${line}`, `{"a":"${'y'.repeat(2 ** 21)}"}\n`]
+    for (const [at, one] of texts.entries()) {
+      for (const two of texts) {
+        writeFileSync(path, one)
+        const read = async (after?: TailCursor) =>
+          (await scanLog({ path, form: 'lines', packed: false }, IDLE, { work: { ...work }, cursor: true, sum: true, after })).cursor
+        const first = (await read()) as TailCursor
+        appendFileSync(path, two)
+        const grown = (await read(first)) as TailCursor
+        const bytes = readFileSync(path)
+        expect([first.sum, grown.sum], `${at}`).toEqual([crc32(bytes.subarray(0, first.offset)), crc32(bytes.subarray(0, grown.offset))])
+      }
+    }
+    writeFileSync(path, Buffer.alloc(3 * 2 ** 20))
+    appendFileSync(path, `\n${line}`)
+    const file = { path, form: 'lines', packed: false } as const
+    expect((await scanLog(file, IDLE, { work: { ...work }, cursor: true, sum: true })).cursor).not.toHaveProperty('sum')
+  })
+
   it('takes a copy for another file', async () => {
     const cursor = await cursorOf(path)
     copyFileSync(path, `${path}.copy`)
@@ -137,6 +171,8 @@ describe('a tail cursor', () => {
     )
   })
 })
+
+const IDLE = { visit: () => {}, damaged: () => {} }
 
 async function cursorOf(log: string): Promise<TailCursor> {
   const file: LogFile = { path: log, form: 'lines', packed: false }
