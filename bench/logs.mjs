@@ -17,6 +17,7 @@ const LINES = ['claude', 'codex', 'pi']
 export const LOG_ROWS = [
   ...AGENTS.map((agent) => againstNaive('log-list', agent, 'list', 'list of 500 sessions, no message opened', { ratio: 0.15 })),
   ...AGENTS.map((agent) => againstNaive('log-read', agent, 'all', 'full read with parts', { ratio: 0.8, rssMb: 100 })),
+  ...AGENTS.map(floor),
   ...LINES.map((agent) => besideCcusage('log-ccusage', agent, 'list', 'list of 500 sessions, a whole process', { ratio: 1 })),
   ...LINES.map((agent) => besideCcusage('log-usage', agent, 'usage', 'tokens of 500 sessions, a whole process')),
   ...LINES.map(tail),
@@ -36,6 +37,21 @@ function againstNaive(name, agent, mode, title, targets) {
     return { ...compared(a, b), baselineRssMb: spread(a.map(({ rssMb }) => rssMb)).median, rssMb: spread(b.map(({ rssMb }) => rssMb)).median }
   }
   return { name: `${name}-${agent}`, title: `${title}, logs of ${agent}`, targets, run }
+}
+
+/** What is left of a full read when nothing is made of the lines and nothing kept. */
+function floor(agent) {
+  const run = (runs) => {
+    const { home } = corpus('logs')
+    const { a, b } = inTurns(
+      () => runOnce([join(TOOLS, 'naive-reader.mjs'), agent, home]),
+      () => runOnce([script('log-floor.mjs'), join(home, PLACES[agent]), agent === 'jcode' ? '.json' : '.jsonl']),
+      runs,
+    )
+    if (a[0].records !== b[0].records) throw new Error(`${b[0].records} lines were parsed, not ${a[0].records}`)
+    return compared(a, b)
+  }
+  return { name: `log-floor-${agent}`, title: `logs of ${agent} read, cut and parsed, nothing else`, targets: {}, run }
 }
 
 /** ccusage adds up the tokens of every session; the list of sessions does not, the row `log-usage` does. */
