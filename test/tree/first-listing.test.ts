@@ -95,6 +95,17 @@ function changesOf({ added = [], changed = [], removed = [] }: Partial<Record<'a
   return { added: keys(added), changed: keys(changed), removed: keys(removed), report: REPORT }
 }
 
+describe('a set that is closed before its first listing', () => {
+  it('has no issue for that', async () => {
+    using place = await world()
+    const sessions = await place.open()
+    expect(sessions.stale).toBe(true)
+    await sessions.close()
+    await turn()
+    expect(sessions.issues).toEqual([])
+  })
+})
+
 describe('what the first listing found', () => {
   const found = { added: [keyOf('ses_more')], changed: [], removed: [keyOf('ses_first')] }
   const nothing = { added: [], changed: [], removed: [] }

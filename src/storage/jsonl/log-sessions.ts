@@ -132,7 +132,7 @@ export class LogSessions {
     const stranger = files.find(({ writer }) => writer?.other !== undefined)?.writer?.other
     if (stranger !== undefined) {
       const path = pathOf(session)
-      issues.push({ code: 'FOREIGN_LOG', path, reason: `a log of ${stranger} among those of ${this.#adapter.agent}` })
+      issues.push({ code: 'FOREIGN_LOG', path, reason: `a log of ${stranger} among those of ${this.#adapter.agent}: name it by itself to read it` })
       leftOut.push({ path, reason: `a log of ${stranger}` })
       return
     }

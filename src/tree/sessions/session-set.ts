@@ -148,7 +148,7 @@ class SessionSet implements Sessions {
     })
     // Whoever joins it hears of it; anybody else from the issues.
     first.catch((error: unknown) => {
-      if (error instanceof StorageError) this.#issues = [storeIssueOf(error)]
+      if (error instanceof StorageError && !this.#closing.signal.aborted) this.#issues = [storeIssueOf(error)]
     })
     this.#first = first
     return true

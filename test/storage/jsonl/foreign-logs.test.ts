@@ -61,7 +61,7 @@ describe('a log of another agent', () => {
   ] as const)('is no session of %s, and named', async (own, adapter, others) => {
     const files = Object.fromEntries(Object.entries(LOGS).map(([agent, text]) => [`${agent}.jsonl`, text]))
     const { store } = storeOf(adapter, files)
-    const issues = others.map((agent) => `FOREIGN_LOG ${agent}.jsonl: a log of ${agent} among those of ${own}`)
+    const issues = others.map((agent) => `FOREIGN_LOG ${agent}.jsonl: a log of ${agent} among those of ${own}: name it by itself to read it`)
     expect(await listed(store)).toEqual({ names: [`${own}.jsonl`], issues })
   })
 
@@ -92,7 +92,7 @@ describe('a log is the agent’s own', () => {
     expect((await listed(store)).issues).toEqual([])
     for (const text of [LOGS.pi, LOGS.pi]) {
       appendFileSync(path, text)
-      expect((await listed(store)).issues).toEqual(['FOREIGN_LOG a.jsonl: a log of pi among those of claude'])
+      expect((await listed(store)).issues).toEqual(['FOREIGN_LOG a.jsonl: a log of pi among those of claude: name it by itself to read it'])
     }
     writeFileSync(path, LOGS.claude)
     expect(await listed(store)).toEqual({ names: ['a.jsonl'], issues: [] })
