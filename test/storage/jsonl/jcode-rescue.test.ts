@@ -274,7 +274,7 @@ describe('a snapshot', () => {
   ])('whose every other message lacks %s costs by its size', (_, more, end) => {
     const work = (size: number) => () => jcodeAdapter.rescue?.(harmedSnapshot(size, more, end))
     expect(work(100)()?.messages).toHaveLength(50)
-    expect(growthOf(work, 500, 8)).toBeLessThan(24)
+    expect(growthOf(work, 250, 32)).toBeLessThan(130)
   })
 
   it('whose every message is damaged has each read by itself', () => {
@@ -287,7 +287,7 @@ describe('a snapshot', () => {
           jcodeAdapter.read(bytes, offset, offset + length - 1, { file: 0, offset, length: length - 1, line: 1, crc: 0 }, log)
       }
     }
-    expect(growthOf(work, 2000, 8)).toBeLessThan(24)
+    expect(growthOf(work, 1000, 32)).toBeLessThan(130)
   })
 })
 

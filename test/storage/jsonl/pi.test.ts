@@ -148,7 +148,7 @@ describe('the active leaf', () => {
       const log = linesOf(...branch, ...Array.from({ length: size }, (_, n) => ['{"type":"mess', entry('label', `l${n}`, 'a', 4)]).flat())
       return () => feed(piAdapter, log)
     }
-    expect(growthOf(work, 1000, 8)).toBeLessThan(24)
+    expect(growthOf(work, 500, 32)).toBeLessThan(130)
   })
 
   it('is told by the next reading too', () => {
