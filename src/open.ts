@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { type Clock, systemClock } from './core/clock.js'
 import { StorageError } from './core/errors.js'
 import { type Agent, agentsIn } from './core/keys.js'
-import { checkBoolean, checkClock, checkNumber, checkObject, checkSignal, invalidOption, refuseUnknown } from './core/options.js'
+import { checkBoolean, checkClock, checkNumber, checkObject, checkSignal, invalidOption, refuseUnknown, told } from './core/options.js'
 import { type LiveStoresOptions, liveStores } from './storage/live-stores.js'
 import type { MapOption } from './storage/maps/file-maps.js'
 import { type AgentTest, type Discovery, discoverStores, type Environment, storesAt } from './storage/paths.js'
@@ -126,13 +126,13 @@ function textsOf(name: string, what: string, given: string | readonly string[] |
   if (given === undefined) return undefined
   const texts = [given].flat()
   if (texts.every((text) => typeof text === 'string' && text !== '')) return texts
-  throw new StorageError('INVALID_OPTION', { reason: `${name} must be ${what}, or a list of them` })
+  throw invalidOption(`${name} must be ${what}, or a list of them`)
 }
 
 /** @throws StorageError INVALID_OPTION */
 function checkMap(map: unknown): void {
   if (map === undefined || map === 'auto' || map === 'never' || (Number.isSafeInteger(map) && (map as number) >= 1)) return
-  throw new StorageError('INVALID_OPTION', { reason: `map must be 'auto', 'never' or a whole number of bytes from 1 up, not ${JSON.stringify(map)}` })
+  throw invalidOption(`map must be 'auto', 'never' or a whole number of bytes from 1 up, not ${told(map)}`)
 }
 
 /** @throws StorageError INVALID_OPTION when a store is named that is not found */
@@ -143,5 +143,5 @@ async function refuseStrangers(filter: StoreFilter, options: LiveStoresOptions):
   await all.refresh()
   const kinds = [...new Set(all.stores.map(({ kind }) => kind))]
   const found = kinds.length === 0 ? 'no store can be read here' : `the stores here are of the kinds ${kinds.join(', ')}`
-  throw new StorageError('INVALID_OPTION', { reason: `there is no store ${JSON.stringify(stranger)}; ${found}` })
+  throw invalidOption(`there is no store ${told(stranger)}; ${found}`)
 }

@@ -1,6 +1,6 @@
 /**
- * Optional fields of records. A null is as if the field were absent, but as an item of a list; what is of another type is put aside, in `odd` of its record, so that a
- * record is what its type says and loses nothing.
+ * Optional fields of records. A null is as if the field were absent (not so an item of a list: that has a place of its own); what is of another
+ * type is put aside, in `odd` of its record, so that a record is what its type says and loses nothing.
  */
 import { type Document, isDocument, missingField, type Shape } from './documents.js'
 

@@ -65,13 +65,19 @@ async function indexed(): Promise<Index> {
 
 const textsOf = ({ it }: Index): readonly string[] => [...it.sink.rows.values()].map(({ text }) => text).sort()
 
+/** A home, and an older copy of it. */
+function goneOn(folder: string): { readonly own: string; readonly old: string } {
+  const [own, old] = [join(folder, 'own'), join(folder, 'old')]
+  write(own, 'ses_a', ['one', 'two'])
+  cpSync(own, old, { recursive: true, preserveTimestamps: true })
+  write(own, 'ses_a', ['one', 'two', 'three', 'four'])
+  return { own, old }
+}
+
 describe('a session whose store is not looked at', () => {
   it('does not give way to an older copy, comes back with its store, and gives way to a copy that goes on', async () => {
     using folder = tempFolder()
-    const [own, old] = [join(folder.path, 'own'), join(folder.path, 'old')]
-    write(own, 'ses_a', ['one', 'two'])
-    cpSync(own, old, { recursive: true, preserveTimestamps: true })
-    write(own, 'ses_a', ['one', 'two', 'three', 'four'])
+    const { own, old } = goneOn(folder.path)
     await using index = await indexed()
     await index.run(join(own, '.claude'))
     const all = ['four', 'one', 'three', 'two']
@@ -145,10 +151,7 @@ describe('a session whose store is not looked at', () => {
 
   it('is not read from the older copy either when it was queued before', async () => {
     using folder = tempFolder()
-    const [own, old] = [join(folder.path, 'own'), join(folder.path, 'old')]
-    write(own, 'ses_a', ['one', 'two'])
-    cpSync(own, old, { recursive: true, preserveTimestamps: true })
-    write(own, 'ses_a', ['one', 'two', 'three', 'four'])
+    const { own, old } = goneOn(folder.path)
     await using index = await indexed()
     await index.run(join(own, '.claude'))
     await index.it.state.wake(

@@ -121,7 +121,7 @@ function stepDraft(said: readonly Said[]): MessageDraft {
     else if (use === 'own' && roleOf(one) !== undefined) {
       if (kind === 'event' && payload.type === 'error') failed ??= payload
       created ??= time ?? 0
-      if (time !== undefined && !(time < (completed ?? 0))) completed = time
+      if (time !== undefined) completed = Math.max(completed ?? time, time)
     }
   }
   const message = {

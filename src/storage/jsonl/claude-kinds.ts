@@ -1,5 +1,6 @@
 /** Which of Claude Code's lines are of the conversation, which hold a title, and which may be a prompt: by their bytes. */
 import { type Document, isDocument } from '../../core/documents.js'
+import { begins } from './json-bytes.js'
 import { Skim } from './skim.js'
 
 const PARENT_FIRST = Buffer.from('{"parentUuid"')
@@ -23,12 +24,6 @@ export function kindOf(bytes: Buffer, start: number, end: number): 'spoken' | 't
 function isAmong(texts: readonly Buffer[], bytes: Buffer, start: number, end: number): boolean {
   for (const text of texts) if (begins(bytes, start, end, text)) return true
   return false
-}
-
-function begins(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
-  if (end - start < text.length) return false
-  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
-  return true
 }
 
 /** The type of the first block of the content; undefined where that is a text. */

@@ -10,6 +10,7 @@ import { listCodex, rolloutId } from './codex-files.js'
 import { ROLES } from './codex-kinds.js'
 import { readCodexLine } from './codex-tree.js'
 import { isoTime } from './iso-time.js'
+import { begins } from './json-bytes.js'
 import { timeAhead } from './line-times.js'
 import type { LogAdapter, LogFile, LogMeta } from './log-adapter.js'
 import { ownId } from './log-chain.js'
@@ -54,14 +55,14 @@ const head = new Skim({ timestamp: TIME, type: TYPE, role: ROLE, id: ID, payload
 
 /** Parsed are the head, the settings of the first turn, names, and messages until the first prompt is found. */
 function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolean {
-  if (!hasAt(bytes, start, end, BEGINNING) || !hasAt(bytes, start + TIME_END, end, MIDDLE)) return tellsSlowly(bytes, start, end, meta)
+  if (!begins(bytes, start, end, BEGINNING) || !begins(bytes, start + TIME_END, end, MIDDLE)) return tellsSlowly(bytes, start, end, meta)
   const type = start + TYPE_START
   const first = type < end ? bytes[type] : undefined
   // 'r' and 'e': nearly every line
   if (first === 0x72) return meta.prompt === undefined && mayBePrompt(bytes, start, end)
   if (first === 0x65) {
     const kind = type + 9
-    if (!hasAt(bytes, kind, end, INSIDE)) return false
+    if (!begins(bytes, kind, end, INSIDE)) return false
     const name = kind + INSIDE.length
     if (bytes[name] !== 0x74 && bytes[name] !== 0x75) return false
     const after = quoteIn(bytes, name, end)
@@ -100,13 +101,6 @@ function mayBePrompt(bytes: Buffer, start: number, end: number): boolean {
 /** Of an item that was walked over. */
 function isPrompt(): boolean {
   return ROLES.in(head, ROLE) === 'user' || LETTERS.in(head, KIND) === true
-}
-
-/** Behind the end of a line stands anything, as what another log left in the buffer. */
-function hasAt(bytes: Buffer, at: number, end: number, word: Buffer): boolean {
-  if (end - at < word.length) return false
-  for (let place = 0; place < word.length; place++) if (bytes[at + place] !== word[place]) return false
-  return true
 }
 
 /** Where the next quote of the line is; -1 when there is none. */
@@ -181,7 +175,7 @@ function fieldsOf(value: unknown): Document {
 }
 
 function timeOf(bytes: Buffer, start: number, end: number): number | undefined {
-  const isPlaced = start + TIME_END < end && hasAt(bytes, start, end, BEGINNING) && bytes[start + TIME_END] === 0x22
+  const isPlaced = start + TIME_END < end && begins(bytes, start, end, BEGINNING) && bytes[start + TIME_END] === 0x22
   if (isPlaced) return isoTime(bytes, start + BEGINNING.length - 1, start + TIME_END + 1)
   head.run(bytes, start, end)
   return isoTime(bytes, head.from[TIME] as number, head.to[TIME] as number)

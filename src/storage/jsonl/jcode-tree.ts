@@ -6,6 +6,7 @@
 import { crc32 } from 'node:zlib'
 import { jcodeIdTime } from '../../core/agents/jcode.js'
 import { isSafeId, parseMessageId } from '../../core/ids.js'
+import { begins } from './json-bytes.js'
 import { LineFields } from './line-fields.js'
 import { COPIES, isCopy, link, ownId } from './log-chain.js'
 import { type LogIndex, type LogLine, type LogMessage, lineId, type Sum } from './log-index.js'
@@ -63,12 +64,6 @@ function readEntry(bytes: Buffer, start: number, end: number, line: LogLine, log
 function isEntry(): boolean {
   const { now } = message
   return now.has(APPENDED) || (now.has(META) && !now.has(ROLE))
-}
-
-function begins(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
-  if (end - start < text.length) return false
-  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
-  return true
 }
 
 /** `line` begins at `start`; the entry is `own`, the line or a range of it. */

@@ -15,3 +15,10 @@ export const BROKEN = -1
 export function isScalar(byte: number): boolean {
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x45
 }
+
+/** Whether a range begins with a text. Behind its end stands anything, as what another log left in the buffer. */
+export function begins(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
+  if (end - start < text.length) return false
+  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
+  return true
+}

@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { timeIn } from '../../core/agents/message-draft.js'
 import { type Document, isDocument } from '../../core/documents.js'
 import { isoTime } from './iso-time.js'
+import { begins } from './json-bytes.js'
 import { timeAhead } from './line-times.js'
 import type { LogAdapter, LogListing, LogMeta, LogSession } from './log-adapter.js'
 import { ownId } from './log-chain.js'
@@ -79,12 +80,6 @@ function tells(bytes: Buffer, start: number, end: number, meta: LogMeta): boolea
   if (begins(bytes, name, end, MESSAGE)) return !isKnown(meta)
   for (const type of LIGHT) if (begins(bytes, name, end, type)) return true
   return false
-}
-
-function begins(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
-  if (end - start < text.length) return false
-  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false
-  return true
 }
 
 function describe(entry: Document, meta: LogMeta): void {
