@@ -34,18 +34,25 @@ describe('a pending record', () => {
     expect(it.state.status()).toMatchObject({ wal: { records: 0 }, ledger: { documents: 0 } })
   })
 
-  it('of what an excluded session started becomes deletions, also when nothing was observed yet', async () => {
-    await using it = await rig()
-    it.world.add('ses_a', ['one'])
-    it.world.add('ses_b', ['two'], { parent: 'ses_a' })
-    it.sink.before = DOWN
-    await it.run()
-    it.sink.before = () => undefined
-    const { indexer } = await it.join(2, { exclude: { sessions: ['ses_a'] } })
-    it.clock.advance(120_000)
-    expect(await indexer.walRecover()).toMatchObject({ documents: 0 })
-    expect(it.sink.rows.size).toBe(0)
-  })
+  it.each(['walRecover', 'drain'] as const)(
+    'of what an excluded session started becomes deletions, also when nothing was observed yet: %s',
+    async (send) => {
+      await using it = await rig()
+      it.world.add('ses_a', ['one'])
+      it.world.add('ses_b', ['two'], { parent: 'ses_a' })
+      it.sink.before = DOWN
+      await it.run()
+      const { indexer } = await it.join(2, { exclude: { sessions: ['ses_a'] } })
+      it.clock.advance(120_000)
+      const written: string[] = []
+      it.sink.before = ({ kind, ids }) => {
+        if (kind === 'upsert') written.push(...ids)
+      }
+      expect(await indexer[send]()).toMatchObject({ documents: 0 })
+      expect(written).toEqual([])
+      expect(it.sink.rows.size).toBe(0)
+    },
+  )
 
   it('of a session that is gone becomes deletions', async () => {
     await using it = await rig()
