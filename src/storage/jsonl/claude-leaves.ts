@@ -67,18 +67,21 @@ export function standAt(bytes: Buffer, start: number, offset: number): void {
 }
 
 /** A leaf stands near what sums it up: it is looked for in so many bytes first, then in so many. */
-const NEAR = [2 ** 18, 2 ** 24]
+const [NEAR, FAR] = [2 ** 18, 2 ** 24]
+/** So many summaries of other sessions may have their leaves looked for afar: a log can be full of them. */
+const MOST_MISSED = 16
 
-/** Whether a line of the conversation that stands before the line has the id. */
-export function isBefore(leaf: string, path: string): boolean {
+/** Whether a line of the conversation that stands before the summary has the id. */
+export function isBefore(leaf: string, path: string, meta: LogMeta): boolean {
   const { offset, before } = last
   last.before = undefined
-  if (before !== undefined) return holds(before, leaf)
-  for (const most of NEAR) {
+  const missed = Number(meta.notes?.missed ?? 0)
+  for (const most of missed < MOST_MISSED ? [NEAR, FAR] : [NEAR]) {
     const start = Math.max(0, offset - most)
-    if (holds(bytesOf(path, start, offset), leaf)) return true
+    if (holds(before?.subarray(start) ?? bytesOf(path, start, offset), leaf)) return true
     if (start === 0) break
   }
+  meta.notes = { ...meta.notes, missed: missed + 1 }
   return false
 }
 
@@ -86,8 +89,9 @@ function holds(bytes: Buffer, leaf: string): boolean {
   const name = Buffer.from(`${leaf}"`)
   for (let at = bytes.lastIndexOf(name); at >= 0; ) {
     const start = bytes.lastIndexOf(NEWLINE, at) + 1
-    const end = bytes.indexOf(NEWLINE, at)
-    if (NAME.whole(bytes, start, end < 0 ? bytes.length : end) && NAME.text(0) === leaf && kindOf(bytes, start, end) === 'spoken') return true
+    const newline = bytes.indexOf(NEWLINE, at)
+    const end = newline < 0 ? bytes.length : newline
+    if (NAME.whole(bytes, start, end) && NAME.text(0) === leaf && kindOf(bytes, start, end) === 'spoken') return true
     if (start < name.length) break
     at = bytes.lastIndexOf(name, start - name.length)
   }

@@ -118,7 +118,7 @@ function describe(line: Document, meta: LogMeta, file: LogFile): void {
 
 function summarize({ summary, leafUuid }: Document, meta: LogMeta, { path }: LogFile): void {
   const leaf = ownId(leafUuid)
-  if (leaf === undefined || (meta.notes?.looked !== undefined && isBefore(leaf, path))) entitle(summary, 1, meta)
+  if (leaf === undefined || (meta.notes?.looked !== undefined && isBefore(leaf, path, meta))) entitle(summary, 1, meta)
   else if (typeof summary === 'string' && summary.trim() !== '') awaitLeaf(leaf, summary, meta)
 }
 

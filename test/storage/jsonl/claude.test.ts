@@ -653,6 +653,11 @@ describe('a title of another session', () => {
     expect(await titleOf(start, ...padding, summary('u1', 'Far'), summary('other', 'Not mine'))).toBe('Far')
     expect(await titleOf(start, ...padding, summary('a299', 'Near'), summary('other', 'Not mine'))).toBe('Near')
     expect(await titleOf(start, ...padding, summary('other', 'Not mine'))).toBe('Hi')
+    // A log that is full of other sessions' titles is looked through a few times, and from then on near its end.
+    const others = Array.from({ length: 16 }, (_, at) => summary(`other-${at}`, 'Not mine'))
+    expect(await titleOf(start, ...padding, ...others, summary('u1', 'Far'))).toBe('Hi')
+    expect(await titleOf(start, ...padding, ...others, summary('a299', 'Near'))).toBe('Near')
+    expect(await titleOf(start, ...padding, ...others.slice(1), summary('u1', 'Far'))).toBe('Far')
   })
 
   it('is waited for on the line of its leaf, and not on the one that follows that', () => {
