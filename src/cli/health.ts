@@ -60,8 +60,8 @@ function later(status: IndexStatus, waits: string, now: number): Health {
 }
 
 /**
- * The last failure, where it may be why sessions wait: of a session that still fails, and recent. Those that failed and those whose last message is unfinished wait in one lane,
- * and what fails fails again, with a later time, well before this one has passed.
+ * The last failure, where it may be why sessions wait: of a session that still fails, and recent. Those that failed and those whose last message
+ * is unfinished wait in one lane, and what fails fails again, with a later time, well before this one has passed.
  */
 export function recentFailure({ lanes, lastError }: IndexStatus, now: number): NonNullable<IndexStatus['lastError']> | undefined {
   const waiting = lanes.some(({ lane, ready, waiting }) => lane === 'retry' && ready + waiting > 0)
